@@ -104,6 +104,7 @@ def reference_pages() -> dict[str, str]:
         pages[module.__name__] = text + "".join(
             _constant(module.__name__, n, getattr(module, n)) for n in constants
         )
+    pages["xbp.models"] += model_table()
     methods = accessor_methods()
     figures = sorted(one.name for one in all_operations() if one.where == "plot")
     pages["accessor"] = (
@@ -124,6 +125,27 @@ def reference_pages() -> dict[str, str]:
         + _table("xbp.accessor", [f"PlotAccessor.{n}" for n in figures])
     )
     return pages
+
+
+def model_table() -> str:
+    """Return the table of the models by name, from their rows in the catalogue."""
+    lines = [
+        _title("Models by name", "-"),
+        "``xbp.models.evaluate(name, x, ...)`` gives labelled data, "
+        "``data.bp.fit(name)`` a fit, ``xbp.models.lmfit_model(name)`` an lmfit Model.\n"
+        "Units of parameters: x those of the axis, y those of the values.\n\n"
+        ".. list-table::\n   :header-rows: 1\n\n"
+        "   * - name\n     - what, and its source\n     - quantity\n"
+        "     - parameters and their units\n",
+    ]
+    for row in xbp.models.MODELS.values():
+        axis = f"; x in {row.x_units}" if row.x_units else ""
+        axis += f", y in {row.y_units}" if row.y_units else ""
+        units = ", ".join(f"{name} ({rule})" for name, rule in row.parameters.items())
+        units = units.replace("*", "·")
+        cells = (f"``{row.name}``", row.about, f"``{row.quantity}``", units + axis)
+        lines.append("   * - " + "\n     - ".join(cells) + "\n")
+    return "".join(lines) + "\n"
 
 
 def write_reference(folder: Path) -> None:

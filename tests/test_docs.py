@@ -143,6 +143,14 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert {f"xarray.Dataset.bp.{n}" for n in methods} <= listed
 
 
+def test_the_table_of_models_has_every_model() -> None:
+    page = pages_module().reference_pages()["xbp.models"]
+    assert re.findall(r"^   \* - ``(\w+)``$", page, re.M) == list(xbp.models.MODELS)
+    for row in xbp.models.MODELS.values():
+        assert row.about in page
+        assert "\n" not in row.about
+
+
 def test_every_equation_of_a_docstring_is_on_the_page_of_equations() -> None:
     rows = [
         line.split(" | ")

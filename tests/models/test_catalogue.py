@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy
@@ -8,6 +10,7 @@ import xarray as xr
 import xbp
 from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.models import MODELS, evaluate, lmfit_model
+from xbp.models.named import NamedModel
 
 E = np.linspace(0.5, 30, 60)
 
@@ -214,3 +217,32 @@ def test_a_log_normal_is_fitted_to_data_that_are_highest_at_zero() -> None:
     )
     fit = B.bp.fit("lognormal")
     assert bool(np.isfinite(fit.energy)) == (str(fit.status.values) == "ok")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"quantity": "bump"}, "quantity of line"),
+        ({"parameters": {"b": "x", "a": "y"}}, "parameters are b, a.* are a, b"),
+        ({"parameters": {"a": "y", "b": "meV"}}, "units of b='meV'"),
+        ({"parameters": {"a": "y", "b": "y/x/x"}}, "units of b='x/x'"),
+        ({"positive": ("width",)}, "positive='width'"),
+        ({"positive": ("a")}, "not a tuple.*"),
+        ({"below": {"c": 1.0}}, "below='c'"),
+        ({"zero": ("c",)}, "zero='c'"),
+        ({"area": ("c",)}, "area='c'"),
+        ({"edge": "c"}, "edge='c'"),
+    ],
+)
+def test_rows_of_the_catalogue_are_checked(wrong: dict[str, Any], said: str) -> None:
+    def line(x: np.ndarray, a: float, b: float) -> np.ndarray:
+        return a + b * x
+
+    row: dict[str, Any] = {
+        "name": "line", "function": line, "quantity": "reduced_dos",
+        "parameters": {"a": "y", "b": "y/x"}, "about": "a line", "positive": (),
+        "guess": lambda x, y: {"a": 0.0, "b": 1.0},
+    }  # fmt: skip
+    assert NamedModel(**row).parameters == row["parameters"]
+    with pytest.raises(QuantityError, match=f"(?s){said}"):
+        NamedModel(**row | wrong)

@@ -17,7 +17,7 @@ from xbp.core.status import Status
 from xbp.fitting.core import Shape
 from xbp.fitting.many import Choices, Curve, fit_everywhere
 from xbp.fitting.peak import gaussian_on_line
-from xbp.models.catalogue import find_model
+from xbp.models.catalogue import guess_gaussian
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
 from xbp.reduction import cut_Q
 from xbp.reduction.elastic import elastic_line_bins, line_profile, width_at_half_maximum
@@ -222,7 +222,7 @@ def _shape(E: np.ndarray) -> Shape:
 def _guess(E: np.ndarray, S: np.ndarray) -> dict[str, float]:
     """Return where to start: a Gaussian on the lowest point."""
     background = float(S.min())
-    start = find_model("gaussian").guess(E, S - background)
+    start = guess_gaussian(E, S - background)
     return {
         "energy": start["energy"], "height": start["height"],
         "fwhm": start["sigma"] * FWHM_PER_SIGMA, "background": background,

@@ -25,9 +25,10 @@ from xbp.core.units import (
     split_quantity,
 )
 from xbp.fitting.core import Shape
-from xbp.fitting.many import Choices, Curve, Guess, evaluate, fit_everywhere
+from xbp.fitting.many import Choices, Curve, evaluate, fit_everywhere
 from xbp.fitting.peak import gaussian_on_line
-from xbp.models.catalogue import LARGEST, NamedModel, find_model, parameter_units
+from xbp.models.catalogue import LARGEST, find_model
+from xbp.models.named import Guess, NamedModel, parameter_units
 
 if TYPE_CHECKING:
     import lmfit

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.errors import QuantityError
+from xbp.core.guards import shown
 from xbp.core.independence import collapsed, independence, std_along
 from xbp.core.signal import map_over
 from xbp.core.status import Status
 from xbp.fitting.core import Shape, Solutions, solve, solve_function
 from xbp.fitting.step import solve_with_step
+from xbp.models.named import Guess
 
-__all__ = ["Choices", "Column", "Curve", "Guess", "evaluate", "fit_everywhere"]
+__all__ = ["Choices", "Column", "Curve", "evaluate", "fit_everywhere"]
 
-Guess = Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
 #: Array, units and long name of a column of a table.
 Column = tuple[Any, str, str]
 
@@ -40,7 +42,7 @@ class Curve:
     names : sequence of str
         Its parameters.
     guess : callable
-        (x, y) → where to start.
+        (x, y) → where to start, or several starts, of which the best fit is kept.
     make : callable
         Returns f(x, *parameters) of one curve, for the use of one thread.
     shape : callable, optional
@@ -172,29 +174,33 @@ def _fit_many(
     count = usable.sum(axis=1)
     free = (usable * parts).sum(axis=1) - len(at)
     rows = np.flatnonzero((count > len(at)) & (free > 1e-9))
-    start = np.empty((rows.size, n))
-    for i, row in enumerate(rows):
-        guess = curve.guess(x[usable[row]], ys[row, usable[row]])
-        begin = {**guess, **chosen.start, **chosen.fixed}
-        start[i] = [begin[name] for name in curve.names]
+    starts = [_starts(curve, chosen, x[usable[i]], ys[i, usable[i]]) for i in rows]
+    start = np.array([one for several in starts for one in several]).reshape(-1, n)
+    # Every start is a fit, until the best of each row is kept.
+    rows = np.repeat(rows, np.array([len(several) for several in starts], dtype=int))
     fit = _Fit(curve, chosen, x, start, at, usable[rows], ys[rows], weights[rows])
     found, whole = fit.solve(known)
     chi2, covariance, errors = found.errors(free[rows], known)
     left = np.where(usable[rows], fit.curves(whole, usable[rows]), 0.0) - ys[rows]
     top = np.abs(ys[rows]) if relative else np.abs(ys[rows]).max(1, keepdims=True)
     share = left / np.where(top > 0, top, np.inf if relative else 1.0)
-    shown = (ys[rows] != 0).sum(axis=1) if relative else count[rows]
-    residual = np.sqrt((share**2).sum(axis=1) / shown)
+    seen = (ys[rows] != 0).sum(axis=1) if relative else count[rows]
+    residual = np.sqrt((share**2).sum(axis=1) / seen)
     status = np.where(count == 0, Status.NO_DATA, Status.TOO_FEW).astype("<U18")
     limiting = np.full(m, "", dtype=f"<U{max(map(len, curve.names))}")
-    status[rows], limiting[rows] = fit.judge(found, errors, residual)
+    found_status, found_limiting = fit.judge(found, errors, residual)
     table = np.full((m, 2 * n + n * n + 2), np.nan)
     stds, correlation = np.zeros((rows.size, n)), np.tile(np.eye(n), (rows.size, 1, 1))
     stds[:, at] = errors
     unit = errors[:, :, None] * errors[:, None, :]
     correlation[np.ix_(range(rows.size), at, at)] = covariance / unit
     matrix = correlation.reshape(rows.size, n * n)
-    table[rows] = np.column_stack([whole, stds, matrix, chi2, residual])
+    order = np.lexsort((found.chi2, ~found.converged, rows))
+    rows, first = np.unique(rows[order], return_index=True)
+    best = order[first]
+    status[rows], limiting[rows] = found_status[best], found_limiting[best]
+    whole_table = np.column_stack([whole, stds, matrix, chi2, residual])
+    table[rows] = whole_table[best]
     table[status != Status.OK] = np.nan
     inside = count > 0
     low = np.where(inside, np.where(usable, x, np.inf).min(axis=1), np.nan)
@@ -206,6 +212,23 @@ def _fit_many(
     ]
     others = (low, high, count, limiting, status)
     return (*numbers, *(column.reshape(outer) for column in others))
+
+
+def _starts(
+    curve: Curve, chosen: Choices, x: np.ndarray, y: np.ndarray
+) -> list[tuple[float, ...]]:
+    """Return where the fits of one curve start: the values of all parameters."""
+    guess = curve.guess(x, y)
+    several = [guess] if isinstance(guess, Mapping) else guess
+    starts = [{**one, **chosen.start, **chosen.fixed} for one in several]
+    if not starts or any(name not in one for one in starts for name in curve.names):
+        raise QuantityError(
+            f"the guess of a start returned {shown(guess)}",
+            fix=f"return a value of each of {', '.join(curve.names)}",
+        )
+    # Those that the user's values make equal are one.
+    values = (tuple(one[name] for name in curve.names) for one in starts)
+    return list(dict.fromkeys(values))
 
 
 class _Fit:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import lazy_loader
@@ -18,7 +16,6 @@ from xbp.core.schema import QUANTITIES, labels
 from xbp.core.signal import extend_history
 from xbp.core.units import (
     convert_factor,
-    format_unit,
     magnitude,
     parse_unit,
     swap_unit,
@@ -32,6 +29,7 @@ from xbp.models.debye_einstein import (
 from xbp.models.disorder import fluctuating_elasticity_dos, soft_potential_dos
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import damped_oscillator_current, gaussian, lognormal
+from xbp.models.named import NamedModel, parameter_units
 
 if TYPE_CHECKING:
     import lmfit
@@ -41,57 +39,11 @@ else:
 __all__ = [
     "LARGEST",
     "MODELS",
-    "NamedModel",
     "evaluate",
     "find_model",
+    "guess_gaussian",
     "lmfit_model",
-    "parameter_units",
 ]
-
-
-@dataclass(frozen=True)
-class NamedModel:
-    """A model that fits and data can name.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    function : callable
-        f(x, **parameters) on plain arrays.
-    quantity : str
-        What it is, in the vocabulary; x is that quantity's own dimension.
-    parameters : dict of str to str
-        Units of each parameter in terms of those of the axis, x, and of the values, y,
-        such as "x", "x*y", "y/x".
-    positive : tuple of str
-        Parameters that are positive, or a fit looks for them there.
-    x_units, y_units : str or None
-        Units the function is written in, where it holds constants of nature.
-    guess : callable
-        (x, y) → parameters to start a fit from.
-    below : dict of str to float
-        Upper limits of parameters.
-    zero : tuple of str
-        Positive parameters that may be 0.
-    edge : str or None
-        The parameter at whose x the function has a step.
-    area : tuple of str
-        Parameters whose sum is the area of a density of states.
-    """
-
-    name: str
-    function: Callable[..., np.ndarray]
-    quantity: str
-    parameters: dict[str, str]
-    positive: tuple[str, ...]
-    guess: Callable[[np.ndarray, np.ndarray], dict[str, float]]
-    x_units: str | None = None
-    y_units: str | None = None
-    below: dict[str, float] = field(default_factory=dict)
-    zero: tuple[str, ...] = ()
-    edge: str | None = None
-    area: tuple[str, ...] = ()
 
 
 def lognormal_scattering(
@@ -148,7 +100,8 @@ def _guess_lognormal(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     }
 
 
-def _guess_gaussian(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def guess_gaussian(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Return where to start a fit of a Gaussian."""
     energy, height, width = _top(x, y)
     return {"energy": energy, "height": height, "sigma": width / 2.4}
 
@@ -215,54 +168,114 @@ _SCALES = ("meV", "THz", "s", "1/cm", "angstrom", "barn", "radian", "steradian",
 
 _ROWS = (
     NamedModel(
-        "lognormal", lognormal, "reduced_dos", {"energy": "x", "height": "y",
-        "sigma": "1"},
-        ("energy", "sigma"), _guess_lognormal,
+        "lognormal",
+        lognormal,
+        "reduced_dos",
+        {"energy": "x", "height": "y", "sigma": "1"},
+        about="a Gaussian of ln E with its maximum at energy (Malinovsky & Sokolov, "
+        "Solid State Commun. 57, 757)",
+        positive=("energy", "sigma"),
+        guess=_guess_lognormal,
     ),
     NamedModel(
-        "gaussian", gaussian, "reduced_dos", {"energy": "x", "height": "y",
-        "sigma": "x"}, ("sigma",), _guess_gaussian,
+        "gaussian",
+        gaussian,
+        "reduced_dos",
+        {"energy": "x", "height": "y", "sigma": "x"},
+        about="a Gaussian of E with its maximum at energy",
+        positive=("sigma",),
+        guess=guess_gaussian,
     ),
     NamedModel(
-        "lognormal_scattering", lognormal_scattering, "dynamic_structure_factor",
-        {"energy": "x", "height": "y/x", "sigma": "1", "T": "K"}, ("energy", "sigma",
-        "T"), _guess_scattering, "meV",
+        "lognormal_scattering",
+        lognormal_scattering,
+        "dynamic_structure_factor",
+        {"energy": "x", "height": "y/x", "sigma": "1", "T": "K"},
+        about="E ⟨n⟩⁻¹ f(E) of a log-normal f: the boson peak in S(Q,E) at one Q "
+        "(Li et al., Nat. Commun. 2025, Eq. 3)",
+        positive=("energy", "sigma", "T"),
+        guess=_guess_scattering,
+        x_units="meV",
     ),
     NamedModel(
-        "damped_oscillator", damped_oscillator, "dynamic_structure_factor",
-        {"area": "x*x*x*y", "energy": "x", "width": "x"}, ("energy", "width"),
-        _guess_oscillator,
+        "damped_oscillator",
+        damped_oscillator,
+        "dynamic_structure_factor",
+        {"area": "x*x*x*y", "energy": "x", "width": "x"},
+        about="S(E) of a damped harmonic oscillator, classical (Fåk & Dorner, Physica "
+        "B 234, 1107)",
+        positive=("energy", "width"),
+        guess=_guess_oscillator,
     ),
     NamedModel(
-        "damped_oscillator_current", damped_oscillator_current, "current_spectrum",
-        {"area": "x*y", "energy": "x", "width": "x"}, ("energy", "width"),
-        lambda x, y: _guess_oscillator(x, y / np.where(x == 0, np.inf, x) ** 2),
+        "damped_oscillator_current",
+        damped_oscillator_current,
+        "current_spectrum",
+        {"area": "x*y", "energy": "x", "width": "x"},
+        about="current spectrum of a damped harmonic oscillator, E² times its S(E) "
+        "(Fåk & Dorner, Physica B 234, 1107)",
+        positive=("energy", "width"),
+        guess=lambda x, y: _guess_oscillator(x, y / np.where(x == 0, np.inf, x) ** 2),
     ),
     NamedModel(
-        "debye_gaussian_dos", debye_gaussian_dos, "vibrational_dos",
+        "debye_gaussian_dos",
+        debye_gaussian_dos,
+        "vibrational_dos",
         {"n_D": "x*y", "energy_D": "x", "n_E": "x*y", "energy_E": "x", "sigma_E": "x"},
-        ("energy_D", "energy_E", "sigma_E"), _guess_dos, edge="energy_D", area=("n_D",
-        "n_E"),
+        about="g(E) of Debye phonons up to energy_D and a Gaussian of Einstein modes "
+        "(Li et al., Nat. Commun. 2025, Methods)",
+        positive=("energy_D", "energy_E", "sigma_E"),
+        guess=_guess_dos,
+        edge="energy_D",
+        area=("n_D", "n_E"),
     ),
     NamedModel(
-        "soft_potential_dos", soft_potential_dos, "vibrational_dos", {"slope": "y/x",
-        "energy_b": "x"}, ("energy_b",),
-        _guess_soft_potential,
+        "soft_potential_dos",
+        soft_potential_dos,
+        "vibrational_dos",
+        {"slope": "y/x", "energy_b": "x"},
+        about="quasi-local modes made stable by anharmonicity under random forces: E⁴ "
+        "at low and E at high energy, maximum of g/E² at 0.935 energy_b (Gurevich, "
+        "Parshin & Schober, PRB 67, 094203)",
+        positive=("energy_b",),
+        guess=_guess_soft_potential,
     ),
     NamedModel(
-        "fluctuating_elasticity_dos", fluctuating_elasticity_dos, "vibrational_dos",
-        {"area": "x*y", "energy_D": "x", "disorder": "1"}, ("energy_D", "disorder"),
-        _guess_elasticity,
-        below={"disorder": 0.25}, zero=("disorder",), area=("area",),
+        "fluctuating_elasticity_dos",
+        fluctuating_elasticity_dos,
+        "vibrational_dos",
+        {"area": "x*y", "energy_D": "x", "disorder": "1"},
+        about="scalar waves in a medium whose elastic constant fluctuates, in the "
+        "self-consistent Born approximation: Debye's law at low energy, Γ ∝ E⁴, "
+        "unstable beyond disorder = 1/4 (Schirmacher, Ruocco & Scopigno, PRL 98, "
+        "025501; Schirmacher & Ruocco, arXiv:2009.05970)",
+        positive=("energy_D", "disorder"),
+        guess=_guess_elasticity,
+        below={"disorder": 0.25},
+        zero=("disorder",),
+        area=("area",),
     ),
     NamedModel(
-        "debye_einstein", debye_einstein, "heat_capacity",
-        {"gamma": "y/x", "n_D": "1", "theta_D": "x", "n_E": "1", "theta_E": "x",
-        "sigma_E": "x"},
-        ("theta_D", "theta_E", "sigma_E"), start_of_fit, "K", "J/mol/K",
+        "debye_einstein",
+        debye_einstein,
+        "heat_capacity",
+        {
+            "gamma": "y/x",
+            "n_D": "1",
+            "theta_D": "x",
+            "n_E": "1",
+            "theta_E": "x",
+            "sigma_E": "x",
+        },
+        about="heat capacity γT of electrons, of Debye phonons and of a Gaussian of "
+        "Einstein modes (Li et al., Nat. Commun. 2025, Methods)",
+        positive=("theta_D", "theta_E", "sigma_E"),
+        guess=start_of_fit,
+        x_units="K",
+        y_units="J/mol/K",
         zero=("sigma_E",),
     ),
-)  # fmt: skip
+)
 #: Every model by its name; its function documents it.
 MODELS: Final = {row.name: row for row in _ROWS}
 
@@ -273,34 +286,14 @@ def find_model(name: str) -> NamedModel:
     return MODELS[choose(name, MODELS, "model", reason=why)]
 
 
-def parameter_units(model: NamedModel, x_units: str, y_units: str) -> dict[str, str]:
-    """Return the units of every parameter for data in given units."""
-    known = {
-        "x": parse_unit(x_units),
-        "y": parse_unit(y_units),
-        "K": parse_unit("K"),
-        "1": parse_unit("1"),
-    }
-    found = {}
-    for name, rule in model.parameters.items():
-        numerator, _, denominator = rule.partition("/")
-        unit = parse_unit("1")
-        for symbol in numerator.split("*"):
-            unit = unit * known[symbol]
-        found[name] = format_unit(unit / known[denominator] if denominator else unit)
-    return found
-
-
 def lmfit_model(name: str) -> Any:
     """Return a model as an `lmfit.Model`, to combine with others and fit with lmfit.
 
     Parameters
     ----------
     name : str
-        One of `MODELS`: lognormal, gaussian, lognormal_scattering (Eq. 3 at one Q; E in
-        meV, T in K), damped_oscillator, damped_oscillator_current, debye_gaussian_dos,
-        soft_potential_dos, fluctuating_elasticity_dos, debye_einstein (T in K, C in
-        J/mol/K).
+        One of `MODELS`. Those with constants of nature have units of their own: E in
+        meV, T in K, C in J/mol/K; their table shows which.
 
     Returns
     -------

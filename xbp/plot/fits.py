@@ -20,8 +20,9 @@ from xbp.core.status import Status
 from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.many import evaluate
 from xbp.fitting.peak import evaluate as evaluate_peak
-from xbp.models.catalogue import MODELS, find_model, parameter_units
+from xbp.models.catalogue import MODELS, find_model
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
+from xbp.models.named import parameter_units
 from xbp.plot.axes import label_axes, show_legend
 from xbp.plot.curves import (
     HEADROOM,
