@@ -571,7 +571,7 @@ def test_chi2_does_not_depend_on_how_finely_bins_are_divided() -> None:
 def test_the_residual_is_what_the_curve_leaves(
     fixed: dict[str, float], known: bool
 ) -> None:
-    """The rms over the largest point, whatever the errors and the way of the fit."""
+    """The rms over the largest point; chi2 is over the points less the free parameters."""
     curve = xbp.models.evaluate("lognormal", E, energy=6.0, height=2.0, sigma=0.5).B
     noise = 0.02 * np.random.default_rng(3).standard_normal(E.size)
     data = signal(curve.values + noise, np.full(E.size, 0.3) if known else None)
@@ -581,6 +581,9 @@ def test_the_residual_is_what_the_curve_leaves(
     left = xbp.models.evaluate("lognormal", E, **values).B.values - data.B.values
     rms = np.sqrt((left**2).mean()) / abs(data.B.values).max()
     assert float(found.relative_residual) == pytest.approx(rms, rel=1e-3)
+    if known:
+        chi2 = ((left / 0.3) ** 2).sum() / (E.size - 3 + len(fixed))
+        assert float(found.chi2_reduced) == pytest.approx(chi2, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
