@@ -79,17 +79,13 @@ def open_dataset(
     Parameters
     ----------
     path : path-like
-        netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, NXSPE,
-        Mantid processed NeXus, DAVE ASCII, McStas or iFit S(q,ω), Gudrun's or NOMAD's
-        total scattering, a Raman spectrum in JCAMP-DX or exported by Horiba LabSpec, a
-        heat capacity measured by a Quantum Design PPMS, columns that xbp wrote, and any
-        columns of numbers that `options` label.
+        Of a format in `xbp.io.FORMATS`. The page "Files" lists them, with the name of
+        each reader. `options` label other columns of numbers.
     T : scalar with units, optional
         Temperature of the sample (bare: K), instead of that of the file.
     engine : str, optional
-        "histogram", "nxspe", "mantid", "dave", "sqw", "total_scattering", "jcamp",
-        "labspec", "ppms" or "columns": name the reader explicitly, as in
-        ``xarray.open_dataset``, instead of detecting the format.
+        Name of the reader, such as "nxspe", as in ``xarray.open_dataset``; by default
+        the content decides.
     **options
         Of the reader: ``composition="SiO2"`` of total scattering,
         ``quantity="raman_intensity", units="1", coordinate_units="1/cm"`` of columns.
@@ -197,7 +193,9 @@ def _unknown(where: Path, reasons: dict[str, str], table: bool) -> FileFormatErr
         )
     else:
         fix = "label its numbers with xbp.new_dataset(...)"
-        if known.startswith("it is "):
+        if known.startswith("it looks like "):
+            fix = "export it again: it may be damaged, or of another version"
+        if known.startswith(("it is ", "it looks like ")):
             return FileFormatError(f"{where}: {known}", fix=fix)
         reason = "; ".join(f"{name}: {why}" for name, why in reasons.items())
         return FileFormatError(f"{where} has an unknown format", reason=reason, fix=fix)

@@ -23,7 +23,7 @@ from xbp.io.reader import (
     Format,
     at_temperature,
     axis_units,
-    require_normalization,
+    named_format,
     value_units,
 )
 from xbp.io.text import (
@@ -40,10 +40,10 @@ from xbp.io.titles import (
     Labels,
     column_titles,
     labelled_rows,
-    named_format,
     require_titles,
     used_columns,
 )
+from xbp.io.total_scattering import require_normalization
 from xbp.reduction.dos_area import imaginary_modes
 from xbp.reduction.heat_capacity import Amount
 
@@ -56,9 +56,8 @@ _END: Final = "# end"
 
 def _lacks(lines: list[str]) -> str:
     """Return why a text that xbp did not write needs arguments to be columns."""
-    known = named_format(lines)
-    if known is not None:
-        return f"it is {known}"
+    if known := named_format(lines):
+        return known
     table = any(row(line) is not None for line in lines)
     return "it is a table without units" if table else "it has no rows of numbers"
 
@@ -184,7 +183,7 @@ def open_columns(
         ds = _require_same(_read_own(lines), given | further)
         return at_temperature(ds, T)
     known = named_format(lines)
-    check(known is None, f"it is {known}, not a plain table of columns")
+    check(known is None, str(known))
     table = read_table(lines)
     if not is_ended(path):
         require_whole(lines)

@@ -12,8 +12,7 @@ import xarray as xr
 from xbp.core.construct import new_dataset
 from xbp.io.geometry import angle_dataset
 from xbp.io.reader import Format, density_per_mev, measured
-from xbp.io.text import check, to_numbers
-from xbp.io.titles import named_format
+from xbp.io.text import check, header_matches, to_numbers
 
 __all__ = ["FORMAT", "DaveBackend", "open_dave"]
 
@@ -23,8 +22,12 @@ _TO_MEV: Final = {"mev": 1.0, "milliev": 1.0} | dict.fromkeys(
 _PER_ANGSTROM: Final = re.compile(r"1/(?:angstroms?|a|å)|(?:angstroms?|a|å)\^1")
 
 
+#: Two comments, each above a whole number, and a third comment.
+_HEADER: Final = r"\A(?:[ \t]*#.*\n[ \t]*\d+[ \t]*\n){2}[ \t]*#.*\n"
+
+
 def _find(lines: list[str]) -> bool:
-    return named_format(lines) == "DAVE ASCII"
+    return header_matches(lines, _HEADER)
 
 
 FORMAT = Format(
@@ -32,6 +35,7 @@ FORMAT = Format(
     "text",
     _find,
     "it does not begin with two whole numbers below comments",
+    resembles=_HEADER,
     strict=False,
 )
 

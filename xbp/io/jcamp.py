@@ -27,7 +27,14 @@ def _find(lines: list[str]) -> bool:
     return any(_label(row[1]) in ("JCAMPDX", "JCAMPCS") for row in rows)
 
 
-FORMAT = Format("JCAMP-DX", "text", _find, "it has no row ##JCAMP-DX=", strict=False)
+FORMAT = Format(
+    "JCAMP-DX",
+    "text",
+    _find,
+    "it has no row ##JCAMP-DX=",
+    resembles=r"^##[ \t]*JCAMP.?DX[ \t]*=",
+    strict=False,
+)
 
 
 @FORMAT.reader

@@ -62,6 +62,7 @@ FORMAT = Format(
     "text",
     _find,
     "it has no [Header] that names the program HeatCapacity",
+    resembles=r"^BYAPP[ \t]*,",
 )
 
 

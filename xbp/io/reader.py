@@ -6,13 +6,14 @@ import csv
 import functools
 import inspect
 import os
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec
+from typing import Any, ClassVar, Concatenate, Literal, ParamSpec
 
 import numpy as np
 import xarray as xr
@@ -22,22 +23,23 @@ from xbp.core.conditions import temperature_coordinate
 from xbp.core.errors import (
     CoordinateError,
     FileFormatError,
+    MissingDependencyError,
     QuantityError,
-    RangeError,
     UnitsError,
+    XbpError,
 )
 from xbp.core.guards import choose, shown
 from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_unit
 from xbp.io.hdf5 import HDF5_ERRORS, open_hdf5
-from xbp.io.text import check, head, read_lines, translated
+from xbp.io.text import check, head, header_matches, read_lines, translated
+from xbp.io.titles import foreign_format
 
 __all__ = [
     "Format",
     "axis_units",
     "density_per_mev",
     "measured",
-    "require_normalization",
     "to_path",
     "value_units",
 ]
@@ -135,6 +137,9 @@ class Format:
         Returns a part by which the format is recognised, or None.
     lacks : str or callable
         Why a file is not of this format.
+    resembles : str, optional
+        Pattern in the header of every text of this format, also if it is damaged or of
+        another version. Such a text is never read as columns.
     guesses : bool
         Whether ``xarray.open_dataset(path)`` may choose the reader without ``engine=``.
     strict : bool
@@ -143,16 +148,23 @@ class Format:
         Whether a text must end with the end of a line.
     open : callable
         The reader, which takes a path; set by `reader`.
+    made : list of Format
+        All formats.
     """
 
     name: str
     content: Literal["text", "hdf5"]
     find: Callable[[Any], Any]
     lacks: str | Callable[[Any], str | None]
+    resembles: str | None = None
     guesses: bool = True
     strict: bool = True
     whole: bool = True
     open: Callable[..., xr.Dataset] = field(init=False)
+    made: ClassVar[list[Format]] = []
+
+    def __post_init__(self) -> None:
+        self.made.append(self)
 
     def declined(self, content: Any) -> str | None:
         """Return why a file is not of this format, or None if it is."""
@@ -173,7 +185,8 @@ class Format:
     ) -> Callable[Concatenate[str | os.PathLike[str], P], xr.Dataset]:
         """Make the reader of a function of path and lines, or what `find` found.
 
-        Arguments are checked against annotations; damage becomes a FileFormatError.
+        Arguments are checked against annotations; damage becomes a FileFormatError, and
+        other errors of xbp get the path.
         """
 
         @functools.wraps(function)
@@ -188,7 +201,8 @@ class Format:
                 reason = self.declined(content) if self.strict else None
                 check(not reason, str(reason))
                 found = content if self.content == "text" else self.find(content)
-                return function(where, found, *args, **options)
+                with _located(where):
+                    return function(where, found, *args, **options)
 
         signature = inspect.signature(function)
         first, _, *others = signature.parameters.values()
@@ -250,6 +264,41 @@ class Format:
         }
         name = self.engine.title().replace("_", "") + "Backend"
         return type(name, (BackendEntrypoint,), parts)
+
+
+@contextmanager
+def _located(path: Path) -> Iterator[None]:
+    """Add the path to errors, and drop fixes that need the data, which are not open."""
+    try:
+        yield
+    except (FileFormatError, MissingDependencyError):
+        raise
+    except XbpError as error:
+        if re.search(rf"(?<!\w){re.escape(path.name)}(?!\w)", error.summary):
+            raise
+        fix = "" if re.search(r"\bdata[.\[]", error.fix) else error.fix
+        found = type(error)(f"{path}: {error.summary}", reason=error.reason, fix=fix)
+        raise found.with_traceback(error.__traceback__) from None
+
+
+def named_format(lines: list[str]) -> str | None:
+    """Return which format a text has or resembles; None for a plain table.
+
+    Examples
+    --------
+    >>> named_format(["[Header]", "BYAPP,HeatCapacity,3.9.11"])
+    'it is a heat capacity of a PPMS'
+    >>> named_format(["BYAPP,VSM"])
+    'it looks like a heat capacity of a PPMS, but it has no [Header] that names the ...'
+    >>> named_format(["# E S", "1 2", "2 3"])
+    """
+    for format_ in Format.made:
+        if format_.resembles and header_matches(lines, format_.resembles):
+            reason = format_.declined(lines)
+            but = f", but {reason}" if reason else ""
+            return f"it {'looks like' if reason else 'is'} {format_.name}{but}"
+    foreign = foreign_format(lines)
+    return f"it is {foreign}" if foreign else None
 
 
 def value_units(units: str, quantity: str, *, name: str) -> str:
@@ -394,87 +443,6 @@ def density_per_mev(
     if factor != 1:
         values, std = values / factor, None if std is None else std / factor
     return values, std, format_unit(parsed)
-
-
-def require_normalization(
-    name: str,
-    quantity: str,
-    values: np.ndarray,
-    std: np.ndarray | None,
-    *,
-    lowest: float | None = -0.05,
-    tail: tuple[float, float] | None = (0.5, 2.0),
-) -> None:
-    r"""Refuse values that cannot be the labelled function.
-
-    S(Q) is a normalised intensity and never negative, and tends to 1, whereas S(Q) − 1,
-    F(Q) and Q[S(Q) − 1] are, and tend to 0. g(r) tends to 1, whereas g(r) − 1 and G(r)
-    tend to 0, and T(r) and the radial distribution function grow. F(Q) oscillates about
-    0.
-
-    Parameters
-    ----------
-    name : str
-        Name of the file, for the message.
-    quantity : str
-        Name in the vocabulary; only these three are checked.
-    values, std : numpy.ndarray
-        Over an ascending axis; NaN are left out.
-    lowest : float, optional
-        S(Q) may fall to it, or below it by up to five standard deviations. None: no
-        limit.
-    tail : pair of float, optional
-        Bounds on the mean of g(r) over the upper third of its points, and on that of an
-        S(Q) that is negative somewhere, unless `lowest` allows less than -0.05, as for
-        partial S(Q). None: no limit.
-
-    Raises
-    ------
-    RangeError
-        If a value is impossible for the function.
-
-    Examples
-    --------
-    >>> values = np.array([-0.9, 0.5, 0.1])
-    >>> require_normalization("a.txt", "static_structure_factor", values, None)
-    Traceback (most recent call last):
-        ...
-    xbp.core.errors.RangeError: ...
-    """
-    known = np.isfinite(values)
-    if not known.any():
-        return
-    numbers, least = values[known], float(values[known].min())
-    upper = numbers[-max(1, numbers.size // 3) :]
-    mean = float(upper.mean())
-    outside = tail is not None and not tail[0] <= mean <= tail[1]
-    level = f"has a mean of {mean:.4g} over the upper third"
-    found = None
-    if quantity == "static_structure_factor" and lowest is not None:
-        error = np.zeros_like(numbers) if std is None else np.nan_to_num(std[known])
-        if (numbers + 5 * error < lowest).any():
-            found = (
-                f"S(Q) falls to {least:.4g}, but cannot be negative",
-                "quantity='interference_function' for F(Q); "
-                f"lowest={np.floor(least * 10) / 10:.1f} for a partial S(Q)",
-            )
-        elif outside and -0.05 <= lowest <= least < 0:
-            found = (
-                f"S(Q) {level}, not 1, and is negative elsewhere, as S(Q) - 1 is",
-                "convert it; tail=None if Q ends before S(Q) reaches 1",
-            )
-    elif quantity == "radial_distribution" and outside:
-        found = (
-            f"g(r) {level}, not 1",
-            "convert it; tail=None if r ends before g(r) reaches 1",
-        )
-    elif quantity == "interference_function" and least >= 0 and upper.std() < mean / 4:
-        found = (
-            f"F(Q) {level}, not 0",
-            "quantity='static_structure_factor'",
-        )
-    if found is not None:
-        raise RangeError(f"{name}: {found[0]}", fix=found[1])
 
 
 def at_temperature(ds: xr.Dataset, T: Any) -> xr.Dataset:

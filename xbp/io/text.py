@@ -8,7 +8,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ __all__ = [
     "Table",
     "check",
     "head",
+    "header_matches",
     "is_ambiguous",
     "is_ended",
     "number",
@@ -106,6 +107,18 @@ def head(path: Path) -> list[str]:
     with path.open("rb") as stream:
         start = stream.read(8192)
     return [] if b"\x00" in start else _lines(start)
+
+
+def header_matches(lines: Sequence[str], pattern: str) -> bool:
+    r"""Return whether a pattern is found in the first lines of a text.
+
+    Examples
+    --------
+    >>> header_matches(["# my glass", "# MYLAB 2.0", "1 2"], r"^# MYLAB\b")
+    True
+    """
+    text = "".join(f"{line}\n" for line in lines[:400])  # no header is longer
+    return re.search(pattern, text, re.MULTILINE) is not None
 
 
 def read_lines(path: Path, *, complete: bool = True) -> list[str]:

@@ -1,4 +1,4 @@
-"""The header of a text: its format, the titles of its columns, their units."""
+"""The header of a text: foreign formats, titles of columns, their units."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final, NamedTuple
 from xbp.core.errors import FileFormatError, QuantityError, UnitsError, XbpError
 from xbp.core.schema import COORDINATES
 from xbp.core.units import convert_factor, is_energy_like, parse_unit
-from xbp.io.text import Table, is_ambiguous
+from xbp.io.text import Table, header_matches, is_ambiguous
 
 __all__ = [
     "Labels",
     "column_titles",
+    "foreign_format",
     "labelled_rows",
-    "named_format",
     "require_titles",
     "third_is_an_error",
     "used_columns",
@@ -32,8 +32,9 @@ def _line(least: int, most: int | str) -> str:
     return rf"{_B}*(?:{_N}{_B}+){{{least - 1},{most}}}{_N}{_B}*\n"
 
 
-#: Formats that are not tables of columns, by a pattern within their first lines.
-_FORMATS: Final = {
+#: Formats that xbp does not read, by a pattern in their headers. Those that it reads
+#: have theirs in `Format.resembles`.
+_FOREIGN_FORMATS: Final = {
     "HTML or XML": r"\A\s*<(?i:\?xml|!doctype|!--|html)|\A\s*<\w(?s:.*(?:</|/>))",
     "RTF": r"\A\s*\{\\rtf",
     "JSON": r"\A\s*(?:\{|\[\s*(?:\n|[\[{\"]|[-+]?\d[\d.eE+-]*\s*,))",
@@ -42,12 +43,10 @@ _FORMATS: Final = {
     rf"|^Memory usage per processor|^{_B}*Step{_B}+(?:\S+{_B}+)?"
     r"(?:Temp|PotEng|TotEng|Press)\b",
     "a LAMMPS dump": r"\A\s*ITEM: ",
-    "JCAMP-DX": r"^##[ \t]*JCAMP.?DX[ \t]*=",
     "the output of a LAMMPS fix": r"^#[ \t]*(?:(?:Time|Spatial|Chunk)-averaged"
     r"|Histogrammed|Time-correlated) data ",
     "a LAMMPS data file": rf"^{_B}*\S+{_B}+\S+{_B}+xlo{_B}+xhi\b",
     "GSAS powder data": r"^BANK[ \t]+\d+[ \t]+\d+[ \t]+\d+",
-    "a file of the Quantum Design PPMS": r"^BYAPP[ \t]*,",
     "a gnuplot script": rf"^{_B}*(?:s?plot{_B}+['\"$\[]|\$\w+{_B}*<<"
     rf"|set{_B}+(?:term\w*|output|[xy]label|[xy]range|multiplot)\b)",
     "PDB": r"^(?:CRYST1|HETATM|ATOM  )[\s\d]",
@@ -59,7 +58,6 @@ _FORMATS: Final = {
     + _line(1, 3),
     "SPE text, as mslice and Horace write it": rf"\A{_B}*\d+{_B}+\d+{_B}*\n###",
     "a list of detectors (.phx, .par)": rf"\A{_B}*\d+{_B}*\n" + _line(5, 7),
-    "DAVE ASCII": rf"\A(?:{_B}*#.*\n{_B}*\d+{_B}*\n){{2}}{_B}*#.*\n",
     "XYZ coordinates of atoms": rf"\A{_B}*\d+{_B}*\n.*\n{_B}*[A-Z][a-z]?\d*"
     rf"(?:{_B}+{_N}){{3}}(?!\S)",
     "VASP's POSCAR": r"\A.*\n"
@@ -162,17 +160,16 @@ _PER_AREA: Final = re.compile(
 )
 
 
-def named_format(lines: Sequence[str]) -> str | None:
-    """Name the format of a text from its keywords or layout; None for a plain table.
+def foreign_format(lines: Sequence[str]) -> str | None:
+    """Name the format of a text if xbp does not read it; None for others.
 
     Examples
     --------
-    >>> named_format(["##TITLE=glass", "##JCAMP-DX=4.24"])
-    'JCAMP-DX'
-    >>> named_format(["# E S", "1 2", "2 3"])
+    >>> foreign_format(["data_glass", "loop_", "_pd_meas_counts_total", "1.0"])
+    'CIF'
+    >>> foreign_format(["# E S", "1 2", "2 3"])
     """
-    text = "".join(f"{line}\n" for line in lines[:400])  # no header is longer
-    found = (n for n, pattern in _FORMATS.items() if re.search(pattern, text, re.M))
+    found = (name for name, p in _FOREIGN_FORMATS.items() if header_matches(lines, p))
     return next(found, None)
 
 

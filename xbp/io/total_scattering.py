@@ -16,12 +16,17 @@ from xbp.core.guards import at_most_one, require_positive
 from xbp.core.schema import QUANTITIES
 from xbp.core.signal import extend_history
 from xbp.core.units import convert_factor, parse_unit
-from xbp.io.reader import Format, measured, require_normalization, value_units
+from xbp.io.reader import Format, measured, value_units
 from xbp.io.text import check, to_numbers
 from xbp.io.titles import Labels, column_titles, require_titles, third_is_an_error
 from xbp.reduction.sample import mean_scattering_lengths
 
-__all__ = ["FORMAT", "TotalScatteringBackend", "open_total_scattering"]
+__all__ = [
+    "FORMAT",
+    "TotalScatteringBackend",
+    "open_total_scattering",
+    "require_normalization",
+]
 
 #: Gudrun's first comment is the name of its file, and NOMAD's names the column; McStas
 #: numbers the columns from 1.
@@ -267,6 +272,87 @@ def _require_bound(
         reason=f"S(Q) is at least {bound:.3g}, {symbol} at least {needed:g} {units}",
         fix=f"{fix}; units='1', b_mean_squared=1 if F(Q) was divided by ⟨b⟩²",
     )
+
+
+def require_normalization(
+    name: str,
+    quantity: str,
+    values: np.ndarray,
+    std: np.ndarray | None,
+    *,
+    lowest: float | None = -0.05,
+    tail: tuple[float, float] | None = (0.5, 2.0),
+) -> None:
+    r"""Refuse values that cannot be the labelled function.
+
+    S(Q) is a normalised intensity and never negative, and tends to 1, whereas S(Q) − 1,
+    F(Q) and Q[S(Q) − 1] are, and tend to 0. g(r) tends to 1, whereas g(r) − 1 and G(r)
+    tend to 0, and T(r) and the radial distribution function grow. F(Q) oscillates about
+    0.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file, for the message.
+    quantity : str
+        Name in the vocabulary; only these three are checked.
+    values, std : numpy.ndarray
+        Over an ascending axis; NaN are left out.
+    lowest : float, optional
+        S(Q) may fall to it, or below it by up to five standard deviations. None: no
+        limit.
+    tail : pair of float, optional
+        Bounds on the mean of g(r) over the upper third of its points, and on that of an
+        S(Q) that is negative somewhere, unless `lowest` allows less than -0.05, as for
+        partial S(Q). None: no limit.
+
+    Raises
+    ------
+    RangeError
+        If a value is impossible for the function.
+
+    Examples
+    --------
+    >>> values = np.array([-0.9, 0.5, 0.1])
+    >>> require_normalization("a.txt", "static_structure_factor", values, None)
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: ...
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return
+    numbers, least = values[known], float(values[known].min())
+    upper = numbers[-max(1, numbers.size // 3) :]
+    mean = float(upper.mean())
+    outside = tail is not None and not tail[0] <= mean <= tail[1]
+    level = f"has a mean of {mean:.4g} over the upper third"
+    found = None
+    if quantity == "static_structure_factor" and lowest is not None:
+        error = np.zeros_like(numbers) if std is None else np.nan_to_num(std[known])
+        if (numbers + 5 * error < lowest).any():
+            found = (
+                f"S(Q) falls to {least:.4g}, but cannot be negative",
+                "quantity='interference_function' for F(Q); "
+                f"lowest={np.floor(least * 10) / 10:.1f} for a partial S(Q)",
+            )
+        elif outside and -0.05 <= lowest <= least < 0:
+            found = (
+                f"S(Q) {level}, not 1, and is negative elsewhere, as S(Q) - 1 is",
+                "convert it; tail=None if Q ends before S(Q) reaches 1",
+            )
+    elif quantity == "radial_distribution" and outside:
+        found = (
+            f"g(r) {level}, not 1",
+            "convert it; tail=None if r ends before g(r) reaches 1",
+        )
+    elif quantity == "interference_function" and least >= 0 and upper.std() < mean / 4:
+        found = (
+            f"F(Q) {level}, not 0",
+            "quantity='static_structure_factor'",
+        )
+    if found is not None:
+        raise RangeError(f"{name}: {found[0]}", fix=found[1])
 
 
 TotalScatteringBackend = FORMAT.backend()
