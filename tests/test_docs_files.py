@@ -1,4 +1,4 @@
-"""The examples of docs/files.md run, and its table names every reader."""
+"""The examples of docs/files.md run."""
 
 from __future__ import annotations
 
@@ -36,12 +36,3 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         xr.testing.assert_identical(back.load(), glass)
     assert Path("curves.csv").read_text().count("\n") == glass.sizes["E"] + 1
     np.testing.assert_array_equal(mine.S_std, 0.1)
-
-
-def test_every_engine_is_in_the_table() -> None:
-    reading = (DOCS / "files.md").read_text().partition("## Writing")[0]
-    listed = set(re.findall(r"\| `(\w+)` \|", reading))
-    pyproject = (DOCS.parent / "pyproject.toml").read_text()
-    assert listed == set(
-        re.findall(r'^(\w+) = "xbp\.io\.', pyproject, flags=re.MULTILINE)
-    )

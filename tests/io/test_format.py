@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ LABELS = {
 
 
 @pytest.fixture
-def mylab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Format]:
+def mylab(monkeypatch: pytest.MonkeyPatch) -> Format:
     """First line MYLAB 1, then the energies, then a Q and S on each line."""
     monkeypatch.setattr(Format, "made", [*Format.made])
     entry = Format(
@@ -49,7 +48,7 @@ def mylab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Format]:
         )
 
     monkeypatch.setattr("xbp.io.FORMATS", (entry, *xbp.io.FORMATS))
-    yield entry
+    return entry
 
 
 def written(path: Path, *rows: str) -> Path:
@@ -74,7 +73,7 @@ def test_an_error_in_the_data_names_the_file(tmp_path: Path) -> None:
         xbp.open_dataset(path)
     assert caught.value.summary.startswith(f"{path}: coordinate 'Q' is not ascending")
     assert caught.value.fix == ""
-    with pytest.raises(CoordinateError, match="fix:  data.sortby"):
+    with pytest.raises(CoordinateError, match=r"fix:  data\.sortby"):
         xbp.new_dataset(
             "raman_intensity", [1, 2], units="1", coords={"E": ([2, 1], "1/cm")}
         )

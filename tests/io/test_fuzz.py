@@ -104,6 +104,37 @@ def gudrun(path: Path) -> None:
     path.write_text("\n".join(rows) + "\n")
 
 
+def jcamp(path: Path) -> None:
+    rows = ["##TITLE=t", "##JCAMP-DX=4.24", "##DATA TYPE=RAMAN SPECTRUM", "##XUNITS=1/CM", "##YUNITS=COUNTS", "##XFACTOR=0.5",
+            "##YFACTOR=2.0", "##FIRSTX=20", "##LASTX=42", "##NPOINTS=12", "##FIRSTY=20", "##XYDATA=(X++(Y..Y))"]  # fmt: skip
+    rows += [
+        f"{40 + 12 * i} " + " ".join(str(10 + 3 * i + j) for j in range(3))
+        for i in range(4)
+    ]
+    path.write_text("\n".join([*rows, "##END="]) + "\n")
+
+
+def ppms(path: Path) -> None:
+    rows = ["[Header]", "BYAPP,HeatCapacity,3.9.11,1.7", "INFO,7.76,MASS:Sample Mass (mg)", "INFO,60,MOLWGHT:Formula Weight (g/mole)",
+            "INFO,3,ATOMS:Atoms per Formula Unit", "[Data]",
+            "Sample Temp (Kelvin),Samp HC (µJ/K),Samp HC Err (µJ/K),Addenda HC (µJ/K),Total HC (µJ/K),Field (Oersted)"]  # fmt: skip
+    rows += [
+        f"{2 + i}.5,{0.5 + i},0.01,{1 + i}.25,{1.75 + 2 * i},0.5" for i in range(8)
+    ]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def labspec(path: Path) -> None:
+    rows = [
+        "#Acq. time (s)=\t30",
+        "#Instrument=\tLabRAM",
+        "#Spectro (cm-¹)=\t290",
+        *(f"{100 - 5 * i}\t{200 + i}.5" for i in range(12)),
+    ]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+#: One good file of every format, by the engine that reads it.
 FORMATS: dict[str, Callable[[Path], None]] = {
     "nxspe": lambda path: spectra().bp.to_nxspe(path),
     "mantid": mantid,
@@ -112,7 +143,13 @@ FORMATS: dict[str, Callable[[Path], None]] = {
     "sqw": lambda path: map_().bp.to_sqw(path),
     "total_scattering": gudrun,
     "columns": lambda path: map_().isel(Q=1).bp.to_columns(path),
+    "jcamp": jcamp,
+    "ppms": ppms,
+    "labspec": labspec,
 }
+CONTENT = {entry.engine: entry.content for entry in xbp.io.FORMATS}
+#: Formats whose files do not say where they end, so that whole rows can be missing.
+ENDLESS = ("ppms", "labspec")
 
 
 @pytest.fixture
@@ -140,7 +177,10 @@ def test_truncated_at_every_tenth(tmp_path: Path, kind: str) -> None:
     whole = (tmp_path / "whole").read_bytes()
     assert follows_the_model(xbp.open_dataset(tmp_path / "whole"))
     for part in range(10):
-        (tmp_path / "part").write_bytes(whole[: len(whole) * part // 10])
+        start = whole[: len(whole) * part // 10]
+        if kind in ENDLESS and start.endswith(b"\n"):
+            continue
+        (tmp_path / "part").write_bytes(start)
         with pytest.raises(XbpError):
             xbp.open_dataset(tmp_path / "part")
         with pytest.raises((XbpError, OSError)):
@@ -148,15 +188,15 @@ def test_truncated_at_every_tenth(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.usefixtures("_small_and_quick")
-@pytest.mark.parametrize(
-    "kind", [k for k in FORMATS if k not in ("nxspe", "mantid", "histogram")]
-)
+@pytest.mark.parametrize("kind", [k for k in FORMATS if CONTENT[k] == "text"])
 def test_text_truncated_anywhere(tmp_path: Path, kind: str) -> None:
     """A number that is cut short is a number all the same, and must not pass for one."""
     FORMATS[kind](tmp_path / "whole")
     whole = (tmp_path / "whole").read_bytes()
     reference = xbp.open_dataset(tmp_path / "whole")
     for end in range(len(whole) - 60, len(whole)):
+        if kind in ENDLESS and whole[:end].endswith(b"\n"):
+            continue
         (tmp_path / "whole").write_bytes(whole[:end])
         try:
             ds = xr.open_dataset(tmp_path / "whole", engine=kind)
@@ -289,36 +329,6 @@ def test_measured_files_damaged(shared_data: Path, tmp_path: Path, name: str) ->
         assert follows_the_model(ds)
 
 
-def jcamp(path: Path) -> None:
-    rows = ["##TITLE=t", "##JCAMP-DX=4.24", "##DATA TYPE=RAMAN SPECTRUM", "##XUNITS=1/CM", "##YUNITS=COUNTS", "##XFACTOR=0.5",
-            "##YFACTOR=2.0", "##FIRSTX=20", "##LASTX=42", "##NPOINTS=12", "##FIRSTY=20", "##XYDATA=(X++(Y..Y))"]  # fmt: skip
-    rows += [
-        f"{40 + 12 * i} " + " ".join(str(10 + 3 * i + j) for j in range(3))
-        for i in range(4)
-    ]
-    path.write_text("\n".join([*rows, "##END="]) + "\n")
-
-
-def ppms(path: Path) -> None:
-    rows = ["[Header]", "BYAPP,HeatCapacity,3.9.11,1.7", "INFO,7.76,MASS:Sample Mass (mg)", "INFO,60,MOLWGHT:Formula Weight (g/mole)",
-            "INFO,3,ATOMS:Atoms per Formula Unit", "[Data]",
-            "Sample Temp (Kelvin),Samp HC (µJ/K),Samp HC Err (µJ/K),Addenda HC (µJ/K),Total HC (µJ/K),Field (Oersted)"]  # fmt: skip
-    rows += [
-        f"{2 + i}.5,{0.5 + i},0.01,{1 + i}.25,{1.75 + 2 * i},0.5" for i in range(8)
-    ]
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-
-
-def labspec(path: Path) -> None:
-    rows = [
-        "#Acq. time (s)=\t30",
-        "#Instrument=\tLabRAM",
-        "#Spectro (cm-¹)=\t290",
-        *(f"{100 - 5 * i}\t{200 + i}.5" for i in range(12)),
-    ]
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-
-
 def table(path: Path) -> None:
     rows = [
         "# E (meV)  S (1/meV)  error",
@@ -335,8 +345,7 @@ def phonons(path: Path) -> None:
 
 
 TEXTS: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
-    "jcamp": (jcamp, {}), "ppms": (ppms, {}), "labspec": (labspec, {}), "dave": (dave, {}), "total_scattering": (gudrun, {}),
-    "sqw": (lambda path: map_().bp.to_sqw(path, overwrite=True), {}),
+    **{kind: (make, {}) for kind, make in FORMATS.items() if CONTENT[kind] == "text" and kind != "columns"},
     "table": (table, {"quantity": "dynamic_structure_factor", "units": "1/meV", "coordinate_units": "meV"}),
     "phonons": (phonons, {"quantity": "vibrational_dos", "units": "1/THz", "coordinate_units": "THz"}),
 }  # fmt: skip

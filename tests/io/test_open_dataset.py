@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+import test_fuzz
 import xarray as xr
 
 import xbp
@@ -84,17 +85,20 @@ def test_a_trajectory_is_pointed_to_what_opens_it(
         xbp.open_dataset(path)
 
 
-ENGINES = (
-    "columns",
-    "dave",
-    "histogram",
-    "labspec",
-    "mantid",
-    "nxspe",
-    "ppms",
-    "sqw",
-    "total_scattering",
-)
+ENGINES = [entry.engine for entry in xbp.io.FORMATS if entry.name != "netCDF"]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_format_is_tested_and_described(engine: str) -> None:
+    assert engine in xr.backends.list_engines(), "see pyproject.toml; install again"
+    assert engine in test_fuzz.FORMATS
+    for page, row in {
+        "docs/files.md": f"| `{engine}` |",
+        "docs/reference/opening.md": f"(`{engine}`) |",
+        "CONTRIBUTING.md": f"| `{engine}.py` |",
+    }.items():
+        assert row in (ROOT / page).read_text(encoding="utf-8"), page
 
 
 @pytest.mark.parametrize("engine", ENGINES)
