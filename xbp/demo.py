@@ -208,7 +208,7 @@ def run(folder: Path, *, overwrite: bool = False) -> str:
             raise FileFormatError(
                 f"{path} exists",
                 reason="xbp demo did not write it, and would replace it",
-                fix="name another folder, or say overwrite=True",
+                fix="choose another folder, or pass overwrite=True",
             )
     study = analyse()
     ds = to_gdos(study.glass).assign({n: study.b[n].variable for n in ("B", "B_std")})

@@ -41,9 +41,9 @@ def test_new_dataset_follows_the_model() -> None:
         ({"coords": COORDS | {"E": ([1.0, 3.0, 2.0], "meV")}}, "not ascending"),
         ({"coords": COORDS | {"E": ([1.0, 2.0, 2.0], "meV")}}, "duplicates"),
         ({"coords": COORDS | {"E": ([1.0, np.nan, 2.0], "meV")}}, "not finite"),
-        ({"coords": COORDS | {"E": ([1.0, 2.0, 3.0], "1/angstrom")}}, "must convert to 'meV'"),
+        ({"coords": COORDS | {"E": ([1.0, 2.0, 3.0], "1/angstrom")}}, "does not convert to 'meV'"),
         ({"coords": COORDS | {"Q": ([-1.0, 2.0], "1/angstrom")}}, "magnitude"),
-        ({"coords": COORDS | {"Q": ([1.0, 2.0], "meV")}}, "must convert"),
+        ({"coords": COORDS | {"Q": ([1.0, 2.0], "meV")}}, "does not convert"),
     ],
     ids=str,
 )  # fmt: skip

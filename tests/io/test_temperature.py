@@ -32,5 +32,5 @@ def test_an_axis_of_temperatures_is_not(tmp_path: Path) -> None:
         coords={"temperature": ([1.0, 2.0, 3.0], "K")},
     )
     C.bp.to_netcdf(tmp_path / "data.nc")
-    with pytest.raises(CoordinateError, match="T=5 K beside"):
+    with pytest.raises(CoordinateError, match="T=5 K contradicts"):
         xbp.open_dataset(tmp_path / "data.nc", T="5 K")

@@ -566,7 +566,7 @@ def test_a_data_file_and_a_dump_have_one_origin(tmp_path: Path) -> None:
             "time_between_frames='1 fs' is not used",
         ),
         ({"elements": ["Zr", "Cu"]}, QuantityError, "mass of"),
-        ({"lj": "argon"}, UnitsError, "lj='argon' is given with units='real'"),
+        ({"lj": "argon"}, UnitsError, "lj='argon' is only for units='lj', not 'real'"),
     ):
         with pytest.raises(error, match=says):
             open_trajectory(tmp_path / "a.data", **options)
@@ -972,7 +972,7 @@ def timed(steps: list[int], times: list[float], **columns: str) -> str:
         ({"time_between_frames": "10 fs"}, "time_between_frames=10 fs contradicts"),
         ({"units": "metal", "timestep": "2 fs", "time_between_frames": "40 fs"}, "time_between_frames=40 fs contradicts"),
         ({"topology": "a.pdb"}, "topology='a.pdb' is not used"),
-        ({"lj": "argon"}, "lj='argon' is given with units='metal'"),
+        ({"lj": "argon"}, "lj='argon' is only for units='lj', not 'metal'"),
         ({"masses": {"Al": 27}}, "masses= names 'Al'"),
     ],
 )  # fmt: skip

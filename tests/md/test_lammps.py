@@ -138,7 +138,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
     assert not out.exists()
     step = json.loads(state.read_text())["step"]
     assert step >= 4000
-    with pytest.raises(SimulationError, match=r"unfinished run with another .*seed"):
+    with pytest.raises(SimulationError, match=r"unfinished run with .*seed"):
         make_glass("kob_andersen", out, n_atoms=500, seed=4, **FAST)
     subprocess.run([sys.executable, "-c", call], check=True)
     thermo = open_thermo(out)
@@ -250,7 +250,7 @@ def test_the_potentials_are_what_they_say() -> None:
         (
             {"system": "CuZr", "potential": "nowhere.eam"},
             FileFormatError,
-            "no such file",
+            "does not exist",
         ),
     ],
 )

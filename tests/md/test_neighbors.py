@@ -200,5 +200,5 @@ def test_the_cutoff_of_atoms_that_are_their_own_neighbors_is_not_guessed() -> No
 def test_neighbors_too_few_for_a_strain_are_told_with_their_cutoff(
     small: xr.Dataset,
 ) -> None:
-    with pytest.raises(QuantityError, match="the cutoff is 1 angstrom"):
+    with pytest.raises(QuantityError, match="within 1 angstrom"):
         small.bp.local_fields("d2min", cutoff="1 angstrom")

@@ -442,7 +442,7 @@ def test_a_truncated_last_frame_is_dropped_when_told(tmp_path: Path) -> None:
 
 
 def test_no_file_is_said(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="no such file"):
+    with pytest.raises(FileFormatError, match="does not exist"):
         open_trajectory(tmp_path / "nowhere")
     (tmp_path / "folder").mkdir()
     with pytest.raises(FileFormatError, match="cannot be read"):

@@ -211,15 +211,11 @@ def test_what_is_no_solid_is_refused() -> None:
     far[7] += 0.4 * CELL[2]
     far[near] -= 0.3 * CELL[2]
     traj = new_trajectory(np.stack([start, far]), time=[0.0, 1.0], cell=CELL)
-    with pytest.raises(
-        QuantityError, match="have come apart by half of the cell in frame 1"
-    ):
+    with pytest.raises(QuantityError, match="half a cell apart in frame 1"):
         traj.bp.local_fields("d2min", cutoff=4.4, reference="first").compute()
-    with pytest.raises(QuantityError, match="do not span space"):
+    with pytest.raises(QuantityError, match="too few neighbors"):
         local_fields(traj, "d2min", cutoff=1.5)
-    with pytest.raises(
-        QuantityError, match="60 atoms have neighbors that do not span space"
-    ):
+    with pytest.raises(QuantityError, match="60 atoms, like 0, have too few neighbors"):
         local_fields(traj, "d2min", cutoff=0.001)
     with pytest.raises(QuantityError, match="field='strain' is not one of"):
         local_fields(traj, "strain")

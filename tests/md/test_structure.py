@@ -190,7 +190,7 @@ def test_transforms_refuse_what_has_none(glass: xr.Dataset) -> None:
         glass.Sq.bp.to_structure_factor([1.0], number_density=0.05)
     with pytest.raises(QuantityError, match="window='hann'"):
         glass.Sq.bp.to_radial_distribution([1.0], number_density=0.05, window="hann")
-    with pytest.raises(QuantityError, match="holds NaN"):
+    with pytest.raises(QuantityError, match="contains NaN"):
         glass.Sq.where(abs(glass.Q - 3) > 1).bp.to_radial_distribution(
             [1.0], number_density=0.05
         )
@@ -263,7 +263,7 @@ def test_ends_that_were_not_measured_are_left_out_and_gaps_are_not() -> None:
         8, number_density=0.05
     )
     np.testing.assert_array_equal(ends, whole)
-    with pytest.raises(QuantityError, match="holds NaN"):
+    with pytest.raises(QuantityError, match="contains NaN"):
         sq.where(abs(sq.Q - 5) > 0.2).bp.to_radial_distribution(8, number_density=0.05)
 
 

@@ -73,7 +73,7 @@ def test_bad_intervals(
 
 def test_an_interval_of_nothing_but_nan_is_an_error(ramp: xr.Dataset) -> None:
     ramp.B[:, 3] = np.nan
-    with pytest.raises(RangeError, match="nothing but NaN"):
+    with pytest.raises(RangeError, match="are NaN"):
         ramp.bp.cut_E(4, width=0.5)
 
 

@@ -99,7 +99,7 @@ def test_glasses_that_are_there_are_used_again(sizes: xr.Dataset, folder: Path) 
     (folder / "kob_andersen_n_atoms_400.nc").write_bytes(
         (folder / "kob_andersen_n_atoms_200.nc").read_bytes()
     )
-    with pytest.raises(QuantityError, match="is of n_atoms 200"):
+    with pytest.raises(QuantityError, match="has n_atoms=200"):
         xbp.size_series("kob_andersen", [400], folder, 3, 0.1, **MAKE)
 
 

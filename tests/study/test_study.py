@@ -121,7 +121,7 @@ def test_no_leaves(leaves: object) -> None:
 
 @pytest.mark.parametrize("name", ["", "/", "a//b", "a/", "..", 5, "a\nb", " "])
 def test_names_that_are_none(name: object, b: xr.Dataset) -> None:
-    with pytest.raises(QuantityError, match="is called"):
+    with pytest.raises(QuantityError, match="leaf name"):
         xbp.new_study({name: b})  # type: ignore[dict-item]
 
 
@@ -369,7 +369,7 @@ def test_options_are_by_leaf(option: str) -> None:
         "lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6
     )
     for given in ([1, 2], slice(1, 2), np.array([1, 2]), "a"):
-        with pytest.raises(QuantityError, match="a mapping from"):
+        with pytest.raises(QuantityError, match="a dict with keys"):
             xbp.new_study({"ins": b}, **{option: given})
 
 
@@ -386,9 +386,9 @@ def test_quantities_that_are_no_text() -> None:
             ).bp.compare()
     with pytest.raises(QuantityError, match="the energy is nan"):
         xbp.new_study({"ins": peak.assign(energy=peak.energy * np.nan)})
-    with pytest.raises(QuantityError, match="up to 60 letters"):
+    with pytest.raises(QuantityError, match="up to 60 characters"):
         xbp.new_study({"a" * 61: b})
-    with pytest.raises(QuantityError, match="figure is a str"):
+    with pytest.raises(QuantityError, match="of type str"):
         xbp.new_study({"ins": b}).bp.plot(figure="a")
     b.B.attrs["history"] = np.array(["a", "b"])
     assert "boson_peak" in b.bp.boson_peak().attrs["history"]

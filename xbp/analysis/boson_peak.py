@@ -132,7 +132,7 @@ def boson_peak(
         ``modes_below``, which part of the area of E² B, as of g(E), lies below the
         peak: 0.3 to 0.7 % in the glasses that xbp brings, 15 % or more at the van Hove
         singularity of a crystal (of B alone, not of Raman scattering; NaN where the
-        data end before g(E) does, at 20 % of its largest: that of what was measured is
+        data end before g(E) does, at 20 % of its largest: that of the measured part is
         larger. Bins ten times the median of the seven about
         them, and means over Q of less than half the interval, are left out); the range
         fitted, ``E_low``, ``E_high``, ``n_points``; ``status``, which is "ok", "no

@@ -281,7 +281,7 @@ def _energy_compared(
         if not E[0] <= at <= E[-1]:
             raise RangeError(
                 f"energy={at:g} meV is beyond the spectra",
-                reason=f"they end at {E[-1]:g}",
+                reason=f"they end at {E[-1]:g} meV",
                 fix="raise E_max=",
             )
         return at, Status.GIVEN

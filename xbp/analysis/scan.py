@@ -346,7 +346,7 @@ def _several(given: Any, name: str, example: str) -> list[Any]:
     )
     if one and name != "methods":
         raise QuantityError(
-            f"{name} is one range, {given}",
+            f"{name}={given} must be a list of ranges",
             fix=f"{name}=[{example}, ...]",
         )
     choices = (
@@ -360,8 +360,7 @@ def _several(given: Any, name: str, example: str) -> list[Any]:
         name == "methods" and len(set(map(str, choices))) < len(choices)
     ):
         raise QuantityError(
-            f"{name} is {given!r}",
-            reason="a scan compares several choices, each of them once",
+            f"{name}={given!r} must be a list of different choices",
             fix=f"{name}=[{example}]",
         )
     return choices
@@ -385,7 +384,7 @@ def _require_once(
                 this and other and np.allclose(this, other, rtol=1e-9, atol=0)
             ):
                 raise QuantityError(
-                    f"{name} holds {_told(ranges[i])} twice",
+                    f"{name} contains {_told(ranges[i])} twice",
                     fix="leave one out",
                 )
 

@@ -125,7 +125,7 @@ def resolve_temperature(data: xr.DataArray, T: Any = None) -> xr.DataArray:
     Raises
     ------
     TemperatureError
-        If there is none, two different ones, or one that is not positive and finite.
+        If it is missing, contradictory, or not positive and finite.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def resolve_u2(
     Raises
     ------
     QuantityError
-        If there is none, more than one, two that differ, or a negative one.
+        If it is missing, given twice, contradictory, or negative.
 
     Examples
     --------
@@ -295,7 +295,7 @@ def stated(data: xr.DataArray, name: str, given: Any, options: Any, why: str) ->
     if given is None and carried is None:
         known = get_args(options) or tuple(options)
         fix = " or ".join(f"{name}={option!r}" for option in known)
-        raise QuantityError(f"{why}, and attrs['{name}'] is missing", fix=fix)
+        raise QuantityError(f"attrs['{name}'] is missing: {why}", fix=fix)
     found: str = choose(carried if given is None else given, options, name)
     if carried not in (None, found):
         raise QuantityError(f"{name}={found!r}, but '{data.name}' has {carried!r}")
@@ -319,10 +319,9 @@ def errors_of_conditions(
         std = along(value, error, label, own["units"], default=bare)
         dims = coords[name].dims
         if not {*std.dims} <= {*dims} or not ((std >= 0) & (std < np.inf)).all():
-            raise QuantityError(
-                f"{label} is {std.values} over {std.dims}; it must be positive, and "
-                f"over {dims} at most"
-            )
+            over = f"over {std.dims}, but {name} over {dims}"
+            bad = f"{std.values}, not positive" if {*std.dims} <= {*dims} else over
+            raise QuantityError(f"{label} is {bad}")
         source = "" if argument is not None else carried.attrs.get("source", "")
         std.attrs = {
             "units": own["units"],
@@ -393,7 +392,7 @@ def given_axis(
         or (np.diff(values.astype(float)) <= 0).any()
     ):
         raise error(
-            f"{dim}={shown(given)} is not a row of ascending, finite real numbers",
+            f"{dim}={shown(given)} must be ascending, finite real numbers",
             fix=f"{dim}=np.linspace(start, stop, n), in {units or default}",
         )
     values, units = values.astype(float), units or default
@@ -466,8 +465,8 @@ def resolve_fixed_energy(
         names.add(FIXED_ENERGY[geometry])
     if len(names) != 1:
         raise CoordinateError(
-            f"the fixed energy must be one of {' and '.join(FIXED_ENERGY.values())}; "
-            f"there is {' and '.join(sorted(names)) or 'none'}",
+            f"exactly one of {' and '.join(FIXED_ENERGY.values())} is needed; "
+            f"given: {' and '.join(sorted(names)) or 'none'}",
             fix="pass incident_energy='60 meV' for direct geometry, or "
             "final_energy='1.845 meV' for indirect geometry",
         )

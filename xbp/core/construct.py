@@ -100,7 +100,7 @@ def new_dataset(
     for key, array in numbers.items():
         if array.shape != shape:
             raise QuantityError(
-                f"'{key}' has the shape {array.shape}, its dimensions {order} have "
+                f"'{key}' has the shape {array.shape}, but its dimensions {order} have "
                 f"{shape} points (-1: no coordinate given)",
             )
     ds = xr.Dataset(

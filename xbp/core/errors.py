@@ -102,7 +102,7 @@ class CoordinateError(XbpError):
 
 
 class RangeError(XbpError):
-    """An interval is empty, upside down, or holds no data."""
+    """An interval is empty, reversed, or without data."""
 
 
 class TemperatureError(XbpError):

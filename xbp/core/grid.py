@@ -163,7 +163,7 @@ def interval(
         )
     if high <= lower[0] or low >= upper[-1]:
         raise RangeError(
-            f"no data in {name}, {low:g} to {high:g} {units}: they range from "
+            f"no data in {name}, {low:g} to {high:g} {units}; the data are from "
             f"{lower[0]:g} to {upper[-1]:g} {units}",
         )
     return low, high

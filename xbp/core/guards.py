@@ -340,7 +340,7 @@ def require_keys(value: Any, name: str, allowed: Collection[str]) -> dict[str, A
     """
     if value is None:
         return {}
-    require_kind(value, Mapping, name, f"a mapping from {', '.join(allowed)} to values")
+    require_kind(value, Mapping, name, f"a dict with keys {', '.join(allowed)}")
     for key in value:
         if not isinstance(key, str) or key not in allowed:
             near = difflib.get_close_matches(str(key), allowed, 1)
@@ -369,7 +369,7 @@ def require_memory(count: float, what: str, *, fix: str = "") -> None:
     count = min(count, 1e300)  # whole numbers may be larger than any float
     if not 8 * count <= memory:
         raise RangeError(
-            f"{what} needs {8e-9 * count:.3g} GB; there are {1e-9 * memory:.3g} GB",
+            f"{what} needs {8e-9 * count:.3g} GB; the memory is {1e-9 * memory:.3g} GB",
             fix=fix,
         )
 

@@ -126,7 +126,7 @@ QUANTITIES: Final[Mapping[str, Quantity]] = {row.name: row for row in _ROWS}
 #: How a dimension is written in a symbol.
 _ARGUMENTS: Final = {"Q": "Q", "E": "E", "r": "r", "time": "t", "temperature": "T"}
 
-#: Coordinates xbp knows, with their canonical units and what stands on their axis.
+#: Coordinates xbp knows, with their canonical units and axis labels.
 COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "Q": ("1/angstrom", "momentum transfer"),
     "E": ("meV", "energy transfer (neutron energy loss positive)"),
@@ -304,8 +304,8 @@ def _require_per_axis(name: str, units: str, axis: str) -> None:
         raise UnitsError(
             f"{name} is in '{units}' over E in '{axis}'",
             reason="a density in E must be per unit of its axis",
-            fix=f"multiply the values by {factor:.6g} and set units='{per_axis}'; set "
-            f"units='{per_axis}' alone if they are per {axis} already",
+            fix=f"multiply the values by {factor:.6g} and set units='{per_axis}'; only "
+            f"set units='{per_axis}' if they are per {axis} already",
         )
 
 
@@ -313,10 +313,10 @@ def require_units(data: xr.DataArray, name: str, example: str) -> str:
     """Return ``attrs["units"]``, after checking that xbp knows them."""
     units = data.attrs.get("units")
     if units is None:
+        owner = f"data['{data.name}']" if name.startswith("coordinate") else "data"
         raise UnitsError(
             f"{name} has no units",
-            fix=f"data.attrs['units'] = '{example}', of a coordinate "
-            f"data['{data.name}'].attrs['units'] = '{example}'; '1' if arbitrary",
+            fix=f"{owner}.attrs['units'] = '{example}'; '1' if arbitrary",
         )
     if not isinstance(units, str):
         raise UnitsError(
@@ -333,7 +333,7 @@ def _require_unit(units: str, name: str, example: str, axis: bool = False) -> No
     fits = unit.is_compatible_with(example)
     if axis and not (fits or (example == "meV" and is_energy_like(unit))):
         raise UnitsError(
-            f"{name} is in '{units}' and must convert to '{example}'",
+            f"{name} is in '{units}', which does not convert to '{example}'",
         )
 
 

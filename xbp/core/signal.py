@@ -352,7 +352,7 @@ def table_signal(
     if given != quantity:
         found = f"a {given!r}" if given else f"a {type(table).__name__}"
         raise QuantityError(
-            f"this needs the Dataset of .bp.{quantity}(), not {found}",
+            f"this needs the table of .bp.{quantity}(), not {found}",
             fix=f"chain them: data.bp.{quantity}().bp...",
         )
     require_columns(table, (variable, *needs), quantity)

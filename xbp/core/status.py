@@ -138,7 +138,7 @@ def diagnosed(attrs: Mapping[Any, Any], *found: Diagnostic) -> dict[str, str]:
     Returns
     -------
     dict
-        The attribute to set, ``{"diagnostics": ...}``; empty if there are none.
+        The attribute to set, ``{"diagnostics": ...}``, or nothing.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def diagnostics(data: xr.DataArray | xr.Dataset) -> list[Diagnostic]:
     Returns
     -------
     list of Diagnostic
-        In the order in which they were found; empty if there are none.
+        In the order in which they were found; may be empty.
 
     Examples
     --------

@@ -388,7 +388,8 @@ def magnitude(
             )
         number = np.asarray(number).item()
     if isinstance(number, bool) or not isinstance(number, numbers.Real):
-        raise UnitsError(f"{name}={value!r} is not a number", fix=f"{name}='1 {units}'")
+        example = "1" if units == "1" else f"'1 {units}'"
+        raise UnitsError(f"{name}={value!r} is not a number", fix=f"{name}={example}")
     try:
         number = float(number)
     except OverflowError:  # of a whole number beyond any other

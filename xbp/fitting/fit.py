@@ -255,7 +255,7 @@ def _own_curve(worker: Any, names: list[str], chosen: Choices, x: np.ndarray) ->
     except Exception as error:  # of a function that is not ours
         raise QuantityError(
             f"the model {worker.name} failed: {type(error).__name__}: {error}",
-            reason="it gets the coordinate as an array and returns as many numbers",
+            reason="it must return one number for each point",
             fix="a function like lambda E, a, b: a + b * E",
         ) from error
     limits = {name: (made[name].min, made[name].max) for name in names}

@@ -192,11 +192,11 @@ def _unknown(where: Path, reasons: dict[str, str], table: bool) -> FileFormatErr
             "coordinate_units='1/cm')"
         )
     else:
-        fix = "label its numbers with xbp.new_dataset(...)"
+        fix = "pass its numbers to xbp.new_dataset(...)"
         if known.startswith("it looks like "):
             fix = "export it again: it may be damaged, or of another version"
         if known.startswith(("it is ", "it looks like ")):
-            return FileFormatError(f"{where}: {known}", fix=fix)
+            return FileFormatError(f"{where} cannot be read: {known}", fix=fix)
         reason = "; ".join(f"{name}: {why}" for name, why in reasons.items())
         return FileFormatError(f"{where} has an unknown format", reason=reason, fix=fix)
     return FileFormatError(f"{where} {what}", fix=fix)

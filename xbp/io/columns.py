@@ -194,8 +194,7 @@ def open_columns(
         or not parse_unit(units).is_compatible_with("J/mol/K")
     ):
         raise QuantityError(
-            f"amount={amount!r} of a {quantity} in '{units}'",
-            reason="it applies to a heat capacity per mole",
+            f"amount={amount!r} needs values per mole; the {quantity} is in '{units}'",
             fix="leave amount= out, or use .bp.to_molar(...)",
         )
     above = lines[: table.start]
@@ -328,8 +327,8 @@ def to_columns(
     parts = {name: value} | ({} if std is None else {f"{name}_std": std})
     if value.ndim != 1 or any(np.isinf(part).any() for part in parts.values()):
         raise QuantityError(
-            f"'{name}' over {tuple(value.dims)} is not of one dimension, or has "
-            "infinite values",
+            f"'{name}' over {tuple(value.dims)} must have one dimension and finite "
+            "values",
             fix="data.bp.cut_Q((2, 8)), or data.bp.to_netcdf(path)",
         )
     dim = str(value.dims[0])

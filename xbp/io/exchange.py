@@ -79,14 +79,14 @@ def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> An
     is_table = isinstance(data, xr.Dataset) and "xbp_schema" in data.attrs
     if is_table and quantity_name(data) not in (None, *QUANTITIES):
         if layout != "long":
-            raise QuantityError(f"a table of results with layout={layout!r}")
+            raise QuantityError(f"layout={layout!r} is not for results: use 'long'")
         return _rows(unwrap(data)[0])
     signal = as_stored(read(data))
     value, name = signal.value, str(signal.value.name or signal.quantity.variable)
     dims = [str(d) for d in value.dims]
     if not dims or (layout == "wide" and len(dims) > 2):
         raise QuantityError(
-            f"'{name}' over {tuple(dims)} makes no table with layout={layout!r}",
+            f"'{name}' over {tuple(dims)} does not fit layout={layout!r}",
             fix="layout='long', or cut it first: data.bp.cut_Q((2, 8))",
         )
     parts = {f"{name} ({signal.units})": value.values}
@@ -204,7 +204,7 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     >>> xbp.from_scipp(xbp.to_scipp(S)).identical(S)  # doctest: +SKIP
     True
     """
-    scipp = require("scipp", "the data are handed to it", "scipp")
+    scipp = require("scipp", "to_scipp needs it", "scipp")
     signal = as_stored(read(data))
     value, source = signal.value, signal.source
     name = str(value.name or signal.quantity.variable)

@@ -218,8 +218,8 @@ def find_geometry(
         raise FileFormatError(
             f"{where} does not state whether its fixed energy of {text} is the "
             "incident or the final energy",
-            reason=f"the instrument {instrument!r} is unknown, and the energies leave "
-            "both open",
+            reason=f"the instrument {instrument!r} is unknown, and the energies allow "
+            "both",
             fix="geometry='direct' (choppers) or geometry='indirect' (analysers)",
         )
     edge = bins.upper if given is None else bins.lower

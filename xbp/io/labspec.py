@@ -167,7 +167,7 @@ def _axis(where: Path, given: str | None, header: dict[str, str]) -> tuple[str, 
         if given is not None:
             raise
     raise FileFormatError(
-        f"{where}: the units of its axis are {text!r}, not of a shift or a wavelength",
+        f"{where}: the units of its axis are {text!r}, not of a shift or wavelength",
         fix="xarray.open_dataset(path, engine='labspec', units='1/cm')",
     )
 

@@ -286,7 +286,7 @@ def to_nxspe(
     if set(value.dims) != {"detector", "E"} or std is None:
         raise QuantityError(
             f"'{value.name}' over {tuple(value.dims)} "
-            f"{'without' if std is None else 'with'} standard deviation",
+            f"{'without' if std is None else 'with'} errors cannot be written as NXSPE",
             fix="pass S and S_std over detector and E",
         )
     known = value.coords.get("two_theta", value.detector * np.nan).notnull().values

@@ -96,7 +96,7 @@ def check_arguments(function: Callable[..., Any], options: Mapping[str, Any]) ->
             raise QuantityError(f"{name}={shown(value)} is not {wanted}")
 
 
-_NAMES = {float: "a number", bool: "True or False", str: "a text"}
+_NAMES = {float: "a number", bool: "True or False", str: "text"}
 _NAMES |= {tuple: "a pair of numbers", Mapping: "a mapping", type(None): "None"}
 
 
@@ -196,7 +196,7 @@ class Format:
             where = to_path(path)
             check_arguments(function, options)
             what = f"{where} cannot be read as {self.name}"
-            fix = "it may be truncated"
+            fix = "copy the file again"
             with translated(what, *DAMAGE, fix=fix), self._content(where) as content:
                 reason = self.declined(content) if self.strict else None
                 check(not reason, str(reason))
@@ -319,7 +319,7 @@ def value_units(units: str, quantity: str, *, name: str) -> str:
     fits = (row.units, *(row.also or ()), "1")
     if row.also is not None and not any(map(unit.is_compatible_with, fits)):
         raise UnitsError(
-            f"{name}={units!r} for {quantity}, not {' or '.join(fits)}",
+            f"{name}={units!r} of {quantity} must be {' or '.join(fits)}",
             fix=f"{name}='{row.units}'",
         )
     return format_unit(unit)
@@ -343,7 +343,7 @@ def axis_units(units: str, dim: str, *, name: str, example: str | None = None) -
     if is_energy_like(unit) if dim == "E" else unit.is_compatible_with(canonical):
         return format_unit(unit)
     raise UnitsError(
-        f"{name}={units!r} for the coordinate '{dim}', not units such as '{canonical}'",
+        f"{name}={units!r} of '{dim}' must convert to '{canonical}'",
         fix=f"{name}='{example or canonical}'",
     )
 
@@ -460,7 +460,7 @@ def at_temperature(ds: xr.Dataset, T: Any) -> xr.Dataset:
         return ds.assign_coords(temperature=temperature)
     ds.close()
     raise CoordinateError(
-        f"T={float(temperature.values):g} K beside a coordinate 'temperature' of "
+        f"T={float(temperature.values):g} K contradicts a coordinate 'temperature' of "
         f"{ds.sizes['temperature']} points",
         fix="leave T= out",
     )

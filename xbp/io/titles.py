@@ -53,10 +53,10 @@ _FOREIGN_FORMATS: Final = {
     "VASP's XDATCAR": r"^Direct configuration=",
     "a McStas reflection list": r"^#[ \t]*column_[hkjd]\b",
     "CIF": rf"\A(?=(?s:.*)^{_B}*data_\S*{_B}*$)(?=(?s:.*)^{_B}*(?:loop_{_B}*$|_\w))",
-    "INX blocks, as LAMP writes them": rf"\A{_B}*(?:\d+{_B}+){{7}}\d+{_B}*\n.*\n"
+    "a file of INX blocks (LAMP)": rf"\A{_B}*(?:\d+{_B}+){{7}}\d+{_B}*\n.*\n"
     + _line(4, "")
     + _line(1, 3),
-    "SPE text, as mslice and Horace write it": rf"\A{_B}*\d+{_B}+\d+{_B}*\n###",
+    "SPE text (mslice, Horace)": rf"\A{_B}*\d+{_B}+\d+{_B}*\n###",
     "a list of detectors (.phx, .par)": rf"\A{_B}*\d+{_B}*\n" + _line(5, 7),
     "XYZ coordinates of atoms": rf"\A{_B}*\d+{_B}*\n.*\n{_B}*[A-Z][a-z]?\d*"
     rf"(?:{_B}+{_N}){{3}}(?!\S)",
@@ -358,8 +358,8 @@ def used_columns(
     fix = "has_std=True if the third is the standard deviation"
     if has_std is None and is_ambiguous(table, lines):
         raise FileFormatError(
-            f"{where}, line {table.start + 1}: {lines[table.start].strip()[:60]!r}",
-            reason="two of the numbers may be one",
+            f"{where}, line {table.start + 1}: {lines[table.start].strip()[:60]!r} is "
+            "ambiguous: two numbers may be one",
             fix=f"{fix}; or use decimal points",
         )
     if has_std is False or table.values.shape[1] == 2:

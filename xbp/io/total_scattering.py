@@ -191,7 +191,7 @@ def open_total_scattering(
         given = {"b_mean_squared": b_mean_squared, "composition": composition}
         if not is_F:
             what = ", ".join(f"{name}={value!r}" for name, value in given.items())
-            raise RangeError(f"{what} for {path.name}, whose S(Q) is normalised")
+            raise RangeError(f"{what} is not used: S(Q) of {path.name} is normalised")
         level, square = _levels(b_mean_squared, composition, units)
         values, std = 1 + values / level, None if std is None else std / level
         _require_bound(values, std, level, square, units, composition)
@@ -229,7 +229,7 @@ def _levels(
         return require_positive(b_mean_squared, "b_mean_squared", units), None
     if parse_unit(units).dimensionless:
         raise QuantityError(
-            f"composition={composition!r} with units={units!r}",
+            f"composition={composition!r} does not go with units={units!r}",
             reason="an F(Q) without units was already divided by ⟨b⟩²",
             fix="b_mean_squared=1, or units='barn'",
         )

@@ -202,8 +202,8 @@ class Deformation:
         short = flat[:, lowest] <= tolerance * flat[:, -1]
         if short.any():
             raise QuantityError(
-                f"{int(short.sum())} atoms have neighbors that do not span space, like "
-                f"atom {int(np.argmax(short))}; the cutoff is {cutoff.text}",
+                f"{short.sum()} atoms, like {np.argmax(short)}, have too few neighbors "
+                f"within {cutoff.text}, or all in one plane",
                 fix="raise cutoff=, or traj.isel(atom=...)",
             )
         # Across a plane in which all bonds lie nothing is known to deform: w has no
@@ -287,9 +287,9 @@ class Deformation:
             if apart.max() >= 2 * _NEAR:
                 bond = int(np.argmax(apart))
                 raise QuantityError(
-                    f"the neighbors {first[bond]} and {second[bond]} have come apart "
-                    f"by half of the cell in frame {block.first + frame}",
-                    fix="a reference= nearer in time",
+                    f"atoms {first[bond]} and {second[bond]}, once neighbors, are half "
+                    f"a cell apart in frame {block.first + frame}",
+                    fix="pass a reference= nearer in time",
                 )
 
 

@@ -282,7 +282,7 @@ def _values(block: Block, fields: _Fields, dtype: Any = float) -> np.ndarray:
             raise QuantityError(
                 f"'{name}' is {values[frame, component, atom]} at atom {atom} in "
                 f"frame {part.first + frame}",
-                fix="raise cutoff= if it has no neighbors, or leave it out",
+                fix="raise cutoff= if the atom has no neighbors, or drop it",
             )
         if whole is None:
             whole = np.empty((n_frames, *values.shape[1:]), dtype=dtype)

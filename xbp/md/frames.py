@@ -447,8 +447,8 @@ def require_motion(
             way, most = np.sqrt(np.array([jump, reach]) / mass.sum())
             raise QuantityError(
                 f"from frame {first} to frame {first + 1} of {path} atoms move by "
-                f"{way:.3g} angstrom in {step:.4g} ps, at most {most:.3g} angstrom at "
-                f"the temperature of the velocities or hottest={hottest:g} K",
+                f"{way:.3g} angstrom in {step:.4g} ps; thermal motion is at most "
+                f"{most:.3g} angstrom (T of the velocities, or hottest={hottest:g} K)",
                 fix="correct units=, timestep= or time_between_frames=; open a set of "
                 "configurations one at a time: frames=slice(0, 1)",
             )

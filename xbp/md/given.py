@@ -185,7 +185,7 @@ class Given:
         Raises
         ------
         UnitsError
-            If there is none, both differ, or σ, ε and m are missing, or given for other
+            If both are missing or differ, or σ, ε and m are missing, or given for other
             units.
 
         Examples
@@ -204,7 +204,9 @@ class Given:
             )
         sizes = ARGON if is_one_of(self.lj, "argon") else self.lj
         if name != "lj" and self.lj is not None:
-            raise UnitsError(f"lj={shown(self.lj)} is given with units='{name}'")
+            raise UnitsError(
+                f"lj={shown(self.lj)} is only for units='lj', not '{name}'"
+            )
         if name != "lj":
             return _STYLES[str(name)]
         if not isinstance(sizes, LennardJones):

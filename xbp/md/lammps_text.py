@@ -221,8 +221,7 @@ def _elements_of_dump(given: Given, atoms: Mapping[str, np.ndarray]) -> np.ndarr
         not_used(f"{given.path} has no column type", elements=given.elements)
     if types is None or given.elements is None:
         raise QuantityError(
-            f"the elements of {given.path} are unknown: it has no column element with "
-            "their names",
+            f"the elements of {given.path} are unknown: it has no column 'element'",
             fix=SAY_ELEMENTS,
         )
     found = named(given, types)

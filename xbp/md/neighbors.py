@@ -156,7 +156,7 @@ def _minima(
         raise RangeError(
             f"the cell is {across[periodic].min():.4g} angstrom thick, with atoms "
             f"{spacing:.3g} angstrom apart: images would be neighbors",
-            fix="a larger cell, or cutoff=",
+            fix="simulate a larger cell, or pass cutoff=",
         )
     every = slice(None, None, max(1, trajectory.n_frames // n_frames))
     frames = trajectory.source.drop_vars("velocity", errors="ignore").isel(time=every)

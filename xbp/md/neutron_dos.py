@@ -149,15 +149,15 @@ def _concentrations(value: xr.DataArray) -> np.ndarray:
     """Return the concentrations of the elements, which partials by mass carry."""
     weighting = value.attrs.get("weighting", "mass")
     if "element" not in value.dims or "weight" not in value.coords:
-        problem = "the partials of the elements are needed, with their shares"
+        problem = "the partial g(E) of all elements are needed"
     elif weighting != "mass":
-        problem = f"the shares of the elements are weighted by {weighting!r}"
+        problem = f"the concentrations are weighted by {weighting!r}"
     else:
         share = value.coords["weight"].values.astype(float)
         if np.isclose(share.sum(), 1, atol=1e-3):
             return np.asarray(share)
-        problem = f"the shares of the elements add up to {share.sum():g}, not 1"
-    raise QuantityError(problem, fix="all of traj.bp.vdos(partials=True)")
+        problem = f"the concentrations add up to {share.sum():g}, not 1"
+    raise QuantityError(problem, fix="pass all of traj.bp.vdos(partials=True)")
 
 
 @operation(takes=("vibrational_dos", "generalized_dos"))
@@ -219,9 +219,9 @@ def correct_neutron_weighting(
     )
     if not bool(ratio.notnull().any()):
         raise RangeError(
-            f"the simulation has {float(table.E[0]):g} to {float(table.E[-1]):g} "
-            f"{other}, and the data have no energy in there",
-            fix="vdos(E_max=...) to where the data reach",
+            f"the simulation, {float(table.E[0]):g} to {float(table.E[-1]):g} {other}, "
+            "and the data do not overlap in E",
+            fix="raise E_max= of vdos()",
         )
     R = ratio.variable
     value = (signal.value * R).transpose(*signal.value.dims)

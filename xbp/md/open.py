@@ -116,7 +116,7 @@ def open_trajectory(
     time_between_frames : scalar with units, optional
         For files that tell no time (bare: ps).
     lj : "argon" or `LennardJones`, optional
-        What σ, ε and m stand for, with ``units="lj"``. Masses are m, or by the column
+        The meaning of σ, ε and m, with ``units="lj"``. Masses are m, or by the column
         ``mass``.
     topology : path-like, optional
         Topology for MDAnalysis.
@@ -148,11 +148,11 @@ def open_trajectory(
     Raises
     ------
     FileFormatError
-        If there is no such file, no format takes it, it is cut short or damaged (on
+        If the file does not exist, no format takes it, it is cut short or damaged (on
         computing, with the frame named), or its atoms or columns change.
     QuantityError, UnitsError
         If elements, units or times are missing, contradict the file, or are implausible
-        for its motion; if `frames` is no slice, `chunk_frames` no positive integer, or
+        for its motion; if `frames` is not a slice, `chunk_frames` not positive, or
         `masses` no mapping.
 
     Examples
@@ -185,7 +185,7 @@ def open_trajectory(
     if temperature is not None:
         temperature = require_positive(temperature, "temperature", "K")
     limit = require_positive(hottest, "hottest", "K")
-    require_file(where.exists(), where, "there is no such file", fix="correct the path")
+    require_file(where.exists(), where, "it does not exist", fix="correct the path")
     arguments = {
         "units": units,
         "elements": elements,

@@ -328,7 +328,7 @@ def to_structure_factor(
     signal = read(data, "radial_distribution")
     if signal.value.attrs.get("dimensions") == 2:
         raise QuantityError(
-            "the transform of a plane of atoms is another",
+            "g(r) of a plane of atoms has no 3D transform",
             fix="traj.bp.structure_factor(Q_max)",
         )
     return _transformed("to_structure_factor", signal, Q, number_density, window)
@@ -413,7 +413,7 @@ def _transformed(
     x = value[dim].values * to_units
     if not bool(np.isfinite(value).all()):
         raise QuantityError(
-            f"'{value.name}' holds NaN, and the transform needs every bin",
+            f"'{value.name}' contains NaN; the transform needs every bin",
             fix=f"value.dropna('{dim}'), or value.interpolate_na('{dim}')",
         )
     require_memory(2.0 * points.size * x.size, f"transforming to {points.size} points")

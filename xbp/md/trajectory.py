@@ -87,7 +87,7 @@ class Trajectory:
         """
         if self.n_frames < 2:
             raise CoordinateError(
-                "the trajectory has one frame, and motion needs several",
+                "the trajectory has one frame; motion needs several",
                 fix="structure_factor() or radial_distribution()",
             )
         steps = np.diff(self.time)

@@ -91,11 +91,11 @@ def window_frames(
     fix = f"window='{good * step:.4g} ps'"
     if most < 4 * least:
         longer = f"simulate {4 * least * step:.4g} ps or more, for four windows"
-        fix = longer if most < least else f"{fix}; better {longer}"
+        fix = longer if most < least else f"{fix}, or better {longer}"
     default = " (the default)" if window is None and dE is None else ""
     raise RangeError(
         f"the window of {frames * step:.4g} ps{default} has {frames:.4g} frames; it "
-        f"must have {least} to {most}, the {most * step:.4g} ps of the trajectory",
+        f"must have {least} to {most} (the trajectory lasts {most * step:.4g} ps)",
         fix=fix,
     )
 
@@ -294,7 +294,7 @@ def require_resolved(
         kelvin = float(temperature_coordinate(T).values)
     moved = _displacement_ratio(trajectory, kelvin)
     if level > window.folding:
-        seen = f"at h/2Δt {name} is {level:.2g} of its maximum"
+        seen = f"{name} at h/2Δt is {100 * level:.2g} % of its maximum"
     elif moved is None:
         return [Diagnostic(
             "aliasing_unchecked", "warning", "without velocities, or masses and T, "
@@ -307,8 +307,7 @@ def require_resolved(
         return []
     step = 1000 * _sufficient_step(window.step, moved)
     raise RangeError(
-        f"frames {1000 * window.step:.4g} fs apart fold the fastest motion back "
-        f"(aliasing): {seen}",
+        f"frames {1000 * window.step:.4g} fs apart alias the fastest motion: {seen}",
         fix=f"write frames at most {step:.3g} fs apart, or pass folding=None",
     )
 

@@ -393,7 +393,7 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     _require_limits(row, values, own)
     factor = convert_factor(x_units, own_x, name=dim, energy=dim == "E")
     try:
-        with np.errstate(all="ignore"):  # what is no number is refused
+        with np.errstate(all="ignore"):  # NaN is refused below
             y = row.function(axis * factor, **values) * convert_factor(
                 own_y, y_units, name="units"
             )
@@ -429,8 +429,8 @@ def _require_limits(
             low = 0.0 if name in row.zero else 1 / LARGEST
         if not low <= value <= high or value == row.below.get(name):
             raise QuantityError(
-                f"{name} is {value:g} {units[name]}, but in {row.name} it is between "
-                f"{low:g} and {high:g}",
+                f"{name}={value:g} {units[name]}".removesuffix(" 1")
+                + f" of {row.name} must be between {low:g} and {high:g}",
             )
 
 
@@ -439,6 +439,6 @@ def _require_scale(units: str) -> None:
     for unit in parse_unit(units, name="units")._units:
         if not any(parse_unit(unit).is_compatible_with(known) for known in _SCALES):
             raise UnitsError(
-                f"units={units!r}: a spectrum is not in powers of '{unit}'",
+                f"units={units!r} contain '{unit}', which no spectrum has",
                 fix="units='1' where the scale is arbitrary",
             )

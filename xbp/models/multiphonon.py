@@ -49,7 +49,7 @@ class Modes:
     density : numpy.ndarray
         g(E_i) in 1/meV, of unit area.
     area : float
-        Area of what was given.
+        Area of the input.
     extended : float
         Part of the area that lies below the lowest energy given.
     curvature : float

@@ -364,8 +364,8 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
     low, high = float(known.min()), float(known.max())
     if not (low >= 0 and high > 0 and 0 < counts < 1e15):
         raise QuantityError(
-            f"S is from {low:g} to {high:g} with counts={counts}: counts are not "
-            "negative, nor all 0"
+            f"counts={counts} must be positive, and S (from {low:g} to {high:g}) "
+            "neither negative nor all 0"
         )
     scale = counts / high
     drawn = np.random.default_rng(seed).poisson(np.nan_to_num(expected) * scale) / scale
@@ -399,7 +399,7 @@ def _structure_factor(
     own = sq["Q"].values * convert_factor(sq["Q"].attrs["units"], units, name="Q")
     if own.shape != q.shape or not np.allclose(own, q, rtol=1e-9, atol=0):
         raise RangeError(
-            "structure_factor is on another Q grid than Q",
+            "the Q grid of structure_factor differs from Q",
             fix="structure_factor.interp(Q=Q) first",
         )
     return np.asarray(sq.values)

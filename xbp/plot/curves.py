@@ -380,7 +380,7 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
 
 
 def own_figure(table: Any) -> str:
-    """Write the call that draws a table of results; empty if there is none."""
+    """Write the call that draws a table of results, or an empty text."""
     result = quantity_name(table) if isinstance(table, xr.Dataset) else None
     steps = steps_after(table) if result else ()
     own = [f"table{step}" for step in steps if ".plot." in step]

@@ -99,7 +99,7 @@ def explore(
             widths[dim] = magnitude(width, units, name=f"{dim}_width", energy=is_E)
         if not 0 < widths[dim] <= last - first:
             raise RangeError(
-                f"{dim}_width is {widths[dim]:g}, in data from {first:g} to {last:g}"
+                f"{dim}_width={widths[dim]:g} must fit the data, {first:g} to {last:g}"
             )
         if given is not None:
             limits[dim] = interval(given, source, dim, name=f"{dim}_range")

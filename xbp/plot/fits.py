@@ -196,7 +196,7 @@ def _one_fit(table: Any) -> tuple[xr.Dataset, str]:
     if given not in FITS:
         what = f"got {repr(given) if given else type(table).__name__}"
         raise QuantityError(
-            f"{'no table is given' if table is None else what}, not that of .bp.fit",
+            f"{'no table is given' if table is None else what}, not a table of .bp.fit",
             fix=own_figure(table) or "data.bp.plot.fit(data.bp.fit_elastic_line())",
         )
     plain, status = read_table(table, str(given), "status", "n_points")
@@ -227,7 +227,7 @@ def _fitted_part(signal: Signal, table: xr.Dataset, along: str) -> Signal:
 def _require_spectrum(value: xr.DataArray, along: str) -> None:
     if value.dims != (along,):
         raise RangeError(
-            f"'{value.name}' is over {value.dims}; a fit is drawn in its spectrum over "
+            f"'{value.name}' is over {value.dims}; a fit is drawn in a spectrum over "
             f"{along}",
             fix="data.bp.cut_Q(...), or data.isel(...)",
         )
@@ -265,7 +265,7 @@ def _curve(
         raise QuantityError(
             f"the model has the parameters {', '.join(worker.param_names)}, the table "
             f"{', '.join(numbers)}",
-            fix="model= what .bp.fit(...) was given",
+            fix="pass the model= of .bp.fit(...)",
         )
     return np.broadcast_to(evaluate(worker, worker.make_params(**numbers), x), x.shape)
 
@@ -367,7 +367,7 @@ def peak(
     for table in (data, peak):
         if isinstance(table, xr.Dataset) and quantity_name(table) in FITS:
             raise QuantityError(
-                f"got the table of .bp.{quantity_name(table)}(...), not boson_peak",
+                f"got the table of .bp.{quantity_name(table)}(), not boson_peak()",
                 fix=own_figure(table),
             )
     if isinstance(data, xr.Dataset) and quantity_name(data) == "boson_peak":
@@ -381,7 +381,7 @@ def peak(
     table, energies = read_table(peak, "boson_peak", "energy", *_COLUMNS, "status")
     if energies.ndim:
         raise QuantityError(
-            f"the peaks are over {energies.dims}; a spectrum has one",
+            f"the peaks are over {energies.dims}; one spectrum has one",
             fix="peak.isel(...)",
         )
     signal = read(data)

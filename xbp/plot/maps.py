@@ -200,7 +200,7 @@ def color_scale(
             fix="scale them first, data.bp.scale(...)",
         )
     if norm == "log" and not positive.size:
-        raise RangeError("nothing shown is positive", fix='norm="linear"')
+        raise RangeError("a logarithmic scale needs positive data", fix='norm="linear"')
     # The top is not set by a noisy corner, nor, on a linear scale, by an elastic line.
     most, usual = np.percentile(finite, [99.5, 75]) if finite.size else (1.0, 0.0)
     # A lower end at or below 0 asks for a linear scale; noise about 0 needs one.

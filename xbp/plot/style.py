@@ -86,7 +86,7 @@ def axes_of(ax: Axes | None, figsize: tuple[float, float] = (4.8, 3.6)) -> Axes:
         return axes
     if not (hasattr(ax, "errorbar") and hasattr(ax, "pcolormesh")):
         raise QuantityError(
-            f"ax is a {type(ax).__name__}, not matplotlib axes",
+            f"ax is of type {type(ax).__name__}, not matplotlib axes",
             fix="ax=plt.subplots()[1]",
         )
     return ax
@@ -332,7 +332,7 @@ def energy_text(table: xr.Dataset, name: str = "energy") -> str:
 
 
 def systematic_error(table: xr.Dataset, name: str = "energy") -> float:
-    """Return the systematic error found by a scan; 0 if there is none."""
+    """Return the systematic error found by a scan, else 0."""
     key = name.replace("energy", "systematic")
     return float(np.nan_to_num(float(table.get(key, np.nan))))
 

@@ -291,7 +291,7 @@ def heat_capacity(
 
 
 def peak_of(table: xr.Dataset) -> str:
-    """Write the maximum of g/E² of a fit, or why there is none."""
+    """Write the maximum of g/E² of a fit, or why it is missing."""
     status = str(table["peak_status"].values)
     if status == Status.OK:
         return f"maximum of $g/E^2$: {energy_text(table)}"

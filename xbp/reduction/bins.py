@@ -151,7 +151,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     mean, std, coords = rebinned(value, signal.std, weights, dim)
     if not is_lazy(mean) and np.isnan(mean.data).all():
         where = f"{ends[0]:g} to {ends[1]:g} {own['units']}"
-        raise RangeError(f"{dim} = {where} is nothing but NaN")
+        raise RangeError(f"all data at {dim} = {where} are NaN")
     coords[dim] = xr.Variable(low.dims, (low + high).data / 2, own)
     mean = mean.transpose(*[d for d in value.dims if d != dim])
     answer: Data = signal.answer(
@@ -482,8 +482,8 @@ def shift_E(data: Data, by: Any) -> Data:
     zero = value.attrs.get("energy_zero", "used to derive it")
     if not measured or "energy_zero" in value.attrs:
         raise QuantityError(
-            f"E = 0 of '{value.name}', a {signal.quantity.name}, was {zero}",
-            fix="shift E of S(Q,E) as measured",
+            f"E of '{value.name}' cannot be shifted: E = 0 was {zero}",
+            fix="shift E of the measured S(Q,E)",
         )
     E = value["E"]
     units = E.attrs["units"]

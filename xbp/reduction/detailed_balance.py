@@ -45,7 +45,7 @@ def with_both_signs(data: xr.DataArray | xr.Dataset) -> Signal:
     E = signal.value["E"].values if "E" in signal.value.dims else np.zeros(1)
     if not E[0] < 0 < E[-1]:
         raise RangeError(
-            "the data do not have both signs of E",
+            "the data must have both signs of E",
             fix="pass S(Q,E) before it was folded",
         )
     return signal
@@ -451,8 +451,8 @@ def require_sign(
     if wrong.any():
         at = np.flatnonzero(wrong)[0]
         raise CoordinateError(
-            f"the sign of E is reversed: {k.ravel()[at]:.2g} ± "
-            f"{error.ravel()[at]:.1g} of the asymmetry of detailed balance",
+            f"the sign of E seems reversed: the asymmetry is {k.ravel()[at]:.2g} ± "
+            f"{error.ravel()[at]:.1g} times that of detailed balance",
             reason=means,
             fix="data.assign_coords(E=-data.E).sortby('E'), its bounds too, or "
             "reversed_below=None",

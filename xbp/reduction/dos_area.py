@@ -51,7 +51,7 @@ __all__ = [
 #: Which modes: every mode once; the modes of one element; modes that count by how they
 #: scatter, or by other weights.
 AreaOf = Literal["all modes", "modes of an element", "weighted modes"]
-_ASK: Final = "area=1 for all modes, n_atoms= for a cell"
+_ASK: Final = "area=1 if g has all modes, or n_atoms= of the cell"
 
 
 def area_attributes(area: float | None, of: AreaOf) -> dict[str, Any]:

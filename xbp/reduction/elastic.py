@@ -306,7 +306,7 @@ def line_profile(signal: Signal) -> np.ndarray:
     at_zero = ((lower <= 0) & (upper >= 0)).any()
     if not at_zero or elastic_line_bins(value["E"].values, profile) is None:
         raise RangeError(
-            "the data have no elastic line: E reaches from "
+            "the data have no elastic line: E ranges from "
             f"{lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}"
             f"{', and nothing below 1e150 is known at E = 0' if at_zero else ''}",
             fix="pass S(Q,E) with E = 0, or E_range=",
@@ -382,7 +382,7 @@ def width_at_half_maximum(E: np.ndarray, profile: np.ndarray) -> float:
 def elastic_reach(E: np.ndarray, profile: np.ndarray, widths: float = 2.0) -> float:
     """Return |E| beyond which the elastic line has ended: some widths from its centre.
 
-    0 if there is none, as if it was masked. Data that begin at E = 0 show half the
+    0 without one, as if it was masked. Data that begin at E = 0 show half the
     line, and the other half is taken as equal.
 
     Examples

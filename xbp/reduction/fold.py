@@ -481,7 +481,7 @@ def refuse_parts(
     where = f", {E[best][0]:.4g} to {E[best][-1]:.4g} {units}" if best.any() else ""
     maps = f" in {int(lost.sum())} of {lost.size} maps" if lost.ndim else ""
     raise RangeError(
-        f"no bin of Q holds all of the range of E, {E[0]:.4g} to {E[-1]:.4g} "
+        f"no bin of Q covers the range of E, {E[0]:.4g} to {E[-1]:.4g} "
         f"{units}{maps}; at best {best.sum()} of {E.size} bins have a value{where}",
         fix="narrow E_range; integrate before mask_elastic",
     )

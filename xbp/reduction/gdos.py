@@ -411,7 +411,7 @@ def _convention_of(signal: Signal, target: Convention | None) -> Convention | No
     if convention not in CONVENTIONS or _FORMS[convention][0] != name:
         own = _GDOS if name == "generalized_dos" else _BQE
         what = f"'{signal.value.name}' has attrs['convention'] = {convention!r}"
-        raise QuantityError(what, fix=f"data.attrs['convention'] = '{own}' is xbp's")
+        raise QuantityError(what, fix=f"data.attrs['convention'] = '{own}' if right")
     known: Convention = convention
     return known
 

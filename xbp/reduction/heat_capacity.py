@@ -248,10 +248,10 @@ def _without_missing(
         fine = kelvin[~lost.any([d for d in lost.dims if d != "temperature"]).values]
         raise RangeError(
             f"g(E) has {100 * (1 - float(modes.missing.max())):.3g} % of its modes, to "
-            f"{highest:.4g} meV: C at {kelvin[-1]:g} K lacks more than "
-            f"{100 * tolerance:.2g} %",
+            f"{highest:.4g} meV: C at {kelvin[-1]:g} K may be over "
+            f"{100 * tolerance:.2g} % too low",
             fix=(f"temperatures to {fine[-1]:g} K; or " if fine.size else "")
-            + "g over all energies",
+            + "all of g(E)",
         )
     return C.where(~lost)
 

@@ -422,7 +422,7 @@ class _Map:
     ) -> tuple[_State | None, np.ndarray, float, int, str]:
         """Find the g that its own phonons leave, by Anderson's mixing of six g.
 
-        Return what follows from it (None if there is none), it, and how it ended.
+        Return what follows from it (or None), it, and how it ended.
 
         References
         ----------

@@ -295,7 +295,7 @@ def direct_geometry_resolution(
         or ("final_energy" in E.coords and "incident_energy" not in E.coords)
     ):
         raise QuantityError(
-            "E belongs to data of indirect geometry",
+            "E is from indirect geometry",
             fix="take the measured width: data.bp.fit_elastic_line().fwhm",
         )
     ei = require_positive(incident_energy, "incident_energy", "meV", energy=True)

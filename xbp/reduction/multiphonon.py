@@ -184,12 +184,12 @@ def multiphonon_sqe(
         if np.isfinite(g[energy > 0]).any():
             modes = Modes.of(energy, g, constants.BOLTZMANN_MEV * kelvin, below=below)
         if modes is None or not modes.area > 0:
-            raise QuantityError("g(E) has no area")
+            raise QuantityError("the area of g(E) is not positive")
         u2_used = u2_given if np.isfinite(u2_given) else per_gamma * modes.gamma
         two_w = momenta**2 * u2_used
         count = orders or orders_needed(float(two_w.max()), tolerance)
         if count > MAX_ORDERS:
-            message = f"2W of {two_w.max():.3g} needs more than {MAX_ORDERS} orders"
+            message = f"2W = {two_w.max():.3g} needs over {MAX_ORDERS} phonon orders"
             raise RangeError(message, fix="lower the highest Q, or give orders=")
         binned = np.stack(
             [onto_bins(A, modes.step, edges) for A in expansion(modes, count)]
@@ -350,7 +350,7 @@ class Task:
         )
         if bool((displacement == 0).any()):
             raise QuantityError(
-                "u2 is 0 angstrom^2, as of a liquid",
+                "a solid is needed; u2 = 0 means a liquid",
                 fix="data.bp.to_bqe(), or mass= or composition= for a solid",
             )
         to_mev, to_angstrom = (per_unit(value, dim) for dim in ("E", "Q"))

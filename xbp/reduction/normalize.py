@@ -139,8 +139,8 @@ def normalize_to_vanadium(
     strength = (undo * line).sum("Q")
     if strength.ndim or not float(strength) > 0:
         raise RangeError(
-            f"the vanadium's line is {strength.values}; one vanadium with a positive "
-            "line is needed",
+            f"the elastic line of vanadium is {strength.values}; one positive value is "
+            "needed",
             fix="vanadium.isel(...); check E_range",
         )
     error, errors = None, {}
@@ -289,8 +289,8 @@ def normalize_to_sum_rule(
         atomic, origin = sample_mass(signal, mass, composition)
     if (atomic is None) == f_sum or (sq is None) == (rule == "structure factor"):
         raise QuantityError(
-            f"rule={rule!r} with mass={mass!r}, composition={composition!r} and "
-            f"{'no ' * (sq is None)}S(Q)",
+            f"rule={rule!r} does not fit mass={mass!r}, composition={composition!r} "
+            f"and {'no ' * (sq is None)}S(Q)",
             fix="rule='f-sum', mass='50.94 u', or rule='structure factor', sq=sq",
         )
     by_energy = _both_sides(signal, T, rule) if f_sum or one_sided(value) else None

@@ -124,7 +124,7 @@ def angle_to_Q(
     signal = read(data, "detector_spectra")
     value = signal.value
     choose(variance, Variance, "variance")
-    why = "without kᵢ/k_f it is a cross section"
+    why = "is kᵢ/k_f applied?"
     applied = stated(value, "ki_over_kf", ki_over_kf, KiOverKf, why)
     geometry, fixed = resolve_fixed_energy(
         value, incident_energy=incident_energy, final_energy=final_energy
@@ -226,7 +226,7 @@ def _angle_limits(value: xr.DataArray, angle_width: Any) -> np.ndarray:
         distinct = np.unique(angles[np.isfinite(angles)])
         if distinct.size < 2:
             raise CoordinateError(
-                f"{distinct.size} angle in all: its width is unknown",
+                f"the width needs two different angles, not {distinct.size}",
                 fix="angle_width='1 degree', or 'detector'",
             )
         middle = (distinct[1:] + distinct[:-1]) / 2

@@ -83,7 +83,7 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
         )
     if "E" in value.dims or "E" in getattr(signal.source, "variables", value.coords):
         raise CoordinateError(
-            f"'{value.name}' has an 'E' beside its wavelengths",
+            f"'{value.name}' has both 'E' and 'wavelength'",
             fix="data.drop_vars('E')",
         )
     units = require_units(value["wavelength"], "coordinate 'wavelength'", "nm")
@@ -355,8 +355,8 @@ def _without_baseline(
         enough = (known >= degree + 2).any()
     if not enough:
         raise RangeError(
-            f"baseline={shown(baseline)} has too few points with a number and an "
-            f"error: {degree + 2} are needed"
+            f"baseline={shown(baseline)} has too few points with errors: "
+            f"{degree + 2} are needed"
         )
     level, errors = over_spectra(
         _polynomial,

@@ -160,7 +160,9 @@ def _sigma_at(value: xr.DataArray, resolution: Any, width: Width) -> np.ndarray:
     if isinstance(resolution, xr.DataArray) and resolution.ndim:
         curve = unwrap(resolution)[0]
         if curve.attrs.get("quantity") == "energy_resolution" and width != "fwhm":
-            raise QuantityError("the curve is a FWHM", fix="width='fwhm'")
+            raise QuantityError(
+                "the resolution curve is a FWHM, not σ", fix="width='fwhm'"
+            )
         require_alike(value, curve, "the resolution")
         wide = _curve_at(E, units, curve)
     else:

@@ -405,7 +405,7 @@ def sample_mass(
         if not several and (not molecule or _is_of_one_element(signal, weight)):
             value = mass if composition is None else composition
             raise QuantityError(
-                f"{name}={value} is {given:.6g} u, but the data carry "
+                f"{name}={value} ({given:.6g} u) contradicts the data, which have "
                 f"weight={weight:.6g} g/mol",
                 fix=f"leave {name}= out, or remove attrs['weight']",
             )
@@ -441,7 +441,7 @@ def sample_density(
     Raises
     ------
     QuantityError
-        If there is none, or the argument differs from that of the data by more than
+        If it is missing, or the argument differs from that of the data by more than
         `same`, relatively.
     RangeError
         If it is not positive.

@@ -82,7 +82,7 @@ def plot(
     """
     if figure is not None and not hasattr(figure, "subplots"):
         raise QuantityError(
-            f"figure is a {type(figure).__name__}", fix="figure=plt.figure()"
+            f"figure is of type {type(figure).__name__}", fix="figure=plt.figure()"
         )
     leaves = leaves_of(study)
     if len(leaves) > 100:

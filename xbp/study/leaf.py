@@ -155,7 +155,7 @@ def _kind(name: str, ds: xr.Dataset) -> str:
         ranges = {key: ds.attrs.get(OPTION + key) for key in ("E_range", "Q_range")}
         if "Q" in signal.value.dims and ranges["Q_range"] is None:
             raise RangeError(
-                "it has a dimension Q, and Q_range is not given",
+                "it has a dimension Q, but Q_range is missing",
                 fix=f"xbp.new_study(..., Q_range={{'{name}': ('2.1 1/angstrom', "
                 "'8.5 1/angstrom')})",
             )

@@ -236,7 +236,7 @@ def _series(
             kept = float(traj.sizes["atom"] if size else traj.cooling_rate)
             if not np.isclose(kept, value):
                 raise QuantityError(
-                    f"{path} is of {dim} {kept:g}, not {value:g}", fix="move it away"
+                    f"{path} has {dim}={kept:g}, not {value:g}", fix="move the file"
                 )
         else:
             glass = {**making, **own}

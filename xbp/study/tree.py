@@ -77,7 +77,7 @@ def stated_energy(
         error = require_number(std, "std", least=0, **in_mev)
     if not isinstance(reference, str) or not reference.strip():
         raise QuantityError(
-            f"reference={reference!r}: name the source of the number",
+            f"reference={reference!r} must name the source of the number",
             fix="reference='doi:...', or reference='this work, IN5, 2024'",
         )
     given = {"energy": energy, "std": std, "reference": reference}
@@ -170,7 +170,9 @@ def new_study(
     """
     require_kind(leaves, Mapping, "leaves", "a mapping of names to data")
     if not leaves:
-        raise QuantityError("there are no leaves", fix="xbp.new_study({'ins': b_of_E})")
+        raise QuantityError(
+            "a study needs at least one leaf", fix="xbp.new_study({'ins': b_of_E})"
+        )
     options = {
         "E_range": E_range,
         "Q_range": Q_range,
@@ -208,9 +210,9 @@ def _check_name(name: Any, names: list[Any]) -> None:
     )
     if not fits or not unicodedata.is_normalized("NFC", name) or len(name) > longest:
         raise QuantityError(
-            f"a leaf is called {shown(name)}",
+            f"{shown(name)} is not a leaf name",
             reason="a name begins with a letter or a digit, has up to "
-            f"{longest} letters, and may have slashes between words",
+            f"{longest} characters, and may have slashes between words",
             fix="'ins', or 'raman/532 nm'",
         )
     for other in names:

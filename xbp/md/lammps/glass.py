@@ -400,7 +400,10 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     """
     attrs = getattr(thermo, "attrs", {})
     if attrs.get("quantity") != "thermodynamics":
-        raise QuantityError("not thermodynamics", fix="xbp.md.lammps.open_thermo(path)")
+        raise QuantityError(
+            "thermo is not thermodynamics",
+            fix="xbp.md.lammps.open_thermo(path)",
+        )
     quench = thermo.isel(time=np.flatnonzero(thermo.stage.values == "quench"))
     temperature = quench.temperature.values
     density = quench["density"].values

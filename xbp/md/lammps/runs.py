@@ -78,7 +78,7 @@ def begin(
         elif begun != job:
             other = ", ".join(key for key in job if begun.get(key) != job[key])
             raise SimulationError(
-                f"{folder.name} contains an unfinished run with another {other}",
+                f"{folder.name} contains an unfinished run with different {other}",
                 fix="repeat that call, or pass overwrite=True",
             )
     if not folder.exists():
@@ -148,7 +148,7 @@ def _at_rest(folder: Path) -> Iterator[None]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None if there is none, or a part of one."""
+    """Read a JSON object; None if missing or incomplete."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -281,7 +281,7 @@ def run_worker(
 
 
 def _message(line: str) -> dict[str, Any]:
-    """Read a line of a worker; what LAMMPS and MPI print themselves is no message."""
+    """Read a line of a worker; output of LAMMPS and MPI is ignored."""
     with contextlib.suppress(ValueError):
         found = json.loads(line) if line.startswith("{") else {}
         return found if isinstance(found, dict) else {}

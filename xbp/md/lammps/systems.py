@@ -54,7 +54,7 @@ class System:
     masses : mapping of species to float
         u.
     pair : sequence of str
-        ``pair_style`` and ``pair_coeff`` lines; ``{potential}`` stands for the
+        ``pair_style`` and ``pair_coeff`` lines; ``{potential}`` is the
         potential's path and ``{species}`` for the species in their order.
     number_density : float
         Atoms per Å³ at the start; the pressure changes it unless `constant_volume`.
@@ -453,7 +453,7 @@ def potential_job(
         path = shipped_potential(system.potential)
     if path is not None:
         fix = "correct potential="
-        require_file(path.is_file(), path, "there is no such file", fix=fix)
+        require_file(path.is_file(), path, "it does not exist", fix=fix)
         if system.pair[0].split()[1].startswith(("eam/alloy", "eam/fs")):
             # The fourth line of a setfl file counts and names the elements.
             with path.open("r", encoding="utf-8", errors="replace") as stream:
