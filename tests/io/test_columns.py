@@ -354,7 +354,7 @@ def test_what_a_mole_is_of(tmp_path: Path) -> None:
     np.testing.assert_allclose(ds.bp.to_molar("atoms", atoms=2).C, [1, 2])
     assert "amount" not in opened(tmp_path, "1 2\n3 4\n", **HEAT).C.attrs
     for options in (HEAT | {"units": "uJ/K"}, HEAT | {"units": "1"}, DOS):
-        with pytest.raises(QuantityError, match="amount='atoms' of a"):
+        with pytest.raises(QuantityError, match="amount='atoms' needs"):
             opened(tmp_path, "1 2\n3 4\n", **options, amount="atoms")
 
 

@@ -327,8 +327,8 @@ def to_columns(
     parts = {name: value} | ({} if std is None else {f"{name}_std": std})
     if value.ndim != 1 or any(np.isinf(part).any() for part in parts.values()):
         raise QuantityError(
-            f"'{name}' over {tuple(value.dims)} must have one dimension and finite "
-            "values",
+            f"'{name}' over {tuple(value.dims)} must have one dimension and no "
+            "infinite values",
             fix="data.bp.cut_Q((2, 8)), or data.bp.to_netcdf(path)",
         )
     dim = str(value.dims[0])
