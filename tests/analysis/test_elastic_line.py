@@ -137,7 +137,7 @@ def test_the_mask_takes_it_as_it_is(line: xr.Dataset) -> None:
             "centre"
         ]
     )
-    with pytest.raises(QuantityError, match="NaN in 1 of 40"):
+    with pytest.raises(QuantityError, match="not finite in 1 of 40"):
         line.bp.mask_elastic(each.fwhm.where(each.Q > 1))
     with pytest.raises(QuantityError, match="centre is over"):
         line.bp.mask_elastic("1 meV", centre=xr.DataArray([0.1, 0.2], dims="sample"))
@@ -182,9 +182,9 @@ def test_what_does_not_move(line: xr.Dataset) -> None:
     for taken in (line.bp.fold("300 K"), b.bp.to_sqe()):
         with pytest.raises(QuantityError, match="used by"):
             taken.bp.shift_E("0.3 meV")
-    with pytest.raises(QuantityError, match="has one E"):
+    with pytest.raises(UnitsError, match="single value"):
         line.bp.shift_E(line.bp.fit_elastic_line().energy)
-    with pytest.raises(RangeError, match="outside the data"):
+    with pytest.raises(RangeError, match="beyond the data"):
         line.bp.shift_E("300 meV")
     with pytest.raises(RangeError, match="dimension 'E'"):
         line.bp.cut_E(0, width=1).bp.shift_E("0.3 meV")

@@ -95,9 +95,9 @@ def test_what_memory_cannot_hold_is_refused_before_it_is_made(
 )
 def test_scattering_lengths_are_of_the_elements(b: Any) -> None:
     for call in (SOLID.bp.structure_factor, SOLID.bp.dynamic_structure_factor):
-        with pytest.raises(XbpError, match=r"b=|b of Zr"):
+        with pytest.raises(XbpError, match=r"b=|b of 'Zr'"):
             call(2, 0.5, b=b, **({} if call.__name__ == "structure_factor" else FRAMES))
-    with pytest.raises(XbpError, match=r"b=|b of Zr"):
+    with pytest.raises(XbpError, match=r"b=|b of 'Zr'"):
         SOLID.bp.vdos(weights="neutron", b=b, **FRAMES)
 
 

@@ -223,7 +223,7 @@ def test_transforms_refuse_what_has_none(glass: xr.Dataset) -> None:
     carried = glass.Sq.assign_attrs(V_rho=0.05).bp.to_radial_distribution([1.0, 2.0])
     np.testing.assert_array_equal(carried, g)
     del g.attrs["number_density"]
-    with pytest.raises(QuantityError, match="number density is not known"):
+    with pytest.raises(QuantityError, match="number_density= is missing"):
         g.bp.to_structure_factor([1.0])
 
 

@@ -127,7 +127,7 @@ def test_what_has_no_density_of_states(small: xr.Dataset) -> None:
         )
     with pytest.raises(QuantityError, match="no masses"):
         small.drop_vars("mass").bp.vdos(window="0.6 ps")
-    with pytest.raises(RangeError, match=r"time_max=.*below the window"):
+    with pytest.raises(RangeError, match=r"time_max=.*between"):
         small.bp.msd(window="0.6 ps", time_max="0.7 ps")
 
 

@@ -574,7 +574,7 @@ def test_the_f_sum_of_a_molecule_has_the_effective_mass() -> None:
         assert out.S.attrs["normalization_spread"] < 0.01
     carried = gas.assign_attrs(composition="D2O").bp.normalize_to_sum_rule("f-sum")
     assert "M = 2.4" in carried.S.attrs["normalization"]
-    with pytest.raises(QuantityError, match=r"weight=20\.03.*\n.*effective mass"):
+    with pytest.raises(QuantityError, match=r"weight=20\.03"):
         gas.bp.normalize_to_sum_rule("f-sum")
     # Neon has nearly the weight; the cross sections in the file tell them apart.
     for coherent, incoherent in ((2.62, 0.008), (15.4, 4.1)):

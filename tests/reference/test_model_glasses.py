@@ -93,5 +93,5 @@ def test_the_peak_of_a_small_box_is_too_high_and_its_correlation_is_not() -> Non
 
 
 def test_an_unknown_glass_is_refused() -> None:
-    with pytest.raises(FileFormatError, match="there is no embedded glass 'water'"):
+    with pytest.raises(FileFormatError, match="name='water'"):
         xbp.tutorial.open_datatree("water")

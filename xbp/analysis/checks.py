@@ -163,8 +163,10 @@ def judge_sides(
     --------
     >>> E = np.arange(5.0, 200, 1.0)
     >>> fluorescence = 1 / (1 + np.exp((40 - E) / 1.5)) * np.exp(-E / 100)
-    >>> [judge_sides(E, fluorescence, None, 45, 35, 100, w) for w in (0.25, 0.0)]
-    ['steep edge', 'ok']
+    >>> for edge_width in (0.25, 0.0):
+    ...     print(judge_sides(E, fluorescence, None, 45, 35, 100, edge_width))
+    steep edge
+    ok
     """
     usable = usable_bins(E, B, std)
     x, y = E[usable], B[usable]

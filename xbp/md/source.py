@@ -417,7 +417,7 @@ class Lines:
             more = self._load()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Header:
     """What precedes the rows of a frame in a text file, and where they are.
 
@@ -457,8 +457,7 @@ def index_frames(lines: Lines, begin: Callable[[str], Header | None]) -> list[He
     lines : Lines
         From the first frame on.
     begin : callable
-        Reads the header of the next frame; the argument names the frame in messages.
-        None at the end of the file.
+        Reads the next header, or None at the end; its argument is for messages.
 
     Raises
     ------
@@ -490,10 +489,13 @@ def index_frames(lines: Lines, begin: Callable[[str], Header | None]) -> list[He
         )
         require_file(whole, path, f"it is cut short in frame {len(found)}", fix=fix)
         assert head is not None
-        found.append(replace(head, end=lines.at))
+        before = found[-1] if found else head
         for name, value in head.shared.items():
-            before = found[0].shared[name]
-            problem = f"{name} changed from {before} to {value}"
-            require_file(value == before, where, problem, fix="split the file")
+            problem = f"{name} changed from {before.shared[name]} to {value}"
+            same = value == before.shared[name]
+            require_file(same, where, problem, fix="split the file")
+        # What frames have in common is kept once: a file may have millions of them.
+        cell = before.cell if np.array_equal(before.cell, head.cell) else head.cell
+        found.append(replace(head, end=lines.at, cell=cell, shared=before.shared))
     require_file(bool(found), path, "it has no frames")
     return found
