@@ -459,11 +459,8 @@ def index_frames(lines: Lines, begin: Callable[[str], Header | None]) -> list[He
     begin : callable
         Reads the next header, or None at the end; its argument is for messages.
 
-    Raises
-    ------
-    FileFormatError
-        If a header is damaged or contradicts the first, there are no frames, or (unless
-        the part is wanted) the last frame is cut short.
+    A damaged header, one that contradicts the first, a last frame that is cut short
+    (unless the part is wanted) and a file without frames are errors.
     """
     path = lines.source.path
     found: list[Header] = []
