@@ -282,3 +282,20 @@ def test_final_energies_agree_within_their_digits(tmp_path: Path) -> None:
         else:
             assert float(xbp.open_dataset(path).final_energy) == known
         path.unlink()
+
+
+@pytest.mark.parametrize("stated", ["true", "True", "1", 1])
+def test_a_distribution_may_be_stated_as_true(tmp_path: Path, stated: object) -> None:
+    path = write(tmp_path / "a.nxs")
+    plain = xbp.open_dataset(path)
+    with h5py.File(path, "a") as file:
+        file["mantid_workspace_1/workspace/axis1"].attrs["distribution"] = stated
+    np.testing.assert_array_equal(xbp.open_dataset(path).S, plain.S)
+
+
+def test_an_unclear_distribution_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nxs")
+    with h5py.File(path, "a") as file:
+        file["mantid_workspace_1/workspace/axis1"].attrs["distribution"] = "maybe"
+    with pytest.raises(FileFormatError, match="maybe"):
+        xbp.open_dataset(path)

@@ -8,7 +8,13 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError, FileFormatError, QuantityError, TemperatureError
+from xbp.errors import (
+    CoordinateError,
+    FileFormatError,
+    QuantityError,
+    TemperatureError,
+    UnitsError,
+)
 
 E_EDGES = np.linspace(-4, 6, 6)
 
@@ -287,3 +293,33 @@ def test_a_mantid_workspace_becomes_nxspe(shared_data: Path, tmp_path: Path) -> 
     for name in ("S", "S_std", "E", "two_theta", "temperature", "incident_energy"):
         np.testing.assert_array_equal(back[name], ds[name])
     assert back.attrs["run_number"] == 21335
+
+
+def test_units_of_the_detectors_and_of_the_sample(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nxspe", **{"sample/temperature": [20.0], "NXSPE_info/psi": [0.5]})  # fmt: skip
+    plain = xbp.open_dataset(path)
+    stated = {
+        "data/polar": ("radians", np.radians),
+        "data/polar_width": ("Degrees", np.asarray),
+        "data/distance": ("mm", lambda x: 1000 * x),
+        "NXSPE_info/psi": ("rad", np.radians),
+        "sample/temperature": ("degC", lambda x: x - 273.15),
+    }
+    with h5py.File(path, "a") as file:
+        for name, (units, turned) in stated.items():
+            node = file[f"aluminium/{name}"]
+            node[...] = turned(node[()])
+            node.attrs["units"] = np.bytes_(units.encode())
+    ds = xbp.open_dataset(path)
+    for name in ("two_theta", "two_theta_width", "distance", "psi", "temperature"):
+        np.testing.assert_allclose(ds[name], plain[name], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["data/polar", "data/distance", "NXSPE_info/psi", "sample/temperature"])  # fmt: skip
+@pytest.mark.parametrize("units", ["furlong_of_light", "barn"])
+def test_other_units_are_refused(tmp_path: Path, name: str, units: str) -> None:
+    path = write(tmp_path / "a.nxspe", **{"sample/temperature": [20.0], "NXSPE_info/psi": [0.5]})  # fmt: skip
+    with h5py.File(path, "a") as file:
+        file[f"aluminium/{name}"].attrs["units"] = units
+    with pytest.raises(UnitsError):
+        xbp.open_dataset(path)

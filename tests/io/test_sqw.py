@@ -333,3 +333,57 @@ def test_a_negative_filler_is_asked(tmp_path: Path) -> None:
     for word in ("inf", "-999 x"):
         with pytest.raises(FileFormatError):
             opened(tmp_path, TEXT.replace(" 0 1 2.5", f" 0 1 {word}"))
+
+
+@pytest.mark.parametrize("axis", [
+    "w axis values in THz\n# vector of n values", "vector of n values (THz)", "omega/THz", "w, THz", "energy in Terahertz",
+    "w in meV (THz)", "w in GHz\n# vector of n values in meV", "w in Kelvin", "w in kJ/mol", "w in ps-1",
+])  # fmt: skip
+def test_units_anywhere_above_an_axis(tmp_path: Path, axis: str) -> None:
+    text = TEXT.replace("w axis values\n# vector of n values in meV", axis)
+    if "meV" in axis or "THz" not in axis.replace("Terahertz", "THz"):
+        with pytest.raises(FileFormatError):
+            opened(tmp_path, text)
+        return
+    ds = opened(tmp_path, text)
+    np.testing.assert_allclose(ds.E, np.array([0, 1, 2.5]) * 4.135667696, rtol=1e-9)
+    np.testing.assert_allclose(ds.S[0] * 4.135667696, [1, 2, 3], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("axis", "scale"), [
+    ("q (nm-1)", 0.1), ("q/nm-1", 0.1), ("q in rlu", None), ("q in 2pi/a", None), ("q in A-1 or 1/nm", None),
+    ("at 10 K\n# q in 1/Angs", 1),
+])  # fmt: skip
+def test_units_of_q(tmp_path: Path, axis: str, scale: float | None) -> None:
+    text = TEXT.replace("q axis values\n# vector of m values in Angstroem-1", axis)
+    if scale is None:
+        with pytest.raises(FileFormatError):
+            opened(tmp_path, text)
+        return
+    np.testing.assert_allclose(opened(tmp_path, text).Q, [0.5 * scale, scale])
+
+
+@pytest.mark.parametrize("axis", ["w axis values, micro-eV", "w in micro eV"])
+def test_a_prefix_apart_from_its_unit(tmp_path: Path, axis: str) -> None:
+    text = TEXT.replace("vector of n values in meV", axis)
+    np.testing.assert_allclose(opened(tmp_path, text).E, [0, 1e-3, 2.5e-3])
+
+
+def test_contradicting_statistics_are_refused(tmp_path: Path) -> None:
+    text = TEXT.replace("# v_sound     1300   in [m/s]", "# classical 1")
+    with pytest.raises(FileFormatError, match="0 and 1"):
+        opened(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "rows", ["1 4\n 2 5\n 3 6", "1 2\n 3 4\n 5 6", "1 2 3 4\n 5 6"]
+)
+def test_a_transposed_matrix_is_refused(tmp_path: Path, rows: str) -> None:
+    with pytest.raises(FileFormatError, match="one per q"):
+        opened(tmp_path, TEXT.replace("1 2 3\n 4 5 6", rows))
+
+
+@pytest.mark.parametrize("rows", ["1 2 3 4 5 6", "1 2\n 3\n 4 5\n 6"])
+def test_rows_on_one_line_or_several(tmp_path: Path, rows: str) -> None:
+    text = TEXT.replace("1 2 3\n 4 5 6", rows)
+    np.testing.assert_array_equal(opened(tmp_path, text).S, [[1, 2, 3], [4, 5, 6]])

@@ -228,7 +228,10 @@ def _spectra(
         check(ascending or dim == "detector", f"its axis '{dim}' is not ascending")
     # A distribution is divided by the width of its bins in the units of the file;
     # counts are not.
-    if attribute(workspace["axis1"], "distribution") in ("1", 1):
+    stated = str(attribute(workspace["axis1"], "distribution") or "0").strip().lower()
+    known = stated in ("0", "1", "false", "true")
+    check(known, f"the attribute 'distribution' is {stated!r}, not 0 or 1")
+    if stated in ("1", "true"):
         factor = column_factor if column_dim == "E" else row_factor
         values, spread, _ = density_per_mev(values, std, axis=factor)
         return values, np.asarray(spread), axes, is_edges

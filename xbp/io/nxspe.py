@@ -15,7 +15,7 @@ from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.grid import bin_limits
 from xbp.core.operation import operation
 from xbp.core.signal import as_stored, read
-from xbp.core.units import convert_factor, magnitude
+from xbp.core.units import convert_factor, magnitude, to_kelvin
 from xbp.io.geometry import (
     KI_OVER_KF,
     Asked,
@@ -179,12 +179,14 @@ def open_nxspe(
     stated = stated.strip().lower()
     if T is None and sample is not None:
         T = number(sample, "temperature")
+        if T is not None:
+            T = to_kelvin(T, _units(sample, "temperature", "K"), name="'temperature'")
     ds = angle_dataset(
         values,
         std,
         detector=np.arange(n_detector),
         angles={
-            name: _per_detector(numbers(data, column, ndim=1), column, *may_lack)
+            name: _per_detector(_converted(data, column), column, *may_lack)
             for column, name in _COLUMNS.items()
             if column in data
         },
@@ -204,9 +206,27 @@ def open_nxspe(
     )
     psi = number(info, "psi")
     if psi is not None:
+        psi *= _factor(info, "psi", "degree")
         label = {"units": "degree", "long_name": "rotation of the sample"}
         ds = ds.assign_coords(psi=((), psi, label))
     return ds
+
+
+def _units(parent: h5py.Group, name: str, canonical: str) -> str:
+    """Return the units of a number, written Kelvin or DEGREES too."""
+    units = str(attribute(parent[name], "units") or "").strip() or canonical
+    return units.lower() if len(units) > 4 and units.isalpha() else units
+
+
+def _factor(parent: h5py.Group, name: str, canonical: str) -> float:
+    return convert_factor(_units(parent, name, canonical), canonical, name=f"'{name}'")
+
+
+def _converted(data: h5py.Group, column: str) -> np.ndarray:
+    """Return a column of the detectors, in degrees or m."""
+    units = "m" if column == "distance" else "degree"
+    values: np.ndarray = numbers(data, column, ndim=1)
+    return values * _factor(data, column, units)
 
 
 def _per_detector(given: np.ndarray, column: str, *may_lack: np.ndarray) -> np.ndarray:

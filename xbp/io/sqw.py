@@ -15,9 +15,15 @@ from xbp.core.errors import QuantityError, RangeError, UnitsError
 from xbp.core.operation import operation
 from xbp.core.signal import extend_history, read
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.core.units import convert_factor, magnitude, parse_unit, to_kelvin
+from xbp.core.units import (
+    convert_factor,
+    is_energy_like,
+    magnitude,
+    parse_unit,
+    to_kelvin,
+)
 from xbp.io.reader import Format, density_per_mev, measured
-from xbp.io.text import check, to_numbers, translated, write_text
+from xbp.io.text import check, number, to_numbers, translated, write_text
 from xbp.reduction import convert
 
 __all__ = ["FORMAT", "SqwBackend", "open_sqw", "to_sqw"]
@@ -38,6 +44,19 @@ _PARAMETER: Final = re.compile(
 )
 _FIRST_LINE: Final = re.compile(r"#.*\bsqw\b", re.IGNORECASE)
 _CLASSICAL: Final = re.compile(r"(?i)#\s*classical\s*[:=]?\s+([-+]?(?:\d|inf|nan)\S*)")
+#: How comments write an angstrom, and what stands before a slash and a unit.
+_ANGSTROM: Final = re.compile(
+    r"(?<![A-Za-z])(?:Angs?|Angst|AA|Angstr(?:o|oe|ö)ms?)(?![a-z])"
+)
+_SYMBOL: Final = re.compile(r"(?i)^(?:[hħ]?[wωe]|omega|energy|freq\w*)/")
+_ENERGIES: Final = {"thz": "THz", "wavenumber": "1/cm", "wavenumbers": "1/cm"}
+#: Units that cannot be converted, and powers of ten, which might belong to one.
+_NO_ENERGY: Final = re.compile(r"(?i)\bkelvins?\b|\bk?J/mol|\bkcal|\b10\^-?\d")
+_NO_MOMENTUM: Final = re.compile(
+    r"(?i)\br\.?l\.?u\b|\breciprocal lattice|\b2\s*(?:pi|π)\s*/\s*\w|\b10\^-?\d"
+)
+#: One unit in another is not the unit of the axis.
+_EQUATION: Final = re.compile(r"[\d.]+\s*\S+\s*=\s*[\d.]+\s*[^\s,;()]+")
 
 
 def _find(lines: list[str]) -> bool:
@@ -87,8 +106,8 @@ def open_sqw(
     Raises
     ------
     FileFormatError
-        If the file is truncated or of another kind, or its header gives two
-        temperatures, or one in other units.
+        If the file is truncated or of another kind, or transposed; if its header gives
+        two temperatures, statistics or units of an axis, or unknown ones.
     RangeError
         If no bin has the filler, or all do, or it must be given.
 
@@ -110,7 +129,7 @@ def open_sqw(
     comments: list[str] = []
     blocks: list[list[str]] = []
     factors: list[float] = []
-    previous = ""
+    previous, seen = "", 0
     for line in filter(None, map(str.strip, lines)):
         if line.startswith("#"):
             comments.append(line)
@@ -118,7 +137,8 @@ def open_sqw(
             if not blocks or previous.startswith("#"):
                 if len(blocks) < 2:
                     unit = ("1/angstrom", "meV")[len(blocks)]
-                    factors.append(_factor(comments[-1] if comments else "", unit))
+                    factors.append(_factor(_above(comments[seen:]), unit))
+                seen = len(comments)
                 blocks.append([])
             blocks[-1].append(line)
         previous = line
@@ -126,17 +146,19 @@ def open_sqw(
     q = to_numbers(blocks[0], "the vector of q") * factors[0]
     w = to_numbers(blocks[1], "the vector of w") * factors[1]
     matrix = [line for block in blocks[2:] for line in block]
+    _require_rows([len(line.split()) for line in matrix], q.size, w.size)
     values, _ = measured(to_numbers(matrix, "S(q,w)", size=q.size * w.size))
     values, _, _ = density_per_mev(values, None, axis=factors[1], units="1")
     values, doubts, history = _without_filler(values, filler)
     found: dict[str, float] = {}
     for match in filter(None, map(_PARAMETER.match, comments)):
         found.setdefault(match[1].lower(), float(match[2]))
-    classical = next((m[1] for m in map(_CLASSICAL.match, comments) if m), None)
-    stated = None if classical is None else found.get("classical")
+    words = {m[1] for m in map(_CLASSICAL.match, comments) if m}
     kinds: dict[Any, str] = {0.0: "quantum", 1.0: "classical"}
-    statistics = kinds.get(stated)
-    check(classical is None or statistics, f"'classical {classical}' is not 0 or 1")
+    stated = {kinds.get(number(word)) for word in words}
+    unclear = f"'classical {' and '.join(sorted(words))}' is not 0 or 1"
+    check(len(stated) < 2 and None not in stated, unclear)
+    statistics = stated.pop() if stated else None
     known: dict[str, Any] = {
         name: found[name.lower()] for name in PARAMETERS if name.lower() in found
     }
@@ -181,19 +203,60 @@ def _temperature(path: Path, comments: list[str]) -> float | None:
     return values[0] if values else None
 
 
-def _factor(comment: str, canonical: str) -> float:
-    """Return the unit in a comment in canonical ones; 1 if it names none."""
-    for word in re.findall(r"(?:\[|\bin\s+\[?)([^\s\[\],:;()]+)", comment):
-        unit = re.sub(
-            r"^(?:Angs?|Angst|AA|Angstr(?:o|oe|ö)ms?)(?![a-z])", "angstrom", word
-        )
+def _above(comments: list[str]) -> list[str]:
+    """Return the last two comments that describe a vector, not the sample."""
+    return [line for line in comments[-2:] if not _PARAMETER.match(line)]
+
+
+def _factor(comments: list[str], canonical: str) -> float:
+    """Return the unit that comments name in canonical ones; 1 if they name none."""
+    energy = canonical == "meV"
+    factors: dict[str, float] = {}
+    comments = [re.sub(r"(?i)\b(milli|micro|nano)[- ]e", r"\1e", c) for c in comments]
+    last = comments[-1] if comments else ""
+    placed = re.findall(r"(?:\[|\bin\s+\[?)([^\s\[\],:;()]+)", last)
+    text = _EQUATION.sub(" ", " ".join(comments))
+    strange = (_NO_ENERGY if energy else _NO_MOMENTUM).search(text)
+    check(not strange, f"{strange and strange[0]!r} does not convert to '{canonical}'")
+    for word in [*placed, *re.split(r"[\s\[\](){},:;=#]+", text)]:
+        unit = _ANGSTROM.sub("angstrom", word.strip("."))
+        unit = _SYMBOL.sub("", unit) if energy else unit.removeprefix("q/")
+        if energy:
+            unit = _ENERGIES.get(unit.lower(), unit)
+        if len(unit) > 6 and unit[1:].islower():
+            unit = unit.lower()  # Terahertz
         try:
-            parse_unit(unit, like=canonical)
+            parsed = parse_unit(unit, like=canonical)
         except UnitsError:
             continue  # a word that is not a unit
+        # Other words need not be one: "a", "of", "vector".
+        own = is_energy_like(parsed) if energy else parsed.is_compatible_with(canonical)
+        if word not in placed and (not own or len(unit) < 2):
+            continue
         with translated(f"'{word}' does not convert to '{canonical}'", UnitsError):
-            return convert_factor(unit, canonical, energy=canonical == "meV")
-    return 1.0
+            factors[word] = convert_factor(unit, canonical, energy=energy)
+    values = list(factors.values()) or [1.0]
+    same = np.allclose(values, values[0], rtol=1e-6, atol=0.0)
+    check(same, f"its comment names {' and '.join(factors)}")
+    return values[0]
+
+
+def _require_rows(sizes: list[int], n_q: int, n_w: int) -> None:
+    """Refuse a matrix whose rows do not end at the ends of lines.
+
+    Raises
+    ------
+    ValueError
+        If it is transposed, with one line per energy, or cut at other places.
+    """
+    ends = {0, *np.cumsum(sizes).tolist()}
+    transposed = n_q > 1 and sizes == [n_q] * n_w and n_q != n_w
+    complete = len(sizes) == 1 or ends >= {n_w * i for i in range(n_q + 1)}
+    check(
+        sum(sizes) != n_q * n_w or (complete and not transposed),
+        f"S(q,w) has {len(sizes)} lines of {sizes[0]} numbers where {n_q} lines of "
+        f"{n_w} are needed, one per q",
+    )
 
 
 def _without_filler(
@@ -223,8 +286,8 @@ def _without_filler(
         return values, _repeated_lowest(values), {}
     if filler is False:
         return values, [], {}
-    number = magnitude(filler, "1/meV", name="filler")
-    same = np.isclose(values, number, rtol=1e-6, atol=0.0)
+    marker = magnitude(filler, "1/meV", name="filler")
+    same = np.isclose(values, marker, rtol=1e-6, atol=0.0)
     if not same.any() or same.all():
         raise RangeError(
             f"filler={filler!r} is in {'all' if same.any() else 'none'} of the bins",
@@ -232,7 +295,7 @@ def _without_filler(
             fix="give all digits of the number",
         )
     bins = f"{int(same.sum())} of {values.size} made NaN"
-    used = {"filler": f"{number:.10g} 1/meV", "bins": bins}
+    used = {"filler": f"{marker:.10g} 1/meV", "bins": bins}
     history = {"history": extend_history(None, "open_sqw", used)}
     return np.where(same, np.nan, values), [], history
 
