@@ -34,3 +34,15 @@ def test_an_axis_of_temperatures_is_not(tmp_path: Path) -> None:
     C.bp.to_netcdf(tmp_path / "data.nc")
     with pytest.raises(CoordinateError, match="T=5 K contradicts"):
         xbp.open_dataset(tmp_path / "data.nc", T="5 K")
+
+
+def test_data_reduced_at_one_temperature_have_no_other(
+    tmp_path: Path, model: xr.Dataset
+) -> None:
+    for n, reduced in enumerate((model.bp.to_gdos(), model.bp.to_bqe())):
+        path = tmp_path / f"{n}.nc"
+        reduced.bp.to_netcdf(path)
+        with pytest.raises(TemperatureError, match="contradicts"):
+            xbp.open_dataset(path, T="100 K")
+        with xbp.open_dataset(path, T="300 K") as opened:
+            assert float(opened.temperature) == 300

@@ -206,3 +206,17 @@ def test_a_density_of_states_says_what_its_area_is_of() -> None:
     )
     with pytest.raises(RangeError, match="of its modes"):
         solid.bp.vdos(window="10 ps", E_max="8 meV").bp.heat_capacity([300.0])
+
+
+def test_velocities_of_another_temperature_are_told() -> None:
+    solid = models.einstein_solid(
+        100, 200, cell=15, energy="8 meV", T=250, mass=40, time_step="20 fs", seed=1
+    )
+    for kelvin, told in ((50, True), (250, False), (240, False), (1000, True)):
+        data = solid.assign_coords(temperature=((), kelvin, {"units": "K"}))
+        for table in (
+            data.bp.vdos(window="1 ps"),
+            data.bp.msd(window="1 ps"),
+        ):
+            codes = {found.code for found in table.bp.diagnostics()}
+            assert ("temperature_of_velocities" in codes) == told, (kelvin, codes)

@@ -186,3 +186,16 @@ def test_a_resolution_in_other_units_than_E() -> None:
         [1.0], E, u2=0.01, resolution=2 * 0.2417989242084918
     )
     xr.testing.assert_allclose(here.S, there.S)
+
+
+@pytest.mark.parametrize("seed", ["a", 1.5, -1])
+def test_a_seed_that_is_no_whole_number_is_refused(seed: object) -> None:
+    line = xbp.models.elastic_line([1.0], E, u2=0.01, resolution="1 meV")
+    with pytest.raises(QuantityError, match="seed="):
+        xbp.models.with_counting_noise(line, counts=100, seed=seed)
+
+
+def test_counts_that_are_no_number_are_refused() -> None:
+    line = xbp.models.elastic_line([1.0], E, u2=0.01, resolution="1 meV")
+    with pytest.raises(UnitsError, match="counts"):
+        xbp.models.with_counting_noise(line, counts="a", seed=1)

@@ -321,3 +321,28 @@ def test_errors_of_T_and_u2_are_differences_that_stay_above_zero(
         np.testing.assert_allclose(
             both.sel(E=loss), np.hypot(own, shared).sel(E=loss), rtol=1e-6
         )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"T": "100 K"},
+        {"u2": "0.5 angstrom^2"},
+        {"msd": "0.5 angstrom^2"},
+        {"T_std": "5 K"},
+        {"u2_std": "0.001 angstrom^2"},
+    ],
+)
+def test_what_a_step_does_not_need_may_not_contradict(
+    model: xr.Dataset, given: dict[str, str]
+) -> None:
+    with pytest.raises((QuantityError, TemperatureError)):
+        model.bp.to_bqe().bp.to_gdos(**given)
+
+
+def test_what_a_step_does_not_need_may_agree(model: xr.Dataset) -> None:
+    B = model.bp.to_bqe()
+    same = B.bp.to_gdos(T="300 K", u2="0.012 angstrom^2").G
+    np.testing.assert_array_equal(same, B.bp.to_gdos().G)
+    with pytest.raises(QuantityError, match="not used"):
+        B.drop_vars("temperature").bp.to_gdos(T="300 K")

@@ -82,7 +82,8 @@ def open_dataset(
         Of a format in `xbp.io.FORMATS`. The page "Files" lists them, with the name of
         each reader. `options` label other columns of numbers.
     T : scalar with units, optional
-        Temperature of the sample (bare: K), instead of that of the file.
+        Temperature of the sample (bare: K), instead of that of the file. G(Q,E) and
+        B(Q,E), which were reduced at that of the file, cannot have another.
     engine : str, optional
         Name of the reader, such as "nxspe", as in ``xarray.open_dataset``; by default
         the content decides.

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from xbp.core.conditions import temperature_coordinate
+from xbp.core.conditions import resolve_temperature, temperature_coordinate
 from xbp.core.errors import (
     CoordinateError,
     FileFormatError,
@@ -63,7 +63,7 @@ def to_path(path: Any, *, exists: bool = False) -> Path:
     """
     try:
         where = Path(path)
-        missing = exists and not where.is_file()
+        missing = not where.is_file() and exists  # asked in any case: a long name fails
     except (TypeError, ValueError, OSError) as error:
         raise FileFormatError(f"{path!r} is not a path", reason=str(error)) from error
     if missing:
@@ -452,10 +452,20 @@ def at_temperature(ds: xr.Dataset, T: Any) -> xr.Dataset:
     ------
     CoordinateError
         If the data are over temperature.
+    TemperatureError
+        If the data were reduced at another temperature, which T= would only relabel.
     """
     if T is None:
         return ds
     temperature = temperature_coordinate(T)
+    if not ds.coords.get("temperature", temperature).ndim:
+        for array in ds.data_vars.values():
+            if array.attrs.get("quantity") in ("generalized_dos", "reduced_dos"):
+                try:
+                    resolve_temperature(array, T)
+                except XbpError:
+                    ds.close()
+                    raise
     if "temperature" not in ds.dims:
         return ds.assign_coords(temperature=temperature)
     ds.close()

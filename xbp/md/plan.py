@@ -405,6 +405,7 @@ def answer(
     temperature = sample_temperature(trajectory, given["T"], moments.temperature)
     if temperature is not None:
         ds = ds.assign_coords(temperature=temperature)
+        found |= diagnosed(found, *trajectory.doubts_about(temperature))
     ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
     ds.attrs |= {key: source[key] for key in ("title", "source") if key in source}
     ds.attrs |= {**sample, **attributes, **found, "history": history}

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.core import constants
 from xbp.core.conditions import temperature_coordinate
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
 from xbp.core.guards import require_agreement
+from xbp.core.optional import require
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import check_coordinate, require_units
 from xbp.core.status import Diagnostic, diagnosed
@@ -272,6 +274,29 @@ class Trajectory:
             )
         units = require_units(carried, "coordinate 'temperature'", "K")
         return float(to_kelvin(float(carried), units, name="T"))
+
+    def doubts_about(self, temperature: xr.Variable) -> list[Diagnostic]:
+        """Return the diagnostic of velocities of another temperature than stated (K).
+
+        Three frames suffice: each has its temperature to √(2/degrees of freedom).
+        """
+        known = self.velocity is not None and self.mass is not None
+        if not known or self.n_atoms < 2 or "source" in temperature.attrs:
+            return []
+        at = {0, self.n_frames // 2, self.n_frames - 1}
+        frames = [self.block(i, i + 1, position=False, velocity=True) for i in at]
+        compute = require("dask", "velocities may be its arrays", "md").compute
+        (blocks,) = compute(frames)
+        energy = np.mean([block.twice_kinetic(self.mass) for block in blocks])
+        found = float(energy) / (self.degrees_of_freedom * constants.BOLTZMANN)
+        stated = float(temperature)
+        allowed = stated * max(0.1, 5 * np.sqrt(2 / self.degrees_of_freedom))
+        # At rest they were never drawn.
+        if found < 1e-3 or not abs(found - stated) > allowed:
+            return []
+        text = f"the velocities have {found:.4g} K, the trajectory {stated:.4g} K"
+        fix = "correct temperature= or T=; rigid bonds, too, lower that of velocities"
+        return [Diagnostic("temperature_of_velocities", "warning", text, fix)]
 
 
 def read_trajectory(data: xr.Dataset) -> Trajectory:

@@ -17,7 +17,7 @@ from xbp.core.conditions import (
 from xbp.core.construct import new_dataset
 from xbp.core.data_guards import require_values
 from xbp.core.errors import QuantityError, RangeError
-from xbp.core.guards import choose, require_number, require_positive
+from xbp.core.guards import choose, require_number, require_positive, require_whole
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import extend_history, read
 from xbp.core.units import (
@@ -348,7 +348,8 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
     Raises
     ------
     QuantityError
-        If the data are negative somewhere, or `counts` is not positive.
+        If the data are negative somewhere, `counts` is not positive, or `seed` is not a
+        whole number ≥ 0.
 
     Examples
     --------
@@ -358,11 +359,13 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
     >>> round(float((noisy.S_std / noisy.S).isel(Q=0).sel(E=0)), 1)
     0.1
     """
+    counts = require_number(counts, "counts", above=0, below=1e15, error=QuantityError)
+    seed = require_whole(seed, "seed", least=0, error=QuantityError)
     signal = read(data, "dynamic_structure_factor")
     expected = signal.value.values
     known = np.append(expected[np.isfinite(expected)], 0.0)
     low, high = float(known.min()), float(known.max())
-    if not (low >= 0 and high > 0 and 0 < counts < 1e15):
+    if not (low >= 0 and high > 0):
         raise QuantityError(
             f"counts={counts} must be positive, and S (from {low:g} to {high:g}) "
             "neither negative nor all 0"

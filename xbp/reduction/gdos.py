@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from xbp.core.conditions import (
 from xbp.core.data_guards import require_dims
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.format import span
-from xbp.core.guards import choose
+from xbp.core.guards import at_most_one, choose, not_used
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import labels, per_unit
@@ -372,6 +372,7 @@ def _reform(
         if errors and signal.std is not None:
             common = _common_of_conditions(value, source, target, coords, errors)
         coords |= {f"{name}_std": error for name, error in errors.items()}
+    _check_unneeded(value, coords, T=T, u2=u2, T_std=T_std, u2_std=u2_std)
     if target is None:
         attrs["energy_zero"] = f"used by {operation}"
     (_, e_old, q_old), (quantity, e_new, q_new) = _FORMS[source], _FORMS[target]
@@ -394,6 +395,31 @@ def _reform(
         common=common,
     )
     return answer
+
+
+def _check_unneeded(
+    value: xr.DataArray,
+    needed: Collection[str],
+    *,
+    T: Any,
+    u2: Mapping[str, Any],
+    T_std: Any,
+    u2_std: Any,
+) -> None:
+    """Refuse conditions that a step does not need, unless the data have the same."""
+    why = "this step does not depend on it"
+    if "temperature" not in needed:
+        not_used(why, T_std=T_std)
+        if "temperature" not in value.coords:
+            not_used(why, T=T)
+        elif T is not None:
+            resolve_temperature(value, T)
+    if "u2" not in needed:
+        not_used(why, u2_std=u2_std)
+        if "u2" not in value.coords:
+            not_used(why, **u2)
+        elif at_most_one(**u2):
+            resolve_u2(value, **u2)
 
 
 def _convention_of(signal: Signal, target: Convention | None) -> Convention | None:
