@@ -26,6 +26,7 @@ __all__ = [
     "magnitude",
     "parse_unit",
     "swap_unit",
+    "times_powers",
 ]
 
 Frequency = Literal["ordinary", "angular"]
@@ -419,3 +420,20 @@ def is_one_of(value: Any, *words: str) -> bool:
     (True, False)
     """
     return isinstance(value, str) and value in words
+
+
+@functools.lru_cache(maxsize=256)
+def times_powers(
+    units: str, e_units: str, q_units: str, e_power: int, q_power: int
+) -> str:
+    """Return units times powers of those of E and of Q.
+
+    Examples
+    --------
+    >>> times_powers("1/meV", "meV", "1/angstrom", 1, -2)
+    'angstrom**2'
+    """
+    if not e_power and not q_power:
+        return units
+    unit = parse_unit(units) * parse_unit(e_units) ** e_power
+    return format_unit(unit * parse_unit(q_units, like="1/angstrom") ** q_power)

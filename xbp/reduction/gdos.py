@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,12 @@ from xbp.core.conditions import (
 from xbp.core.data_guards import require_dims
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.format import span
-from xbp.core.guards import at_most_one, choose, not_used
+from xbp.core.guards import choose, not_used
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal, read
-from xbp.core.units import format_unit, parse_unit
+from xbp.core.units import times_powers
 from xbp.models.factors import (
     CONVENTIONS,
     GAIN_INFORMS,
@@ -322,8 +321,7 @@ def _reform(
     """Multiply by factor(target)/factor(source); S itself (None) has the factor 1."""
     signal = read(data, *_KINDS, "vibrational_dos")
     of_modes = signal.quantity.name == "vibrational_dos"
-    if of_modes:
-        signal = real_modes(signal)
+    signal = real_modes(signal) if of_modes else signal
     value = signal.value
     source = _convention_of(signal, target)
     arguments: dict[str, Any] = {}
@@ -360,30 +358,29 @@ def _reform(
             limit = limit / per_unit(value, "E")
             E = value.coords.variables["E"]
             if E.values[0] < np.max(limit):
-                low = span(limit, E.attrs["units"], 3)
-                gain = f"NaN below {low} (3 k_BT)"
+                gain = f"NaN below {span(limit, E.attrs['units'], 3)} (3 k_BT)"
                 attrs["energy_gain"] = arguments["energy_gain"] = gain
             if source is None and E.values[0] < 0:
                 require_sign(value, signal.std, xr.DataArray(kelvin), reversed_below)
-        given = {"temperature": T_std, "u2": u2_std}
-        errors = errors_of_conditions(value, coords, given)
-        for name, error in errors.items():
-            arguments[ERRORS[name]] = span(error, error.attrs["units"])
+        errors = errors_of_conditions(
+            value, coords, {"temperature": T_std, "u2": u2_std}
+        )
+        arguments |= {ERRORS[n]: span(e, e.attrs["units"]) for n, e in errors.items()}
         if errors and signal.std is not None:
             common = _common_of_conditions(value, source, target, coords, errors)
         coords |= {f"{name}_std": error for name, error in errors.items()}
-    _check_unneeded(value, coords, T=T, u2=u2, T_std=T_std, u2_std=u2_std)
+    _check_unneeded(value, coords, "temperature", T_std, resolve_temperature, T=T)
+    _check_unneeded(value, coords, "u2", u2_std, resolve_u2, **u2)
     if target is None:
         attrs["energy_zero"] = f"used by {operation}"
     (_, e_old, q_old), (quantity, e_new, q_new) = _FORMS[source], _FORMS[target]
-    own = value.coords.variables
-    std = signal.std
+    own, std = value.coords.variables, signal.std
     answer: Data = signal.answer(
         _multiplied(value.variable, factors),
         None if std is None else _multiplied(std.variable, [abs(f) for f in factors]),
         operation=operation,
         arguments=arguments,
-        units=_times_powers(
+        units=times_powers(
             value.attrs["units"],
             *(own[d].attrs["units"] if d in own else "1" for d in "EQ"),
             e_new - e_old,
@@ -398,28 +395,15 @@ def _reform(
 
 
 def _check_unneeded(
-    value: xr.DataArray,
-    needed: Collection[str],
-    *,
-    T: Any,
-    u2: Mapping[str, Any],
-    T_std: Any,
-    u2_std: Any,
+    value: xr.DataArray, needed: Any, name: str, std: Any, resolve: Any, **given: Any
 ) -> None:
-    """Refuse conditions that a step does not need, unless the data have the same."""
-    why = "this step does not depend on it"
-    if "temperature" not in needed:
-        not_used(why, T_std=T_std)
-        if "temperature" not in value.coords:
-            not_used(why, T=T)
-        elif T is not None:
-            resolve_temperature(value, T)
-    if "u2" not in needed:
-        not_used(why, u2_std=u2_std)
-        if "u2" not in value.coords:
-            not_used(why, **u2)
-        elif at_most_one(**u2):
-            resolve_u2(value, **u2)
+    """Refuse a condition that a step does not need, unless the data have the same."""
+    if name in needed:
+        return
+    alone = {} if name in value.coords else given
+    not_used("this step does not need it", **{ERRORS[name]: std}, **alone)
+    if any(one is not None for one in given.values()):
+        resolve(value, **given)
 
 
 def _convention_of(signal: Signal, target: Convention | None) -> Convention | None:
@@ -440,16 +424,6 @@ def _convention_of(signal: Signal, target: Convention | None) -> Convention | No
         raise QuantityError(what, fix=f"data.attrs['convention'] = '{own}' if right")
     known: Convention = convention
     return known
-
-
-@functools.lru_cache(maxsize=256)
-def _times_powers(
-    units: str, e_units: str, q_units: str, e_power: int, q_power: int
-) -> str:
-    if not e_power and not q_power:
-        return units
-    unit = parse_unit(units) * parse_unit(e_units) ** e_power
-    return format_unit(unit * parse_unit(q_units, like="1/angstrom") ** q_power)
 
 
 def _multiplied(array: xr.Variable, factors: Sequence[xr.Variable]) -> xr.Variable:
