@@ -9,7 +9,10 @@ from pathlib import Path
 
 folder = Path(sys.argv[1])
 data = {f"xbp/data/{path.name}" for path in Path("xbp/data").glob("*.nc")} | {
-    "xbp/py.typed"
+    # Names are imported as __init__.pyi lists them.
+    "xbp/py.typed",
+    "xbp/__init__.pyi",
+    "xbp/accessor.pyi",
 }
 (sdist,) = folder.glob("*.tar.gz")
 (wheel,) = folder.glob("*.whl")

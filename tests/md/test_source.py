@@ -171,14 +171,17 @@ def test_a_bomb_fills_neither_disk_nor_memory(
     path = tmp_path / "bomb"
     with OPENERS[kind](path, "wb") as stream:
         stream.write(head)
-        for _ in range({"gz": 160, "xz": 80, "bz2": 8}[kind]):
+        # Whole frames are listed one by one, which takes its time under tracemalloc.
+        for _ in range(
+            40 if filling is TEXT else {"gz": 160, "xz": 80, "bz2": 8}[kind]
+        ):
             stream.write(chunk)
     tracemalloc.start()
     with pytest.raises(XbpError, match="bomb"):
         open_trajectory(path, **METAL)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 250e6  # 64 MB of blocks, and an index of all frames
+    assert peak < 120e6  # 64 MB of blocks, and the list of frames
     assert not list(scratch.iterdir())
 
 
