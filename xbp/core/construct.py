@@ -43,7 +43,7 @@ def new_dataset(
     Parameters
     ----------
     quantity : str
-        One of `xbp.core.schema.QUANTITIES`, such as ``"dynamic_structure_factor"``.
+        One of ``xbp.core.schema.QUANTITIES``, such as ``"dynamic_structure_factor"``.
     values : array_like
         The plain values, over `dims`; masked ones become NaN.
     units : str

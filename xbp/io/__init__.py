@@ -79,7 +79,7 @@ def open_dataset(
     Parameters
     ----------
     path : path-like
-        Of a format in `xbp.io.FORMATS`. The page "Files" lists them, with the name of
+        Of a format in ``xbp.io.FORMATS``. The page "Files" lists them, with the name of
         each reader. `options` label other columns of numbers.
     T : scalar with units, optional
         Temperature of the sample (bare: K), instead of that of the file. G(Q,E) and
