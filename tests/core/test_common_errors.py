@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.core.operation import all_operations
 from xbp.errors import QuantityError
 
 Q, E = np.arange(2.1, 8.5, 0.4), np.arange(0.5, 22, 0.5)
@@ -273,3 +274,44 @@ def test_nothing_is_added_where_there_is_nothing_in_common() -> None:
         assert not [
             name for name in data.variables if "common" in str(name) or name == "source"
         ]
+
+
+def scaled(std: float = 0.2) -> xr.Dataset:
+    """S(Q,E) on both sides of E, of a factor that is known to 20 %."""
+    S = xbp.models.dynamic_structure_factor(
+        Q, np.arange(-20, 20.5, 0.5), energy="5.5 meV", width="6 meV", T=T, u2=U2
+    ).S
+    ds = S.to_dataset().assign(S_std=(0.01 * S).assign_attrs(units="1/meV"))
+    out: xr.Dataset = ds.bp.scale(1, std)
+    return out
+
+
+def test_folding_does_not_average_a_common_error_away() -> None:
+    mean = scaled().bp.fold().bp.cut_Q((3, 7)).bp.cut_E((1, 15))
+    assert float(mean.S_std / mean.S) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_scipp_carries_common_errors_with_the_values() -> None:
+    pytest.importorskip("scipp")
+    ds = scaled()
+    there = ds.bp.to_scipp()
+    back = xbp.from_scipp(there)
+    xr.testing.assert_allclose(back, ds, rtol=1e-12)
+    assert back.S_std_common.attrs == ds.S_std_common.attrs
+    mean = xbp.from_scipp(there * 3.0).bp.cut_Q((3, 7)).bp.cut_E((1, 15))
+    assert float(mean.S_std / mean.S) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_every_operation_on_data_carries_common_errors() -> None:
+    """But for those that write, draw, or compute from no errors."""
+    bare = {
+        o.name
+        for o in all_operations()
+        if o.where == "data"
+        and o.takes != ("trajectory",)
+        and not o.function.__code__.co_filename.endswith("common_errors.py")
+    }
+    written = {"to_netcdf", "to_columns", "to_sqw", "to_nxspe", "to_csv", "to_scipp"}
+    assert bare <= written | {
+        "to_dataframe", "explore", "diagnostics", "kinematic_limits",
+    }  # fmt: skip

@@ -273,6 +273,13 @@ def test_what_the_format_cannot_hold_is_refused(
     ):
         with pytest.raises(CoordinateError):
             bad.bp.to_nxspe(tmp_path / "b.nxspe")
+    fine = ds.bp.rebin(E=float(ds.E.diff("E")[0]) / 4)
+    for shared, name in (
+        (ds.bp.scale(1, 0.2), "S_std_common"),
+        (fine, "E_independence"),
+    ):
+        with pytest.raises(QuantityError, match=name):
+            shared.bp.to_nxspe(tmp_path / "b.nxspe")
     with pytest.raises(FileFormatError, match="exists"):
         ds.bp.to_nxspe(tmp_path / "a.nxspe")
     assert [p.name for p in tmp_path.iterdir()] == ["a.nxspe"]

@@ -275,3 +275,19 @@ def test_the_hard_core_of_a_simulation_is_no_doubt() -> None:
     g = traj.bp.radial_distribution("5 angstrom", "0.1 angstrom")
     assert float(g.rdf_std.sel(r=1, method="nearest")) == 0
     assert "standard deviation" not in repr(g.bp)
+
+
+def test_bins_that_share_counts_are_not_taken_as_independent() -> None:
+    Q = np.arange(0.05, 25, 0.05)
+    sq = xbp.new_dataset(
+        "static_structure_factor",
+        1 + 0.5 * np.sin(2.5 * Q) * np.exp(-0.1 * Q),
+        std=np.full(Q.size, 0.01),
+        units="1",
+        coords={"Q": (Q, "1/angstrom")},
+    )
+    whole, parts = (
+        data.bp.to_radial_distribution([3.0, 6.0], number_density=0.05).rdf_std
+        for data in (sq, sq.bp.rebin(Q="0.01 1/angstrom"))
+    )
+    np.testing.assert_allclose(parts, whole, rtol=0.02)

@@ -322,3 +322,87 @@ def test_a_table_of_peaks_in_other_units() -> None:
     assert there.attrs["history"].splitlines()[-1].startswith('{"operation": "convert"')
     with pytest.raises(UnitsError, match="E='angstrom'"):
         b.bp.boson_peak().bp.convert(E="angstrom")
+
+
+MOMENTA, ENERGIES = np.arange(0.5, 6.01, 0.25), np.arange(0.5, 20)
+
+
+def noisy(rng: np.random.Generator, *dims: str) -> xr.Dataset:
+    axes = {"Q": (MOMENTA, "1/angstrom"), "E": (ENERGIES, "meV")}
+    coords = {dim: axes[dim] for dim in dims}
+    shape = [axis.size for axis, _ in coords.values()]
+    return xbp.new_dataset(
+        "dynamic_structure_factor",
+        3 + 0.1 * rng.standard_normal(shape),
+        std=np.full(shape, 0.1),
+        units="1/meV",
+        dims=dims,
+        coords=coords,
+        temperature="300 K",
+        statistics="quantum",
+    )
+
+
+@pytest.mark.parametrize("along", ["Q", "E"])
+def test_a_background_without_a_dimension_does_not_average_out_along_it(
+    along: str,
+) -> None:
+    """Drawn: over all bins the errors are those of the scatter, over a part no less."""
+    rng = np.random.default_rng(3)
+    other = "E" if along == "Q" else "Q"
+    pulls = {"whole": [], "part": [], "both": []}  # type: ignore[var-annotated]
+    for _ in range(60):
+        net = noisy(rng, "Q", "E").bp.subtract(noisy(rng, other))
+        cut = {"Q": net.bp.cut_Q, "E": net.bp.cut_E}[along]
+        limits = {"Q": (0.375, 6.125), "E": (0, 20)}
+        whole = cut(limits[along])
+        both = {"Q": whole.bp.cut_Q, "E": whole.bp.cut_E}[other](limits[other])
+        means = {"whole": whole, "part": cut((1.125, 4.125)), "both": both}
+        for name, mean in means.items():
+            pulls[name] += list(np.atleast_1d((mean.S / mean.S_std).values))
+    assert np.std(pulls["whole"]) == pytest.approx(1, abs=0.06)
+    assert np.std(pulls["both"]) == pytest.approx(1, abs=0.3)
+    assert 0.6 < np.std(pulls["part"]) < 1.06
+
+
+def test_errors_of_shared_backgrounds_by_hand() -> None:
+    rng = np.random.default_rng(1)
+    data, flat = noisy(rng, "Q", "E"), noisy(rng, "E").isel(E=0, drop=True)
+    net = data.bp.subtract(noisy(rng, "E"))
+    bins = MOMENTA.size
+    mean = net.bp.cut_Q((0.375, 6.125)).S_std
+    np.testing.assert_allclose(mean, np.sqrt(0.01 / bins + 0.01), rtol=1e-9)
+    both = net.bp.cut_E((0, 20)).bp.cut_Q((0.375, 6.125)).S_std
+    exact = np.sqrt((0.01 / bins + 0.01) / ENERGIES.size)
+    assert float(both) == pytest.approx(exact, rel=1e-9)
+    # One number for the whole map is one factor.
+    one = data.bp.subtract(flat)
+    assert list(one.S_std_common.dims) == ["source", "Q", "E"]
+    part = one.bp.cut_Q((1.125, 4.125)).S_std
+    np.testing.assert_allclose(part, np.sqrt(0.01 / 12 + 0.01), rtol=1e-9)
+    # A background whose bins share counts makes those of the difference share them.
+    fine, fine_can = (noisy(rng, "E").bp.rebin(E=0.25) for _ in range(2))
+    alone = fine.drop_vars("E_independence").bp.subtract(fine_can).bp.cut_E((0, 20))
+    exact = np.sqrt(0.01 / 80 + 0.01 / 20)
+    assert float(alone.S_std) == pytest.approx(exact, rel=1e-9)
+
+
+def test_one_background_for_all_detectors_is_refused() -> None:
+    def spectra(*dims: str) -> xr.Dataset:
+        axes = {"detector": ([0, 1], "1"), "E": (ENERGIES, "meV")}
+        shape = [len(axes[dim][0]) for dim in dims]
+        return xbp.new_dataset(
+            "detector_spectra",
+            np.ones(shape),
+            std=np.ones(shape),
+            units="1/meV",
+            dims=dims,
+            coords={dim: axes[dim] for dim in dims},
+            statistics="quantum",
+        )
+
+    both = spectra("detector", "E")
+    with pytest.raises(QuantityError, match="detectors"):
+        both.bp.subtract(spectra("E"))
+    exact = both.bp.subtract(spectra("E").drop_vars("S_std"))
+    np.testing.assert_array_equal(exact.S_std, both.S_std)

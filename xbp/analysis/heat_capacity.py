@@ -319,6 +319,7 @@ def _derive(*given: np.ndarray, atoms: float) -> tuple[np.ndarray, ...]:
 
 
 @operation(takes="fit_heat_capacity", gives="vibrational_dos", step=41)
+@carries_common_errors()
 def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
     r"""Return the density of states implied by a fit of the heat capacity.
 

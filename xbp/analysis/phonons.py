@@ -142,6 +142,7 @@ _NUMBERS = ("energy", "energy_std", "width", "width_std")
 
 
 @operation(takes="current_spectrum", gives="phonon_dispersion", step=10)
+@carries_common_errors()
 def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     r"""Find the phonon branches in longitudinal and transverse current spectra.
 

@@ -24,6 +24,7 @@ from xbp.core.pint_data import is_lazy
 __all__ = [
     "carried_independence",
     "collapsed",
+    "difference_independence",
     "independence",
     "independence_name",
     "independence_variable",
@@ -135,6 +136,51 @@ def mixed_independence(
     held = independence_variable(part_held.dims, np.minimum(part_held.data, 1.0), dim)
     # Dask arrays are not computed for this check.
     return None if not is_lazy(held) and bool((held > 1 - _ROUNDING).all()) else held
+
+
+def difference_independence(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    other: xr.DataArray,
+    other_variance: Any,
+    dim: str,
+    width: xr.Variable | None,
+) -> xr.Variable | None:
+    r"""Return f of the difference (or sum) of two signals.
+
+    .. math:: f = \frac{\sigma_1^2 + \sigma_2^2}{\sigma_1^2/f_1 + \sigma_2^2/f_2}
+
+    With 1/f₂ = Σ w/w for a signal that lacks the dimension, one error for all bins:
+    the mean over all of them has the variance σ₂² of it, that over a part no less.
+
+    Parameters
+    ----------
+    value, std, other : xarray.DataArray
+        Bins of both, with their coordinates, and the standard deviations of the first.
+    other_variance : xarray.Variable
+        Variance of the second.
+    dim : str
+        The dimension.
+    width : xarray.Variable or None
+        Widths of the bins; None if both have the dimension.
+
+    Returns
+    -------
+    xarray.Variable or None
+        None if it is as in the first.
+    """
+    f: Any = independence(value, dim)
+    other_f: Any = independence(other, dim)
+    if width is None and (f is other_f or (f is not None and f.equals(other_f))):
+        return None
+    own: Any = 0.0 if std is None else std.variable**2
+    if width is not None:
+        other_f = width / (width * value.variable.notnull()).sum(dim)
+    apart = own if f is None else own / f
+    apart = apart + (other_variance if other_f is None else other_variance / other_f)
+    held: Any = (own + other_variance) / apart
+    held = held.where(held <= 1, 1.0).transpose(*value.dims)
+    return independence_variable(held.dims, held.data, dim)
 
 
 def independence_variable(dims: Any, held: Any, dim: str) -> xr.Variable:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from xbp.core.common_errors import SOURCE, common_name, with_common
 from xbp.core.conditions import check_statistics, temperature_coordinate
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import choose
@@ -227,8 +228,19 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
         units = {"units": value[dim].attrs["units"]}
         for key, points in limits.items():
             out[key] = _to_variable(scipp, xr.Variable(dim, points, units), dim)
+    common = ds.get(common_name(name))
+    sources = [] if common is None else common[SOURCE].values.tolist()
+    if common is not None and signal.std is not None:
+        # As parts of σ, which scipp scales and converts with the values.
+        part = (common / signal.std.where(signal.std > 0)).fillna(0.0)
+        part = part.transpose(SOURCE, *value.dims)
+        for i, one in enumerate(part.values):
+            shared = xr.Variable(value.dims, one, {"units": "1"})
+            key = f"{common.name}_{i}"
+            out[key] = _to_variable(scipp, shared, key)
     labels: dict[str, Any] = {
         "name": name,
+        "sources": sources,
         "attrs": {str(key): v.attrs for key, v in ds.variables.items()},
         "dataset": ds.attrs if ds is source else None,
         # An interval of a mean has no dimension in scipp.
@@ -394,12 +406,27 @@ def from_scipp(
     for key, pair in labels.get("intervals", {}).items():
         coords[key] = xr.Variable("bnds", pair, attrs.get(key, {}))
     model = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
+    sources = labels.get("sources", [])
+    parts = [coords.pop(f"{common_name(name)}_{i}", None) for i in range(len(sources))]
     ds = xr.Dataset(variables, coords, labels.get("dataset") or model)
     if std is not None:
         ds[f"{name}_std"] = (dims, std)
         label_std(ds, name)
         units = ds[name].attrs["units"]
         ds[f"{name}_std"].attrs |= attrs.get(f"{name}_std", {}) | {"units": units}
+        shared = {
+            source: part * ds[f"{name}_std"].variable
+            for source, part in zip(sources, parts, strict=True)
+            if part is not None
+        }
+        if shared:
+            total: Any = sum(part**2 for part in shared.values())
+            left = (std**2 - total.transpose(*dims)).clip(0) ** 0.5
+            whole = ds[f"{name}_std"]
+            ds = with_common(ds, name, left, shared).assign({f"{name}_std": whole})
+            ds[common_name(name)].attrs |= attrs.get(common_name(name), {}) | {
+                "units": units
+            }
     validate(ds[name])
     std_of(ds, ds[name])
     return ds

@@ -10,9 +10,11 @@ import lazy_loader
 import numpy as np
 import xarray as xr
 
+from xbp.core.common_errors import common_name
 from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.grid import bin_limits
+from xbp.core.independence import independence_name
 from xbp.core.operation import operation
 from xbp.core.signal import as_stored, read
 from xbp.core.units import convert_factor, magnitude, to_kelvin
@@ -277,7 +279,8 @@ def to_nxspe(
     Raises
     ------
     QuantityError
-        If the data are not S(2θ,E), have no standard deviation, or further dimensions.
+        If the data are not S(2θ,E), have no standard deviation, or further dimensions;
+        if bins share errors (``S_std_common``, ``E_independence``).
     CoordinateError
         If angles or the fixed energy are missing.
     FileFormatError
@@ -308,6 +311,13 @@ def to_nxspe(
             f"'{value.name}' over {tuple(value.dims)} "
             f"{'without' if std is None else 'with'} errors cannot be written as NXSPE",
             fix="pass S and S_std over detector and E",
+        )
+    shared = [common_name(value.name), *map(independence_name, ("E", "detector"))]
+    if lost := [name for name in shared if name in signal.source.variables]:
+        raise QuantityError(
+            f"NXSPE has no place for {' and '.join(lost)}, without which errors of "
+            "means are too small",
+            fix=f"to_netcdf(), or data.drop_vars({lost}) to lose what bins share",
         )
     known = value.coords.get("two_theta", value.detector * np.nan).notnull().values
     geometry, fixed = resolve_fixed_energy(value)

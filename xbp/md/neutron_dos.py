@@ -23,6 +23,7 @@ __all__ = ["correct_neutron_weighting", "neutron_weighted_dos"]
 
 
 @operation(takes="vibrational_dos", gives="neutron_weighted_dos")
+@carries_common_errors(linear=True)
 def neutron_weighted_dos(
     partials: xr.Dataset | xr.DataArray,
     *,

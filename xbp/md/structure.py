@@ -18,6 +18,7 @@ from xbp.core.guards import (
     require_positive,
     shown,
 )
+from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.signal import Signal, read
@@ -398,7 +399,7 @@ def to_radial_distribution(
 def _transformed(
     operation: str, signal: Signal, at: Any, number_density: Any, window: Any
 ) -> Any:
-    """Return 1 + factor ∫ 4πx² (f − 1) sin(xy)/(xy) dx; bins are independent."""
+    """Return 1 + factor ∫ 4πx² (f − 1) sin(xy)/(xy) dx."""
     density, source = sample_density(signal, number_density)
     dim, name, units, inverse, step = ("Q", "r", "1/angstrom", "angstrom", 0.02)
     factor, quantity = 1 / ((2 * np.pi) ** 3 * density), "radial_distribution"
@@ -426,18 +427,17 @@ def _transformed(
     integral = xr.dot(value.drop_vars(dim) - 1, matrix, dim=dim)
     value = (1 + factor * integral).assign_coords(place)
     if std is not None:
-        std = factor * xr.dot(std.drop_vars(dim) ** 2, matrix**2, dim=dim) ** 0.5
-    attrs: dict[str, Any] = {"number_density": density}
-    if name == "r":
-        attrs |= _below_the_first_shell(value, density)
+        std = std_along(std, dim).drop_vars(dim)
+        std = factor * xr.dot(std**2, matrix**2, dim=dim) ** 0.5
+    below = _below_the_first_shell(value, density) if name == "r" else {}
     arguments = {
         name: f"{points[0]:g} … {points[-1]:g} ({points.size})",
         "window": fading,
         "number_density": f"{density:.10g} 1/angstrom**3 ({source})",
     }
     return signal.answer(
-        value, std, operation=operation, units="1", quantity=quantity, attrs=attrs,
-        arguments=arguments,
+        value, std, operation=operation, units="1", quantity=quantity,
+        attrs={"number_density": density} | below, arguments=arguments,
     )  # fmt: skip
 
 

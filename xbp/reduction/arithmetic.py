@@ -13,7 +13,9 @@ from xbp.core.conditions import along
 from xbp.core.data_guards import require_common_dims
 from xbp.core.errors import QuantityError, UnitsError, XbpError
 from xbp.core.format import span
+from xbp.core.grid import bin_limits
 from xbp.core.guards import choose, require_number, shown
+from xbp.core.independence import difference_independence, independence_name
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, require_same_grid
@@ -65,8 +67,10 @@ def subtract(
     ----------
     data, background : xarray.DataArray or xarray.Dataset
         The same quantity on the same grid; the background is converted to the units of
-        the data. A background without standard deviation is taken as exact. NaN in
-        either is NaN in the answer.
+        the data. A background without standard deviation is taken as exact. One that
+        lacks Q or E has one error for all bins along it, recorded in
+        ``Q_independence`` (``E_independence``): right for the mean over all of them,
+        and not too small for one over a part. NaN in either is NaN in the answer.
     scale : scalar or DataArray, optional
         Transmission or self-shielding factor of the sample, dimensionless: one number,
         or an array over E, Q or any other dimension of the data, on its grid.
@@ -84,8 +88,9 @@ def subtract(
         If the grids differ, however little, naming both.
     QuantityError
         If the two were measured or reduced in different ways: another quantity,
-        geometry, convention or statistics, kᵢ/k_f applied to one alone; or the factor
-        is over a dimension that the data do not have.
+        geometry, convention or statistics, kᵢ/k_f applied to one alone; the factor is
+        over a dimension that the data do not have; or one background with errors is
+        given for all detectors.
     UnitsError
         If the units do not convert.
 
@@ -105,21 +110,25 @@ def subtract(
     per_unit = convert_factor(other.units, signal.units, name="the background")
     in_units = other.value.variable * per_unit
     value = signal.value.variable - factor * in_units
-    std = None
+    std, shared = None, {}
+    common: dict[str, xr.Variable] = {}
     if signal.std is not None:
         variance: Any = signal.std.variable**2
         if other.std is not None:
-            variance = variance + (factor * per_unit * other.std.variable) ** 2
+            its_std = factor * per_unit * other.std.variable
+            shared = _shared(signal, other, its_std, common)
+            if not common:
+                variance = variance + its_std**2
         std = variance**0.5
-    common = {}
     if bool((factor_std > 0).any()):
         source = fingerprint("subtract scale", other.value, factor, factor_std)
-        common = {source: -factor_std * in_units}
+        common[source] = -factor_std * in_units
     used = {"scale": factor, "scale_std": factor_std}
     answer: Data = signal.answer(
         value,
         std,
         common=common,
+        coords=shared,
         operation="subtract",
         # The area of a difference of g(E) is unknown.
         attrs={"area": None, "area_of": None},
@@ -129,6 +138,38 @@ def subtract(
         },
     )
     return answer
+
+
+def _shared(
+    signal: Signal, background: Signal, std: Any, common: dict[str, xr.Variable]
+) -> dict[str, xr.Variable]:
+    """Return f along Q and E of a difference; or add an error of all bins to `common`.
+
+    `std` is that of the background, in the units of the data.
+    """
+    value = signal.value
+    dims = [dim for dim in ("Q", "E") if dim in value.dims]
+    missing = {*value.dims} - {*background.value.dims}
+    if "detector" in missing:
+        raise QuantityError(
+            "the background is one for all detectors, and means over them would take "
+            "its errors as independent",
+            fix="angle_to_Q() before, or a background without errors",
+        )
+    if dims and missing.issuperset(dims):
+        common[fingerprint("background", background.value)] = -std
+        return {}
+    found: dict[str, xr.Variable] = {}
+    for dim in dims:
+        width = None
+        if dim in missing:
+            lower, upper = bin_limits(signal.source, dim)
+            width = xr.Variable(dim, upper - lower)
+        f = difference_independence(
+            value, signal.std, background.value, std**2, dim, width
+        )
+        found |= {} if f is None else {independence_name(dim): f}
+    return found
 
 
 def require_alike(data: xr.DataArray, other: xr.DataArray, what: str) -> None:

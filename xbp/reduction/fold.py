@@ -50,6 +50,7 @@ Weights = Literal["variance", "counts"]
 
 
 @operation(takes="dynamic_structure_factor")
+@carries_common_errors(linear=True)
 def fold(
     data: Data,
     T: Any = None,
