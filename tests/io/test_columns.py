@@ -378,3 +378,17 @@ def test_keywords_of_other_types(tmp_path: Path) -> None:
         opened(tmp_path, "1 2\n2 3\n", T=300, **heat)
     with pytest.raises(TemperatureError, match="absolute zero"):
         opened(tmp_path, "-1 2\n2 3\n", **heat)
+
+
+@pytest.mark.parametrize("marker", ["-1e30", "1e30", "9.96921e36", "-9999", "-999.25", "-32768"])  # fmt: skip
+def test_sentinels_are_missing_values(tmp_path: Path, marker: str) -> None:
+    (tmp_path / "a.txt").write_text(f"1.0 10.5 0.1\n2.0 {marker} 0.1\n3.0 -2.5 0.1\n")
+    g = xbp.open_dataset(tmp_path / "a.txt", **DOS)
+    np.testing.assert_array_equal(g.g, [10.5, np.nan, -2.5])
+    np.testing.assert_array_equal(g.g_std, [0.1, np.nan, 0.1])
+
+
+def test_a_low_value_among_others_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1.0 -9990\n2.0 -9999\n3.0 -2.5\n")
+    g = xbp.open_dataset(tmp_path / "a.txt", **DOS).g
+    np.testing.assert_array_equal(g, [-9990, -9999, -2.5])

@@ -26,6 +26,7 @@ FQ = {
     "units": "barn",
     "coordinate_units": "1/angstrom",
 }
+SQE = {"quantity": "dynamic_structure_factor", "units": "1/meV", "coordinate_units": "meV"}  # fmt: skip
 HEAT = {"quantity": "heat_capacity", "units": "J/mol/K", "coordinate_units": "K"}
 
 TEXTS = {
@@ -373,7 +374,9 @@ def test_total_scattering_on_another_scale_is_no_structure_factor(
         ("shift  I (dB)", RAMAN), ("shift  I (%)", RAMAN), ("shift  percent", RAMAN), ("shift  sqrt(I)", RAMAN), ("shift  dI/dE", RAMAN),
         ("Q  I", RAMAN), ("T  I", RAMAN), ("time  I", RAMAN), ("E  S(Q)", SQ), ("Q  F(Q,t)", SQ), ("Q^2  S", SQ), ("Q  1/S(Q)", SQ),
         ("E  S(Q,E)", {"quantity": "vibrational_dos", "units": "1", "coordinate_units": "meV"}),
-        ("T^2  C", HEAT), ("1/T  C", HEAT), ("E  Cp", HEAT), ("r  S(Q)", SQ), ("r  F(Q)", RDF | {"tail": None}),
+        ("T^2  C", HEAT), ("1/T  C", HEAT), ("T (K)  C/T", HEAT), ("T,C/T3", HEAT), ("T,C/T^3", HEAT), ("log T C", HEAT), ("1000/T C", HEAT),
+        ("-E S", SQE), ("neutron energy gain (meV),S", SQE), ("Ef-Ei S", SQE), ("E (micro-eV) S", SQE), ("E (meV) S (10^3/meV)", SQE),
+        ("Intensity,Raman shift (cm-1)", RAMAN), ("S(E) (1/meV),E (meV)", SQE), ("S(E) E", SQE), ("C (J/mol/K),T (K)", HEAT), ("Cp T", HEAT), ("S(Q) Q (1/A)", SQ), ("E  Cp", HEAT), ("r  S(Q)", SQ), ("r  F(Q)", RDF | {"tail": None}),
     ],
 )  # fmt: skip
 def test_titles_of_another_quantity_or_a_function(
@@ -392,7 +395,8 @@ def test_titles_of_another_quantity_or_a_function(
         ("Temperature [K]  Heat capacity [J/mol/K]", HEAT), ("r [A]  g(r)", RDF | {"tail": None}),
         ("E [meV]  VDOS", {"quantity": "vibrational_dos", "units": "1", "coordinate_units": "meV"}),
         ("E (meV)  DOS", {"quantity": "generalized_dos", "units": "1", "coordinate_units": "meV"}),
-        ("E  S(Q,w)", {"quantity": "dynamic_structure_factor", "units": "1", "coordinate_units": "meV"}),
+        ("E (milli-eV) S (1/meV)", SQE), ("E (transfer, meV) S", SQE), ("E (mev) S", SQE), ("Ei-Ef S", SQE), ("sample C", HEAT),
+        ("neutron energy loss (meV),S", SQE), ("E  S(Q,w)", {"quantity": "dynamic_structure_factor", "units": "1", "coordinate_units": "meV"}),
     ],
 )  # fmt: skip
 def test_titles_of_the_quantity(

@@ -171,6 +171,8 @@ def test_the_composition_gives_the_mean_scattering_length(tmp_path: Path) -> Non
             opened(tmp_path, GUDRUN, composition="SiO2", **wrong)
     with pytest.raises(QuantityError, match="Xq"):
         opened(tmp_path, GUDRUN, composition="XqO2")
+    with pytest.raises(QuantityError, match="0 within the digits"):
+        opened(tmp_path, GUDRUN, composition="Ti68Zr32")
 
 
 def test_a_mean_scattering_length_that_is_too_small_is_refused(tmp_path: Path) -> None:

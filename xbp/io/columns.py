@@ -52,6 +52,9 @@ __all__ = ["FORMAT", "ColumnsBackend", "open_columns", "to_columns"]
 #: First and last line of columns that xbp writes.
 _MARK: Final = "# xbp columns "
 _END: Final = "# end"
+#: Numbers that mark a missing value if all others are far above them; ±1e30 and the
+#: like always do.
+_SENTINELS: Final = (-999.0, -999.25, -9999.0, -32768.0, -99999.0)
 
 
 def _lacks(lines: list[str]) -> str:
@@ -93,14 +96,15 @@ def open_columns(
 
     The table is the run of lines with two or three numbers each, separated by commas,
     by semicolons, or by blanks. Decimal commas are not read; ``1,10,5`` is ambiguous
-    and needs `has_std`. A value may be NA, N/A, null, -- or NaN, all read as NaN;
-    U+2212 is a minus sign; infinite numbers are refused. Comments and empty lines may
-    occur within the table. Text before and after it must not begin with a number: such
-    a line, which may be a measurement, is refused, except for the number of rows at the
-    top. Descending rows are reversed; temperatures are sorted. A text that is
-    recognised as another format (JCAMP-DX, INX, SPE, CIF, HTML, LAMMPS ...) is refused;
-    so is one whose column titles contradict the arguments. Header rows of RRUFF,
-    ``##NAMES=``, are kept.
+    and needs `has_std`. A value may be NA, N/A, null, -- or NaN, all read as NaN; so
+    are ±1e30 and the like, and -999, -999.25, -9999, -32768 and -99999 if all others
+    are far above. U+2212 is a minus sign; infinite numbers are refused. Comments and
+    empty lines may occur within the table. Text before and after it must not begin with
+    a number: such a line, which may be a measurement, is refused, except for the number
+    of rows at the top. Descending rows are reversed; temperatures are sorted. A text
+    that is recognised as another format (JCAMP-DX, INX, SPE, CIF, HTML, LAMMPS ...) is
+    refused; so is one whose column titles contradict the arguments. Header rows of
+    RRUFF, ``##NAMES=``, are kept.
 
     A text cut off within its last line is recognised if that line has no line end and
     is not a row, or has fewer decimals than all others; integers cannot show it.
@@ -211,7 +215,7 @@ def open_columns(
     elif (np.diff(x) < 0).all():
         rows = rows[::-1]
     x, values, *errors = rows.T
-    std = errors[0] if errors else None
+    values, std = _without_sentinels(values, *errors)
     steps = np.diff(x)
     if not (steps > 0).all():
         raise CoordinateError(
@@ -245,6 +249,20 @@ def open_columns(
     if amount is not None:
         variable.attrs["amount"] = amount
     return ds
+
+
+def _without_sentinels(
+    values: np.ndarray, std: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Set values to NaN that programs write for missing ones."""
+    for number in _SENTINELS:
+        same = values == number
+        if same.any() and not (values[~same] <= number / 10).any():
+            values = np.where(same, np.nan, values)
+    seen = np.isfinite(values) & (np.abs(values) < 1e29)
+    if std is None or seen.all():
+        return np.where(seen, values, np.nan), std
+    return np.where(seen, values, np.nan), np.where(seen, std, np.nan)
 
 
 def _labels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -71,16 +72,20 @@ _TITLE: Final = re.compile(
 _BRACKET: Final = re.compile(r"[\(\[]([^()\[\]]*)[\)\]]\s*$")
 #: Titles of two words.
 _TWO_WORDS: Final = re.compile(
-    r"\b(absolute|raman|optical|heat|specific|delta) (?=\w)", re.IGNORECASE
+    r"\b(absolute|raman|optical|heat|specific|delta|(?:log|ln|lg)(?= [teq]\b)"
+    r"|neutron(?= energy)|energy(?= (?:gain|loss|transfer))) (?=\w)",
+    re.IGNORECASE,
 )
 _ERROR: Final = re.compile(
     r"err|std|sig|unc|dev|esd|rms|noise|fehl|unsich|incert|fout|sem\b|s\.?d\.?\b|±"
     r"|\+/?-|σ|δ|^\W*[de]$|^\W*d\W?[a-z(]{1,3}|_e$|^e[_ ]",
     re.IGNORECASE,
 )
-#: A variance, or an error in parts of the value.
+#: A variance, several standard deviations, or an error in parts of the value.
 _VARIANCE: Final = re.compile(
-    r"var(?![a-z]*l)|σ\^?[2²]|sig\w*\^?[2²]|%|\brel|percent|relative", re.IGNORECASE
+    r"^[2-9] ?[*x·]? ?(?:σ|sig|std|s\.?d)|var(?![a-z]*l)|σ\^?[2²]"
+    r"|sig\w*\^?[2²]|%|\brel|percent|relative",
+    re.IGNORECASE,
 )
 #: Lines of Grace and of phonopy that show that the third column is a second curve.
 _SECOND_CURVE: Final = re.compile(
@@ -107,12 +112,15 @@ _OTHERS: Final = {
         r"^s\(q\)$|^s$|^sq$|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1", re.IGNORECASE
     ),
 }
-#: Functions of a quantity, and ratios, in a title.
+#: Functions of a quantity, ratios, and energies of the other sign, in a title.
 _FUNCTION: Final = re.compile(
     r"(?<![a-z])(?:log(?:[_ ]?\{?(?:10|2|e)\}?)?|ln|lg|sqrt|asinh|arcsinh)(?![a-z])"
     r"|√|(?<![a-z])exp\s*\(|[(\[]\s*(?:db\w?|%|per ?cent)\s*[)\]]|%\s*$|\bper ?cent"
     r"|\bdb$|^1\s*/\s*(?:[tqsicg]|s\(\S*)(?![a-z])"
-    r"|^[a-z](?:\(\S*\))?\s*(?:\^|\*\*)\s*[-+]?\d|^[a-z][²³]",
+    r"|^[a-z](?:\(\S*\))?\s*(?:\^|\*\*)\s*[-+]?\d|^[a-z][²³]"
+    r"|^10+\s*/\s*t(?![a-z])|^c_?[pv]?(?:\(t\))?\s*/\s*t(?![a-z])|^t\s*/\s*t_?[gc]\b"
+    r"|^[-\u2212]\s*(?:e|hw|w|ω|ħω)(?![a-z])|\be_?f\s*[-\u2212]\s*e_?i\b"
+    r"|^(?:neutron )?energy gain",
     re.IGNORECASE,
 )
 #: Titles of values that are not in the vocabulary.
@@ -137,8 +145,20 @@ _AXES: Final = {
 #: Titles of a first column; other lines above a table are remarks with as many words.
 _AXIS: Final = re.compile(
     rf"(?:{'|'.join(_AXES.values())}"
-    r"|x|wave|log(?:_?10|_?2)?|ln|lg|1 ?/ ?[tqe])(?![a-z])",
+    r"|x|wave|log(?:_?10|_?2)?|ln|lg|10* ?/ ?[tqe]|neutron energy|e_?f ?[-\u2212] ?e_?i"
+    r"|[-\u2212](?:e|hw|w|ω|ħω))(?![a-z])",
     re.IGNORECASE,
+)
+#: Titles of values that may stand, by mistake, above the first column.
+_VALUE: Final = re.compile(
+    r"(?:(?:raman )?intensity|counts?|heat capacity|specific heat|[sicgb]|c_?[pv])"
+    r"(?:\([^()]*\))?\s*(?:[(\[].*)?$",
+    re.IGNORECASE,
+)
+#: What a title that names a unit contains, whatever else it has.
+_LIKE_A_UNIT: Final = re.compile(r"eV(?![a-z])|Hz(?![a-z])|\b10\^")
+_PREFIX: Final = re.compile(
+    r"\b(milli|micro|nano|kilo|mega|giga|tera)[- ]?(?=e|hz)", re.IGNORECASE
 )
 #: Titles that name one quantity.
 _VALUES: Final = {
@@ -173,7 +193,9 @@ def foreign_format(lines: Sequence[str]) -> str | None:
     return next(found, None)
 
 
-def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str] | None:
+def column_titles(
+    lines: Sequence[str], start: int, n_columns: int, first: re.Pattern[str] = _AXIS
+) -> list[str] | None:
     """Return the titles of the columns, from the last line above that has as many.
 
     Parameters
@@ -184,6 +206,8 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
         Line of the first row, counted from 0.
     n_columns : int
         Columns of the rows.
+    first : re.Pattern
+        What the first title begins with.
 
     Examples
     --------
@@ -203,7 +227,7 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
         for words in ways:
             titles = [word.replace("~", " ").strip(" #\"'") for word in words]
             titles = list(filter(None, titles))
-            if len(titles) == n_columns and _AXIS.match(titles[0].lstrip("#")):
+            if len(titles) == n_columns and first.match(titles[0].lstrip("#")):
                 return titles
     return None
 
@@ -253,12 +277,26 @@ def require_titles(
     UnitsError
         If units differ.
     """
+    for n in (2, 3) if titles is None else ():
+        exchanged = column_titles(lines, len(lines), n, _VALUE) or []
+        if any(_named(title, labels.dim) for title in exchanged[1:]):
+            raise FileFormatError(
+                f"{where}: the first column has the title {exchanged[0]!r}, not that "
+                f"of {labels.dim}",
+                fix="exchange the columns, or pass check_titles=False",
+            )
     _require_units(where, lines, titles, labels)
     for title, asked, what in _contradictions(lines, titles, labels):
         raise FileFormatError(
             f"{where}: the header {title.strip()[:80]!r} names {what}, not {asked}",
             fix="convert the numbers, or pass check_titles=False",
         )
+
+
+def _named(title: str, dim: str) -> bool:
+    """Return whether a title, without its unit, is that of an axis."""
+    bare = _BRACKET.sub("", title).strip()
+    return re.fullmatch(_AXES.get(dim, dim), bare, re.IGNORECASE) is not None
 
 
 def _contradictions(
@@ -319,12 +357,15 @@ def _require_units(
         bracket = _BRACKET.search(title) or slash
         written = re.sub(r"[$\\{}]", "", bracket[1] if bracket else "")
         written = written.translate(SUPERSCRIPTS).replace("AA", "angstrom")
+        written = _PREFIX.sub(lambda match: match[1].lower(), written)
         is_axis = name == "coordinate_units"
         given = getattr(labels, name)
         own = parse_unit(given)
         try:
             unit = parse_unit(written, like=COORDINATES[dim][0] if is_axis else None)
         except XbpError:
+            if not own.dimensionless and _LIKE_A_UNIT.search(written):
+                _require_named(where, title, written, given)
             continue  # not a unit
         if unit.dimensionless or own.dimensionless:
             continue
@@ -339,6 +380,18 @@ def _require_units(
             f"{where}: {name}={given!r} contradicts the column title {title!r}",
             fix=f"{name}={written!r}, or correct the title",
         )
+
+
+def _require_named(where: str, title: str, written: str, given: str) -> None:
+    """Refuse a unit that cannot be read, unless the given one is a word of it."""
+    for word in re.split(r"[\s,;:]+", written):
+        with contextlib.suppress(XbpError):
+            if parse_unit(word) == parse_unit(given) and "10^" not in written:
+                return
+    raise UnitsError(
+        f"{where}: the unit {written!r} in the column title {title!r} cannot be read",
+        fix="write it like 'meV', or pass check_titles=False",
+    )
 
 
 def used_columns(

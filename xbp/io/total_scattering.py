@@ -235,10 +235,12 @@ def _levels(
         )
     mean, square = mean_scattering_lengths(composition)
     factor = convert_factor("fm^2", units, name="⟨b⟩²")
-    if not mean > 0:
+    # Lengths are known to about 0.01 fm, of some 5 fm.
+    if not mean > 1e-3 * square:
         raise QuantityError(
-            f"⟨b⟩² of composition={composition!r} is 0: F(Q) has no S(Q)",
-            fix="leave composition= out",
+            f"⟨b⟩² of composition={composition!r} is 0 within the digits of b: "
+            "F(Q) has no S(Q)",
+            fix="leave composition= out, or pass b_mean_squared=",
         )
     return mean * factor, square * factor
 
