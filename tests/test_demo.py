@@ -22,6 +22,7 @@ from xbp.errors import FileFormatError
 README = Path(__file__).parents[1] / "README.md"
 
 
+@pytest.mark.slow
 def test_demo_leaves_table_archive_and_figure(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "new")])
     assert result.exit_code == 0, result.output
@@ -48,6 +49,7 @@ def _quick_demo(monkeypatch: pytest.MonkeyPatch) -> None:
 ANALYSE = functools.cache(xbp.demo.analyse)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_quick_demo")
 def test_a_second_demo_replaces_the_first(tmp_path: Path) -> None:
     first = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
@@ -62,6 +64,7 @@ def test_a_second_demo_replaces_the_first(tmp_path: Path) -> None:
     assert all(after[name] != before[name] for name in after)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_quick_demo")
 @pytest.mark.parametrize("name", ["zr46cu46al8.nc", "demo.png"])
 def test_a_demo_replaces_nothing_of_others(
@@ -155,6 +158,7 @@ def test_version() -> None:
     assert xbp.__version__ in CliRunner().invoke(main, ["--version"]).output
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*non-interactive")
 def test_every_block_of_the_readme_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -184,6 +188,7 @@ def test_every_block_of_the_readme_runs(
     assert (tmp_path / "glass.nc").exists()
 
 
+@pytest.mark.slow
 def test_import_loads_nothing_heavy() -> None:
     code = "import sys, xbp; print([m for m in ('matplotlib', 'lmfit', 'dask.array', 'scipy.optimize', 'scipy.stats') if type(sys.modules.get(m)).__name__ == 'module'])"
     out = subprocess.run(

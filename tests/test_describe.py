@@ -73,6 +73,7 @@ def test_a_table_of_one_fit(glass: xr.Dataset) -> None:
     assert "energy" in repr(peak[["energy", "energy_std"]].assign_attrs(peak.attrs).bp)
 
 
+@pytest.mark.slow
 def test_a_table_of_many_fits(glass: xr.Dataset) -> None:
     b = glass.bp.to_bqe()
     peaks = b.bp.boson_peak(E_range=(1.2, 12))
@@ -86,6 +87,7 @@ def test_a_table_of_many_fits(glass: xr.Dataset) -> None:
     assert f"slope {with_error(float(flat.slope), float(flat.slope_std))}" in repr(flat.bp)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_table_with_labels() -> None:
     tree = xbp.tutorial.open_datatree("CuZr")
     assert "Tg 919 ± 19 K" in repr(tree["transition"].to_dataset().bp)

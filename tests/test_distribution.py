@@ -46,6 +46,7 @@ def test_the_distribution_has_the_name_that_messages_give() -> None:
     assert xbp.__version__ == VERSION
 
 
+@pytest.mark.slow
 def test_every_extra_that_a_message_names_exists() -> None:
     extras = project()["optional-dependencies"]
     assert isinstance(extras, dict)

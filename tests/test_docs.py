@@ -199,6 +199,7 @@ def test_the_table_of_the_data_model_is_that_of_the_code() -> None:
         assert units == row.units, name
 
 
+@pytest.mark.slow
 def test_the_table_of_the_data_model_is_what_trajectories_give() -> None:
     traj = xbp.md.models.einstein_solid(
         32,

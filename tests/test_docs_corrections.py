@@ -10,6 +10,7 @@ import pytest
 DOCS = Path(__file__).parents[1] / "docs"
 
 
+@pytest.mark.slow
 def test_every_block_runs(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(
         r"```python\n(.*?)```", (DOCS / "corrections.md").read_text(), flags=re.DOTALL
@@ -24,6 +25,7 @@ def test_every_block_runs(shared_data: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert names["b"].B.notnull().any()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_the_table_is_what_comes_out(
     shared_data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ def imported(node: ast.AST) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_point_down(path: Path) -> None:
     part = part_of(path)
@@ -77,6 +78,7 @@ def test_imports_point_down(path: Path) -> None:
                 )
 
 
+@pytest.mark.slow
 def test_no_circles() -> None:
     graph: dict[str, set[str]] = {}
     for path in MODULES:
@@ -101,6 +103,7 @@ def test_no_circles() -> None:
         visit(name, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_stand_at_the_top(path: Path) -> None:
     tree = ast.parse(path.read_text())
@@ -130,6 +133,7 @@ HEAVY = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_importing_xbp_leaves_heavy_packages_alone() -> None:
     code = f"import sys, xbp; print(*[m for m in {HEAVY} if m in sys.modules])"
     run = subprocess.run(
@@ -138,6 +142,7 @@ def test_importing_xbp_leaves_heavy_packages_alone() -> None:
     assert run.stdout.split() == []
 
 
+@pytest.mark.slow
 def test_an_operation_imports_its_own_package_alone() -> None:
     code = (
         "import sys, xbp; xbp.to_gdos; "

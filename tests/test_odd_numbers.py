@@ -160,6 +160,7 @@ def test_sums_that_overflow(measured: xr.Dataset) -> None:
         huge.bp.normalize_to_sum_rule("incoherent")
 
 
+@pytest.mark.slow
 def test_heat_capacities_of_pint_and_of_degrees(heat_capacity: xr.Dataset) -> None:
     expected = heat_capacity.bp.fit_heat_capacity()
     wrapped = heat_capacity.pint.quantify().bp.fit_heat_capacity()
@@ -183,6 +184,7 @@ def test_heat_capacities_of_pint_and_of_degrees(heat_capacity: xr.Dataset) -> No
     celsius.bp.plot.heat_capacity(celsius.bp.fit_heat_capacity())
 
 
+@pytest.mark.slow
 def test_a_few_kelvin_are_too_few_to_scan_over(heat_capacity: xr.Dataset) -> None:
     scan = heat_capacity.sel(temperature=slice(2, 8)).bp.scan_heat_capacity()
     assert (scan.scan_temperature_high.max() - 8) < 0.5

@@ -100,6 +100,7 @@ def test_pulls(method: str) -> None:
     assert float(peak.chi2_reduced.mean()) == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.slow
 def test_full_chain_pulls() -> None:
     """Counts on S(Q,E) of Eq. 3, reduced, cut and fitted: energy, scale and their errors are honest."""
     S = xbp.models.dynamic_structure_factor(
@@ -160,6 +161,7 @@ def test_the_residual_is_what_the_curve_leaves_of_the_points_fitted(
     assert float(exact.relative_residual) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
 @pytest.mark.parametrize(
     ("values", "statuses"),
@@ -201,6 +203,7 @@ def test_a_maximum_at_the_edge_is_no_peak() -> None:
     assert B.bp.boson_peak(E_range=(1, 15)).status == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("automatic", [False, True])
 @pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
 @pytest.mark.parametrize(
@@ -222,6 +225,7 @@ def test_noise_alone_is_hardly_ever_a_peak(
         assert float((peak.status == "ok").mean()) <= 0.08
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
 def test_a_falling_line_has_no_peak_however_well_a_broad_shape_fits_it(
     method: str,
@@ -474,6 +478,7 @@ def _spectrum_over(energies: np.ndarray, B: np.ndarray) -> xr.Dataset:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", [slice(-1, None), slice(-3, None), slice(40, 42)])
 def test_a_few_outlying_bins_do_not_hide_a_van_hove_singularity(where: slice) -> None:
     energies, B = _crystal()

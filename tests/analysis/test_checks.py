@@ -45,6 +45,7 @@ def assert_refused(peak: xr.Dataset, status: str) -> None:
         assert np.isnan(peak[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
 @pytest.mark.parametrize("limits", RANGES)
 @pytest.mark.parametrize(
@@ -110,6 +111,7 @@ def through_filter(
     return spectrum.bp.to_reduced_raman(coupling=coupling)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", ["constant", "linear"])
 @pytest.mark.parametrize("dark", [0.0, 20.0, 200.0])
 @pytest.mark.parametrize("step", [0.7, 2.0, 4.8])
@@ -146,6 +148,7 @@ def wing_through_notch(
     return spectrum.bp.to_reduced_raman(coupling=coupling)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", ["constant", "linear"])
 @pytest.mark.parametrize("power", [1.0, 2.0])
 @pytest.mark.parametrize("wing", [1.0, 3.0, 10.0])
@@ -205,6 +208,7 @@ def test_data_that_begin_at_the_top_do_not_hold_the_peak() -> None:
     assert float(peak_from(1.0, (4.6, 15)).energy) == pytest.approx(5.5, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.4, 0.6, 0.9])
 @pytest.mark.parametrize("begin", [0.3, 2.0])
 @pytest.mark.parametrize("elastic", [0.0, 5.0])
@@ -220,6 +224,7 @@ def test_boson_peaks_of_any_width_are_no_edges(
         assert (data.bp.boson_peak(E_range=(2, 15)).status == "ok").all()
 
 
+@pytest.mark.slow
 def test_the_longitudinal_phonon_is_told_by_the_sq_of_the_data(
     glass: xr.Dataset,
 ) -> None:
@@ -260,6 +265,7 @@ def test_absurd_limits_are_refused(glass: xr.Dataset, name: str, value: object) 
         glass.bp.to_bqe().bp.boson_peak(**{name: value})
 
 
+@pytest.mark.slow
 def test_the_sq_of_the_argument_in_other_units(glass: xr.Dataset) -> None:
     b = glass.bp.to_bqe()
     carried = b.bp.boson_peak(E_range=("1.2 meV", "12 meV"))

@@ -46,6 +46,7 @@ def test_constant_is_constant_and_a_slope_is_found() -> None:
     assert float(steep.p_value) < 1e-6
 
 
+@pytest.mark.slow
 def test_slope_pulls() -> None:
     pulls = []
     for seed in range(100):

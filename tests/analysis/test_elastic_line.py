@@ -51,6 +51,7 @@ def test_place_width_and_height(line: xr.Dataset) -> None:
     assert "energy 0.3 meV, fwhm 1 meV" in repr(one.bp)
 
 
+@pytest.mark.slow
 def test_units_and_samples(line: xr.Dataset) -> None:
     in_thz = line.bp.convert(E="THz").bp.fit_elastic_line(Q_range=(2, 6))
     assert in_thz.fwhm.attrs["units"] == "THz"
@@ -67,6 +68,7 @@ def test_units_and_samples(line: xr.Dataset) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_errors_are_those_of_counting_where_the_line_is_one(
     line: xr.Dataset,
 ) -> None:
@@ -192,6 +194,7 @@ def test_what_does_not_move(line: xr.Dataset) -> None:
         line.bp.shift_E("0.3 1/angstrom")
 
 
+@pytest.mark.slow
 def test_vanadium_and_aluminium_stand_beside_zero(shared_data: Path) -> None:
     """ARCS: +0.5 meV of 4.4, and +0.4 of 3.8, whatever the range; liquids given from E = 0 on hold no whole line."""
     for name, at, wide in (("V_ARCS_Ei120", 0.55, 4.4), ("Al_ARCS_Ei80", 0.4, 3.8)):

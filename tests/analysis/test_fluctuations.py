@@ -57,6 +57,7 @@ def table(solid: xr.Dataset) -> xr.Dataset:
     )
 
 
+@pytest.mark.slow
 def test_every_column_is_that_of_its_own_step(
     solid: xr.Dataset, table: xr.Dataset
 ) -> None:
@@ -92,6 +93,7 @@ def test_every_column_is_that_of_its_own_step(
     )
 
 
+@pytest.mark.slow
 def test_the_boson_peak_is_found_where_it_is_not_said(solid: xr.Dataset) -> None:
     found = solid.bp.compare_fluctuations(
         4, 0.5, fields=["shear_strain"], cutoff=3, **ARGUMENTS, **RANGES
@@ -101,6 +103,7 @@ def test_the_boson_peak_is_found_where_it_is_not_said(solid: xr.Dataset) -> None
     assert repr(found.bp).startswith("compare fluctuations: E_BP ")
 
 
+@pytest.mark.slow
 def test_without_a_boson_peak_the_spectra_are_kept(solid: xr.Dataset) -> None:
     given = {
         "fields": ["shear_strain"],
@@ -165,6 +168,7 @@ def test_the_table_is_archived(table: xr.Dataset, tmp_path: Path) -> None:
     xr.testing.assert_identical(xr.open_dataset(tmp_path / "table.nc"), table)
 
 
+@pytest.mark.slow
 def test_figures(table: xr.Dataset) -> None:
     figure = table.bp.plot.fluctuations(E_range=(1, 20))
     maps = [ax for ax in figure.axes if ax.get_title()]

@@ -48,6 +48,7 @@ def measured(
     )
 
 
+@pytest.mark.slow
 def test_exact_data_give_the_parameters_back() -> None:
     result = measured(None).C.bp.fit_heat_capacity()
     for name, value in TRUE.items():
@@ -64,6 +65,7 @@ def test_exact_data_give_the_parameters_back() -> None:
     assert "chi2_reduced" not in result
 
 
+@pytest.mark.slow
 def test_pulls_are_honest() -> None:
     names = [*TRUE, "energy_E", "energy", "debye_level"]
     truth = TRUE | {
@@ -80,6 +82,7 @@ def test_pulls_are_honest() -> None:
     assert np.mean([float(r.chi2_reduced) for r in runs]) == pytest.approx(1, abs=0.06)
 
 
+@pytest.mark.slow
 def test_what_is_left_is_relative_to_every_point() -> None:
     """A residual over the largest point would not see the lowest temperatures, where C is a ten-thousandth of it."""
     for data in (measured(1, 0.02), measured(1, 0.02).C):
@@ -92,6 +95,7 @@ def test_what_is_left_is_relative_to_every_point() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_without_errors_the_scatter_tells_them() -> None:
     runs = [measured(seed).C.bp.fit_heat_capacity() for seed in range(40)]
     pulls = np.array(
@@ -101,6 +105,7 @@ def test_without_errors_the_scatter_tells_them() -> None:
     assert 0.7 < pulls.std() < 1.4
 
 
+@pytest.mark.slow
 def test_the_same_in_other_units() -> None:
     one = measured().bp.fit_heat_capacity(T_range=("3 K", "200 K"))
     other = measured().copy()
@@ -115,6 +120,7 @@ def test_the_same_in_other_units() -> None:
         assert other[name].attrs["units"] == one[name].attrs["units"]
 
 
+@pytest.mark.slow
 def test_fixed_and_bounded_at_will() -> None:
     fixed = measured().bp.fit_heat_capacity(
         fixed={"gamma": "4 mJ/mol/K^2", "theta_E": TRUE["theta_E"]}
@@ -138,6 +144,7 @@ def test_fixed_and_bounded_at_will() -> None:
     )
 
 
+@pytest.mark.slow
 def test_correlations_are_those_of_the_draws() -> None:
     runs = [measured(seed).bp.fit_heat_capacity() for seed in range(60)]
     drawn = np.corrcoef([[float(r[n]) for r in runs] for n in TRUE])
@@ -148,6 +155,7 @@ def test_correlations_are_those_of_the_draws() -> None:
     assert list(runs[0].parameter.values) == list(TRUE)
 
 
+@pytest.mark.slow
 def test_a_broad_gaussian_has_no_peak_and_says_so() -> None:
     broad = TRUE | {"sigma_E": 35.0}
     ds = xbp.new_dataset(
@@ -165,6 +173,7 @@ def test_a_broad_gaussian_has_no_peak_and_says_so() -> None:
     assert float(result.sigma_E) == pytest.approx(35, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_the_loop_closes() -> None:
     result = measured().bp.fit_heat_capacity()
     g = result.bp.fitted_dos(np.linspace(0, 40, 4001))
@@ -186,6 +195,7 @@ def test_the_loop_closes() -> None:
     assert peak == pytest.approx(float(result.energy), abs=0.011)
 
 
+@pytest.mark.slow
 def test_errors_of_the_density_of_states() -> None:
     E = np.linspace(0.5, 15, 30)
     runs = [
@@ -202,6 +212,7 @@ def test_errors_of_the_density_of_states() -> None:
         measured().bp.fitted_dos(E)
 
 
+@pytest.mark.slow
 def test_many_samples_with_one_that_fails(tmp_path: Path) -> None:
     ds = xr.concat([measured(0), measured(1), measured(2)], dim="sample")
     ds.C[1] = np.nan
@@ -220,6 +231,7 @@ def test_many_samples_with_one_that_fails(tmp_path: Path) -> None:
         xr.testing.assert_identical(back, result)
 
 
+@pytest.mark.slow
 def test_points_below_zero_are_part_of_the_noise() -> None:
     ds = measured()
     ds.C[:3] = -ds.C[:3]
@@ -230,6 +242,7 @@ def test_points_below_zero_are_part_of_the_noise() -> None:
     assert str(nothing.bp.fit_heat_capacity().status.values) == "no data"
 
 
+@pytest.mark.slow
 def test_bad_input() -> None:
     ds = measured()
     with pytest.raises(UnitsError, match="to_molar"):
@@ -255,6 +268,7 @@ def test_bad_input() -> None:
     assert str(few.status.values) == "too few points"
 
 
+@pytest.mark.slow
 def test_measured_glass(shared_data: Path) -> None:
     ds = open_columns(
         shared_data / "cp" / "example_data.csv",
@@ -321,6 +335,7 @@ def test_what_no_solid_can_be_is_said() -> None:
     assert np.isfinite(fit.energy_E)
 
 
+@pytest.mark.slow
 def test_no_peak_status_but_ok_has_an_energy() -> None:
     """Of many curves, each has an energy where its peak is one, and NaN where not."""
     held = {"theta_D": 260.0, "theta_E": 72.0, "sigma_E": 15.0}
@@ -363,6 +378,7 @@ def test_parameters_are_positive_whatever_is_said_of_them() -> None:
         ).bp.fit_heat_capacity()
 
 
+@pytest.mark.slow
 def test_the_dos_of_a_fit_in_chunks() -> None:
     ds = measured()
     whole = ds.bp.fit_heat_capacity().bp.fitted_dos(np.linspace(0.1, 20, 9))
@@ -392,6 +408,7 @@ def of_debye(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_a_debye_solid_has_no_boson_peak(known: bool) -> None:
     """A Gaussian beside Debye phonons can imitate part of Debye's law: no excess is what noise alone makes."""
@@ -411,6 +428,7 @@ def test_a_debye_solid_has_no_boson_peak(known: bool) -> None:
         assert "Debye phonons alone" in repr(table.bp)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_a_weak_excess_is_found(known: bool) -> None:
     """Two modes of a hundred: a coarse search starts in the basin of another, worse minimum."""
@@ -452,6 +470,7 @@ def test_einstein_modes_held_at_none_make_no_peak() -> None:
     assert np.isnan(table.energy)
 
 
+@pytest.mark.slow
 def test_every_mode_is_counted_at_high_temperature() -> None:
     """The sum rule: far above every energy C − γT is 3R for each mode per atom and axis, n_D + n_E of them."""
     fit = measured(3).bp.fit_heat_capacity()
@@ -472,6 +491,7 @@ def test_units_that_are_no_heat_capacity() -> None:
         ).C.bp.fit_heat_capacity()
 
 
+@pytest.mark.slow
 def test_characteristic_temperatures_as_energies() -> None:
     ds = measured()
     held = ds.bp.fit_heat_capacity(fixed={"theta_E": "6.2 meV"})
@@ -485,6 +505,7 @@ def test_characteristic_temperatures_as_energies() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_gaussian_that_reaches_zero_is_pointed_out() -> None:
     narrow, broad = (
         xbp.models.evaluate(
@@ -496,6 +517,7 @@ def test_a_gaussian_that_reaches_zero_is_pointed_out() -> None:
     assert "broad_gaussian" not in {doubt.code for doubt in narrow.bp.diagnostics()}
 
 
+@pytest.mark.slow
 def test_columns_in_other_units_and_energies_that_are_none() -> None:
     fit, E = measured().bp.fit_heat_capacity(), np.linspace(1, 20, 9)
     milli = fit.copy()
@@ -511,6 +533,7 @@ def test_columns_in_other_units_and_energies_that_are_none() -> None:
         fit.bp.fitted_dos(np.ma.masked_greater(E, 10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("theta", "sigma"), [(72, 22), (72, 28), (100, 35)])
 def test_the_start_is_not_the_mirror_image(theta: float, sigma: float) -> None:
     """Einstein modes at 200 K beyond Debye phonons up to 100 K describe much the same."""
@@ -549,6 +572,7 @@ def _measured(
     return ds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_a_rise_that_neither_electrons_nor_vibrations_make_is_told(known: bool) -> None:
     with_tail, without = _measured(0.08, known=known), _measured(known=known)
@@ -570,6 +594,7 @@ def test_a_rise_that_neither_electrons_nor_vibrations_make_is_told(known: bool) 
     assert np.isnan(_measured(gamma=0.05, known=known).bp.fit_heat_capacity().upturn)
 
 
+@pytest.mark.slow
 def test_falling_or_jumping_heat_capacities_are_no_upturn() -> None:
     T = np.linspace(60, 500, 200)
     C = np.where(T < 420, 24.9 - 600 / T, 33.0)
@@ -586,6 +611,7 @@ def test_falling_or_jumping_heat_capacities_are_no_upturn() -> None:
     )
 
 
+@pytest.mark.slow
 def test_too_few_modes_are_told() -> None:
     few, right = (
         _measured(factor=factor).bp.fit_heat_capacity() for factor in (0.7, 1.0)
@@ -594,6 +620,7 @@ def test_too_few_modes_are_told() -> None:
     assert "few_modes" not in {doubt.code for doubt in right.bp.diagnostics()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fit", "mend"),
     [
@@ -654,6 +681,7 @@ def test_every_fit_without_a_peak_says_what_to_do(
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_the_density_of_a_fit_is_over_all_modes_whatever_its_area() -> None:
     """n_D + n_E is what the fit found; of energies that hold only a part of that C is not all there."""
     fit = xbp.models.evaluate(
@@ -685,6 +713,7 @@ def test_the_density_of_a_fit_is_over_all_modes_whatever_its_area() -> None:
     )
 
 
+@pytest.mark.slow
 def test_derived_errors_contain_the_correlation_of_parameters() -> None:
     """∇f C ∇f of the covariance of the fit, by differences."""
     found = measured(3).bp.fit_heat_capacity()
@@ -726,6 +755,7 @@ def test_debye_phonons_that_end_below_the_maximum_do_not_hide_it() -> None:
     assert float(found.energy) == pytest.approx(5.59, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amount", ["atoms", "formula units", None])
 def test_a_fitted_dos_keeps_what_a_mole_is_of(amount: str | None) -> None:
     data = measured()
@@ -735,6 +765,7 @@ def test_a_fitted_dos_keeps_what_a_mole_is_of(amount: str | None) -> None:
     assert g[next(iter(g.data_vars))].attrs.get("amount") == amount
 
 
+@pytest.mark.slow
 def test_the_error_of_a_fitted_dos_is_that_of_its_parameters() -> None:
     found = measured(3).bp.fit_heat_capacity()
     E = np.array([2.0, 4.0, 6.0, 8.0, 12.0])
@@ -762,6 +793,7 @@ def test_the_error_of_a_fitted_dos_is_that_of_its_parameters() -> None:
     np.testing.assert_allclose(g.g_std, expected, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_parameters_in_other_units_give_the_same_dos() -> None:
     found = measured(3).bp.fit_heat_capacity()
     other = found.copy()

@@ -55,6 +55,7 @@ def test_branches_in_other_units_are_the_same() -> None:
     )
 
 
+@pytest.mark.slow
 def test_errors_of_branches_are_those_of_the_scatter() -> None:
     rng = np.random.default_rng(0)
     clean = currents(KNOWN)
@@ -94,6 +95,7 @@ def test_other_data_have_no_branches(glass: xr.Dataset) -> None:
         glass.bp.phonon_dispersion()
 
 
+@pytest.mark.slow
 def test_the_first_phonon_of_a_box_is_found() -> None:
     """One transverse wave of known energy along x, in a box twice as long as it is wide."""
     pytest.importorskip("dask")
@@ -207,6 +209,7 @@ def test_a_window_without_end_changes_nothing() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [4.0, 6.0, 20.0])
 def test_the_width_of_the_window_is_taken_off(window: float) -> None:
     data = seen_through(window, 3.0, 0.8).expand_dims(Q=1)
@@ -241,6 +244,7 @@ def test_the_width_of_the_window_is_taken_off(window: float) -> None:
         assert "window" not in plain.attrs
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_few_waves_for_a_short_time() -> None:
     """Thermal waves of a known spectrum, in windows, as few as a box has."""
     rng = np.random.default_rng(2)
@@ -284,6 +288,7 @@ def test_errors_are_those_of_few_waves_for_a_short_time() -> None:
         assert 0.5 < values.std() < 1.4
 
 
+@pytest.mark.slow
 def test_the_box_phonon_says_what_its_window_tells(solid_box: xr.Dataset) -> None:
     short = solid_box.bp.box_phonon("2 ps")
     assert short.attrs["segments"] == 9

@@ -62,6 +62,7 @@ SHAPES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [None, (2, 14)], ids=["automatic", "range"])
 @pytest.mark.parametrize(("method", "noise"), [
     ("lognormal", 0.01), ("lognormal", 0.03), ("quadratic", 0.005), ("quadratic", 0.01),
@@ -77,6 +78,7 @@ def test_boson_peak(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [None, (2, 14)], ids=["automatic", "range"])
 @pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
 def test_a_parabola_on_a_lognormal_has_an_error_as_large_as_its_shift(
@@ -133,6 +135,7 @@ def test_dispersion() -> None:
     )
 
 
+@pytest.mark.slow
 def test_debye_waller() -> None:
     Q, x = np.linspace(1, 8, 15), np.linspace(-3, 3, 31)
     line = xbp.models.elastic_line(Q, x, u2="0.01 angstrom^2", resolution="1 meV")
@@ -160,6 +163,7 @@ def test_detailed_balance() -> None:
     assert_pulls(S.bp.detailed_balance(), {"implied_temperature": 25.852 / 0.0861733})
 
 
+@pytest.mark.slow
 def test_sound_velocity_and_debye_energy() -> None:
     q = np.arange(0.1, 0.5, 0.02)
     pulls = []
@@ -235,6 +239,7 @@ def test_fit_heat_capacity() -> None:
     )
 
 
+@pytest.mark.slow
 def test_ioffe_regel() -> None:
     """Energies of 10 meV Å times Q, widths that reach E/π at 0.8/Å and 8 meV."""
     q = np.arange(0.3, 1.3, 0.05)
@@ -264,6 +269,7 @@ def test_ioffe_regel() -> None:
     assert np.std(pulls) == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.slow
 def test_every_fit_of_a_scan() -> None:
     b = draws("reduced_dos", "E", E, "meV", SHAPES["lognormal"][0], 0.01)
     scan = b.bp.scan_boson_peak(methods=["lognormal"]).isel(method=0)

@@ -48,6 +48,7 @@ def test_offset(sq: xr.Dataset) -> None:
     assert float(fit.chi2_reduced) < 1e-12
 
 
+@pytest.mark.slow
 def test_pulls_with_errors_on_both_sides(sq: xr.Dataset) -> None:
     rng = np.random.default_rng(5)
     pulls = []
@@ -221,6 +222,7 @@ def test_independent_points_are_those_of_the_equation(glass: xr.Dataset) -> None
     assert float(boxed.n_effective) == pytest.approx(reach * 10 / (2 * np.pi), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [3, 6, 9])
 @pytest.mark.parametrize("related", [0.0, 0.5, 0.8, 0.95])
 def test_pulls_of_r_of_unrelated_and_related_curves(

@@ -125,6 +125,7 @@ def test_without_ranges_those_about_the_automatic_one_are_tried() -> None:
     assert len(set(scan.scan_energy.values)) == 3
 
 
+@pytest.mark.slow
 def test_a_parabola_is_not_fitted_over_more_than_the_top() -> None:
     """Over more of a peak with a tail it is shifted, which is the parabola's doing and no uncertainty of the peak."""
     b = spectrum(lognormal(E, 8.0, 1.0, 0.8))
@@ -144,6 +145,7 @@ def test_a_parabola_is_not_fitted_over_more_than_the_top() -> None:
     assert float(named.scan_E_high[0, 0]) < float(named.scan_E_high[0, 1])
 
 
+@pytest.mark.slow
 def test_fits_that_failed_are_left_out_of_the_error_and_of_the_choice() -> None:
     b = spectrum()
     scan = b.bp.scan_boson_peak(
@@ -163,6 +165,7 @@ def test_fits_that_failed_are_left_out_of_the_error_and_of_the_choice() -> None:
     assert "0 of 9 fits" in repr(none.bp)
 
 
+@pytest.mark.slow
 def test_every_spectrum_has_its_own_error() -> None:
     b, plain = spectrum(), spectrum(lognormal(E, 5.0, 1.0, 0.5))
     both = xr.concat([b, plain], "sample")
@@ -176,6 +179,7 @@ def test_every_spectrum_has_its_own_error() -> None:
     xr.testing.assert_allclose(dask, scan)
 
 
+@pytest.mark.slow
 def test_what_is_printed() -> None:
     scan = spectrum().bp.scan_boson_peak()
     said = repr(scan.bp)
@@ -185,6 +189,7 @@ def test_what_is_printed() -> None:
     assert "scan_heat_capacity()" in repr(heat().bp)
 
 
+@pytest.mark.slow
 def test_it_is_drawn_like_one_fit() -> None:
     b = spectrum()
     scan = b.bp.scan_boson_peak()
@@ -193,6 +198,7 @@ def test_it_is_drawn_like_one_fit() -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_pint_comes_back_in_kind() -> None:
     pytest.importorskip("pint_xarray")
     b = spectrum()
@@ -203,6 +209,7 @@ def test_pint_comes_back_in_kind() -> None:
     )
 
 
+@pytest.mark.slow
 def test_heat_capacities_over_ranges_of_temperature() -> None:
     C = heat()
     ranges = [("2 K", "300 K"), ("2 K", "100 K"), ("3 K", "60 K")]
@@ -252,6 +259,7 @@ def _broad(gamma: float = -1.5e-3) -> xr.Dataset:
     return ds
 
 
+@pytest.mark.slow
 def test_where_gamma_is_below_zero_it_is_held_at_zero_too() -> None:
     C = _broad()
     scan = C.bp.scan_heat_capacity()
@@ -286,6 +294,7 @@ def test_where_gamma_is_below_zero_it_is_held_at_zero_too() -> None:
     assert "poor_fit" in codes(named)
 
 
+@pytest.mark.slow
 def test_of_a_gamma_below_zero_what_it_takes_off_is_said() -> None:
     fit = _broad().bp.fit_heat_capacity()
     tail = (
@@ -331,18 +340,18 @@ def test_of_a_gamma_below_zero_what_it_takes_off_is_said() -> None:
             lambda b: b.bp.scan_boson_peak(("2 meV", "10 meV")),
             "E_ranges=.* list of ranges",
         ),
-        (lambda b: b.bp.scan_boson_peak([]), "E_ranges is"),
-        (lambda b: b.bp.scan_boson_peak(methods=[]), "methods is"),
+        (lambda b: b.bp.scan_boson_peak([]), "E_ranges="),
+        (lambda b: b.bp.scan_boson_peak(methods=[]), "methods="),
         (
             lambda b: b.bp.scan_boson_peak(methods=["gaussian", "gaussian"]),
-            "methods is",
+            "methods=",
         ),
         (lambda b: b.bp.scan_boson_peak(methods="parabola"), "parabola"),
         (
             lambda b: heat().bp.scan_heat_capacity(("2 K", "10 K")),
             "T_ranges=.* list of ranges",
         ),
-        (lambda b: heat().bp.scan_heat_capacity(7), "T_ranges is"),
+        (lambda b: heat().bp.scan_heat_capacity(7), "T_ranges="),
     ],
 )
 def test_bad_calls(call: object, named: str) -> None:
@@ -350,6 +359,7 @@ def test_bad_calls(call: object, named: str) -> None:
         call(spectrum())  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_few_fits_among_many_are_no_peak() -> None:
     b = spectrum()
     bad = [("12 meV", "28 meV"), ("14 meV", "28 meV"), ("16 meV", "28 meV")]
@@ -374,6 +384,7 @@ def test_few_fits_among_many_are_no_peak() -> None:
             b.bp.scan_boson_peak(least=wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_one_fit_of_nine_is_no_boson_peak(shared_data: Path) -> None:
     data = xbp.open_dataset(
         shared_data / "doors" / "ac9025.txt",
@@ -387,6 +398,7 @@ def test_one_fit_of_nine_is_no_boson_peak(shared_data: Path) -> None:
     assert np.isnan(scan.energy)
 
 
+@pytest.mark.slow
 def test_a_gaussian_is_not_fitted_beyond_its_automatic_range() -> None:
     """Which holds its background: beyond, that is no straight line."""
     scan = spectrum(lognormal(E, 8.0, 1.0, 0.5)).bp.scan_boson_peak()

@@ -48,6 +48,7 @@ def bent(q: np.ndarray, velocity: float) -> np.ndarray:
     return HBAR * q * (velocity / 100) * (1 - 0.4 * q**2)
 
 
+@pytest.mark.slow
 def test_velocities_and_debye_energy_with_honest_errors() -> None:
     q = np.linspace(0.1, 0.5, 12)
     pulls, debye = [], []
@@ -111,6 +112,7 @@ def test_too_few_points_give_no_velocity() -> None:
         xbp.sound_velocity(xr.Dataset())
 
 
+@pytest.mark.slow
 def test_ioffe_regel_where_the_widths_cross() -> None:
     q = np.linspace(0.1, 1.0, 19)
     energy = 10 * q

@@ -84,6 +84,7 @@ def ratio(value: xr.DataArray, std: xr.DataArray, truth: float | None = None) ->
         assert abs(float(((value - truth) / std).mean("draw"))) < 0.15, value.name
 
 
+@pytest.mark.slow
 def test_errors_of_the_chain_are_as_large_as_draws_scatter() -> None:
     measured, can, found = draws(300, np.random.default_rng(18))
     S = measured.bp.subtract(can, scale=found["scale"], scale_std=SCALE_STD)
@@ -190,6 +191,7 @@ def test_components_of_T_u2_and_factors_are_derivatives() -> None:
         sample.bp.to_bqe(T=T, u2=U2, u2_std=-1)
 
 
+@pytest.mark.slow
 def test_means_of_fits_do_not_shrink_a_common_error() -> None:
     sample, can = model()
     S = sample.bp.subtract(can, scale=SCALE, scale_std=SCALE_STD)
@@ -215,6 +217,7 @@ def test_means_of_fits_do_not_shrink_a_common_error() -> None:
     )
 
 
+@pytest.mark.slow
 def test_files_dask_and_normalizations_keep_it(tmp_path: Path) -> None:
     sample, can = model()
     S = sample.bp.subtract(can, scale=SCALE, scale_std=SCALE_STD)

@@ -51,6 +51,7 @@ def test_bins_tell_which_part_of_an_independent_one_they_hold() -> None:
     )
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=25, deadline=None)
 @hypothesis.given(
     inner=st.lists(
@@ -92,6 +93,7 @@ def test_a_cut_after_any_rebinning_has_the_error_of_the_cut(
         np.testing.assert_allclose(cut.S_std, direct.S_std, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_it_survives_further_dimensions_dask_and_files(tmp_path: Path) -> None:
     S = flat(40, 3, sample=2)
     expected = S.bp.cut_E((4, 36))
@@ -104,6 +106,7 @@ def test_it_survives_further_dimensions_dask_and_files(tmp_path: Path) -> None:
             np.testing.assert_allclose(cut.S_std, expected.S_std, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [0.01, 0.03, 0.1, 0.3])
 def test_the_error_of_a_cut_in_Q_is_that_of_the_detectors(step: float) -> None:
     angles, E = np.arange(5.0, 131.0), np.arange(-20.0, 45.0)
@@ -238,6 +241,7 @@ def test_energies_at_neighbouring_Q_that_share_detectors_are_not_independent() -
     np.testing.assert_allclose(fine.slope_std, direct.slope_std, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_pulls_of_a_peak_in_bins_that_were_moved_and_broadened() -> None:
     """Rebinned to bins that straddle the counted ones, and convolved: the errors are those of the draws."""
     E = np.arange(0.5, 30)
@@ -261,6 +265,7 @@ def test_pulls_of_a_peak_in_bins_that_were_moved_and_broadened() -> None:
         assert 0.85 < float(pulls.std()) < 1.15
 
 
+@pytest.mark.slow
 def test_pulls_of_sums_after_folding_convolving_and_rebinning() -> None:
     """Means and integrals scatter as they say, whether bins were folded between their mirror images or broadened."""
     E, n = np.arange(-20, 20.1, 0.5), 300

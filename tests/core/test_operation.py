@@ -110,6 +110,7 @@ def test_operations_are_public_functions(one: Operation) -> None:
     assert one.gives is None or one.gives in known
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", OF_SIGNALS, ids=lambda one: one.name)
 def test_an_operation_takes_what_it_names_and_nothing_else(one: Operation) -> None:
     for name in SIGNALS:
@@ -191,6 +192,7 @@ def assert_same(one: Operation, data: Any, **arguments: Any) -> None:
         assert plain == steered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", OF_SIGNALS, ids=lambda one: one.name)
 def test_no_history_steers_an_operation_on_a_signal(one: Operation) -> None:
     for name in SIGNALS if "signal" in one.takes else one.takes:
@@ -211,6 +213,7 @@ OF_TRAJECTORIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_TRAJECTORIES)
 def test_no_history_steers_an_operation_on_a_trajectory(name: str) -> None:
     atoms = {"cell": 12, "T": 300, "mass": 40, "time_step": 0.05, "seed": 1}
@@ -224,6 +227,7 @@ def test_no_history_steers_an_operation_on_a_trajectory(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_no_history_steers_an_operation_on_a_table(glass: xr.Dataset) -> None:
     peaks = glass.bp.to_bqe().bp.rebin(Q=2.0).bp.boson_peak(E_range=(1.2, 8))
     assert_same(find_operation("data", "dispersion"), peaks)

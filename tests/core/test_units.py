@@ -94,6 +94,7 @@ def test_hertz_needs_no_name() -> None:
     assert convert_factor("GHz", "THz", energy=True) == pytest.approx(1e-3)
 
 
+@pytest.mark.slow
 @given(
     st.floats(1e-6, 1e6),
     st.sampled_from(["meV", "THz", "1/cm", "ueV", "J"]),

@@ -84,6 +84,7 @@ def equal(a: xr.Dataset, b: xr.Dataset) -> None:
         np.testing.assert_allclose(a[name].values, b[name].values, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_threads_processes_and_numpy_agree() -> None:
     traj = vibrating(600, 50, 70)
     with dask.config.set(scheduler="threads"):
@@ -95,6 +96,7 @@ def test_threads_processes_and_numpy_agree() -> None:
         equal(threads, spectra(traj))
 
 
+@pytest.mark.slow
 def test_how_the_data_are_chunked_does_not_matter() -> None:
     equal(spectra(vibrating(600, 50, 70)), spectra(vibrating(600, 50, 333)))
 

@@ -60,6 +60,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("scale", [1.0, 1e-9])
 @pytest.mark.parametrize("name", list(SHAPES))

@@ -43,6 +43,7 @@ def test_every_model_has_an_example() -> None:
     assert set(EXAMPLES) == set(MODELS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_exact_data_give_every_model_back(name: str) -> None:
     x = np.geomspace(2, 300, 100) if name == "debye_einstein" else E
@@ -56,6 +57,7 @@ def test_exact_data_give_every_model_back(name: str) -> None:
         assert float(result[parameter]) == pytest.approx(value, rel=1e-2), parameter
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"debye_einstein"}))
 @pytest.mark.parametrize("units", ["THz", "1/cm"])
 def test_the_same_on_any_axis(name: str, units: str) -> None:
@@ -80,6 +82,7 @@ def test_the_same_on_any_axis(name: str, units: str) -> None:
     assert float(other[key]) * factor == pytest.approx(float(one[key]), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_pulls_with_known_errors_and_without() -> None:
     truth = {"a": 3.0, "b": -0.05}
     pulls: dict[bool, list[list[float]]] = {True: [], False: []}
@@ -231,6 +234,7 @@ def test_a_fit_says_its_range_and_what_it_leaves() -> None:
     assert np.isnan(float(few.relative_residual))
 
 
+@pytest.mark.slow
 def test_parameters_that_the_data_do_not_depend_on_are_undetermined() -> None:
     g = xbp.models.evaluate("soft_potential_dos", E, slope=0.01, energy_b=5.0)
     astray = g.bp.fit("soft_potential_dos", start={"energy_b": 1e5})
@@ -239,6 +243,7 @@ def test_parameters_that_the_data_do_not_depend_on_are_undetermined() -> None:
     assert str(g.bp.fit("soft_potential_dos").status.values) == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e300, 1e160, 1e-320, 0.0])
 def test_numbers_that_cannot_be_squared(factor: float) -> None:
     x = np.linspace(1, 20, 50)
@@ -343,6 +348,7 @@ def test_a_spectrum_of_nothing_is_fitted() -> None:
 EDGE = {"n_D": 0.8, "energy_D": 22.0, "n_E": 0.2, "energy_E": 6.0, "sigma_E": 1.5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", ["meV", "1/cm", "THz", "J"])
 def test_the_edge_of_debye_phonons_lies_between_two_points_on_any_axis(
     units: str,
@@ -363,6 +369,7 @@ def test_the_edge_of_debye_phonons_lies_between_two_points_on_any_axis(
     assert level == pytest.approx(0.8 / 22**3, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_pulls_of_the_edge_are_honest() -> None:
     pulls = []
     for seed in range(40):
@@ -384,6 +391,7 @@ def test_pulls_of_the_edge_are_honest() -> None:
     assert ((np.std(pulls, axis=0) > 0.7) & (np.std(pulls, axis=0) < 1.35)).all()
 
 
+@pytest.mark.slow
 def test_an_edge_that_is_not_in_the_data() -> None:
     g = xbp.models.evaluate("debye_gaussian_dos", np.linspace(0.3, 18, 100), **EDGE)
     assert str(g.bp.fit("debye_gaussian_dos").status.values) == "undetermined"
@@ -426,6 +434,7 @@ def test_what_the_data_do_not_tell_is_undetermined(
     )
 
 
+@pytest.mark.slow
 def test_bounds_leave_a_start_alone_however_wide() -> None:
     peak = signal(5 / (2 * np.sqrt(2 * np.pi)) * np.exp(-((E - 8) ** 2) / 8))
     start = {"amplitude": 4, "center": 5.4, "sigma": 1.5}
@@ -453,6 +462,7 @@ def test_bounds_leave_a_start_alone_however_wide() -> None:
         ) == pytest.approx(72, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e-100, 1e-18, 1e18, 1e50])
 def test_no_scale_matters(factor: float) -> None:
     y = 2 * np.exp(-(np.log(E / 5.5) ** 2) / 0.72) + np.random.default_rng(0).normal(
@@ -514,6 +524,7 @@ def test_what_ends_a_program_is_not_swallowed(error: type[BaseException]) -> Non
         signal(line(E, 3.0, 0.1)).bp.fit(fatal, start={"a": 1, "b": 0})
 
 
+@pytest.mark.slow
 def test_threads_share_nothing() -> None:
     """Filters of warnings belong to all threads: where they were changed, a status came out one way or the other."""
     rng = np.random.default_rng(0)
@@ -586,6 +597,7 @@ def test_the_residual_is_what_the_curve_leaves(
         assert float(found.chi2_reduced) == pytest.approx(chi2, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_noisy_data_give_models_back_from_their_own_start(name: str) -> None:
     """A start without sense of the edge ends in another minimum once there is noise."""

@@ -22,6 +22,7 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_the_numbers_are_those_written_down(case: Case) -> None:
     if case.needs is not None and not case.needs.exists():

@@ -170,6 +170,7 @@ def follows_the_model(ds: xr.Dataset) -> bool:
     return not bool(np.isinf(ds[name]).any())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small_and_quick")
 @pytest.mark.parametrize("kind", FORMATS)
 def test_truncated_at_every_tenth(tmp_path: Path, kind: str) -> None:
@@ -187,6 +188,7 @@ def test_truncated_at_every_tenth(tmp_path: Path, kind: str) -> None:
             xr.open_dataset(tmp_path / "part", engine=kind)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small_and_quick")
 @pytest.mark.parametrize("kind", [k for k in FORMATS if CONTENT[k] == "text"])
 def test_text_truncated_anywhere(tmp_path: Path, kind: str) -> None:
@@ -207,6 +209,7 @@ def test_text_truncated_anywhere(tmp_path: Path, kind: str) -> None:
         )  # nothing but the last comment was lost
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small_and_quick")
 @pytest.mark.parametrize("kind", FORMATS)
 def test_flipped_bytes(tmp_path: Path, kind: str) -> None:
@@ -230,6 +233,7 @@ def test_flipped_bytes(tmp_path: Path, kind: str) -> None:
     assert opened < 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("name", ["a.nc", "a.nxs", "a.sqw", "a.grp", "a.txt", "noname"])
 def test_the_name_does_not_matter(tmp_path: Path, kind: str, name: str) -> None:
@@ -251,6 +255,7 @@ def test_no_reader_takes_the_files_of_another(tmp_path: Path, kind: str) -> None
             xr.open_dataset(tmp_path / "file", engine=other)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small_and_quick")
 @pytest.mark.parametrize(
     ("kind", "name"),
@@ -269,6 +274,7 @@ def test_absurd_shapes(
         xbp.open_dataset(tmp_path / "file")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small_and_quick")
 def test_a_bomb_of_zeros(tmp_path: Path) -> None:
     FORMATS["nxspe"](tmp_path / "file")
@@ -358,6 +364,7 @@ TOKENS = (
 _WORD = r"[^\s,;]+"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small_and_quick")
 @pytest.mark.parametrize("kind", TEXTS)
 def test_tokens_in_text(tmp_path: Path, kind: str) -> None:

@@ -208,6 +208,7 @@ ODD: dict[str, Callable[[h5py.File], None]] = {
 }
 
 
+@pytest.mark.slow
 def test_netcdf_is_looked_through_before_the_library_sees_it(tmp_path: Path) -> None:
     netcdf(tmp_path / "whole.nc")
     whole = (tmp_path / "whole.nc").read_bytes()
@@ -233,6 +234,7 @@ def test_netcdf_is_looked_through_before_the_library_sees_it(tmp_path: Path) -> 
     assert not wrong
 
 
+@pytest.mark.slow
 def test_a_study_is_looked_through_too(tmp_path: Path) -> None:
     peak = xbp.stated_energy("5.5 meV", reference="doi:10.1038/s41467-025-67574-y")
     study = xbp.new_study({"map": map_(), "stated": peak}, Q_range={"map": (0.5, 3.5)})
@@ -331,6 +333,7 @@ HDF5: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HDF5)
 def test_mutated_files(tmp_path: Path, kind: str) -> None:
     HDF5[kind](tmp_path / "whole")
@@ -366,6 +369,7 @@ def test_mutated_files(tmp_path: Path, kind: str) -> None:
     assert time.perf_counter() - begin < 120
 
 
+@pytest.mark.slow
 def test_mutated_netcdf(tmp_path: Path) -> None:
     netcdf(tmp_path / "whole.nc")
     whole = (tmp_path / "whole.nc").read_bytes()
@@ -394,6 +398,7 @@ def test_mutated_netcdf(tmp_path: Path) -> None:
     assert any(said[0] == "opened" for said in result.values())
 
 
+@pytest.mark.slow
 def test_mutated_classic_netcdf(tmp_path: Path) -> None:
     map_().to_netcdf(tmp_path / "whole.nc", engine="netcdf4", format="NETCDF3_64BIT")
     whole = (tmp_path / "whole.nc").read_bytes()

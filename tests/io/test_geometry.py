@@ -252,6 +252,7 @@ def test_an_energy_for_each_detector(tmp_path: Path) -> None:
         assert q_at(alone, 0.4, two_theta) == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed", [1.845, [1.8, 1.85, 1.9, 1.95]])
 @pytest.mark.parametrize("geometry", ["direct", "indirect"])
 def test_what_is_written_reads_back_without_a_word(
@@ -282,6 +283,7 @@ PARAMETERS = b"NEW;string;deltaE-mode;indirect|NEW;double;efixed-val;1.845|NEW;s
 XML = b'<instrument><parameter name="deltaE-mode" type="string">\n <value val="indirect"/></parameter></instrument>'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "energy"),
     [
@@ -413,6 +415,7 @@ def test_an_elastic_q_is_said_to_be_one(tmp_path: Path) -> None:
     ).bp.diagnostics()
 
 
+@pytest.mark.slow
 def test_files_of_indirect_spectrometers(shared_data: Path) -> None:
     ds = xbp.open_dataset(shared_data / "doors" / "indirect_Ef1.845.nxspe")
     assert (ds.S.attrs["geometry"], float(ds.final_energy)) == ("indirect", 1.845)
@@ -426,6 +429,7 @@ def test_files_of_indirect_spectrometers(shared_data: Path) -> None:
     assert float(bats.temperature) == pytest.approx(308.7, abs=0.05)
 
 
+@pytest.mark.slow
 def test_files_of_direct_spectrometers(shared_data: Path) -> None:
     for name, energy in (
         ("benzene_290_360_inc.nxspe", 3.6), ("bmg_LRMECS_Ei78.nxspe", 78.31682438), ("nxspe_version1_0.nxspe", 800.0),

@@ -147,6 +147,7 @@ def test_truncated_at_every_tenth(tmp_path: Path) -> None:
             xr.open_dataset(path, engine="histogram")
 
 
+@pytest.mark.slow
 def test_flipped_bytes_never_crash(tmp_path: Path) -> None:
     whole = bytearray(write(tmp_path / "v.h5").read_bytes())
     rng = np.random.default_rng(0)

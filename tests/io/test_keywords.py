@@ -68,6 +68,7 @@ def options_of(kind: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
 def test_of_readers(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.file"
@@ -97,6 +98,7 @@ def test_of_readers(tmp_path: Path, kind: str) -> None:
     assert not raw, "\n".join(raw)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["to_netcdf", "to_columns", "to_csv", "to_sqw", "to_nxspe", "to_dataframe"]
 )

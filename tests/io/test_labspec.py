@@ -97,6 +97,7 @@ def test_what_could_be_read_wrongly_is_not_read(tmp_path: Path, rows: str) -> No
         open_labspec(write(tmp_path / "a.txt", rows=rows))
 
 
+@pytest.mark.slow
 def test_long_headers_take_no_time(tmp_path: Path) -> None:
     """A header of blanks or of one key must not take the square of its length: it would outlive the time limit."""
     header = HEADER + "#" + " " * 300_000 + "x\n" + "#a=1\n" * 100_000

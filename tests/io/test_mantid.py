@@ -243,6 +243,7 @@ def test_aluminium_on_mari(shared_data: Path) -> None:
     assert ds.attrs["run_number"] == 21335
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

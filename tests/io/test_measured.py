@@ -215,6 +215,7 @@ def test_units_that_a_file_says_are_kept(tmp_path: Path, units: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_mantid_of_mari_in_other_units(shared_data: Path, tmp_path: Path) -> None:
     whole = shared_data / "ins" / "MAR21335_Ei60meV.nxs"
     for label, unit in (("DeltaE_inWavenumber", "1/cm"), ("DeltaE_inFrequency", "GHz")):

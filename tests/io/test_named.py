@@ -124,6 +124,7 @@ def test_measured_files_of_known_formats(shared_data: Path) -> None:
         xbp.open_dataset(shared_data / "doors" / "Fe4_2K.spe")
 
 
+@pytest.mark.slow
 def test_header_rows_of_rruff_are_kept(shared_data: Path) -> None:
     ds = xbp.open_dataset(shared_data / "doors" / "rruff.txt", **RAMAN)
     assert (ds.attrs["names"], ds.attrs["rruffid"], ds.attrs["ideal_chemistry"]) == (
@@ -432,6 +433,7 @@ def test_thousands_parted_by_blanks(tmp_path: Path, text: str) -> None:
     refused(tmp_path / "a.txt", text, RAMAN, FileFormatError)
 
 
+@pytest.mark.slow
 def test_a_long_table_is_refused_soon(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("".join(f"{i % 997}.5 {i % 7}.25 0.125\n" for i in range(400_000)))

@@ -31,6 +31,7 @@ def products(glass: xr.Dataset, model: xr.Dataset) -> dict[str, xr.Dataset]:
     }
 
 
+@pytest.mark.slow
 def test_what_xbp_makes_reads_back_identical(
     glass: xr.Dataset, model: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_dataarray_reads_back_identical(glass: xr.Dataset, tmp_path: Path) -> 
         xr.testing.assert_identical(back, B)
 
 
+@pytest.mark.slow
 def test_dask_and_pint_are_written_as_plain_numbers(
     glass: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -153,6 +155,7 @@ def test_coordinates_have_no_fill_value(glass: xr.Dataset, tmp_path: Path) -> No
         assert file.xbp_schema == "1"
 
 
+@pytest.mark.slow
 def test_cf_compliance(glass: xr.Dataset, model: xr.Dataset, tmp_path: Path) -> None:
     """No error by the public checker, on every kind of product."""
     runner = pytest.importorskip("compliance_checker.runner")

@@ -285,6 +285,7 @@ def test_what_the_format_cannot_hold_is_refused(
     assert [p.name for p in tmp_path.iterdir()] == ["a.nxspe"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHARED)
 def test_measured_files_are_written_back(
     shared_data: Path, tmp_path: Path, name: str
@@ -293,6 +294,7 @@ def test_measured_files_are_written_back(
     xr.testing.assert_identical(again(ds, tmp_path / "b"), ds)
 
 
+@pytest.mark.slow
 def test_a_mantid_workspace_becomes_nxspe(shared_data: Path, tmp_path: Path) -> None:
     ds = xbp.open_dataset(shared_data / "ins" / "MAR21335_Ei60meV.nxs")
     ds.bp.to_nxspe(tmp_path / "a.nxspe")

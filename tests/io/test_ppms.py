@@ -115,6 +115,7 @@ def test_damaged_headers(tmp_path: Path) -> None:
         open_ppms(tmp_path / "b.dat")
 
 
+@pytest.mark.slow
 def test_cut_anywhere_it_never_reads_a_wrong_column(tmp_path: Path) -> None:
     whole = write(tmp_path / "a.dat").read_bytes()
     full = xbp.open_dataset(tmp_path / "a.dat")
@@ -419,6 +420,7 @@ def test_files_of_a_superconductor_and_of_its_addenda(shared_data: Path) -> None
         xbp.open_dataset(shared_data / "doors" / "addenda.dat")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mangled", [b"?", b"\xef\xbf\xbd", b""])
 def test_a_measured_file_without_its_micro(
     shared_data: Path, tmp_path: Path, mangled: bytes

@@ -74,6 +74,7 @@ WRITING = (
 )
 
 
+@pytest.mark.slow
 def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("old")
     kill_while_writing(tmp_path, WRITING)
@@ -84,6 +85,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> Non
     assert names(tmp_path) == ["a.txt", "another.txt"]
 
 
+@pytest.mark.slow
 def test_the_file_of_a_writer_at_work_stays(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", WRITING], cwd=tmp_path, stdout=subprocess.PIPE, text=True
@@ -169,6 +171,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform != "linux", reason="it mounts a file system as Linux does"
 )
@@ -433,6 +436,7 @@ def test_an_interrupt_between_renames_leaves_one_whole_folder(
     assert names(tmp_path) == ["store"]
 
 
+@pytest.mark.slow
 def test_a_kill_between_renames_leaves_one_whole_folder(tmp_path: Path) -> None:
     """Where the system cannot exchange two folders, the next writer puts the old one back."""
     (tmp_path / "store").mkdir()

@@ -38,6 +38,7 @@ def test_no_file_is_left_out(shared_data: Path) -> None:
     assert found == set(FILES) | set(REFUSED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_it_opens(shared_data: Path, name: str) -> None:
     sizes, temperature = FILES[name]

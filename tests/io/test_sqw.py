@@ -129,6 +129,7 @@ def test_damaged_files_are_named(tmp_path: Path, old: str, new: str) -> None:
         opened(tmp_path, TEXT.replace(old, new))
 
 
+@pytest.mark.slow
 def test_what_is_written_reads_back_exactly(tmp_path: Path, glass: xr.Dataset) -> None:
     glass.attrs |= {"sigma_coh": 6.3, "comment": "first\nsecond"}
     glass.bp.to_sqw(tmp_path / "a.sqw")
@@ -177,6 +178,7 @@ SHARED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHARED)
 def test_liquids(shared_data: Path, tmp_path: Path, name: str) -> None:
     shape, temperature, statistics = SHARED[name]
@@ -214,6 +216,7 @@ def test_sound_in_liquid_rubidium(shared_data: Path) -> None:
     assert float(velocity.sel(Q=slice(0.9, 1.0)).mean()) < 0.75 * 1300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "T"), [("Rb_liq_tot", 350.0), ("Ge_liq_coh", 1350.0)])
 def test_the_flag_chooses_the_thermal_factor(
     shared_data: Path, name: str, T: float
@@ -277,6 +280,7 @@ def test_what_is_smaller_than_the_filler_is_kept(tmp_path: Path) -> None:
         opened(tmp_path, FILLED, filler="1 K")
 
 
+@pytest.mark.slow
 def test_the_filler_of_liquid_rubidium(shared_data: Path) -> None:
     path = shared_data / "sqw" / "Rb_liq_tot.sqw"
     assert "30 % of the bins are 7.4999997e-07" in repr(xbp.open_dataset(path).bp)
@@ -291,6 +295,7 @@ def test_the_filler_of_liquid_rubidium(shared_data: Path) -> None:
         assert "lowest value" not in repr(xbp.open_dataset(shared_data / other).bp)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["inf", "-Infinity", "1e200"])
 def test_an_infinite_number_is_refused(
     tmp_path: Path, glass: xr.Dataset, word: str

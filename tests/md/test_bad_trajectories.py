@@ -233,6 +233,7 @@ def test_a_spectrum_is_no_trajectory(glass: xr.Dataset) -> None:
         glass.bp.structure_factor(3)
 
 
+@pytest.mark.slow
 def test_other_units_convert(small: xr.Dataset) -> None:
     quantified = small.copy()
     quantified["position"] = (

@@ -19,6 +19,7 @@ from xbp.md import convert, open_trajectory
 from .test_open import METAL, SCALED, STYLES, VELOCITY, dump, written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
 def test_a_copy_is_the_trajectory_in_single_precision(
     tmp_path: Path, name: str
@@ -68,6 +69,7 @@ def test_an_interrupted_copy_leaves_the_old_file_and_nothing_else(
         convert(good, tmp_path / "nowhere" / "a.nc", **METAL)
 
 
+@pytest.mark.slow
 def test_a_killed_copy_leaves_no_file_that_opens(tmp_path: Path) -> None:
     written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
     code = (
@@ -104,6 +106,7 @@ def test_memory_is_that_of_chunks_and_not_of_the_file(tmp_path: Path) -> None:
     assert peak < 25e6
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     written(tmp_path, dump(SCALED, VELOCITY, STYLES["xu"]))
@@ -139,6 +142,7 @@ def stored(tmp_path: Path, name: str = "a.zarr") -> Path:
     return tmp_path / name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.nc", "b.zarr"])
 def test_no_folder_but_a_store_of_a_trajectory_is_replaced(
     name: str, tmp_path: Path
@@ -175,6 +179,7 @@ def test_no_folder_but_a_store_of_a_trajectory_is_replaced(
     assert not [p for p in tmp_path.iterdir() if p.name.endswith(".part")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
 def test_the_source_is_not_replaced(name: str, tmp_path: Path) -> None:
     source = stored(tmp_path, name)
@@ -192,6 +197,7 @@ def test_the_source_is_not_replaced(name: str, tmp_path: Path) -> None:
     xr.testing.assert_identical(open_trajectory(source).load(), before)
 
 
+@pytest.mark.slow
 def test_a_store_is_replaced_as_a_whole(tmp_path: Path) -> None:
     store = stored(tmp_path)
     convert(
@@ -208,6 +214,7 @@ def test_a_store_is_replaced_as_a_whole(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_killed_overwrite_of_a_store_leaves_one_whole(tmp_path: Path) -> None:
     store = stored(tmp_path)
     for after in range(1, 4):

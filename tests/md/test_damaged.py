@@ -69,6 +69,7 @@ def changed(raw: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEEDS)
 def test_damaged_files_open_or_are_refused(tmp_path: Path, name: str) -> None:
     raw, options = SEEDS[name]

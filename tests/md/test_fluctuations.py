@@ -20,6 +20,7 @@ def field(values: np.ndarray, units: str = "1", name: str = "X") -> xr.DataArray
     return xr.DataArray(values, dims=dims, name=name, attrs={"units": units})
 
 
+@pytest.mark.slow
 def test_a_planted_wave_has_its_peak_and_nothing_else() -> None:
     side, n_frames, step = 12.0, 256, 0.02
     n = np.arange(6)
@@ -55,6 +56,7 @@ def test_a_planted_wave_has_its_peak_and_nothing_else() -> None:
     assert float(found.variance) == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_a_field_of_ones_is_the_dynamic_structure_factor(small: xr.Dataset) -> None:
     ones = field(np.ones((24, 40)))
     found = small.bp.fluctuation_spectrum(
@@ -72,6 +74,7 @@ def test_a_field_of_ones_is_the_dynamic_structure_factor(small: xr.Dataset) -> N
         small.bp.fluctuation_spectrum(ones, 4, 0.5, **ARGUMENTS)
 
 
+@pytest.mark.slow
 def test_the_integral_over_energy_is_the_value_at_time_zero(small: xr.Dataset) -> None:
     values = np.random.default_rng(1).standard_normal((24, 40))
     found = small.bp.fluctuation_spectrum(
@@ -88,6 +91,7 @@ def test_the_integral_over_energy_is_the_value_at_time_zero(small: xr.Dataset) -
     assert found.Omega.attrs["units"] == "1/meV"
 
 
+@pytest.mark.slow
 def test_phi_by_the_double_sum(small: xr.Dataset) -> None:
     values = np.random.default_rng(2).standard_normal((24, 40, 3))
     found = small.bp.fluctuation_spectrum(
@@ -117,6 +121,7 @@ def test_phi_by_the_double_sum(small: xr.Dataset) -> None:
     )
 
 
+@pytest.mark.slow
 def test_names_and_arrays_agree_and_share_a_pass(small: xr.Dataset) -> None:
     solid = small.assign(
         position=small.position.isel(time=0)
@@ -148,6 +153,7 @@ def test_names_and_arrays_agree_and_share_a_pass(small: xr.Dataset) -> None:
     )
 
 
+@pytest.mark.slow
 def test_dask_equals_numpy_and_reduced_dos_methods_apply(small: xr.Dataset) -> None:
     values = np.random.default_rng(3).standard_normal((24, 40))
     a = small.bp.fluctuation_spectrum(field(values), 4, 0.5, **ARGUMENTS)
@@ -161,6 +167,7 @@ def test_dask_equals_numpy_and_reduced_dos_methods_apply(small: xr.Dataset) -> N
     assert a.bp.correlation_map(sq).pearson_r.dims == ("E",)
 
 
+@pytest.mark.slow
 def test_units_of_the_field_scale_phi_alone(small: xr.Dataset) -> None:
     values = np.random.default_rng(4).standard_normal((24, 40))
     a = small.bp.fluctuation_spectrum(field(values, "angstrom"), 4, 0.5, **ARGUMENTS)

@@ -44,6 +44,7 @@ def glass(every: int) -> xr.Dataset:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_a_glass_with_frames_too_far_apart_is_refused(name: str) -> None:
     """The modes end at 17 meV; 400 fs resolve 5."""
@@ -59,6 +60,7 @@ def test_a_glass_with_frames_too_far_apart_is_refused(name: str) -> None:
         call(glass(1), folding=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vdos", "S", "currents"])
 @pytest.mark.parametrize(("energy", "femtoseconds"), [(33, 160), (33, 100), (20, 250)])
 def test_a_line_beyond_the_frames_is_refused_though_nothing_is_left_at_the_end(
@@ -94,6 +96,7 @@ def test_a_line_beyond_the_frames_is_refused_though_nothing_is_left_at_the_end(
         CALLS["vdos"](solid.drop_vars("velocity"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vdos", "S", "self", "currents"])
 def test_what_falls_in_time_is_not_refused(name: str) -> None:
     gas = models.ideal_gas(100, 200, cell=12, T=300, mass=40, time_step="50 fs", seed=1)
@@ -105,6 +108,7 @@ def test_what_falls_in_time_is_not_refused(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("energy", [3.0, 12.0, 33.0])
 def test_velocities_of_positions_give_the_density_of_states(energy: float) -> None:
     """Two lines, whose ratio Δr/Δt alone would change: at 33 of 41 meV it has lost half of the power."""
@@ -135,6 +139,7 @@ def test_velocities_of_positions_give_the_density_of_states(energy: float) -> No
     np.testing.assert_allclose(found, exact, atol=0.01 * float(exact.max()))
 
 
+@pytest.mark.slow
 def test_velocities_of_positions_in_chunks_and_by_element() -> None:
     traj = glass(1).drop_vars("velocity")
     whole = traj.bp.vdos(window="6 ps", partials=True)
@@ -153,6 +158,7 @@ def test_steps_by_half_of_the_cell_give_no_velocities() -> None:
         gas.bp.vdos(window="7 ps")
 
 
+@pytest.mark.slow
 def test_the_limit_is_an_argument() -> None:
     limits: dict[str, Callable[..., xr.DataArray]] = {
         "vdos": CALLS["vdos"],
@@ -182,6 +188,7 @@ def test_light_atoms_that_fold_are_seen_among_heavy_ones() -> None:
         mixed.drop_vars(["velocity", "temperature"]).bp.vdos(T=300)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_checked_is_a_diagnostic() -> None:
     """Positions alone do not show whether a line is folded: that is recorded."""
     solid = models.einstein_solid(

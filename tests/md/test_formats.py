@@ -325,6 +325,7 @@ def xyz(
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "options"),
     [
@@ -492,6 +493,7 @@ def test_ids_of_extended_xyz_sort_its_atoms(tmp_path: Path) -> None:
     assert traj.attrs["periodic"] == "110"
 
 
+@pytest.mark.slow
 def test_the_shared_gpumd_file(shared_data: Path) -> None:
     traj = open_trajectory(shared_data / "doors" / "cuzr_256_5frames_gpumd.xyz")
     arguments = {"units": "metal", "elements": ["Cu", "Zr"], "timestep": "2 fs"}
@@ -785,6 +787,7 @@ DATA = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "title", [b"Written by LAMMPS", b"REMARKS CHARMM", b"Created by another program"]
@@ -1089,6 +1092,7 @@ def test_log_spaced_steps_stay_so(tmp_path: Path) -> None:
         open_trajectory(path, units="metal", time_between_frames="20 fs")
 
 
+@pytest.mark.slow
 def test_a_trajectory_with_labels_takes_nothing_else(tmp_path: Path) -> None:
     source = written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
     open_trajectory(source, temperature="300 K", **METAL).compute().to_netcdf(
@@ -1153,6 +1157,7 @@ def of_vasp(name: str) -> bytes:
     ).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "name",

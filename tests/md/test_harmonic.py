@@ -42,6 +42,7 @@ def glass(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     ).isel(time=[-1])  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_atoms_vibrate_at_the_frequency_of_their_spring() -> None:
     traj = new_trajectory(
         np.array([[[10.0, 10, 10], [13.7, 10.3, 10]]]),
@@ -62,6 +63,7 @@ def test_two_atoms_vibrate_at_the_frequency_of_their_spring() -> None:
     assert ratio[-1] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_modes_of_a_glass(glass: xr.Dataset) -> None:
     found = harmonic_vdos(glass, "kob_andersen", dE="0.5 meV")
     assert found.sizes["mode"] == 3 * 400 - 3
@@ -79,6 +81,7 @@ def test_modes_of_a_glass(glass: xr.Dataset) -> None:
     assert ratio[500:700].mean() > 2 * ratio[-10:].mean()
 
 
+@pytest.mark.slow
 def test_kernel_polynomials_agree_with_the_modes(glass: xr.Dataset) -> None:
     matrix = dynamical_matrix(glass, "kob_andersen")
     energy, _ = normal_modes(matrix)
@@ -101,6 +104,7 @@ def test_kernel_polynomials_agree_with_the_modes(glass: xr.Dataset) -> None:
     assert float(whole.g.sum() * 0.5) == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.slow
 def test_what_is_no_configuration_is_refused(glass: xr.Dataset, tmp_path: Path) -> None:
     two = xr.concat(
         [glass, glass.assign_coords(time=glass.time + 1)], "time", data_vars="minimal"
@@ -113,6 +117,7 @@ def test_what_is_no_configuration_is_refused(glass: xr.Dataset, tmp_path: Path) 
         harmonic_vdos(glass, "kob_andersen", method="fast")
 
 
+@pytest.mark.slow
 def test_a_jump_of_the_force_is_no_stiffness() -> None:
     """The outer two of three atoms in a row stand on the cutoff, where the force jumps by 2.5e-4 eV/angstrom."""
     spacing = 2 ** (1 / 6) * SIGMA

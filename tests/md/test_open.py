@@ -108,6 +108,7 @@ def written(folder: Path, text: str | bytes, name: str = "a.lammpstrj") -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("chunk", [1, 2, 100])
 def test_every_style_of_columns_reads_back(
@@ -143,6 +144,7 @@ def test_tasks_do_not_each_carry_the_index_of_the_file(tmp_path: Path) -> None:
     assert largest(40) < largest(4) + 100
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 4),
     st.integers(1, 5),
@@ -164,6 +166,7 @@ def test_any_frames_read_back(
     np.testing.assert_allclose(traj.velocity.values, velocity)
 
 
+@pytest.mark.slow
 def test_wrapped_positions_without_images_have_the_same_spectra(tmp_path: Path) -> None:
     scaled = RNG.random((1, 6, 3)) + 0.01 * np.cumsum(
         RNG.standard_normal((30, 6, 3)), axis=0
@@ -360,6 +363,7 @@ def test_what_cannot_be_opened_is_refused(
         open_trajectory(path, **{**METAL, **options})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labelled", [False, True])
 @pytest.mark.parametrize(
     ("name", "value", "says"),
@@ -526,6 +530,7 @@ def test_what_mdanalysis_reads(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_shared_files(shared_data: Path) -> None:
     folder = shared_data / "md"
     glass = open_trajectory(
@@ -644,6 +649,7 @@ def test_boundaries_that_change_are_refused(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_plane_of_atoms_has_two_dimensions(tmp_path: Path, shared_data: Path) -> None:
     flat = SCALED * [1, 1, 0]
     cell = np.diag([10.0, 9, 3])

@@ -54,6 +54,7 @@ ABSURD: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_absurd_values_of_every_argument_end_in_the_error_family(name: str) -> None:
     """Or are used, as a window of 1e308 is not: nothing else is raised, or warned."""
@@ -101,6 +102,7 @@ def test_scattering_lengths_are_of_the_elements(b: Any) -> None:
         SOLID.bp.vdos(weights="neutron", b=b, **FRAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 5, 15, 17, 80])
 @pytest.mark.parametrize("velocity", [True, False])
 def test_the_window_that_is_advised_fits(n: int, velocity: bool) -> None:

@@ -32,6 +32,7 @@ def plane(thickness: float = 3.4) -> xr.Dataset:
     return made.assign(cell=(("vector", "xyz"), cell, {"units": "angstrom"}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thickness", [0.5, 3.4, 12.0])
 def test_neighbors_and_g_of_a_plane_are_those_in_it(thickness: float) -> None:
     traj = plane(thickness).isel(time=slice(0, 20))
@@ -56,6 +57,7 @@ def test_wave_vectors_of_a_plane_are_in_it() -> None:
     assert Q.Sq.attrs["dimension"] == 2
 
 
+@pytest.mark.slow
 def test_displacements_in_a_plane_have_two_axes() -> None:
     traj = plane()
     moved = traj.position.values - traj.position.values.mean(axis=0)
@@ -76,6 +78,7 @@ def test_what_would_be_wrong_in_a_plane_is_refused() -> None:
             call()
 
 
+@pytest.mark.slow
 def test_the_slab_of_a_lennard_jones_plane(shared_data: Path) -> None:
     slab = open_trajectory(
         shared_data / "doors" / "lj_2d_slab_20frames.lammpstrj.gz",
@@ -89,6 +92,7 @@ def test_the_slab_of_a_lennard_jones_plane(shared_data: Path) -> None:
     assert float(slab.bp.radial_distribution(15).rdf.max()) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("periodic", ["110", "011", "100"])
 def test_open_sides_have_no_wave_vectors(periodic: str) -> None:
     solid = models.einstein_solid(

@@ -47,6 +47,7 @@ def same(path: Path, n: int = 5, **options: str) -> None:
         np.testing.assert_allclose(traj.time.values, 0.02 * np.arange(n))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PACKERS)
 def test_compressed_dumps_are_dumps(tmp_path: Path, scratch: Path, kind: str) -> None:
     """By content and not by name; in one piece or several, whatever fills the file up at its end."""
@@ -62,6 +63,7 @@ def test_compressed_dumps_are_dumps(tmp_path: Path, scratch: Path, kind: str) ->
     assert not list(scratch.iterdir())
 
 
+@pytest.mark.slow
 def test_the_shared_dump_opens_as_the_plain_one(
     shared_data: Path, tmp_path: Path
 ) -> None:
@@ -86,6 +88,7 @@ def test_the_shared_dump_opens_as_the_plain_one(
     assert data.element.values.tolist() == expected.element.values.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PACKERS)
 def test_parts_are_read_in_any_order(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -149,6 +152,7 @@ MANY = HEAD.replace(b"ATOMS\n6", b"ATOMS\n%d" % 10**12)
 XYZ = b'%d\nLattice="10 0 0 0 10 0 0 0 10" Properties=species:S:1:pos:R:3\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "head", "filling"),
     [
@@ -268,6 +272,7 @@ def test_long_lines_are_no_text(tmp_path: Path) -> None:
         lines.next()
 
 
+@pytest.mark.slow
 def test_a_compressed_file_of_several_blocks_reads_as_the_plain_one(
     tmp_path: Path,
 ) -> None:

@@ -50,6 +50,7 @@ def double_sum(
 WHOLE = {"window": "1.2 ps", "precision": "double"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["unit", "neutron", "mass", "array"])
 def test_F_is_the_double_sum(small: xr.Dataset, weights: str) -> None:
     w = {
@@ -67,6 +68,7 @@ def test_F_is_the_double_sum(small: xr.Dataset, weights: str) -> None:
     np.testing.assert_allclose(F.time.values, 0.05 * np.arange(23))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", ["number", "ashcroft-langreth"])
 def test_partials_are_the_double_sums_and_add_up(
     small: xr.Dataset, normalization: str
@@ -111,6 +113,7 @@ def test_xray_totals_are_sums_with_form_factors(small: xr.Dataset) -> None:
     np.testing.assert_allclose(F.values, top / norm[:, None], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["unit", "neutron"])
 def test_the_self_part_is_its_sum(small: xr.Dataset, weights: str) -> None:
     sigma = {"Zr": 0.02, "Cu": 0.55}
@@ -176,6 +179,7 @@ def test_S_is_the_transform_of_F_and_integrates_to_Sq(small: xr.Dataset) -> None
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [1, 8])
 def test_hann_segments_are_welchs(
     small: xr.Dataset, tasks: int, monkeypatch: pytest.MonkeyPatch
@@ -229,6 +233,7 @@ def test_currents_are_projections(small: xr.Dataset) -> None:
     assert found.C_L.attrs["units"] == "angstrom**2/meV/ps**2"
 
 
+@pytest.mark.slow
 def test_an_ideal_gas_is_gaussian() -> None:
     gas = models.ideal_gas(
         300, 1000, cell=14, T="300 K", mass="40 u", time_step="20 fs", seed=4
@@ -254,6 +259,7 @@ def test_an_ideal_gas_is_gaussian() -> None:
             np.testing.assert_allclose(s.Sq.values, 1, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_independent_oscillators_have_their_self_part() -> None:
     solid = models.einstein_solid(
         2000,
@@ -280,6 +286,7 @@ def test_independent_oscillators_have_their_self_part() -> None:
     np.testing.assert_allclose(F.values, exact.transpose(*F.dims).values, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_the_chain_has_its_phonon_where_theory_has_it() -> None:
     n, a = 64, 3.0
     chain = models.harmonic_chain(
@@ -310,6 +317,7 @@ def test_the_chain_has_its_phonon_where_theory_has_it() -> None:
     assert float(weight.isel(Q=slice(1, None)).mean()) == pytest.approx(1, abs=0.35)
 
 
+@pytest.mark.slow
 def test_continuity_ties_the_longitudinal_current_to_the_density() -> None:
     gas = models.ideal_gas(
         300, 800, cell=14, T="300 K", mass="40 u", time_step="10 fs", seed=4

@@ -32,6 +32,7 @@ def deformed(gradient: np.ndarray, *, with_cell: bool, seed: int = 1) -> xr.Data
     return new_trajectory(frames, time=[0.0, 1.0], cell=cells)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.floats(-0.15, 0.15), min_size=9, max_size=9),
     st.integers(0, 99),
@@ -179,6 +180,7 @@ def test_a_plane_of_atoms_has_no_strain_across_it() -> None:
     assert 10 < float(local.coordination.isel(time=0).mean()) < 20
 
 
+@pytest.mark.slow
 def test_the_shared_pair_in_two_dimensions(shared_data: Path) -> None:
     folder = shared_data / "md"
     arguments = {

@@ -52,6 +52,7 @@ def test_partials_in_every_normalization(small: xr.Dataset, normalization: str) 
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", ["ashcroft-langreth", "faber-ziman"])
 @pytest.mark.parametrize("weights", ["neutron", "unit", "xray"])
 def test_partials_add_up_to_the_total(
@@ -78,6 +79,7 @@ def test_partials_add_up_to_the_total(
             np.testing.assert_allclose(total.values, affine.values, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_S_of_Q_is_F_at_time_zero(small: xr.Dataset) -> None:
     F = small.bp.intermediate_scattering_function(
         4, 0.5, window="1.2 ps", precision="double"
@@ -141,6 +143,7 @@ def test_radial_distribution_is_a_count_of_pairs(small: xr.Dataset) -> None:
     assert found.attrs["number_density"] == pytest.approx(40 / volume)
 
 
+@pytest.mark.slow
 def test_transforms_undo_each_other() -> None:
     """g(r) of hard spheres' kind → S(Q) → g(r), on grids that hold all of it."""
     r = np.arange(0.01, 40, 0.02)
@@ -227,6 +230,7 @@ def test_transforms_refuse_what_has_none(glass: xr.Dataset) -> None:
         g.bp.to_structure_factor([1.0])
 
 
+@pytest.mark.slow
 def test_shared_glass_has_its_first_maximum(shared_data: object) -> None:
     traj = xbp.md.open_trajectory(f"{shared_data}/md/zr46cu46al8_trajectory.nc").isel(
         time=slice(None, None, 100)

@@ -91,6 +91,7 @@ def test_msd_is_its_sum(small: xr.Dataset) -> None:
     )
 
 
+@pytest.mark.slow
 def test_u2_of_oscillators_is_theirs() -> None:
     solid = models.einstein_solid(
         1500, 800, cell=30, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1
@@ -131,6 +132,7 @@ def test_what_has_no_density_of_states(small: xr.Dataset) -> None:
         small.bp.msd(window="0.6 ps", time_max="0.7 ps")
 
 
+@pytest.mark.slow
 def test_the_temperature_is_that_of_all_frames_that_were_read(
     small: xr.Dataset,
 ) -> None:

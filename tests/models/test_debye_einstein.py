@@ -97,6 +97,7 @@ def test_a_broad_gaussian_has_no_maximum_over_e_squared() -> None:
     assert np.isfinite(dos_maximum(6.0, 6 * 0.353))
 
 
+@pytest.mark.slow
 def test_densities_of_states_have_unit_area() -> None:
     E = np.linspace(0, 200, 2_000_001)
     for g in (

@@ -40,6 +40,7 @@ def test_soft_potential_limits() -> None:
     ] == pytest.approx(0.935, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_soft_potential_is_what_random_forces_make_of_oscillators() -> None:
     """Drawn one by one: stiffness k, force f, the place x0 with k x0 + A x0³ = f, and the new stiffness k + 3A x0²."""
     rng = np.random.default_rng(3)
@@ -85,6 +86,7 @@ def test_fluctuating_elasticity_solves_its_equation(disorder: float) -> None:
         )
 
 
+@pytest.mark.slow
 @given(st.floats(0, 0.24), st.floats(0.5, 80), st.floats(0.1, 10))
 def test_fluctuating_elasticity_keeps_the_modes_and_debyes_law(
     disorder: float, energy_D: float, area: float
@@ -125,6 +127,7 @@ def test_without_fluctuations_it_is_debyes() -> None:
                                atol=1e-12)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "parameters", "units"),
     [

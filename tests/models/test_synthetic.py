@@ -113,6 +113,7 @@ def test_elastic_line_has_the_fwhm_and_decay_it_says() -> None:
     )
 
 
+@pytest.mark.slow
 def test_counting_noise_is_poisson() -> None:
     S = xbp.models.dynamic_structure_factor(Q, E, energy=5, width=4, T=300, u2=0.01)
     draws = [xbp.models.with_counting_noise(S, counts=400, seed=s) for s in range(300)]

@@ -64,6 +64,7 @@ def test_curves_of_two_samples_have_a_legend(b: xr.Dataset) -> None:
     assert len(set(names(ax))) == 2
 
 
+@pytest.mark.slow
 def test_what_was_made_in_two_ways_is_told_apart_by_the_argument_that_differs(
     b: xr.Dataset,
 ) -> None:
@@ -102,6 +103,7 @@ def test_what_was_made_in_two_ways_is_told_apart_by_the_argument_that_differs(
     assert [name[-2:] for name in names(ax)] == [" 1", " 2"]
 
 
+@pytest.mark.slow
 def test_a_number_that_tells_curves_apart_has_its_symbol_and_no_more_figures_than_it_needs(
     b: xr.Dataset,
 ) -> None:
@@ -274,6 +276,7 @@ def test_a_logarithmic_axis_begins_where_the_data_do() -> None:
     assert high == 50
 
 
+@pytest.mark.slow
 def test_the_curve_of_a_heat_capacity_is_drawn_where_it_was_fitted() -> None:
     """Below it an upturn, as of a Schottky term, neither carries a curve nor takes the axis."""
     T = np.geomspace(1, 300, 120)

@@ -92,6 +92,7 @@ def test_over_another_axis_than_energy_a_maximum_is_no_energy() -> None:
     assert "energy" not in title
 
 
+@pytest.mark.slow
 def test_a_model_in_units_of_its_own_is_drawn_in_those_of_the_data() -> None:
     T = np.linspace(2, 60, 60)
     numbers = {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
+import pytest
 import xarray as xr
 
 
+@pytest.mark.slow
 def test_the_axis_of_a_large_structure_factor_has_its_power_of_ten(
     glass: xr.Dataset,
 ) -> None:

@@ -110,6 +110,7 @@ def test_no_temperature_is_said_in_the_figure(measured: xr.Dataset) -> None:
     assert none.bp.plot.detailed_balance().get_title() == "no temperature"
 
 
+@pytest.mark.slow
 def test_the_elastic_line_against_q_squared(measured: xr.Dataset) -> None:
     table = measured.bp.debye_waller(Q_range=(2, 7))
     ax = table.bp.plot.debye_waller(figsize=(3.4, 2.6), ms=5)
@@ -158,6 +159,7 @@ def test_the_elastic_line_against_q_squared(measured: xr.Dataset) -> None:
     assert "max" in none.get_ylabel()
 
 
+@pytest.mark.slow
 def test_a_table_names_its_own_figure(measured: xr.Dataset, glass: xr.Dataset) -> None:
     for name in ("debye_waller", "detailed_balance"):
         table = getattr(measured.bp, name)()

@@ -35,6 +35,7 @@ def test_map(b: xr.Dataset, glass: xr.Dataset) -> None:
     np.testing.assert_array_equal(drawn.get_ydata(), glass.Sq.values)
 
 
+@pytest.mark.slow
 def test_cut_peak_scaling_correlation(b: xr.Dataset, glass: xr.Dataset) -> None:
     figure, axes = plt.subplots(2, 2)
     spectrum = b.bp.cut_Q((2.1, 8.5))
@@ -161,6 +162,7 @@ def test_cut_draws_a_curve_for_each_element_of_a_further_dimension() -> None:
         g.isel(element=[0] * 8).bp.plot.cut()
 
 
+@pytest.mark.slow
 def test_labels_say_what_is_drawn_over_what() -> None:
     traj = xbp.tutorial.open_dataset("kob_andersen_trajectory")
     assert traj.bp.radial_distribution().bp.plot.cut().get_ylabel() == "$g(r)$"
@@ -216,12 +218,14 @@ def test_figures_take_the_keywords_of_xarrays_own(
         cut.bp.plot.cut(ax=ax, figsize=(3, 2))
 
 
+@pytest.mark.slow
 def test_a_map_on_a_scale_of_logarithms(glass: xr.Dataset) -> None:
     ax = glass.bp.plot.map(norm="log")
     assert ax.collections[0].norm.__class__.__name__ == "LogNorm"
     ax.figure.canvas.draw()
 
 
+@pytest.mark.slow
 def test_a_map_is_not_of_one_colour(b: xr.Dataset) -> None:
     """Of B over all energies, the elastic line and what falls off as 1/E² would leave half the map dark."""
     mesh = b.bp.plot.map().collections[0]
@@ -256,6 +260,7 @@ def test_a_map_is_not_of_one_colour(b: xr.Dataset) -> None:
         b.assign(B=-abs(b.B)).bp.plot.map(norm="log")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(4.8, 3.6), (3.386, 2.6), (1.6, 1.8)])
 @pytest.mark.parametrize(
     "keywords", [{}, {"vmin": 1e-12}, {"vmin": 2e-5, "vmax": 3e-4}, {"norm": "linear"}]
@@ -279,6 +284,7 @@ def test_numbers_at_the_scale_of_colours_do_not_collide(
     assert not any(tick.label2.get_text() for tick in bar.xaxis.get_minor_ticks())
 
 
+@pytest.mark.slow
 def test_a_heat_capacity_with_its_fit() -> None:
     heat = xbp.models.evaluate(
         "debye_einstein", np.geomspace(2, 300, 60), gamma="4 mJ/mol/K^2", n_D=0.8, theta_D=260, n_E=0.2, theta_E=72,
@@ -332,6 +338,7 @@ def test_a_peak_is_not_drawn_small_beside_what_lies_far_from_it(b: xr.Dataset) -
     assert whole.get_ylim()[1] > float(above.B.max())
 
 
+@pytest.mark.slow
 def test_points_that_are_many_and_curves_that_were_computed_are_lines(
     b: xr.Dataset,
 ) -> None:
@@ -415,6 +422,7 @@ def test_a_point_between_gaps_is_not_lost() -> None:
     assert lonely.get_markevery() == [10]
 
 
+@pytest.mark.slow
 def test_the_table_of_a_heat_capacity_fit_is_drawn_with_the_data_it_is_of() -> None:
     C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8, theta_D=260,
                             n_E=0.2, theta_E=72, sigma_E=15)  # fmt: skip
@@ -448,6 +456,7 @@ def test_energy_gain_does_not_hide_the_peak() -> None:
     assert 1 < data.bp.plot.cut().get_ylim()[1] < 2
 
 
+@pytest.mark.slow
 def test_the_study_of_one_energy_has_no_mean() -> None:
     b = xbp.models.evaluate(
         "lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6
@@ -574,6 +583,7 @@ def test_nothing_is_drawn_across_a_gap() -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_a_heat_capacity_without_a_fit_is_drawn() -> None:
     C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 60), gamma=0.004, n_D=0.8, theta_D=260, n_E=0.2,
                             theta_E=72, sigma_E=15)  # fmt: skip
@@ -630,6 +640,7 @@ def test_the_phonon_of_the_box_is_marked_everywhere(b: xr.Dataset) -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_phonon_branches_are_drawn_with_their_errors() -> None:
     traj = xbp.tutorial.open_dataset("kob_andersen_trajectory")
     currents = traj.bp.current_spectra("0.7 1/angstrom", window="10 ps", E_max="12 meV")
@@ -708,6 +719,7 @@ def test_every_figure_says_once_which_keywords_of_xarray_it_takes() -> None:
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(6, 4), (3.386, 2.6)])
 def test_the_legend_of_field_correlations_covers_no_curve(
     size: tuple[float, float],

@@ -52,6 +52,7 @@ def test_values_in_other_units_are_converted_too(b: xr.Dataset) -> None:
         assert "nm" not in ax.get_ylabel()
 
 
+@pytest.mark.slow
 def test_another_quantity_is_refused_and_nothing_is_drawn(
     b: xr.Dataset, glass: xr.Dataset
 ) -> None:
@@ -133,6 +134,7 @@ def test_twins_share_an_axis_and_what_it_shows(
     assert cut.bp.convert(E="1/cm").bp.plot.cut(ax=ax).get_xlabel() == "$E$ (cm$^{-1}$)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("written", "factor"),
     [

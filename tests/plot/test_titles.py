@@ -36,6 +36,7 @@ def heat(gamma: float, *, noise: float = 0.0) -> xr.Dataset:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(4.8, 3.6), COLUMN])
 def test_no_title_is_cut_off(size: tuple[float, float], glass: xr.Dataset) -> None:
     table = heat(0.0).bp.fit_heat_capacity()
@@ -78,6 +79,7 @@ def test_lines_are_broken_between_words_and_formulas_stay_whole() -> None:
     )
 
 
+@pytest.mark.slow
 def test_why_there_is_no_maximum_is_said_in_few_words() -> None:
     table = heat(0.0).bp.fit_heat_capacity()
     none = xr.full_like(table.peak_status, "unphysical")
@@ -92,6 +94,7 @@ def test_why_there_is_no_maximum_is_said_in_few_words() -> None:
     assert "unphysical, too many modes" in many.bp.plot.heat_capacity().get_title()
 
 
+@pytest.mark.slow
 def test_the_title_of_a_scan_gives_its_systematic_error_and_the_figure_a_band() -> None:
     E = np.linspace(1, 20, 120)
     smooth = xbp.models.evaluate(
@@ -134,6 +137,7 @@ def test_of_many_scans_the_systematic_errors_are_drawn_beside_those_of_the_fits(
     np.testing.assert_allclose(choice, scans.systematic)
 
 
+@pytest.mark.slow
 def test_the_title_of_a_scanned_heat_capacity_gives_both_systematic_errors() -> None:
     C = heat(3e-4, noise=0.01)
     scan = C.bp.scan_heat_capacity()
@@ -152,6 +156,7 @@ def panel(study: xr.DataTree, name: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_a_study_says_of_a_poor_heat_capacity_what_its_figure_says() -> None:
     good, poor = (
         heat(0.0).bp.fit_heat_capacity(),
@@ -175,6 +180,7 @@ def test_a_study_says_of_a_poor_heat_capacity_what_its_figure_says() -> None:
     assert "(poor)" in panel(study, "bare")
 
 
+@pytest.mark.slow
 def test_gamma_held_at_nothing_on_data_that_have_one_is_poor() -> None:
     """Without errors of the points: chi-squared is not known, and the residual of all points is small."""
     without = (
@@ -193,6 +199,7 @@ def test_gamma_held_at_nothing_on_data_that_have_one_is_poor() -> None:
         assert "(poor)" not in table.bp.plot.heat_capacity().get_title()
 
 
+@pytest.mark.slow
 def test_no_panel_of_a_study_stands_alone_in_its_row() -> None:
     B = xbp.models.evaluate(
         "lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6

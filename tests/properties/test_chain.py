@@ -75,6 +75,7 @@ def to_canonical(units: str) -> float:
 same = {"rel": 1e-6}
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(
     st.floats(3.5, 6.5), st.floats(3, 8), st.floats(50, 600), st.floats(0, 0.03), st.integers(0, 99),
@@ -118,6 +119,7 @@ ENERGIES = st.sampled_from(
 )  # cm² would be read as an area below
 
 
+@pytest.mark.slow
 @given(
     ENERGIES,
     ENERGIES,
@@ -141,6 +143,7 @@ def test_conversion_commutes_with_the_reduction(
         np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(st.floats(3.5, 6.5), st.integers(0, 99), st.sampled_from(["data", "index"]))
 def test_pint_in_pint_out(energy: float, seed: int, kind: str) -> None:
@@ -165,6 +168,7 @@ def test_pint_in_pint_out(energy: float, seed: int, kind: str) -> None:
     assert chain(wrapped) == pytest.approx(chain(S), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunks", [{"Q": 5}, {"E": 7}, {"Q": 4, "E": 9}, {}])
 def test_dask_equals_numpy(chunks: dict[str, int]) -> None:
     S = make(5, 6, 300, 0.01, 3)
@@ -237,6 +241,7 @@ def test_a_temperature_scan_runs_the_whole_chain() -> None:
     assert flat.mean_energy.dims == ("temperature",)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.floats(0.1, 1.0), min_size=2, max_size=12),
     st.lists(st.floats(0.1, 1.0), min_size=1, max_size=8),

@@ -277,6 +277,7 @@ def test_no_stale_unit_survives_the_chain(glass: xr.Dataset) -> None:
     ]
 
 
+@pytest.mark.slow
 @given(
     unit=st.sampled_from(["meV", "THz", "1/cm"]),
     factor=st.floats(0.01, 2),

@@ -21,6 +21,7 @@ def line() -> xr.Dataset:
     )
 
 
+@pytest.mark.slow
 def test_u2_pulls(line: xr.Dataset) -> None:
     pulls = []
     for seed in range(200):
@@ -85,6 +86,7 @@ def test_a_line_that_widens_is_no_decay() -> None:
     assert [d.code for d in result.bp.diagnostics()] == ["quasi_elastic"]
 
 
+@pytest.mark.slow
 def test_vanadium_is_a_decay_and_a_liquid_is_none(shared_data: Path) -> None:
     vanadium = xbp.open_dataset(
         shared_data / "ins" / "V_ARCS_Ei120_iqe.h5"
@@ -181,6 +183,7 @@ def test_a_decay_that_is_none_has_no_error_of_the_window() -> None:
     assert table.u2_by_window.isnull().all()
 
 
+@pytest.mark.slow
 def test_a_liquid_is_told_what_to_give(line: xr.Dataset, shared_data: Path) -> None:
     """Quasi-elastic lines and Bragg peaks are both no decay, and have other mends."""
     for name in ("Rb_liq_tot", "Ge_liq_coh"):
@@ -246,6 +249,7 @@ def test_the_fit_is_least_squares(line: xr.Dataset, known: bool) -> None:
     assert float(result.u2_std) == pytest.approx(std, rel=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts_at_most", [10, 20, 50])
 @pytest.mark.parametrize("of_the_mean", [True, False])
 def test_pulls_of_u2(of_the_mean: bool, counts_at_most: int) -> None:
@@ -368,6 +372,7 @@ def test_the_intensity_of_a_line_is_an_integral_over_E() -> None:
         np.testing.assert_allclose(found, np.exp(-0.008 * line.Q**2), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_u2_of_dask_is_that_of_numbers() -> None:
     E = np.linspace(-4, 4, 41)
     line = xbp.models.elastic_line(np.linspace(1, 8, 10), E, u2=0.008, resolution=1)

@@ -58,6 +58,7 @@ def test_a_temperature_that_depends_on_the_range_is_undetermined(
     assert np.isnan(table.implied_temperature_std)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "T"),
     [("bmg_LRMECS_Ei78.nxspe", 300), ("vanadium_LRMECS_Ei78.nxspe", 300),
@@ -96,6 +97,7 @@ def test_the_temperature_comes_back_with_its_error(model: xr.Dataset) -> None:
     assert float(result.chi2_reduced) == pytest.approx(1, abs=0.8)
 
 
+@pytest.mark.slow
 def test_temperature_pulls() -> None:
     S = xbp.models.dynamic_structure_factor(
         np.linspace(2, 6, 9),
@@ -172,6 +174,7 @@ def test_folding_what_obeys_detailed_balance_changes_nothing(model: xr.Dataset) 
     assert float(model.drop_vars("temperature").bp.fold("300 K").temperature) == 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["variance", "counts"])
 def test_pulls_of_the_folded_mean(model: xr.Dataset, weights: str) -> None:
     true = model.S.sel(E=slice(0, None))
@@ -188,6 +191,7 @@ def test_pulls_of_the_folded_mean(model: xr.Dataset, weights: str) -> None:
     assert np.mean(gained) == pytest.approx(float(by_law.mean()), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_weights_of_counts_are_without_bias(model: xr.Dataset) -> None:
     """With σ = √N of the very number drawn, as in files, 1/σ² favours what came out low; counts do not."""
     true = model.S.sel(E=slice(2, 8))
@@ -272,6 +276,7 @@ def test_fold_over_zero_classical_uneven_and_cold() -> None:
     assert "E_bnds" in fine.bp.fold().coords
 
 
+@pytest.mark.slow
 def test_fold_in_other_units_lazily_and_over_temperatures(model: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(model, counts=100, seed=5)
     folded = noisy.bp.fold()
@@ -392,6 +397,7 @@ def test_no_counts_are_averaged_in(model: xr.Dataset) -> None:
     )
 
 
+@pytest.mark.slow
 def test_sides_that_disagree_are_told(model: xr.Dataset) -> None:
     agree = [
         xbp.models.with_counting_noise(model, counts=400, seed=s).bp.fold()
@@ -467,6 +473,7 @@ def test_no_temperature_has_a_status(model: xr.Dataset) -> None:
     assert str(nothing.status.values) == "no data"
 
 
+@pytest.mark.slow
 @given(
     unit=st.sampled_from(["meV", "THz", "1/cm", "eV"]),
     T=st.floats(5, 1000),
@@ -646,6 +653,7 @@ def test_three_energies_by_hand() -> None:
     assert float(table.implied_temperature_std) == pytest.approx(kelvin * 0.01 / mean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("E", [np.arange(-19.75, 20, 0.5), np.arange(-19.9, 20, 0.5)])
 def test_means_of_folded_bins_have_the_error_of_what_was_measured(
     E: np.ndarray,

@@ -78,6 +78,7 @@ def test_a_resolution_for_every_detector_or_energy(model: xr.Dataset) -> None:
     xr.testing.assert_identical(lazy.S.compute(), masked.S)
 
 
+@pytest.mark.slow
 @given(
     unit=st.sampled_from(["THz", "1/cm", "eV"]),
     widths=st.floats(0.3, 5),

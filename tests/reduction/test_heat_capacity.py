@@ -178,6 +178,7 @@ def test_the_same_on_any_axis(units: str) -> None:
     np.testing.assert_allclose(ds.bp.heat_capacity(kelvins, **wide).C, one.C)
 
 
+@pytest.mark.slow
 def test_std_is_that_of_many_draws() -> None:
     E, rng = np.linspace(0.5, 30, 60), np.random.default_rng(0)
     g, s = debye_dos(E, 250.0), np.full(60, 1e-3)
@@ -441,6 +442,7 @@ def test_errors_of_many_temperatures_are_those_of_one_g() -> None:
     assert float(C.C_std.mean()) / np.sqrt(T.size) < mean / 3
 
 
+@pytest.mark.slow
 def test_a_fit_per_formula_unit_gives_a_heat_capacity_per_formula_unit() -> None:
     T = np.geomspace(2, 300, 80)
     C = xbp.models.evaluate(

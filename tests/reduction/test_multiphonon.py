@@ -161,6 +161,7 @@ def test_five_orders_of_vanadium_match_the_closed_series(
     assert float(one.u2) == pytest.approx(0.00659, rel=0.015)
 
 
+@pytest.mark.slow
 @given(
     unit=st.sampled_from(["meV", "THz", "1/cm", "eV"]),
     q_unit=st.sampled_from(["1/angstrom", "1/nm"]),

@@ -93,6 +93,7 @@ def test_masses_and_other_units(model: xr.Dataset) -> None:
     np.testing.assert_allclose(in_thz.bp.convert(E="meV").S, by_moles.S, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_error_of_the_vanadium_is_told(model: xr.Dataset) -> None:
     factors, told = [], []
     for seed in range(40):
@@ -169,6 +170,7 @@ def test_structure_factor(sqe: xr.Dataset) -> None:
     np.testing.assert_allclose(out.S, coherent.S, rtol=1e-3)
 
 
+@pytest.mark.slow
 @given(
     scale=st.floats(1e-6, 1e6),
     unit=st.sampled_from(["meV", "THz", "1/cm"]),
@@ -182,6 +184,7 @@ def test_whatever_the_scale_it_was_on(scale: float, unit: str, T: float) -> None
     np.testing.assert_allclose(out.bp.convert(E="meV").S, line.S, rtol=1e-6, atol=1e-30)
 
 
+@pytest.mark.slow
 def test_errors_further_dimensions_and_dask(sqe: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(sqe, counts=100, seed=0)
     two = xr.concat([noisy, noisy.bp.scale(5)], dim="sample")

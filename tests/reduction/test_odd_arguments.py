@@ -78,6 +78,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", CALLS)
 def test_odd_arguments_are_refused_by_xbp(name: str) -> None:

@@ -73,6 +73,7 @@ def covered(ds: xr.Dataset, dQ: float) -> np.ndarray:
     return areas
 
 
+@pytest.mark.slow
 def test_the_integral_is_kept() -> None:
     ds, limits = everything()
     out = ds.bp.angle_to_Q(np.arange(0, 13.1, 0.1))
@@ -86,6 +87,7 @@ def test_the_integral_is_kept() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_variance_is_kept_where_it_is_shared() -> None:
     ds, limits = everything()
     ds["S_std"] = ds.S_std * (1 + ds.S)
@@ -140,6 +142,7 @@ def area(polygon: list[tuple[float, float]]) -> float:
     return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
 
 
+@pytest.mark.slow
 def test_brute_force_polygons() -> None:
     angles, edges = (
         np.array([5.0, 25.0, 32.0, 80.0]),
@@ -178,6 +181,7 @@ def test_brute_force_polygons() -> None:
             )
 
 
+@pytest.mark.slow
 def test_pulls_are_one_under_poisson_counts() -> None:
     ds, _ = everything(20, 15)
     rng = np.random.default_rng(5)
@@ -270,6 +274,7 @@ def test_the_cross_section_becomes_s() -> None:
         ds.bp.angle_to_Q("0.2 1/angstrom", ki_over_kf="not applied")
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["meV", "THz", "1/cm", "ueV"]), st.sampled_from(["degree", "rad"])
 )
@@ -473,6 +478,7 @@ def test_indirect_geometry_has_its_own_q() -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lazy", [False, True])
 def test_indirect_geometry_keeps_the_integral(lazy: bool) -> None:
     ds = indirect()
@@ -507,6 +513,7 @@ def test_k_i_over_k_f_in_indirect_geometry() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("kind", ["final_energy", "incident_energy"])
 def test_an_energy_for_each_detector(kind: str, lazy: bool) -> None:

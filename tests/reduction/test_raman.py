@@ -63,6 +63,7 @@ def test_the_density_of_states_that_made_the_spectrum_comes_back(T: float) -> No
     assert float(B.bp.boson_peak().energy) == pytest.approx(6.0, rel=1e-6)
 
 
+@pytest.mark.slow
 @given(
     units=st.sampled_from(["meV", "THz", "1/cm", "eV", "cm-1"]),
     coupling=st.sampled_from(["constant", "linear", np.cosh]),
@@ -148,6 +149,7 @@ def test_baselines() -> None:
             spectrum(E, zero, temperature="300 K").bp.to_reduced_raman(baseline=bad)
 
 
+@pytest.mark.slow
 def test_the_error_of_the_baseline_is_that_of_a_mean() -> None:
     rng = np.random.default_rng(1)
     levels, stds = [], None
@@ -410,6 +412,7 @@ def test_columns_of_wavelengths(tmp_path: Path) -> None:
         open_columns(path, coordinate_units="meV", **said)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correction", ["long", "galeener", "hehlen"])
 def test_agrees_with_rampy_where_it_is_installed(correction: str) -> None:
     tlcorrection = pytest.importorskip("rampy").tlcorrection
@@ -447,6 +450,7 @@ def test_couplings_that_fail(coupling: Callable[[np.ndarray], np.ndarray]) -> No
         spectrum(E, scattered(300.0)).bp.to_reduced_raman(300, coupling)
 
 
+@pytest.mark.slow
 def test_every_way_to_write_a_range() -> None:
     data = spectrum(E, scattered(300.0) + 1)
     unit = pint.UnitRegistry().meV

@@ -42,6 +42,7 @@ def spectrum(
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(
     st.floats(0.3, 2.0), st.floats(0.3, 2.0), st.floats(-3, 3), st.sampled_from(["meV", "THz", "1/cm", "ueV"]),
     st.sampled_from(["fwhm", "sigma"]),
@@ -69,6 +70,7 @@ def test_a_gaussian_stays_one_in_any_units(
     np.testing.assert_allclose(broad.values[known], want[known], atol=1e-6 * want.max())
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000))
 def test_the_integral_is_kept_on_any_bins_and_any_curve(seed: int) -> None:
     rng = np.random.default_rng(seed)

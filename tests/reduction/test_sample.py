@@ -54,6 +54,7 @@ def curve(attrs: dict[str, str]) -> xr.DataArray:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @FOREIGN
 def test_an_sq_of_another_sample_is_told(
     glass: xr.Dataset, data: dict[str, str], sq: dict[str, str], said: str | None

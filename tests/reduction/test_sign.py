@@ -26,6 +26,7 @@ OPERATIONS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_reversed_axis_is_refused(model: xr.Dataset, name: str) -> None:
     operation = OPERATIONS[name]
@@ -48,6 +49,7 @@ def test_units_and_grids_do_not_matter(model: xr.Dataset) -> None:
         turned(model).expand_dims(sample=3).bp.to_bqe()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [0.3, 3.0, 30.0, 3000.0])
 def test_noise_is_no_reversed_axis(model: xr.Dataset, counts: float) -> None:
     found = []

@@ -102,6 +102,7 @@ def test_what_is_left_is_one_phonon_and_the_line(
     assert str(left.status.values) == "ok"
 
 
+@pytest.mark.slow
 def test_multiple_scattering_is_a_multiple_of_the_multiphonons(
     dos: xr.Dataset, sqe: xr.Dataset
 ) -> None:
@@ -139,6 +140,7 @@ def test_multiple_scattering_is_a_multiple_of_the_multiphonons(
     assert str(found.status.values) == "no data"
 
 
+@pytest.mark.slow
 def test_a_background_taken_for_multiple_scattering_says_where_the_phonons_end(
     dos: xr.Dataset, sqe: xr.Dataset
 ) -> None:
@@ -222,6 +224,7 @@ def test_u2_that_is_given_stays(dos: xr.Dataset, sqe: xr.Dataset) -> None:
     np.testing.assert_allclose(carried.g, back.g)
 
 
+@pytest.mark.slow
 def test_errors_of_g_are_right(dos: xr.Dataset, sqe: xr.Dataset) -> None:
     pulls = []
     inelastic = sqe.where(abs(sqe.E) > 0.5)
@@ -245,6 +248,7 @@ def test_holes_are_left_out(dos: xr.Dataset, sqe: xr.Dataset) -> None:
     np.testing.assert_allclose(back.g[:30], dos.g, rtol=1e-5)
 
 
+@pytest.mark.slow
 @given(
     unit=st.sampled_from(["THz", "1/cm"]),
     q_unit=st.sampled_from(["1/nm", "1/angstrom"]),
@@ -273,6 +277,7 @@ def test_units_and_scale_do_not_matter(unit: str, q_unit: str, scale: float) -> 
     assert float(there.scale) == pytest.approx(float(here.scale) * scale, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_further_dimensions_dask_and_kind(sqe: xr.Dataset) -> None:
     two = xr.concat([sqe, sqe.bp.scale(2)], dim="sample")
     noisy = two.assign(S_std=(two.S * 0.01).assign_attrs(two.S.attrs))
@@ -349,6 +354,7 @@ def test_data_it_cannot_work_on(sqe: xr.Dataset) -> None:
         sqe.sel(E=slice(-30, -1)).bp.to_vibrational_dos(composition="V")
 
 
+@pytest.mark.slow
 def test_the_range_told_is_the_one_that_holds_numbers(sqe: xr.Dataset) -> None:
     masked = sqe.where(abs(sqe.E) > 4.5)
     masked.S.attrs = sqe.S.attrs
@@ -419,6 +425,7 @@ def test_vanadium(shared_data: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_multiple_scattering_of_the_whole_vanadium(shared_data: Path) -> None:
     """What is printed where C is not found leads to where it is."""
     measured = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5")
@@ -434,6 +441,7 @@ def test_the_multiple_scattering_of_the_whole_vanadium(shared_data: Path) -> Non
     assert 0.2 < float(found.multiple_scattering) < 0.4
 
 
+@pytest.mark.slow
 def test_aluminium_at_five_kelvin(shared_data: Path) -> None:
     """MARI, 60 meV: aluminium's transverse band about 20 meV and its longitudinal peak near 36, from angles to g(E)."""
     spectra = xbp.open_dataset(shared_data / "ins" / "MAR21335_Ei60meV.nxs")
@@ -464,6 +472,7 @@ def test_aluminium_at_five_kelvin(shared_data: Path) -> None:
     assert np.sqrt(((shapes[0] - shapes[1]) ** 2).mean()) < 0.3
 
 
+@pytest.mark.slow
 def test_the_error_of_u2_is_the_scatter_of_many_measurements() -> None:
     E = np.arange(0.5, 36, 0.5)
     g = xbp.new_dataset(
@@ -549,6 +558,7 @@ def test_it_converges_where_the_multiphonons_are_strong() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [16, 21, 26])
 @pytest.mark.parametrize("beyond", [True, False])
 def test_a_range_that_ends_inside_the_band_has_no_u2(
@@ -595,6 +605,7 @@ def test_a_u2_that_the_fall_with_Q_contradicts() -> None:
         assert back.g.attrs["area"] == "unknown"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 7.0])
 def test_two_incident_energies_are_stitched(
     dos: xr.Dataset, sqe: xr.Dataset, scale: float
@@ -631,6 +642,7 @@ def test_two_incident_energies_are_stitched(
     )
 
 
+@pytest.mark.slow
 def test_a_third_incident_energy_joins_the_two(
     dos: xr.Dataset, sqe: xr.Dataset
 ) -> None:
@@ -665,6 +677,7 @@ def test_what_cannot_be_stitched(dos: xr.Dataset, sqe: xr.Dataset) -> None:
         sqe.bp.to_vibrational_dos(**options, end=2)
 
 
+@pytest.mark.slow
 def test_each_of_several_maps_has_its_area(sqe: xr.Dataset) -> None:
     short = sqe.where(sqe.E < 16)
     short.S.attrs = sqe.S.attrs
@@ -676,6 +689,7 @@ def test_each_of_several_maps_has_its_area(sqe: xr.Dataset) -> None:
         np.testing.assert_array_equal(found.area, [1, np.nan])
 
 
+@pytest.mark.slow
 def test_measured_ranges_inside_the_band(shared_data: Path) -> None:
     """Vanadium's upper band is at 27 meV, aluminium's at 36: u2 comes of neither without it."""
     measured = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5")
@@ -710,6 +724,7 @@ def test_measured_ranges_inside_the_band(shared_data: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("Q_range", [None, (2, 7)])
 def test_graphite_to_25_meV_has_no_u2(
     shared_data: Path, Q_range: tuple[float, float] | None
@@ -726,6 +741,7 @@ def test_graphite_to_25_meV_has_no_u2(
             assert found.g.attrs["area"] == "unknown"
 
 
+@pytest.mark.slow
 def test_a_g_with_a_spoiled_multiphonon_part_is_unknown(shared_data: Path) -> None:
     """Graphite to 20 meV: 29 orders at u2 = 0.2 Å², for 0.0042, take most of S off."""
     graphite = xbp.open_dataset(shared_data / "doors" / "graphite-Ei_30-iqe.h5")

@@ -95,6 +95,7 @@ def test_vanadium_shows_the_background(
     assert float(result.chi2_reduced) > 10 * float(good.chi2_reduced)
 
 
+@pytest.mark.slow
 def test_u2_of_vanadium_and_none_of_aluminium(
     vanadium: xr.Dataset, aluminium: xr.Dataset
 ) -> None:

@@ -107,6 +107,7 @@ def agree(own: np.ndarray, peer: np.ndarray) -> None:
     np.testing.assert_allclose(own, peer, rtol=1e-6, atol=1e-7 * np.abs(peer).max())
 
 
+@pytest.mark.slow
 def test_total(traj: xr.Dataset, sample: object) -> None:
     F = traj.bp.intermediate_scattering_function(
         Q_MAX, DQ, weights="unit", **ARGUMENTS

@@ -71,6 +71,7 @@ def test_weighted_fits_equal_scipys(glass: xr.Dataset) -> None:
         assert float(peaks.height[i]) == pytest.approx(popt[0], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_what_the_fit_range_does(glass: xr.Dataset) -> None:
     """The box's first transverse phonon holds the low side: without it no maximum is left below 12 meV."""
     b = glass.bp.to_bqe()
@@ -86,6 +87,7 @@ def test_static_structure_factor_and_sum_rule(glass: xr.Dataset) -> None:
     assert float(glass.g.integrate("E")) == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_readme_says_these_numbers(glass: xr.Dataset) -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text()
     b = glass.bp.to_bqe()

@@ -12,6 +12,7 @@ from xbp.errors import FileFormatError
 CLOSE_PACKED = ("kob_andersen", "inverse_power", "CuZr", "ZrCuAl")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*CLOSE_PACKED, "SiO2"])
 def test_intensity_follows_the_structure_factor_at_low_energy_only(name: str) -> None:
     spectra = xbp.tutorial.open_datatree(name)["spectra"].to_dataset()
@@ -23,6 +24,7 @@ def test_intensity_follows_the_structure_factor_at_low_energy_only(name: str) ->
     assert float(r.min()) < -0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLOSE_PACKED)
 def test_shear_strain_follows_it_too_and_coordination_does_not(name: str) -> None:
     fields = xbp.tutorial.open_datatree(name)["fluctuations"]
@@ -34,6 +36,7 @@ def test_shear_strain_follows_it_too_and_coordination_does_not(name: str) -> Non
     assert abs(r["coordination"]) < 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLOSE_PACKED)
 def test_the_maximum_is_the_phonon_of_the_box(name: str) -> None:
     spectra = xbp.tutorial.open_datatree(name)["spectra"].to_dataset()
@@ -48,6 +51,7 @@ def test_the_maximum_is_the_phonon_of_the_box(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*CLOSE_PACKED, "SiO2"])
 def test_harmonic_and_moving_agree_around_it(name: str) -> None:
     tree = xbp.tutorial.open_datatree(name)

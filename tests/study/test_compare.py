@@ -50,6 +50,7 @@ def test_the_paper_s_table() -> None:
     assert "discrepancy 0.113 ± " in repr(table.bp)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.floats(1, 20), st.floats(0.01, 2)), min_size=2, max_size=6),
     st.sampled_from([("meV", 1.0), ("THz", 0.2417989242), ("1/cm", 8.065543937)]),
@@ -159,6 +160,7 @@ def test_a_status_is_carried_not_hidden(glass: xr.Dataset) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_both_energies_of_a_heat_capacity() -> None:
     T, modes = (
         np.geomspace(2, 300, 60),
@@ -231,6 +233,7 @@ def test_a_stated_energy_names_its_source() -> None:
         xbp.stated_energy("5.5 meV")
 
 
+@pytest.mark.slow
 def test_einstein_modes_that_mean_nothing_are_compared_by_neither_energy() -> None:
     """Where Debye phonons alone describe a heat capacity, the mean of its Einstein modes is no energy of anything."""
     T = np.geomspace(2, 300, 60)
@@ -288,6 +291,7 @@ def _raman(noise: float = 0.01) -> xr.Dataset:
     )
 
 
+@pytest.mark.slow
 def test_a_scan_is_a_leaf_with_its_systematic_error(tmp_path: Path) -> None:
     scan = _raman().bp.convert(E="1/cm").bp.scan_boson_peak()
     T = np.geomspace(2, 300, 80)

@@ -59,6 +59,7 @@ def test_every_method_is_a_function_of_the_same_name_and_arguments() -> None:
             ]
 
 
+@pytest.mark.slow
 def test_panels(b: xr.Dataset, glass: xr.Dataset) -> None:
     study = xbp.new_study(
         {
@@ -93,6 +94,7 @@ def test_panels(b: xr.Dataset, glass: xr.Dataset) -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_a_heat_capacity_shows_its_data_and_grey_is_what_is_not_compared() -> None:
     C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8, theta_D=260,
                             n_E=0.2, theta_E=72, sigma_E=15)  # fmt: skip
@@ -126,6 +128,7 @@ def test_the_page_warns_of_energies_that_disagree(tmp_path: Path) -> None:
     assert "stated energy" in text
 
 
+@pytest.mark.slow
 def test_the_page_holds_everything_and_fetches_nothing(
     b: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -153,6 +156,7 @@ def test_the_page_holds_everything_and_fetches_nothing(
     assert not plt.get_fignums()
 
 
+@pytest.mark.slow
 def test_what_strangers_write_is_text(b: xr.Dataset, tmp_path: Path) -> None:
     b = b.assign_attrs(
         {
@@ -177,6 +181,7 @@ def test_what_strangers_write_is_text(b: xr.Dataset, tmp_path: Path) -> None:
     assert len(re.findall("<h3>", content)) == 3
 
 
+@pytest.mark.slow
 def test_the_command(b: xr.Dataset, tmp_path: Path) -> None:
     path, out = tmp_path / "study.nc", tmp_path / "report.html"
     said = xbp.stated_energy("6 meV", "0.4 meV", reference="a")
@@ -213,6 +218,7 @@ def test_the_page_does_not_replace_the_study(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_what_is_a_formula_and_what_is_stated_is_marked(
     b: xr.Dataset, glass: xr.Dataset
 ) -> None:
@@ -252,6 +258,7 @@ def test_many_stated_energies_are_marked_and_not_named(b: xr.Dataset) -> None:
     assert {5.0, 5.1, 5.2, 5.3, 5.4} <= {round(float(x), 6) for x in marks}
 
 
+@pytest.mark.slow
 def test_the_page_says_what_was_used(glass: xr.Dataset, tmp_path: Path) -> None:
     """Ranges that were found, options of a reader, and which leaves are not compared."""
     table = tmp_path / "raman.txt"
@@ -298,6 +305,7 @@ def test_the_page_says_what_was_used(glass: xr.Dataset, tmp_path: Path) -> None:
     assert "B(E), Raman" in words
 
 
+@pytest.mark.slow
 def test_a_panel_with_nothing_to_show_is_left_out(b: xr.Dataset) -> None:
     scan, said = (
         b.bp.scan_boson_peak(),

@@ -48,6 +48,7 @@ def sizes(folder: Path) -> xr.Dataset:
     )
 
 
+@pytest.mark.slow
 def test_each_glass_of_a_series_is_what_it_is_alone(
     sizes: xr.Dataset, folder: Path
 ) -> None:
@@ -82,6 +83,7 @@ def test_the_chain_runs_on_a_whole_series(sizes: xr.Dataset) -> None:
     np.testing.assert_allclose(b.B.sel(n_atoms=200), one.B)
 
 
+@pytest.mark.slow
 def test_glasses_that_are_there_are_used_again(sizes: xr.Dataset, folder: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     again = xbp.study.size_series(
@@ -103,6 +105,7 @@ def test_glasses_that_are_there_are_used_again(sizes: xr.Dataset, folder: Path) 
         xbp.size_series("kob_andersen", [400], folder, 3, 0.1, **MAKE)
 
 
+@pytest.mark.slow
 def test_cooling_rates(tmp_path: Path) -> None:
     rates = xbp.study.cooling_series(
         "kob_andersen",

@@ -56,6 +56,7 @@ def study(glass: xr.Dataset, fit: xr.Dataset, b: xr.Dataset) -> xr.DataTree:
     )
 
 
+@pytest.mark.slow
 def test_the_leaves_are_what_was_given(study: xr.DataTree, glass: xr.Dataset) -> None:
     assert study["md"].S.identical(glass.S)
     assert study["md"].attrs["study_E_range"] == ["1.2 meV", "20 meV"]
@@ -73,6 +74,7 @@ def test_the_leaves_are_what_was_given(study: xr.DataTree, glass: xr.Dataset) ->
     assert "no study" in repr(xr.DataTree().bp)
 
 
+@pytest.mark.slow
 def test_a_file_gives_back_the_identical_tree(
     study: xr.DataTree, tmp_path: Path
 ) -> None:
@@ -88,6 +90,7 @@ def test_a_file_gives_back_the_identical_tree(
     xr.testing.assert_identical(xbp.open_study(path).bp.compare(), study.bp.compare())
 
 
+@pytest.mark.slow
 def test_a_study_that_netcdf_cannot_keep_is_not_written(
     study: xr.DataTree, tmp_path: Path
 ) -> None:
@@ -97,6 +100,7 @@ def test_a_study_that_netcdf_cannot_keep_is_not_written(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_pint_and_dask_come_in(glass: xr.Dataset) -> None:
     said = {"Q_range": {"md": (2.1, 8.5)}, "E_range": {"md": (1.2, 20)}}
     plain = xbp.new_study({"md": glass}, **said)  # type: ignore[arg-type]
@@ -130,6 +134,7 @@ def test_a_leaf_on_a_leaf(b: xr.Dataset) -> None:
         xbp.new_study({"raman": b, "raman/2": b})
 
 
+@pytest.mark.slow
 def test_leaves_that_are_none(
     glass: xr.Dataset, b: xr.Dataset, fit: xr.Dataset
 ) -> None:
@@ -175,6 +180,7 @@ def test_leaves_that_are_none(
             xbp.new_study({"x": leaf})
 
 
+@pytest.mark.slow
 def test_options_that_are_none(
     b: xr.Dataset, glass: xr.Dataset, fit: xr.Dataset
 ) -> None:
@@ -225,6 +231,7 @@ def test_methods_of_a_study_refuse_other_trees(tmp_path: Path) -> None:
         xbp.study.compare(xr.Dataset())  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_files_that_hold_no_study(
     study: xr.DataTree, glass: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -249,6 +256,7 @@ def test_files_that_hold_no_study(
             xbp.open_study(path)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_file_that_claims_to_be_huge(study: xr.DataTree, tmp_path: Path) -> None:
     path = tmp_path / "study.nc"
     study.bp.to_netcdf(path)
@@ -258,6 +266,7 @@ def test_a_file_that_claims_to_be_huge(study: xr.DataTree, tmp_path: Path) -> No
         xbp.open_study(path)
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_held_to_the_data_model(
     study: xr.DataTree, tmp_path: Path
 ) -> None:
@@ -280,6 +289,7 @@ def test_a_changed_file_is_held_to_the_data_model(
             xbp.open_study(path)
 
 
+@pytest.mark.slow
 def test_a_tree_changed_by_hand(study: xr.DataTree) -> None:
     study["more"] = xr.DataTree(xr.Dataset({"a": ("x", [1.0])}))
     with pytest.raises(QuantityError, match="leaf 'more'"):
@@ -300,6 +310,7 @@ def test_errors_name_their_leaf(glass: xr.Dataset, b: xr.Dataset) -> None:
                 call()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [np.full(80, np.nan), np.zeros(80), -np.ones(80), np.arange(80.0)],
