@@ -281,8 +281,8 @@ def convert(
     """Change the units of coordinates, and of everything that is a density in them.
 
     ∫ S dE is kept: a density in E is multiplied by dE_old/dE_new, its standard
-    deviation too. In arbitrary units it remains in "1". Any other variable whose units
-    hold the old energy unit, such as B in angstrom²/meV², is rewritten in the new one.
+    deviation too. Any other variable whose units hold the old energy unit, such as B in
+    angstrom²/meV², is rewritten in the new one.
 
     Parameters
     ----------
@@ -414,10 +414,11 @@ def _convert_coordinate(
         row = QUANTITIES.get(str(of.attrs.get("quantity")))
         rewritten, power = swap_unit(variable.attrs["units"], old, new)
         if power == 0 and row is not None and row.is_density and dim in variable.dims:
-            # Its numbers are per old unit, also on an arbitrary scale, which stays one.
-            power, unit = -1, parse_unit(variable.attrs["units"])
-            if not unit.dimensionless:
-                rewritten = format_unit(unit * parse_unit(old) / parse_unit(new))
+            # In arbitrary units it is a density too. The units keep the factor, so that
+            # converting before a reduction and after it give the same.
+            unit = parse_unit(variable.attrs["units"])
+            power = -1
+            rewritten = format_unit(unit * parse_unit(old) / parse_unit(new))
         if power:
             out[column] = variable.variable * factor**power
             out[column].attrs = variable.attrs | {"units": rewritten}
