@@ -198,7 +198,7 @@ def resolve_u2(
                 fix=f"pass a number, such as {name}.mean()",
             )
         units = "angstrom**2"
-        argument = xr.DataArray(along(data, given[name], name, units, default=bare))
+        argument = xr.DataArray(along(data, value, name, units, default=bare))
         if (require_finite(argument.values, name) < 0).any():
             raise QuantityError(
                 f"{name} must be zero or positive, not {argument.values.min():g}"
@@ -278,7 +278,7 @@ def stated(data: xr.DataArray, name: str, given: Any, options: Any, why: str) ->
     options : collection or typing.Literal
         What it can be.
     why : str
-        A clause that tells why it is needed.
+        A clause that explains why it is needed.
 
     Raises
     ------
@@ -319,8 +319,9 @@ def errors_of_conditions(
         std = along(value, error, label, own["units"], default=bare)
         dims = coords[name].dims
         if not {*std.dims} <= {*dims} or not ((std >= 0) & (std < np.inf)).all():
-            over = f"over {std.dims}, but {name} over {dims}"
-            bad = f"{std.values}, not positive" if {*std.dims} <= {*dims} else over
+            bad = f"over {std.dims}, but {name} over {dims}"
+            if {*std.dims} <= {*dims}:
+                bad = f"{std.values}, negative or not finite"
             raise QuantityError(f"{label} is {bad}")
         source = "" if argument is not None else carried.attrs.get("source", "")
         std.attrs = {

@@ -360,7 +360,7 @@ def require_memory(count: float, what: str, *, fix: str = "") -> None:
     >>> require_memory(1e300, "dr=0.02 angstrom")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    xbp.core.errors.RangeError: dr=0.02 angstrom needs 8e+291 GB; there are ... GB
+    xbp.core.errors.RangeError: dr=0.02 angstrom needs 8e+291 GB; the memory is ... GB
     """
     try:
         memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

@@ -92,21 +92,19 @@ def parse_history(attrs: Mapping[Any, Any]) -> list[Step]:
 def range_used(
     name: str, given: Any, low: Any, high: Any, units: str
 ) -> dict[str, Any]:
-    """Return what a history says of a range.
-
-    As it was given, or what was taken in its place.
+    """Return the entry of a history for a range: as given, or as chosen instead.
 
     Parameters
     ----------
     name : str
-        Of the argument.
+        Name of the argument.
     given : pair of scalars with units, or None
-        What the caller gave.
+        What the caller passed.
     low, high : float or DataArray
-        What was taken. Of many fits each has its own, in the table of
-        results; of numbers that dask has yet to compute nothing is known.
+        The range used. Each of many fits has its own, in the table of results; for
+        dask arrays it is not known yet.
     units : str
-        Of `low` and `high`.
+        Units of `low` and `high`.
 
     Examples
     --------
