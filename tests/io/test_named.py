@@ -378,6 +378,13 @@ def test_total_scattering_on_another_scale_is_no_structure_factor(
         ("T^2  C", HEAT), ("1/T  C", HEAT), ("T (K)  C/T", HEAT), ("T,C/T3", HEAT), ("T,C/T^3", HEAT), ("log T C", HEAT), ("1000/T C", HEAT),
         ("-E S", SQE), ("neutron energy gain (meV),S", SQE), ("Ef-Ei S", SQE), ("E (micro-eV) S", SQE), ("E (meV) S (10^3/meV)", SQE),
         ("Intensity,Raman shift (cm-1)", RAMAN), ("S(E) (1/meV),E (meV)", SQE), ("S(E) E", SQE), ("C (J/mol/K),T (K)", HEAT), ("Cp T", HEAT), ("S(Q) Q (1/A)", SQ), ("E  Cp", HEAT), ("r  S(Q)", SQ), ("r  F(Q)", RDF | {"tail": None}),
+        # Factors, ratios and powers, also in a line with single blanks.
+        ("E  S*1000", SQE), ("E S * 1000", SQE), ("E 1000 S", SQE), ("E  S x 10^3", SQE), ("E  S×10", SQE), ("E S x1000", SQE), ("E  S (x 1000)", SQE), ("E  S (1e3)", SQE),
+        ("E  S/n", SQE), ("shift I/(n+1)", RAMAN), ("shift I/[n(w)+1]", RAMAN), ("E  I/E", RAMAN), ("shift chi''", RAMAN), ("E  chi''", SQE), ("shift susceptibility", RAMAN), ("shift I (Bose corrected)", RAMAN),
+        ("Q  Q*S", SQ), ("Q Q S(Q)-1", SQ), ("Q (1/A) S(Q) - 1", SQ), ("Q  S(Q)/2", SQ), ("Q  S(Q)+1", SQ), ("Q  S(Q) (barn)", SQ), ("r  g(r) (1/A^3)", RDF | {"tail": None}),
+        ("T  C (3R)", HEAT), ("T (K) C (3R)", HEAT), ("T C/3R", HEAT), ("T C / 3 R", HEAT), ("T  C (kB)", HEAT), ("T  C (k_B)", HEAT), ("T  C (NkB)", HEAT), ("T  C (kB per atom)", HEAT), ("T  C (R)", HEAT), ("T2 C", HEAT), ("T²  C", HEAT), ("T3,C", HEAT),
+        ("T (K) C (mJ/mol K)", HEAT), ("T  C (mJ/mol.K)", HEAT), ("T  C (mJ/mol-K)", HEAT), ("T  C (mJ/g-at K)", HEAT), ("T (K) Molar Cp (mJ/mol/K)", HEAT), ("T  C in mJ/mol/K", HEAT), ("T  C [1000 J/mol/K]", HEAT),
+        ("T/Tc  C", HEAT), ("E/K  S", SQE), ("E (K)  S", SQE), ("E/E0  S", SQE), ("freq_THz  S", SQE), ("E eV  S", SQE), ("E (ev)  S", SQE), ("E (kelvin)  S", SQE), ("E (J)  S", SQE), ("w (rad/ps)  S", SQE), ("E (meV)  S (1/eV)", SQE), ("E (meV) g (states/eV)", SQE | {"quantity": "vibrational_dos"}),
     ],
 )  # fmt: skip
 def test_titles_of_another_quantity_or_a_function(
@@ -398,6 +405,12 @@ def test_titles_of_another_quantity_or_a_function(
         ("E (meV)  DOS", {"quantity": "generalized_dos", "units": "1", "coordinate_units": "meV"}),
         ("E (milli-eV) S (1/meV)", SQE), ("E (transfer, meV) S", SQE), ("E (mev) S", SQE), ("Ei-Ef S", SQE), ("sample C", HEAT),
         ("neutron energy loss (meV),S", SQE), ("E  S(Q,w)", {"quantity": "dynamic_structure_factor", "units": "1", "coordinate_units": "meV"}),
+        ("shift (cm-1)  I (295 K, 532 nm)", RAMAN), ("shift  I_VV", RAMAN), ("shift  I(HV)", RAMAN), ("shift  counts/s", RAMAN), ("shift  counts/monitor", RAMAN), ("shift  I/I0", RAMAN), ("shift  I/a.u.", RAMAN), ("shift  I (arb. units)", RAMAN), ("shift  sample-can", RAMAN),
+        ("Raman shift / cm-1 Intensity / a.u.", RAMAN), ("shift  300K", RAMAN), ("shift  run 1234", RAMAN), ("shift  x=0.2", RAMAN), ("shift  I (10^3 counts)", RAMAN), ("Wavenumber (1/CM)\tI", RAMAN), ("shift  I (1)", RAMAN), ("shift Zr46Cu46Al8", RAMAN),
+        ("T  C (J/mol K)", HEAT), ("T  C (J/mol-K)", HEAT), ("T  C (J/mol.K)", HEAT), ("T  C (J/g-at K)", HEAT), ("T  C in J/mol/K", HEAT), ("T_K  C", HEAT), ("T (K) Molar Cp (J/mol/K)", HEAT), ("T  C/J mol-1 K-1", HEAT), ("T/K  C_p/(J/mol/K)", HEAT), ("T (Kelvin)  C", HEAT), ("T (K)  C(T)", HEAT), ("T  C (0 T)", HEAT),
+        ("T  C/T^3", {"quantity": "reduced_heat_capacity", "units": "J/mol/K^4", "coordinate_units": "K"}), ("E  g(E)/E^2", {"quantity": "reduced_dos", "units": "1", "coordinate_units": "meV"}),
+        ("t  F(Q,t)/F(Q,0)", {"quantity": "intermediate_scattering_function", "units": "1", "coordinate_units": "ps"}), ("t  <u^2> (A^2)", {"quantity": "mean_square_displacement", "units": "angstrom^2", "coordinate_units": "ps"}),
+        ("E (meV)  S (1/(meV))", SQE), ("E (MEV)  S", SQE), ("E_meV  S", SQE), ("E (meV)  g (states/meV/atom)", SQE | {"quantity": "vibrational_dos"}), ("E (meV)  g (states per meV)", SQE | {"quantity": "vibrational_dos"}), ("Q (inverse angstrom)  S", SQ), ("Q (Ang^-1)  S(Q)", SQ), ("Q  S(Q) (298 K)", SQ),
     ],
 )  # fmt: skip
 def test_titles_of_the_quantity(
@@ -406,6 +419,26 @@ def test_titles_of_the_quantity(
     (tmp_path / "a.txt").write_text(f"# {title}\n{ROWS}", encoding="utf-8")
     ds = xbp.open_dataset(tmp_path / "a.txt", **options)
     np.testing.assert_array_equal(next(iter(ds.data_vars.values())), [2.5, 3.5, 4.5])
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["err(%)", "err (%)", "rel. err", "2 sigma", "dS/S", "dS*10", "dS (1/eV)", "variance", "U(k=2)", "err (10^-3)", "+/- %"],
+)  # fmt: skip
+def test_errors_on_another_scale(tmp_path: Path, title: str) -> None:
+    for blank in ("  ", " "):
+        text = f"# E (meV){blank}S (1/meV){blank}{title}\n{ROWS_3}"
+        options = SQE | {"has_std": True}
+        refused(tmp_path / "a.txt", text, options, XbpError)
+    ds = xbp.open_dataset(tmp_path / "a.txt", **options, check_titles=False)
+    assert "S_std" in ds
+    assert "S_std" not in xbp.open_dataset(tmp_path / "a.txt", **SQE, has_std=False)
+
+
+@pytest.mark.parametrize("title", ["err", "dS", "+/-", "±", "std (1/meV)", "error bar", "S_err", "sigma"])  # fmt: skip
+def test_errors_on_the_scale_of_the_values(tmp_path: Path, title: str) -> None:
+    (tmp_path / "a.txt").write_text(f"# E (meV)  S (1/meV)  {title}\n{ROWS_3}")
+    assert "S_std" in xbp.open_dataset(tmp_path / "a.txt", **SQE)
 
 
 @pytest.mark.parametrize("amplitude", [0.04, 0.01])

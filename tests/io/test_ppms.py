@@ -52,7 +52,8 @@ def test_values_and_units(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ds.temperature, [2.5, 300.5])
     # The two points at one temperature are averaged.
     np.testing.assert_allclose(ds.C, [2, 30])
-    np.testing.assert_allclose(ds.C_std, [np.hypot(0.3, 0.4) / 2, 3])
+    # 1 and 3 scatter by more than their errors of 0.3 and 0.4.
+    np.testing.assert_allclose(ds.C_std, [1, 3])
     np.testing.assert_allclose(ds.addenda, [6, 9])
     assert (
         ds.C.attrs["units"],
@@ -210,7 +211,7 @@ def test_what_the_program_said_is_kept(tmp_path: Path) -> None:
         *ROWS,
         "6.5,Warning: at 3 Oe; with 2,\n",
         "6.5,Warning: at 4.5 Oe; with 1e-3,\n",
-        '7.5,"late, but good",1857,9,3,0.4,7,0.5,1,0\n',
+        '7.5,"late, but good",1857,9,3,0.4,7,0.5,1000,0\n',
     ]
     ds = xbp.open_dataset(write(tmp_path / "a.dat", rows))
     assert ds.C.attrs["comments"].splitlines() == [
@@ -440,3 +441,32 @@ def test_a_measured_file_without_its_micro(
     )
     decided = xbp.open_dataset(tmp_path / "a.dat")
     assert decided.C.attrs["units"] == "uJ/K"
+
+
+def test_the_error_of_a_mean_covers_the_scatter(tmp_path: Path) -> None:
+    rows = [f"1,,1857,2.5,{C},0.001,5,0.5,1000,0\n" for C in (1, 3)]
+    ds = xbp.open_dataset(write(tmp_path / "a.dat", rows))
+    assert (float(ds.C[0]), float(ds.C_std[0])) == pytest.approx((2, 1))
+    assert float(ds.addenda_std[0]) == pytest.approx(0.5 / np.sqrt(2))
+    close = [f"1,,1857,2.5,{C},0.5,5,0.5,1000,0\n" for C in (1, 1.01)]
+    ds = xbp.open_dataset(write(tmp_path / "b.dat", close))
+    assert float(ds.C_std[0]) == pytest.approx(0.5 / np.sqrt(2))
+
+
+def test_each_field_is_a_heat_capacity_of_its_own(tmp_path: Path) -> None:
+    rows = [
+        f"1,,1857,{T},{C},0.1,5,0.5,{H},0\n"
+        for T, C, H in ((2.5, 1, 1), (2.5, 100, 90000), (3.5, 2, -1), (3.6, 200, 89995))
+    ]
+    path = write(tmp_path / "a.dat", rows)
+    with pytest.raises(QuantityError, match="field="):
+        xbp.open_dataset(path)
+    np.testing.assert_array_equal(xbp.open_dataset(path, field=0).C, [1, 2])
+    for field in ("9 T", "90 kOe", 9e4):
+        ds = xbp.open_dataset(path, field=field)
+        np.testing.assert_array_equal(ds.C, [100, 200])
+        np.testing.assert_array_equal(ds.temperature, [2.5, 3.6])
+    with pytest.raises(QuantityError, match="5 T"):
+        xbp.open_dataset(path, field="5 T")
+    ds = xbp.open_dataset(path, field_spread="10 T")
+    np.testing.assert_array_equal(ds.C, [50.5, 2, 200])

@@ -203,9 +203,9 @@ def open_columns(
         )
     above = lines[: table.start]
     titles = column_titles(lines, table.start, table.values.shape[1])
-    if check_titles:
-        require_titles(path.name, above, titles, labels)
     n_columns = used_columns(path, lines, table, titles, has_std)
+    if check_titles:
+        require_titles(path.name, above, titles and titles[:n_columns], labels)
     rows = table.values[:, :n_columns]
     x = rows[:, 0]
     if dim == "temperature":

@@ -14,9 +14,9 @@ from xbp.core.construct import new_dataset
 from xbp.core.errors import FileFormatError, UnitsError
 from xbp.core.guards import require_positive
 from xbp.core.units import parse_unit
+from xbp.io.grammar import SUPERSCRIPTS
 from xbp.io.reader import Format, axis_units
 from xbp.io.text import check, number
-from xbp.io.titles import SUPERSCRIPTS
 from xbp.reduction.raman import to_raman_shift
 
 __all__ = ["FORMAT", "LabspecBackend", "open_labspec"]

@@ -13,7 +13,7 @@ import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.core.errors import FileFormatError, QuantityError, UnitsError
-from xbp.core.guards import require_positive
+from xbp.core.guards import not_used, require_positive
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import (
     convert_factor,
@@ -75,6 +75,8 @@ def open_ppms(
     units: str | None = None,
     amount: Amount | None = None,
     consistency: float | None = 0.05,
+    field: Any = None,
+    field_spread: Any = "20 Oe",
 ) -> xr.Dataset:
     """Read a heat capacity measured by a Quantum Design PPMS.
 
@@ -97,25 +99,30 @@ def open_ppms(
     consistency : float, optional
         Largest relative difference between the heat capacity of the sample and Total HC
         − Addenda HC (median over all rows). None: not compared.
+    field : scalar with units, optional
+        The magnetic field whose rows are read (bare: Oe; 1 T is 10⁴ Oe); needed if the
+        file has several.
+    field_spread : scalar with units
+        Fields that differ by no more are one (bare: Oe).
 
     Returns
     -------
     xarray.Dataset
         ``C(temperature)`` of the sample with ``C_std``, in the units of the file (such
-        as uJ/K), ascending in temperature, points at one and the same temperature
-        averaged; ``addenda``, ``field`` and ``temperature_rise`` beside it. Mass, molar
-        mass and atoms per formula of the header, where it has them, are attributes of
-        ``C``, which `to_molar` reads; its ``comments`` are what the program wrote among
-        the rows, such as its warnings: each once with its number of rows; of those that
-        differ only in numbers the first.
+        as uJ/K), ascending in temperature. Points at one and the same temperature are
+        averaged; the error is the larger of that propagated and that of the mean by
+        their scatter. ``addenda``, ``field`` and ``temperature_rise`` are beside it.
+        Mass, molar mass and atoms per formula of the header, where it has them, are
+        attributes of ``C``, which `to_molar` reads; its ``comments`` are those among
+        the rows, such as warnings; of those that differ only in numbers the first.
 
     Raises
     ------
     QuantityError, UnitsError
-        If `mass` is not a positive mass, or given for data that are per mole or per
-        gram by another; if `units` are not those of a heat capacity, or contradict the
-        file; if
-        `amount` is given for data that are not per mole, or contradicts the file.
+        If `mass` is not a positive mass, or another than that by which the data were
+        divided; if `units` are not those of a heat capacity; if `amount` is given for
+        data that are not per mole; if one of them contradicts the file; if the file has
+        several fields, or none that is given.
     FileFormatError
         If it is of another kind, an addenda file, is truncated, a row lacks columns of
         the header, its header gives the mass, the molar mass or the atoms twice and
@@ -138,13 +145,14 @@ def open_ppms(
     error = QuantityError
     mg = None if mass is None else require_positive(mass, "mass", "mg", error=error)
     numbers, written, comments = _table(lines)
+    rows = _in_one_field(path, numbers, written, field, field_spread)
+    numbers = {name: column[rows] for name, column in numbers.items()}
     sample = _sample(lines, mg)
     tolerance = 0.05 if consistency is None else consistency
     own, decided = _with_lost_prefix(path, written, numbers, sample, units, tolerance)
     heat_units = own["Samp HC"]
-    shown = None
-    if consistency is not None:
-        shown = _per_mole_of(own, numbers, sample, tolerance)
+    checked = consistency is not None
+    shown = _per_mole_of(own, numbers, sample, tolerance) if checked else None
     if amount is not None and (
         shown not in (None, amount) or not _is(heat_units, "J/mol/K")
     ):
@@ -162,16 +170,22 @@ def open_ppms(
     order = np.argsort(temperature, kind="stable")
     _, group = np.unique(temperature[order], return_inverse=True)
 
+    size = np.bincount(group)
+
     def averaged(name: str) -> np.ndarray:
-        power = 2 if name.endswith("Err") else 1
-        total = np.bincount(group, weights=numbers[name][order] ** power)
-        return np.asarray((total / np.bincount(group) ** power) ** (1 / power))
+        return np.asarray(np.bincount(group, numbers[name][order]) / size)
+
+    def error_of_mean(name: str) -> np.ndarray:
+        value, given = name.removesuffix(" Err"), numbers[name][order]
+        off = numbers[value][order] - averaged(value)[group]
+        scatter = np.bincount(group, off**2) / np.maximum(size - 1, 1) / size
+        return np.sqrt(np.maximum(np.bincount(group, given**2) / size**2, scatter))
 
     std = None
     if "Samp HC Err" in numbers:
         right = own["Samp HC Err"] == heat_units and numbers["Samp HC Err"].min() >= 0
         check(right, f"some of its errors are negative, or not in {heat_units}")
-        std = averaged("Samp HC Err")
+        std = error_of_mean("Samp HC Err")
     ds = new_dataset(
         "heat_capacity",
         averaged("Samp HC"),
@@ -183,7 +197,9 @@ def open_ppms(
     for name, variable in _FURTHER.items():
         if name in numbers and variable != "C_std":
             label = {"units": own[name], "long_name": name}
-            ds[variable] = ("temperature", averaged(name), label)
+            is_error = name.endswith("Err")
+            values = error_of_mean(name) if is_error else averaged(name)
+            ds[variable] = ("temperature", values, label)
     if "addenda_std" in ds:
         ds["addenda"].attrs["ancillary_variables"] = "addenda_std"
     attrs = ds["C"].attrs
@@ -197,6 +213,38 @@ def open_ppms(
     if comments:
         attrs["comments"] = _summarised(comments)
     return ds
+
+
+def _in_one_field(
+    path: Path,
+    numbers: Mapping[str, np.ndarray],
+    units: Mapping[str, str | None],
+    given: Any,
+    spread: Any,
+) -> np.ndarray | slice:
+    """Return the rows in the given field, or all if the file has only one."""
+    if "Field" not in numbers:
+        not_used(f"{path} has no column 'Field'", field=given)
+        return slice(None)
+    fields = numbers["Field"] * _oersted(f"1 {units['Field']}", "Field")
+    within = _oersted(spread, "field_spread")
+    wanted = fields.min() if given is None else _oersted(given, "field")
+    rows = np.abs(fields - wanted) <= within
+    if rows.all() or (given is not None and rows.any()):
+        return rows
+    ends = f"{fields.min():g} to {fields.max():g} Oe"
+    raise QuantityError(
+        f"{path} has fields from {ends}, field={given!r}",
+        fix=f"field='{fields.max():g} Oe'",
+    )
+
+
+def _oersted(value: Any, name: str) -> float:
+    """Return a magnetic field in Oe; 1 T is 10⁴ Oe in vacuum."""
+    try:
+        return magnitude(value, "Oe", name=name)
+    except UnitsError:
+        return 1e4 * magnitude(value, "T", name=name)
 
 
 def _is(units: str, other: str) -> bool:
@@ -331,11 +379,6 @@ def _title_units(title: str, text: str) -> str | None:
     None for a heat capacity in J/K without a prefix, or with one that cannot be read:
     the program writes µJ/K, and copies in another encoding lose the µ.
 
-    Raises
-    ------
-    ValueError
-        If they are not valid units.
-
     Examples
     --------
     >>> _title_units("Samp HC", "mJ/mole-K"), _title_units("Samp HC", "?J/K")
@@ -365,13 +408,6 @@ def _with_lost_prefix(
     """Return the units of every column, and those found for a lost prefix.
 
     Total − Addenda = Sample determines them.
-
-    Raises
-    ------
-    FileFormatError
-        If nothing determines a lost prefix.
-    UnitsError
-        If the given units are not those of a heat capacity, or contradict the file.
     """
     lost = [name for name in _HEAT if name in units and units[name] is None]
     known = {name: unit for name, unit in units.items() if unit is not None}
@@ -413,11 +449,6 @@ def _per_mole_of(
     """Check the sample against Total − Addenda, and return what a mole refers to.
 
     None for data that are not per mole, or if mass or molar mass are not known.
-
-    Raises
-    ------
-    ValueError
-        If they disagree.
     """
     ratio = _ratio(units, numbers, sample)
     if ratio is None:

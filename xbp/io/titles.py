@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from xbp.core.errors import FileFormatError, QuantityError, UnitsError, XbpError
-from xbp.core.schema import COORDINATES
-from xbp.core.units import convert_factor, is_energy_like, parse_unit
+import pint
+
+from xbp.core.errors import FileFormatError, QuantityError, UnitsError
+from xbp.core.schema import COORDINATES, QUANTITIES
+from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_unit
+from xbp.io.grammar import SUPERSCRIPTS, parse_title
 from xbp.io.text import Table, header_matches, is_ambiguous
 
 __all__ = [
@@ -69,7 +71,6 @@ _FOREIGN_FORMATS: Final = {
 _TITLE: Final = re.compile(
     r"[^\s,;()\[\]]+(?:\s*(?:\([^()]*\)|\[[^\[\]]*(?:\([^()]*\)[^\[\]]*)?\])\S*)*"
 )
-_BRACKET: Final = re.compile(r"[\(\[]([^()\[\]]*)[\)\]]\s*$")
 #: Titles of two words.
 _TWO_WORDS: Final = re.compile(
     r"\b(absolute|raman|optical|heat|specific|delta|(?:log|ln|lg)(?= [teq]\b)"
@@ -84,7 +85,7 @@ _ERROR: Final = re.compile(
 #: A variance, several standard deviations, or an error in parts of the value.
 _VARIANCE: Final = re.compile(
     r"^[2-9] ?[*x·]? ?(?:σ|sig|std|s\.?d)|var(?![a-z]*l)|σ\^?[2²]"
-    r"|sig\w*\^?[2²]|%|\brel|percent|relative",
+    r"|sig\w*\^?[2²]|%|\bk\s*=\s*[2-9]|\brel|percent|relative",
     re.IGNORECASE,
 )
 #: Lines of Grace and of phonopy that show that the third column is a second curve.
@@ -97,8 +98,10 @@ _WAVELENGTH: Final = re.compile(r"(?:wave ?length|lambda|λ)(?![a-z])", re.IGNOR
 _LABSPEC_AXIS: Final = re.compile(
     r"#(?:Spectro \(([^)]+)\)|AxisUnit\[1\])=(?:\s*(\S+))?"
 )
-SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-", "\u2212": "-"})
-#: Titles of functions that tend to another limit than the quantity.
+_SUSCEPTIBILITY: Final = re.compile(
+    r"susceptib|bose|(?<![a-z])(?:chi|χ)(?![a-z])|^reduced", re.IGNORECASE
+)
+#: Titles of other functions than the quantity.
 _OTHERS: Final = {
     "static_structure_factor": re.compile(
         r"s\(q\)\s*-\s*1|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1|^[fih]\(q\)|^sq-1"
@@ -111,16 +114,12 @@ _OTHERS: Final = {
     "interference_function": re.compile(
         r"^s\(q\)$|^s$|^sq$|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1", re.IGNORECASE
     ),
+    "raman_intensity": _SUSCEPTIBILITY,
+    "dynamic_structure_factor": _SUSCEPTIBILITY,
 }
-#: Functions of a quantity, ratios, and energies of the other sign, in a title.
-_FUNCTION: Final = re.compile(
-    r"(?<![a-z])(?:log(?:[_ ]?\{?(?:10|2|e)\}?)?|ln|lg|sqrt|asinh|arcsinh)(?![a-z])"
-    r"|√|(?<![a-z])exp\s*\(|[(\[]\s*(?:db\w?|%|per ?cent)\s*[)\]]|%\s*$|\bper ?cent"
-    r"|\bdb$|^1\s*/\s*(?:[tqsicg]|s\(\S*)(?![a-z])"
-    r"|^[a-z](?:\(\S*\))?\s*(?:\^|\*\*)\s*[-+]?\d|^[a-z][²³]"
-    r"|^10+\s*/\s*t(?![a-z])|^c_?[pv]?(?:\(t\))?\s*/\s*t(?![a-z])|^t\s*/\s*t_?[gc]\b"
-    r"|^[-\u2212]\s*(?:e|hw|w|ω|ħω)(?![a-z])|\be_?f\s*[-\u2212]\s*e_?i\b"
-    r"|^(?:neutron )?energy gain",
+#: Axes of the other sign, and powers of one.
+_OTHER_AXIS: Final = re.compile(
+    r"^-\s*\w|\be_?f\s*-\s*e_?i\b|^(?:neutron )?energy gain|^[a-zωνθ]\s?[²³⁴2-9](?!\w)",
     re.IGNORECASE,
 )
 #: Titles of values that are not in the vocabulary.
@@ -131,8 +130,8 @@ _FOREIGN: Final = re.compile(
 )
 #: What a first column is called, by its dimension; the last three cannot be read.
 _AXES: Final = {
-    "E": r"e|en|energy|energies|d(?:elta)? ?e|δe|w|hw|ħω|ω|ν|nu|omega|freq\w*"
-    r"|wave ?numbers?|raman|(?:raman )?shift",
+    "E": r"e|en|energy(?: (?:loss|transfer))?|energies|d(?:elta)? ?e|δe|w|hw|ħω|ω|ν|nu"
+    r"|omega|freq\w*|wave ?numbers?|raman(?: shift)?|shift",
     "Q": r"q|k|momentum|wave ?vector",
     "temperature": r"t|k|temp|temperature",
     "time": r"t|time",
@@ -149,16 +148,24 @@ _AXIS: Final = re.compile(
     r"|[-\u2212](?:e|hw|w|ω|ħω))(?![a-z])",
     re.IGNORECASE,
 )
+#: The same, with a unit, before further words; and what these must contain.
+_AXIS_ALONE: Final = re.compile(
+    rf"((?:{'|'.join(_AXES.values())})(?:\s*[(\[][^()\[\]]*[)\]]|\s*/\s*\S+)?)\s+(?=[^\s,;(\[])",
+    re.IGNORECASE,
+)
+_LAST_WORD: Final = re.compile(
+    r"(\S.*?)\s+((?:(?:rel\w*\.?|std\.?|standard|\+/?-|±|[2-9])\s+)?"
+    r"\S+(?:\s*[(\[][^()\[\]]*[)\]])?)"
+)
+_A_VALUE: Final = re.compile(
+    r"(?<![a-z])(?:[sicgbf]|chi|χ|v?dos|counts?|intensity|c_?[pv]|heat|msd)(?![a-z])",
+    re.IGNORECASE,
+)
 #: Titles of values that may stand, by mistake, above the first column.
 _VALUE: Final = re.compile(
     r"(?:(?:raman )?intensity|counts?|heat capacity|specific heat|[sicgb]|c_?[pv])"
     r"(?:\([^()]*\))?\s*(?:[(\[].*)?$",
     re.IGNORECASE,
-)
-#: What a title that names a unit contains, whatever else it has.
-_LIKE_A_UNIT: Final = re.compile(r"eV(?![a-z])|Hz(?![a-z])|\b10\^")
-_PREFIX: Final = re.compile(
-    r"\b(milli|micro|nano|kilo|mega|giga|tera)[- ]?(?=e|hz)", re.IGNORECASE
 )
 #: Titles that name one quantity.
 _VALUES: Final = {
@@ -221,15 +228,35 @@ def column_titles(
         outside = re.sub(r"[\(\[][^\)\]]*[\)\]]", "", bare)
         mark = next((mark for mark in ("\t", ";", ",") if mark in outside), None)
         ways = [bare.split(mark)]
-        if mark is None:
+        if mark in (None, ","):
             joined = _TWO_WORDS.sub(r"\1~", bare)
-            ways = [re.split(r"\s{2,}", bare), *map(_TITLE.findall, (bare, joined))]
+            ways = [re.split(r"\s{2,}", bare), *(ways if mark else ())]
+            ways += [] if mark else map(_TITLE.findall, (bare, joined))
+        above = line is lines[start - 1] and first is _AXIS
+        if above and mark == "," and (split := _split_after_axis(bare, n_columns)):
+            return split
         for words in ways:
             titles = [word.replace("~", " ").strip(" #\"'") for word in words]
             titles = list(filter(None, titles))
             if len(titles) == n_columns and first.match(titles[0].lstrip("#")):
                 return titles
+        if above and mark is None:
+            return _split_after_axis(bare, n_columns)
     return None
+
+
+def _split_after_axis(line: str, n_columns: int) -> list[str] | None:
+    """Return the titles of a line with more words: axis, value, and an error."""
+    axis = _AXIS_ALONE.match(line)
+    if axis is None or re.search(r"[=:?!]", line):
+        return None
+    titles = [axis[1], line[axis.end() :]]
+    if n_columns == 3:
+        last = _LAST_WORD.fullmatch(titles.pop())
+        if last is None or not _ERROR.search(last[2]):
+            return None
+        titles += [last[1], last[2]]
+    return titles if _A_VALUE.search(titles[1]) else None
 
 
 def third_is_an_error(titles: Sequence[str] | None) -> bool:
@@ -285,37 +312,50 @@ def require_titles(
                 f"of {labels.dim}",
                 fix="exchange the columns, or pass check_titles=False",
             )
-    _require_units(where, lines, titles, labels)
-    for title, asked, what in _contradictions(lines, titles, labels):
+    _refuse(where, _other_programs(lines, labels.quantity))
+    rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
+    for row in rows[-1:]:
+        _require_units(where, f"{labels.dim} ({row[1] or row[2]})", labels, 0)
+    for column, title in enumerate(titles or ()):
+        _require_units(where, title, labels, column)
+    if titles is not None:
+        _refuse(where, _contradictions(titles, labels))
+
+
+def _named(title: str, dim: str) -> bool:
+    """Return whether a title, without its unit, is that of an axis."""
+    name = parse_title(title, dim, COORDINATES[dim][0]).name
+    return re.fullmatch(_AXES.get(dim, dim), name, re.IGNORECASE) is not None
+
+
+def _refuse(where: str, found: Iterator[tuple[str, str, str]]) -> None:
+    for title, asked, what in found:
         raise FileFormatError(
             f"{where}: the header {title.strip()[:80]!r} names {what}, not {asked}",
             fix="convert the numbers, or pass check_titles=False",
         )
 
 
-def _named(title: str, dim: str) -> bool:
-    """Return whether a title, without its unit, is that of an axis."""
-    bare = _BRACKET.sub("", title).strip()
-    return re.fullmatch(_AXES.get(dim, dim), bare, re.IGNORECASE) is not None
-
-
-def _contradictions(
-    lines: Sequence[str], titles: Sequence[str] | None, labels: Labels
+def _other_programs(
+    lines: Sequence[str], quantity: str
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield titles that are not those of the quantity or axis, and what they name."""
-    quantity, _, dim, _ = labels
+    """Yield lines by which programs mark another function, and what they name."""
     if quantity == "radial_distribution":
         for line in filter(_PER_AREA.search, lines):
             yield line, "g(r)", "4πρr[g(r) - 1]"
     if quantity == "static_structure_factor":
         for line in filter(_GUDRUN.match, lines[:1]):
             yield line, "S(Q)", "Gudrun's F(Q)"
-    if titles is None:
-        return
+
+
+def _contradictions(
+    titles: Sequence[str], labels: Labels
+) -> Iterator[tuple[str, str, str]]:
+    """Yield titles that are not those of the quantity or axis, and what they name."""
+    quantity, _, dim, _ = labels
     axis, value = titles[0].lstrip("#"), titles[1]
-    for title, asked in ((axis, dim), (value, quantity)):
-        if _FUNCTION.search(title):
-            yield title, asked, "a function or a ratio"
+    if _OTHER_AXIS.search(axis.translate(SUPERSCRIPTS)):
+        yield axis, dim, "a power or the other sign"
     named = [
         name
         for name, words in _AXES.items()
@@ -324,74 +364,67 @@ def _contradictions(
     ]
     if named and dim not in named:
         yield axis, dim, named[0]
-    bare = re.fullmatch(r"\w\(\w\)", value) or _BRACKET.sub("", value).strip()
-    ways = {value, bare} if isinstance(bare, str) else {value}
+    bare = parse_title(value, quantity, QUANTITIES[quantity].units).name
 
     def called(pattern: str | re.Pattern[str]) -> bool:
-        return any(re.search(pattern, way) for way in ways)
+        return any(re.search(pattern, way) for way in (value, bare))
 
     found = [n for n, words in _VALUES.items() if called(f"(?i){words}")]
     own = {"detector_spectra": "dynamic_structure_factor"}.get(quantity, quantity)
     if quantity in _OTHERS and called(_OTHERS[quantity]):
-        yield value, quantity, "a function with another limit"
+        yield value, quantity, "another function"
     if _FOREIGN.search(value) or (own in _VALUES and found and own not in found):
         yield value, quantity, found[0] if found else "another quantity"
 
 
-def _require_units(
-    where: str, lines: Sequence[str], titles: Sequence[str] | None, labels: Labels
-) -> None:
-    """Refuse units that contradict the titles of the columns, or a row of LabSpec."""
-    dim, axis_units = labels.dim, labels.coordinate_units
-    if dim == "E" and titles is not None and _WAVELENGTH.match(titles[0]):
+def _require_units(where: str, title: str, labels: Labels, column: int) -> None:
+    """Refuse a title with other units than given, or with a factor or a function."""
+    quantity, dim = QUANTITIES[labels.quantity], labels.dim
+    is_axis = column == 0
+    asked = dim if is_axis else quantity.name
+    if dim == "E" and is_axis and _WAVELENGTH.match(title):
         raise UnitsError(
-            f"{where}: coordinate_units={axis_units!r} contradicts the title of the E "
-            f"column, {titles[0]!r}",
+            f"{where}: coordinate_units={labels.coordinate_units!r} contradicts the "
+            f"title of the E column, {title!r}",
             fix="coordinate='wavelength', coordinate_units='nm', then to_raman_shift",
         )
-    rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
-    names = ["coordinate_units", "units"]
-    stated = [(f"{dim} ({row[1] or row[2]})", names[0]) for row in rows[-1:]]
-    for title, name in (*stated, *zip(titles or (), names, strict=False)):
-        slash = re.search(r"^[^/()\[\]]+/\s*([^()\[\]]+)$", title)
-        bracket = _BRACKET.search(title) or slash
-        written = re.sub(r"[$\\{}]", "", bracket[1] if bracket else "")
-        written = written.translate(SUPERSCRIPTS).replace("AA", "angstrom")
-        written = _PREFIX.sub(lambda match: match[1].lower(), written)
-        is_axis = name == "coordinate_units"
-        given = getattr(labels, name)
-        own = parse_unit(given)
-        try:
-            unit = parse_unit(written, like=COORDINATES[dim][0] if is_axis else None)
-        except XbpError:
-            if not own.dimensionless and _LIKE_A_UNIT.search(written):
-                _require_named(where, title, written, given)
-            continue  # not a unit
-        if unit.dimensionless or own.dimensionless:
-            continue
-        energies = is_axis and is_energy_like(unit) and is_energy_like(own)
-        if energies or unit.is_compatible_with(own):
+    name, given = "units", labels.units
+    if is_axis:
+        name, given = "coordinate_units", labels.coordinate_units
+    like = COORDINATES[dim][0] if is_axis else quantity.units
+    bare = re.sub(r"\+/?-|±", "std", title) if column == 2 else title
+    _, units, rest = parse_title(bare, asked, like)
+    if column == 2 and not rest and (wrong := _VARIANCE.search(title)):
+        rest = wrong[0]
+    if rest:
+        raise FileFormatError(
+            f"{where}: {rest!r} in the column title {title!r} is not a unit, but a "
+            f"factor or function of {asked}",
+            fix="convert the numbers, or pass check_titles=False",
+        )
+    own = parse_unit(given)
+    # Arbitrary units are those of any detector.
+    arbitrary = own.dimensionless and (quantity.units, quantity.also) != ("1", ())
+    for readings in units:
+        unit = next((u for u in readings if _same_kind(u, own, is_axis)), readings[0])
+        if _same_kind(unit, own, is_axis):
+            energies = is_axis and dim == "E"
             factor = convert_factor(str(unit), given, name=title, energy=energies)
             if abs(factor - 1) < 1e-6:  # rounding of the factor
                 continue
-        elif slash is not None:
-            continue  # a ratio, such as counts/s
+        elif unit.dimensionless and convert_factor(str(unit), "1") == 1:
+            continue  # counts
+        elif arbitrary and not is_axis and not unit.dimensionless:
+            continue
         raise UnitsError(
             f"{where}: {name}={given!r} contradicts the column title {title!r}",
-            fix=f"{name}={written!r}, or correct the title",
+            fix=f"{name}={format_unit(unit)!r}, or correct the title",
         )
 
 
-def _require_named(where: str, title: str, written: str, given: str) -> None:
-    """Refuse a unit that cannot be read, unless the given one is a word of it."""
-    for word in re.split(r"[\s,;:]+", written):
-        with contextlib.suppress(XbpError):
-            if parse_unit(word) == parse_unit(given) and "10^" not in written:
-                return
-    raise UnitsError(
-        f"{where}: the unit {written!r} in the column title {title!r} cannot be read",
-        fix="write it like 'meV', or pass check_titles=False",
-    )
+def _same_kind(unit: pint.Unit, own: pint.Unit, is_axis: bool) -> bool:
+    energies = is_axis and is_energy_like(unit) and is_energy_like(own)
+    return energies or unit.is_compatible_with(own)
 
 
 def used_columns(

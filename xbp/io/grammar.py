@@ -1,0 +1,204 @@
+"""The title of a column: a name, units and decorations, and what is none of these."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import unicodedata
+from typing import Final, NamedTuple
+
+import pint
+
+from xbp.core.errors import XbpError
+from xbp.core.units import is_energy_like, parse_unit
+
+__all__ = ["SUPERSCRIPTS", "Title", "parse_title", "read_units"]
+
+SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-", "\u2212": "-"})
+#: Functions of a quantity.
+_FUNCTION: Final = re.compile(
+    r"(?<![a-z])(?:log(?:[_ ]?\{?(?:10|2|e)\}?)?|ln|lg|sqrt|asinh|arcsinh|exp(?=\s*\())"
+    r"(?![a-z])|√|per ?cent|%|\bdbm?\b|(?<![^\W\d_]{2})x\s?\d+(?![.\d])",
+    re.IGNORECASE,
+)
+_BRACKET: Final = re.compile(r"[(\[]((?:[^()\[\]]|[(\[][^()\[\]]*[)\]])*)[)\]]")
+#: Arguments of a function: Q,E.
+_SYMBOL: Final = (
+    r"(?:[QqkETtrwωντxαβ]|hw|ħω|omega|nu|alpha|beta|2?(?:θ|theta))(?:\s*=\s*[\d.]+)?"
+)
+_ARGUMENTS: Final = re.compile(rf"{_SYMBOL}(?:\s*,\s*{_SYMBOL})*")
+_WORD: Final = re.compile(r"[^\W\d_][\w.]*(?:-[^\W\d][\w.]*)*")
+#: At which temperature, with which laser, ... it was measured; of which composition or
+#: run.
+_CONDITION: Final = re.compile(
+    r"(?:\b[^\W\d]\w*\s*=\s*)?(?<![\w.])(?:\d+\s*[x×]\s*)?\d+(?:\.\d+)?\s*(?:K|nm|m?W|m?T"
+    r"|[kMG]?Pa|k?bar|m?s|sec|min|h|m?eV|cm-1|[AÅ]\^?-1|1/[AÅ]|°C?|deg\w*)\b|\bcm-1"
+    r"|\b[^\W\d]\w*\s*=\s*[\d.]+(?![*^/x×])|(?<=[^\W_])\s+#?\d+\s*$|^#?\d$"
+    r"|(?<![\w.])-?\d+(?:\.\d+)?(?:[A-Z][a-z]?[\d.]*){2,}(?!\w)"
+)
+#: What counts are divided by, and how arbitrary units are written.
+_NORMALIZATION: Final = re.compile(
+    r"(?:(?:s|sec|min|h|ms|m?W|[mµu]?A|[mµu]?Ah|m?C|m?g|kg|[\d.^e ]*(?i:ch\w*|pixel"
+    r"|det\w*|mon\w*|max\w*|[is]_?(?:0|max|el)|norm\w*|proton\w*|charge|time|mass|area|counts?"
+    r"|cts))\.?\s*/?\s*)+"
+)
+_ARBITRARY: Final = re.compile(
+    r"(?:[\d^eEx×*.\s-]*(?:counts?|cts|cps|a\.? ?u\.?|arb\w*\.?|rel\w*\.?)"
+    r"(?:\s*units?)?)?|-+",
+    re.IGNORECASE,
+)
+#: Names that are ratios or powers themselves.
+_OWN_NAMES: Final = {
+    "reduced_dos": r"(?:v?dos|g)(?:\(\w\))?\s*/\s*(?:[ewων]|hw|ħω)\s*(?:\^|\*\*)?[2²]",
+    "reduced_heat_capacity": r"\(?c_?[pv]?(?:\(t\))?"
+    r"(?:\s*-\s*(?:gamma|[gγ])\s?\*?\s?t\))?\s*/\s*t\s*(?:\^|\*\*)?\s*[3³]",
+    "intermediate_scattering_function": r"[sfi]\(q,\s*t\)\s*/\s*[sfi]\(q(?:,\s*0)?\)",
+    "mean_square_displacement": r"[<⟨][^<>⟨⟩]*[2²][^<>⟨⟩]*[>⟩]|[urx]\s*\^?[2²]",
+}
+#: Arguments while the rest of a title is taken apart.
+_HIDDEN: Final = str.maketrans("(),", "\x01\x02\x03")
+_SHOWN: Final = str.maketrans("\x01\x02\x03", "(),")
+_PREFIX: Final = re.compile(
+    r"\b(milli|micro|nano|kilo|mega|giga|tera)[- ]?(?=e|hz)", re.IGNORECASE
+)
+#: What is written for units that pint does not know.
+_REPLACED: Final = (
+    (r"(?i)\binv(?:erse)?\b[. ]*", "1/"),
+    (r"(?<![A-Za-z])(?:AA|Angs?t?\.?)(?![a-z])", "angstrom"),
+    (r"(?i)\s*\bper\b\s*", "/"),
+    (r"(?i)\bg[-. ]?at(?:om)?\b\.?|\bmole?[-. ](?:at(?:om)?s?|f\.?u)\b\.?", "mol"),
+    (r"(?i)\b(?:states?|modes?|atoms?|f\.u\.|fu|formula units?)(?![a-z])", "1"),
+    (r"(?i)\bmole\b", "mol"),
+    (r"(?<=[lg])K\b", " K"),
+)
+
+
+class Title(NamedTuple):
+    """Parts of a title.
+
+    Attributes
+    ----------
+    name : str
+        Without units and decorations.
+    units : list of list of pint.Unit
+        Each unit in it, in all its readings.
+    rest : str
+        What is neither a name nor a unit nor a decoration: a factor, a function.
+    """
+
+    name: str
+    units: list[list[pint.Unit]]
+    rest: str
+
+
+def parse_title(title: str, quantity: str, like: str) -> Title:
+    """Parse the title of a column.
+
+    Parameters
+    ----------
+    title : str
+        As in the file.
+    quantity : str
+        What it is a title of, a name in the vocabulary or of a coordinate.
+    like : str
+        Units of that dimension.
+
+    Examples
+    --------
+    >>> name, ((unit,),), rest = parse_title("S(Q,E) (1/meV)", "detector_spectra", "1")
+    >>> name, str(unit), rest
+    ('S(Q,E)', '1 / millielectron_volt', '')
+    >>> parse_title("S*1000", "detector_spectra", "1").rest
+    '*1000'
+    """
+    text = re.sub(r"\\(?:mathrm|mathit|text|rm)\b|[$\\{}\"]", "", title).strip(" #")
+    text = unicodedata.normalize("NFC", text.translate(SUPERSCRIPTS))
+    # ν with a tilde, the molar C_p,m, a footnote.
+    text = re.sub("[\\u0300-\\u036f]|(?<=')s |(?<=[pv]),\\s?m\\b|\\*$", "", text)
+    if not quantity.endswith("heat_capacity"):
+        text = re.sub(r"(?<=\d)\s?C\b", " °C", text)
+    if function := _FUNCTION.search(_CONDITION.sub(" ", text)):
+        return Title(text, [], function[0])
+    fits = is_energy_like if like == "meV" else parse_unit(like).is_compatible_with
+    units: list[list[pint.Unit]] = []
+    rest: list[str] = []
+
+    def take(part: str, *also: str, words: bool = False) -> None:
+        """Sort a part into units, decorations (if `words`), and the rest."""
+        known = _CONDITION.sub(" ", part).strip() if words else part
+        above, _, below = known.partition("/")
+        counts = _ARBITRARY.fullmatch(above.strip())
+        if counts and (not below or _NORMALIZATION.fullmatch(below)):
+            return
+        found = [unit for one in (part, *also) for unit in read_units(one, like)]
+        before, _, last = known.rpartition(" ")
+        if words and not found and not _left(before):  # rel. 1/cm
+            found = [unit for unit in read_units(last, like) if fits(unit)]
+        # A single letter below a slash may be a variable, T in C/T.
+        if found and (words or len(part) > 1 or any(map(fits, found))):
+            units.append(found)
+        elif not words or re.search(r"k_?B\b", part) or _left(known):
+            number = re.fullmatch(r"\d+\s*([^\W\d]{3,})\.?", known)  # 5 acc.
+            scale = number is None or any(map(fits, read_units(number[1], like)))
+            rest.extend([part] if scale else [])
+
+    def bracket(match: re.Match[str]) -> str:
+        behind = match.start() > 0 and not match.string[match.start() - 1].isspace()
+        if behind and _ARGUMENTS.fullmatch(match[1].strip()):
+            return match[0].translate(_HIDDEN)
+        for part in re.split(r"[,;:]", match[1]):
+            take(part.strip().removeprefix("in "), words=True)
+        return " "
+
+    bare = re.sub(_OWN_NAMES.get(quantity, "$^"), "own", text, flags=re.IGNORECASE)
+    at = _BRACKET.sub(lambda match: len(match[0]) * "\0", bare).find("/")
+    name, below = (bare, "") if at < 0 else (bare[:at], bare[at + 1 :].strip())
+    enclosed = _BRACKET.match(below)
+    tail = below[enclosed.end() :] if enclosed else ""
+    below = f"({enclosed[1]})" if enclosed else _BRACKET.sub(bracket, below).strip()
+    name, *others = re.split(r",| in ", _BRACKET.sub(bracket, name).strip())
+    parts = name.replace("_", " ").split()
+    if others:
+        *words, unit = map(str.strip, others)
+        for part in (*words, "" if below else unit):
+            take(part, words=True)
+        if below:
+            take(f"{unit}/{below}", below)
+    elif below and not _NORMALIZATION.fullmatch(below):
+        take(below, f"{parts[-1]}/{below}" if len(parts) > 1 else "")
+    elif len(parts) > 1 and like != "1":
+        last = [unit for unit in read_units(parts[-1], like) if fits(unit)]
+        units += [last] if last else []
+    left = _left(re.sub("\x01[^\x02]*\x02", "", name)) + _left(tail)
+    return Title(name.translate(_SHOWN), units, " ".join([left, *rest]).strip())
+
+
+def _left(text: str) -> str:
+    """Return what is left of a text without words and conditions."""
+    text = _WORD.sub(" ", _CONDITION.sub(" ", text))
+    return re.sub(r"\s+", " ", text).strip(" .,:;_#@&|~-±°")
+
+
+def read_units(text: str, like: str) -> list[pint.Unit]:
+    """Return the readings of a unit: J/mol K is J/(mol K) or (J/mol) K.
+
+    Examples
+    --------
+    >>> [str(unit) for unit in read_units("mJ/mol.K", "1")]
+    ['millijoule / kelvin / mole', 'kelvin * millijoule / mole']
+    """
+    text = _PREFIX.sub(lambda match: match[1].lower(), text.translate(SUPERSCRIPTS))
+    for pattern, new in _REPLACED:
+        text = re.sub(pattern, new, text)
+    lower = re.sub(r"ev(?![a-z])", "eV", text.lower()).replace("hz", "Hz")
+    found: list[pint.Unit] = []
+    for way in dict.fromkeys((text, lower if len(text) > 1 else text)):
+        above, slash, below = way.partition("/")
+        factors = re.split(r"[\s.·*-]+(?=[^\W\d])", below.strip("() "))
+        ways = [f"{above}/{'/'.join(factors)}"] if slash and len(factors) > 1 else []
+        for one in (*ways, way):
+            with contextlib.suppress(XbpError):
+                found.append(parse_unit(one, like=None if like == "1" else like))
+        if found or not text:
+            break
+    return list(dict.fromkeys(found)) if text.strip() else []
