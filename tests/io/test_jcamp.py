@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError
+from xbp.errors import FileFormatError, UnitsError
 
 HEADER = {
     "TITLE": "glass", "JCAMP-DX": "4.24 $$ a remark", "DATA TYPE": "RAMAN SPECTRUM", "XUNITS": "1/CM", "YUNITS": "ARBITRARY UNITS",
@@ -70,6 +70,9 @@ def test_the_temperature_of_the_file_is_not_believed(tmp_path: Path) -> None:
         ({"NPOINTS": "7"}, "NPOINTS=7"), ({"FIRSTX": "22"}, "begins with X"), ({"LASTX": "50"}, "begins with X"), ({"FIRSTX": None}, "FIRSTX"),
         ({"FIRSTY": "100"}, "FIRSTY=100"), ({"XFACTOR": "1"}, "begins with X"), ({"YFACTOR": "0"}, "YFACTOR"), ({"DELTAX": "1"}, "DELTAX"),
         ({"YFACTOR": "inf"}, "inf"), ({"XUNITS": None}, "XUNITS"),
+        ({"YUNITS": "LOG COUNTS"}, "LOG"), ({"YUNITS": "LOG(COUNTS)"}, "LOG"), ({"YUNITS": "1ST DERIVATIVE"}, "DERIVATIVE"), ({"YUNITS": "D(COUNTS)/D(X)"}, "column title"),
+        ({"YUNITS": "COUNTS*1000"}, "1000"), ({"YLABEL": "Absorbance"}, "Absorbance"), ({"YUNITS": "PERCENT"}, "PERCENT"), ({"DATA TYPE": "RAMAN SPECTRUM (2ND DERIVATIVE)"}, "DERIVATIVE"),
+        ({"DATA PROCESSING": "second derivative"}, "derivative"), ({"XLABEL": "Absolute wavenumber"}, "Absolute"), ({"MINY": "5"}, "MINY"), ({"MAXY": "9"}, "MAXY"), ({"MINX": "10"}, "MINX"), ({"MAXX": "60"}, "MAXX"),
     ],
     ids=str,
 )  # fmt: skip
@@ -78,6 +81,24 @@ def test_headers_that_do_not_fit(
 ) -> None:
     with pytest.raises(FileFormatError, match=says):
         xbp.open_dataset(write(tmp_path / "a.jdx", **change))
+
+
+def test_a_wavelength_is_no_shift(tmp_path: Path) -> None:
+    with pytest.raises(UnitsError, match="Wavelength"):
+        xbp.open_dataset(write(tmp_path / "a.jdx", XLABEL="Wavelength"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"MINX": "20", "MAXX": "30", "MINY": "10", "MAXY": "18"}, {"XLABEL": "Raman Shift (cm-1)"}, {"XLABEL": "Wavenumber"}, {"YLABEL": "Intensity [a.u.]"},
+        {"YUNITS": "COUNTS"}, {"YUNITS": "Counts/s"}, {"YUNITS": "RAMAN INTENSITY"}, {"YUNITS": "RELATIVE INTENSITY"}, {"YUNITS": "cps"}, {"YUNITS": "Arbitrary"},
+        {"DATA PROCESSING": "baseline, smoothed"}, {"YUNITS": "INTENSITY (CCD COUNTS)"}, {"XUNITS": "RAMAN SHIFT (CM-1)"}, {"XUNITS": "cm^-1"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_headers_that_fit(tmp_path: Path, change: dict[str, str | None]) -> None:
+    assert float(xbp.open_dataset(write(tmp_path / "a.jdx", **change)).I[0]) == 10
 
 
 @pytest.mark.parametrize(

@@ -145,3 +145,23 @@ def test_an_infinite_intensity_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(FileFormatError, match="line 5"):
         xbp.open_dataset(tmp_path / "a.txt")
+
+
+def test_units_that_contradict_each_other(tmp_path: Path) -> None:
+    both = HEADER + "#AxisUnit[1]=\tnm\n"
+    with pytest.raises(FileFormatError, match="cm-¹ and nm"):
+        open_labspec(write(tmp_path / "a.txt", both))
+    ds = open_labspec(write(tmp_path / "a.txt", both), units="1/cm")
+    np.testing.assert_array_equal(ds.E, [10, 20, 30])
+    for intensity in ("log(Cnt)", "%", "Cnt*1000"):
+        path = write(tmp_path / "b.txt", f"{HEADER}#AxisUnit[0]=\t{intensity}\n")
+        with pytest.raises(FileFormatError, match="intensity"):
+            open_labspec(path)
+    for intensity in ("Cnt", "Cnt/sec", "a.u.", ""):
+        open_labspec(write(path, f"{HEADER}#AxisUnit[0]=\t{intensity}\n"))
+
+
+def test_a_header_without_the_instrument(tmp_path: Path) -> None:
+    header = HEADER.replace("#Instrument=\tLabRAM\n", "")
+    ds = xbp.open_dataset(write(tmp_path / "a.txt", header))
+    assert ds.attrs["labspec_laser_nm"] == "532"

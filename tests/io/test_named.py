@@ -52,6 +52,10 @@ TEXTS = {
     "PostScript": "%!PS-Adobe\n" + ROWS,
     "XML fragment": "<data>\n" + ROWS + "</data>\n",
     "detectors": "3\n" + "1 2 3 4 5\n" * 3,
+    "LabSpec without its header": "#Acq. time (s)=\t30\n#Laser=\t532\n" + ROWS,
+    "sqw without its first line": "# vector of q in Angstroem-1\n# vector of w in meV\n" + ROWS,
+    "sqw matrix": "# Sqw data file\n# matrix of S(q,w)\n" + ROWS,
+    "McStas with one label": "# column_q 1\n" + ROWS,
 }  # fmt: skip
 
 
@@ -353,6 +357,10 @@ def test_columns_by_the_header_of_mcstas(tmp_path: Path) -> None:
     (tmp_path / "a.qSq").write_text("# column_Sq 1\n# column_q 4\n0.5 9 1\n1.5 9 2\n")
     with pytest.raises(FileFormatError, match="column 4, but there are 3"):
         xbp.open_dataset(tmp_path / "a.qSq")
+    (tmp_path / "b.qSq").write_text("# column_Sq 1\n# column_q 2\n0.5 1\n1.5 2\n")
+    with pytest.raises(FileFormatError, match="columns 1 and 2"):
+        xr.open_dataset(tmp_path / "b.qSq", engine="columns", **SQ)
+    np.testing.assert_array_equal(xbp.open_dataset(tmp_path / "b.qSq").Q, [1, 2])
 
 
 def test_total_scattering_on_another_scale_is_no_structure_factor(

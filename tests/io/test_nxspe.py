@@ -324,6 +324,29 @@ def test_units_of_the_detectors_and_of_the_sample(tmp_path: Path) -> None:
         np.testing.assert_allclose(ds[name], plain[name], rtol=1e-12)
 
 
+def test_angles_without_units_may_be_radians(tmp_path: Path) -> None:
+    polar = [10.0, 20.0, 40.0]
+    path = write(tmp_path / "a.nxspe", **{"data/polar": np.radians(polar), "data/polar_width": [0.1] * 3})  # fmt: skip
+    with pytest.raises(QuantityError, match="angle_units="):
+        xbp.open_dataset(path)
+    ds = xbp.open_dataset(path, angle_units="rad")
+    np.testing.assert_allclose(ds.two_theta[[0, 1, 3]], polar)
+    np.testing.assert_allclose(ds.two_theta_width[0], np.degrees(0.1))
+    small = xbp.open_dataset(path, angle_units="degree")
+    np.testing.assert_allclose(small.two_theta[[0, 1, 3]], np.radians(polar))
+    with pytest.raises(QuantityError):
+        xbp.open_dataset(path, angle_units="grad")
+    small.bp.to_nxspe(tmp_path / "b.nxspe")
+    back = xbp.open_dataset(tmp_path / "b.nxspe")
+    np.testing.assert_array_equal(back.two_theta, small.two_theta)
+    with pytest.raises(QuantityError, match="angle_units="):
+        xbp.open_dataset(tmp_path / "b.nxspe", angle_units="rad")
+    # Beyond π they are degrees; and zero is zero.
+    for angles in ([10.0, 20.0, 40.0], [0.0, 0.0, 0.0]):
+        write(path, **{"data/polar": angles})
+        assert float(xbp.open_dataset(path).two_theta[0]) == angles[0]
+
+
 @pytest.mark.parametrize("name", ["data/polar", "data/distance", "NXSPE_info/psi", "sample/temperature"])  # fmt: skip
 @pytest.mark.parametrize("units", ["furlong_of_light", "barn"])
 def test_other_units_are_refused(tmp_path: Path, name: str, units: str) -> None:

@@ -43,7 +43,7 @@ _NORMALIZATION: Final = re.compile(
     r"|cts))\.?\s*/?\s*)+"
 )
 _ARBITRARY: Final = re.compile(
-    r"(?:[\d^eEx×*.\s-]*(?:counts?|cts|cps|a\.? ?u\.?|arb\w*\.?|rel\w*\.?)"
+    r"(?:[\d^eEx×*.\s-]*(?:counts?|cn?ts?|cps|a\.? ?u\.?|arb\w*\.?|rel\w*\.?)"
     r"(?:\s*units?)?)?|-+",
     re.IGNORECASE,
 )

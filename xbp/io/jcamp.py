@@ -12,6 +12,7 @@ import xarray as xr
 from xbp.core.construct import new_dataset
 from xbp.io.reader import Format, axis_units, value_units
 from xbp.io.text import check, to_numbers
+from xbp.io.titles import Labels, require_titles
 
 __all__ = ["FORMAT", "JcampBackend", "open_jcamp"]
 
@@ -19,6 +20,7 @@ _ROW: Final = re.compile(r"##(.*?)=(.*)")
 #: Units of a Raman shift in this format, without case and blanks.
 _SHIFT: Final = re.compile(r"1/CM|CM\^?-1|RAMANSHIFT\((?:CM-1|1/CM)\)")
 _OTHER_VALUES: Final = ("TRANSMITTANCE", "ABSORBANCE", "REFLECTANCE", "KUBELKAMUNK")
+_PROCESSED: Final = re.compile(r"derivative|logarithm|\blog\b", re.IGNORECASE)
 _OTHER_FORMS: Final = ("NTUPLES", "PEAKTABLE", "PEAKASSIGNMENTS", "BLOCKS", "RADATA")
 
 
@@ -44,6 +46,7 @@ def open_jcamp(
     *,
     T: Any = None,
     x_tolerance: float = 0.1,
+    check_titles: bool = True,
     quantity: str = "raman_intensity",
     units: str = "1",
     coordinate_units: str = "1/cm",
@@ -62,6 +65,9 @@ def open_jcamp(
         Fraction of a step by which the X at the beginning of a line may differ from the
         X counted from FIRSTX, unless its digits allow more; a larger difference means
         that values were lost.
+    check_titles : bool
+        Whether labels that name a function of the intensity (a logarithm, a
+        derivative), a factor or another axis are refused. False: they are wrong.
     quantity, units, coordinate_units : str
         Fixed by the format; accepted because columns need these labels. Other values
         contradict the file.
@@ -77,7 +83,8 @@ def open_jcamp(
     FileFormatError
         If it is compressed (PAC, SQZ, DIF, DUP), is not a Raman spectrum, has several
         blocks, its axis is not a shift in 1/cm, or its numbers contradict NPOINTS,
-        FIRSTX, LASTX, FIRSTY or the X of a line.
+        FIRSTX, LASTX, FIRSTY, the limits of X and Y, or the X of a line; if a label
+        names a function of the intensity, or a wavelength.
 
     References
     ----------
@@ -111,6 +118,8 @@ def open_jcamp(
         text = header.get(label, "")
         right = is_right(re.sub(r"\s", "", text).upper())
         check(right, f"##{label}={text} is not that of a Raman spectrum over 1/cm")
+    if check_titles:
+        _require_labels(path.name, header)
     E, intensity = _points(header, form, data, x_tolerance)
     if E.size > 1 and E[0] > E[-1]:
         E, intensity = E[::-1], intensity[::-1]
@@ -123,6 +132,16 @@ def open_jcamp(
     return new_dataset(
         quantity, intensity, units="1", coords=coords, temperature=T, attrs=attrs
     )
+
+
+def _require_labels(where: str, header: dict[str, str]) -> None:
+    """Refuse labels that name a function of the intensity, or another axis."""
+    columns = Labels("raman_intensity", "1", "E", "1/cm")
+    for x, y in (("", "YUNITS"), ("XLABEL", "YLABEL"), ("", "DATATYPE")):
+        titles = [header.get(x, "shift"), header.get(y, "intensity")]
+        require_titles(where, [], titles, columns)
+    processed = _PROCESSED.search(header.get("DATAPROCESSING", ""))
+    check(not processed, f"##DATA PROCESSING= names a {processed and processed[0]}")
 
 
 def _label(text: str) -> str:
@@ -200,18 +219,20 @@ def _points(
         )
     check(n is None or int(n) == y.size, f"{y.size} values follow ##NPOINTS={n}")
     half = abs(np.diff(x)) / 2
-    slack_y = max(y_factor, 1e-3 * np.nanmax(abs(y), initial=0))
+    slack_y = np.array([max(y_factor, 1e-3 * np.nanmax(abs(y), initial=0))])
     for name, found, slack in (
         ("FIRSTX", x[:1], half[:1]),
         ("LASTX", x[-1:], half[-1:]),
-        ("FIRSTY", y[:1], np.array([slack_y])),
+        ("MINX", x[x.argmin() :][:1], half.max(initial=0, keepdims=True)),
+        ("MAXX", x[x.argmax() :][:1], half.max(initial=0, keepdims=True)),
+        ("FIRSTY", y[:1], slack_y),
+        ("MINY", np.fmin.reduce(y, keepdims=True), slack_y),
+        ("MAXY", np.fmax.reduce(y, keepdims=True), slack_y),
     ):
         wanted = stated(name)
-        if wanted is not None and slack.size:
-            wrong = (abs(found - wanted) > slack[: found.size]).any()
-            check(
-                not wrong, f"##{name}={wanted}, but the table begins or ends at {found}"
-            )
+        if wanted is not None and half.size:
+            wrong = (abs(found - wanted) > slack).any()
+            check(not wrong, f"##{name}={wanted}, but in the table it is {found}")
     return x, y
 
 

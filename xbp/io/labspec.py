@@ -14,7 +14,7 @@ from xbp.core.construct import new_dataset
 from xbp.core.errors import FileFormatError, UnitsError
 from xbp.core.guards import require_positive
 from xbp.core.units import parse_unit
-from xbp.io.grammar import SUPERSCRIPTS
+from xbp.io.grammar import SUPERSCRIPTS, parse_title, read_units
 from xbp.io.reader import Format, axis_units
 from xbp.io.text import check, number
 from xbp.reduction.raman import to_raman_shift
@@ -24,19 +24,22 @@ __all__ = ["FORMAT", "LabspecBackend", "open_labspec"]
 _AXIS: Final = re.compile(r"Spectro \((?P<units>[^)]+)\)")
 
 
-#: Rows of every export of a spectrum, by any version of the program.
-_MARKS: Final = ("#Acq. time", "#Instrument")
+#: Rows of exports, of which every version of the program writes two.
+_MARKS: Final = ("#Acq. time", "#Instrument=", "#AxisUnit[1]", "#Spectro (")
 
 
 def _find(lines: list[str]) -> bool:
-    return all(any(line.startswith(mark) for line in lines) for mark in _MARKS)
+    found = {m for m in _MARKS if any(line.startswith(m) for line in lines)}
+    return len(found) > 1
 
 
 FORMAT = Format(
     "a LabSpec export",
     "text",
     _find,
-    "it has no header rows '#Acq. time' and '#Instrument'",
+    "it has no two of the header rows '#Acq. time', '#Instrument', '#AxisUnit[1]'",
+    resembles=r"^#(?:Acq\. time|Instrument=|Axis(?:Unit|Type)\[|Spectro \()",
+    is_table=True,
 )
 
 
@@ -98,6 +101,9 @@ def open_labspec(
         require_positive(laser, "laser", "nm")
     elif axis == "nm" and header.get("Laser (nm)"):
         laser = f"{header['Laser (nm)']} nm"
+    intensity = header.get("AxisUnit[0]", "")
+    changed = parse_title(f"I ({intensity})", "raman_intensity", "1").rest
+    check(not changed, f"the units of its intensity are {intensity!r}")
     numbers = _columns(lines)
     place, values = numbers[np.argsort(numbers[:, 0], kind="stable")].T
     ds = new_dataset(
@@ -155,9 +161,15 @@ def _is_hidden_row(line: str) -> bool:
 def _axis(where: Path, given: str | None, header: dict[str, str]) -> tuple[str, str]:
     """Return what the axis is, "E" or "wavelength", and its units."""
     stated = [match["units"] for match in map(_AXIS.fullmatch, header) if match]
+    stated += filter(None, [header.get("AxisUnit[1]")])
     units = given
     if given is None:
-        units = header.get("AxisUnit[1]") or next(iter(stated), "")
+        units = next(iter(stated), "")
+        known = [read_units(text, "1/cm") for text in stated]
+        check(
+            all(one == known[0] for one in known),
+            f"its header states the units {' and '.join(stated)}: pass units=",
+        )
     text = str(units).translate(SUPERSCRIPTS)
     try:
         is_length = parse_unit(text, name="units=").is_compatible_with("nm")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import lazy_loader
 import numpy as np
@@ -14,6 +14,7 @@ from xbp.core.common_errors import common_name
 from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.grid import bin_limits
+from xbp.core.guards import not_used
 from xbp.core.independence import independence_name
 from xbp.core.operation import operation
 from xbp.core.signal import as_stored, read
@@ -84,6 +85,7 @@ def open_nxspe(
     incident_energy: Any = None,
     final_energy: Any = None,
     direct_above: Any = "30 meV",
+    angle_units: Literal["degree", "rad"] | None = None,
 ) -> xr.Dataset:
     """Read an NXSPE file.
 
@@ -105,6 +107,10 @@ def open_nxspe(
     direct_above : scalar with units
         A fixed energy above this is an incident one: no analyser selects it (bare:
         meV).
+    angle_units : {"degree", "rad"}, optional
+        Units of the angles, if the file has none; needed if no scattering angle exceeds
+        π, since some programs write radians; degrees otherwise, as the format
+        prescribes.
 
     Returns
     -------
@@ -183,12 +189,13 @@ def open_nxspe(
         T = number(sample, "temperature")
         if T is not None:
             T = to_kelvin(T, _units(sample, "temperature", "K"), name="'temperature'")
+    angle = _angle_units(path, entry, angle_units)
     ds = angle_dataset(
         values,
         std,
         detector=np.arange(n_detector),
         angles={
-            name: _per_detector(_converted(data, column), column, *may_lack)
+            name: _per_detector(_converted(data, column, angle), column, *may_lack)
             for column, name in _COLUMNS.items()
             if column in data
         },
@@ -224,11 +231,28 @@ def _factor(parent: h5py.Group, name: str, canonical: str) -> float:
     return convert_factor(_units(parent, name, canonical), canonical, name=f"'{name}'")
 
 
-def _converted(data: h5py.Group, column: str) -> np.ndarray:
-    """Return a column of the detectors, in degrees or m."""
-    units = "m" if column == "distance" else "degree"
+def _angle_units(path: Path, entry: h5py.Group, given: str | None) -> str:
+    """Return the units of angles without an attribute."""
+    data = entry["data"]
+    if "units" in data["polar"].attrs:
+        not_used(f"{path} has units of angles", angle_units=given)
+        return _units(data, "polar", "degree")
+    largest = np.fmax.reduce(numbers(data, "polar", ndim=1), initial=0)
+    if given is None and 0 < largest <= np.pi and text(entry, "program_name") != "xbp":
+        raise QuantityError(
+            f"{path} has angles without units up to {largest:.3g}: degrees or radians?",
+            fix="angle_units='rad', or 'degree'",
+        )
+    return given or "degree"
+
+
+def _converted(data: h5py.Group, column: str, angle: str) -> np.ndarray:
+    """Return a column of the detectors, in degrees or m; `angle` is the default."""
     values: np.ndarray = numbers(data, column, ndim=1)
-    return values * _factor(data, column, units)
+    if column == "distance":
+        return values * _factor(data, column, "m")
+    units = _units(data, column, angle)
+    return values * convert_factor(units, "degree", name=f"'{column}'")
 
 
 def _per_detector(given: np.ndarray, column: str, *may_lack: np.ndarray) -> np.ndarray:
@@ -384,6 +408,8 @@ def _write(path: str, title: str, parts: dict[str, Any], units: str) -> None:
         "definition": {"version": "1.3"},
         "NXSPE_info/fixed_energy": {"units": "meV"},
         "NXSPE_info/psi": {"units": "degrees"},
+        **{f"data/{name}": {"units": "degrees"} for name in _COLUMNS},
+        "data/distance": {"units": "m"},
         "data/energy": {"units": "meV"},
         "data/data": {"signal": 1, "axes": "polar:energy", "units": units},
     }
@@ -396,7 +422,7 @@ def _write(path: str, title: str, parts: dict[str, Any], units: str) -> None:
                 node = entry.require_group(name) if name else entry
                 node.attrs["NX_class"] = np.bytes_(kind)
         for name, labels in attrs.items():
-            for key, label in labels.items():
+            for key, label in labels.items() if name in entry else ():
                 is_text = isinstance(label, str)
                 entry[name].attrs[key] = np.bytes_(label.encode()) if is_text else label
 

@@ -139,7 +139,9 @@ class Format:
         Why a file is not of this format.
     resembles : str, optional
         Pattern in the header of every text of this format, also if it is damaged or of
-        another version. Such a text is never read as columns.
+        another version. Such a text is never read as columns, unless `is_table`.
+    is_table : bool
+        Whether a good text of the format may be read as columns, with arguments.
     guesses : bool
         Whether ``xarray.open_dataset(path)`` may choose the reader without ``engine=``.
     strict : bool
@@ -157,6 +159,7 @@ class Format:
     find: Callable[[Any], Any]
     lacks: str | Callable[[Any], str | None]
     resembles: str | None = None
+    is_table: bool = False
     guesses: bool = True
     strict: bool = True
     whole: bool = True
@@ -295,6 +298,8 @@ def named_format(lines: list[str]) -> str | None:
     for format_ in Format.made:
         if format_.resembles and header_matches(lines, format_.resembles):
             reason = format_.declined(lines)
+            if format_.is_table and not reason:
+                continue
             but = f", but {reason}" if reason else ""
             return f"it {'looks like' if reason else 'is'} {format_.name}{but}"
     foreign = foreign_format(lines)

@@ -64,7 +64,12 @@ def _find(lines: list[str]) -> bool:
 
 
 FORMAT = Format(
-    "S(q,ω) text", "text", _find, "its first line is not a comment with 'Sqw'"
+    "S(q,ω) text",
+    "text",
+    _find,
+    "its first line is not a comment with 'Sqw'",
+    resembles=r"(?i)\A\s*#.*\bsqw data"
+    r"|^#[ \t]*(?:vector of|[qw] axis values|matrix of S)",
 )
 
 

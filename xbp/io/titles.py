@@ -179,8 +179,10 @@ _VALUES: Final = {
     "mean_square_displacement": r"^msd|mean.square",
     "raman_intensity": r"raman intensity",
 }
-#: Gudrun's first comment is the name of its file of F(Q).
+#: One of Gudrun's comments is the name of its file of F(Q).
 _GUDRUN: Final = re.compile(r"#\s*\S+\.(?:mint|mdor|mdcs)\d\d\s*$", re.IGNORECASE)
+#: McStas numbers its columns.
+_MCSTAS: Final = re.compile(r"#\s*column_(?:q\s+[02-9]|Sq\s+(?!2\b)\d)", re.IGNORECASE)
 #: G(r) of PDFgetX and of others is 4πρr[g(r) − 1], in these units.
 _PER_AREA: Final = re.compile(
     r"(?:Å|angstrom|\\AA|\bA|AA)[$\s{]*\^?[\s{]*(?:-|\u2212|⁻)\s*(?:2|²)", re.IGNORECASE
@@ -344,8 +346,10 @@ def _other_programs(
         for line in filter(_PER_AREA.search, lines):
             yield line, "g(r)", "4πρr[g(r) - 1]"
     if quantity == "static_structure_factor":
-        for line in filter(_GUDRUN.match, lines[:1]):
+        for line in filter(_GUDRUN.match, lines):
             yield line, "S(Q)", "Gudrun's F(Q)"
+    for line in filter(_MCSTAS.match, lines):
+        yield line, "Q and S(Q) in columns 1 and 2", "others"
 
 
 def _contradictions(

@@ -56,6 +56,8 @@ FORMAT = Format(
     "text",
     _source,
     "no comment names Gudrun's .mint01 or a column S(Q)",
+    resembles=r"(?i)^#[ \t]*column_(?:q|Sq)\b",
+    is_table=True,
 )
 
 
@@ -70,6 +72,7 @@ def open_total_scattering(
     T: Any = None,
     lowest: float | None = -0.05,
     tail: tuple[float, float] | None = (0.5, 2.0),
+    check_titles: bool = True,
 ) -> xr.Dataset:
     r"""Read the total scattering of a liquid or glass.
 
@@ -103,6 +106,8 @@ def open_total_scattering(
         An S(Q) that is negative somewhere and whose mean over the upper third of Q is
         outside these bounds is S(Q) - 1 or the like, and refused, unless `lowest` is
         below -0.05. None: no limit.
+    check_titles : bool
+        Whether column titles of another function or unit are refused.
 
     Returns
     -------
@@ -158,12 +163,9 @@ def open_total_scattering(
     if source == "NOMAD":
         first = next(i for i, line in enumerate(lines) if line[:1] not in ("", "#"))
         titles = column_titles(lines, first, n_columns)
-        require_titles(
-            path.name,
-            lines[:first],
-            titles,
-            Labels("static_structure_factor", "1", "Q", "1/angstrom"),
-        )
+        labels = Labels("static_structure_factor", "1", "Q", "1/angstrom")
+        if check_titles:
+            require_titles(path.name, lines[:first], titles, labels)
         known = n_columns == 2 or third_is_an_error(titles)
         check(known, f"the third title of {titles!r} is not that of an error")
     table = to_numbers(rows, "the table").reshape(-1, n_columns)
