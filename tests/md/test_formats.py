@@ -472,6 +472,55 @@ def test_extended_xyz_that_is_not_known_is_asked_or_refused(
         open_trajectory(written(tmp_path, text), **options)
 
 
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (xyz("Time={fs} time_unit=fs vel_unit=Å/fs", "vel", 1e-3), {}),
+        (xyz("time={fs} time_units=fs velocity_unit=nm/ps", "vel", 0.1), {}),
+        (xyz("units=real time={fs}", "vel", 1e-3), {}),
+        (xyz("units=Metal step={n}", "vel"), {"timestep": "20 fs"}),
+        (xyz("time={fs} time_unit=fs units=ase", "momenta", 1 / ASE), {}),
+        (xyz("units=real time={fs} time_unit=fs", "vel", 1e-3), {"units": "real"}),
+    ],
+)  # fmt: skip
+def test_units_that_a_comment_declares(
+    tmp_path: Path, text: str, options: dict[str, str]
+) -> None:
+    traj = open_trajectory(written(tmp_path, text, "a.xyz"), **options)
+    np.testing.assert_allclose(traj.position.values, POSITIONS)
+    np.testing.assert_allclose(traj.velocity.values, [SPEED] * 3, rtol=1e-5)
+    np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
+
+
+def test_lengths_that_a_comment_declares(tmp_path: Path) -> None:
+    text = xyz("time={fs} time_unit=fs length_unit=nm")
+    traj = open_trajectory(written(tmp_path, text, "a.xyz"))
+    np.testing.assert_allclose(traj.position.values, 10 * np.array(POSITIONS))
+    np.testing.assert_allclose(traj.cell.values, 100 * np.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (xyz("time={fs} time_unit=days_of_rain"), {}),
+        (xyz("time={fs} time_unit=Å"), {}),
+        (xyz("Time={fs} time_unit=ps", "vel", 1e-3), {}),
+        (xyz("units=furlongs step={n}", "vel"), {"timestep": "20 fs"}),
+        (xyz("units=metal step={n}", "vel"), {"timestep": "20 fs", "units": "real"}),
+        (xyz("time_unit=fs time={fs}", "vel"), {"units": "metal"}),
+        (xyz("units=metal time={fs} time_unit=fs", "vel"), {}),
+        (xyz("time_unit=fs time={fs}"), {"time_between_frames": "20 ps"}),
+        (xyz("units=metal step={n}", "momenta"), {"timestep": "20 fs"}),
+        (xyz("time={fs} time_unit=fs").replace("time_unit=fs", "time_unit=ps", 1), {}),
+    ],
+)  # fmt: skip
+def test_units_that_are_unknown_or_contradict_are_refused(
+    tmp_path: Path, text: str, options: dict[str, str]
+) -> None:
+    with pytest.raises(XbpError):
+        open_trajectory(written(tmp_path, text, "a.xyz"), **options)
+
+
 def test_log_spaced_frames_keep_their_times(tmp_path: Path) -> None:
     traj = open_trajectory(written(tmp_path, xyz("step={log}")), timestep="10 fs")
     np.testing.assert_allclose(traj.time.values, [0.01, 0.02, 0.04])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from xbp.core import constants
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import not_used
 from xbp.core.optional import require
+from xbp.core.units import convert_factor
 from xbp.md.frames import (
     Columns,
     Found,
@@ -36,6 +38,9 @@ __all__ = ["is_extxyz", "open_extxyz", "require_consecutive"]
 _PAIR = re.compile(
     r'([^\s="]+|"[^"]*")\s*=\s*("(?:[^"\\]|\\.)*"|\{[^}]*\}|\[[^\]]*\]|\S+)'
 )
+#: Units that a comment declares: time_unit=fs, units=metal; what they convert to.
+_UNITS = re.compile(r"(?:(time|length|pos|cell|lattice|vel|mass)[a-z]*_?)?units?")
+_TARGETS = {"time": "ps", "vel": "angstrom/ps", "mass": "u"}
 _STEPS = ("timestep", "step", "md_step", "mdstep", "iteration")
 _KINDS = {"S": str, "I": "int64", "R": float, "L": str}
 
@@ -79,7 +84,8 @@ def open_extxyz(source: Source, given: Given) -> Found:
     timed = times is not None or marks is not None
     require_consecutive(path, [head.info for head in picked], timed)
     columns: Columns = table[0].shared["columns"]
-    style = _style(given, columns, "gpumd" in picked[0].info)
+    declared = _declared(path, picked)
+    style = _style(given, columns, not declared and "gpumd" in picked[0].info, declared)
     velocity, speed = _velocity(given, columns, style)
     length = 1.0 if style is None else style.length
     label = next((n for n in ("species", "element", "z", "type") if n in columns), "")
@@ -123,7 +129,7 @@ def open_extxyz(source: Source, given: Given) -> Found:
                 found[velocity] * factor if velocity else None,
             )
 
-    if times is not None and style is not None:
+    if times is not None and style is not None and np.isfinite(style.time):
         times = times * style.time
     elif times is not None:
         # Without units, times are only taken to be unequal where they are.
@@ -203,16 +209,49 @@ def _numbers(picked: list[Header], key: str) -> np.ndarray | None:
         return None
 
 
-def _style(given: Given, columns: Columns, by_gpumd: bool) -> Style | None:
-    """Return the units of the file, if they are known; lengths are in Å otherwise."""
+def _declared(path: Any, picked: list[Header]) -> dict[str, str]:
+    """Return the units that the comments declare, by what they are of."""
+    found: dict[str, str] = {}
+    for key, value in (item for head in picked for item in head.info.items()):
+        if match := _UNITS.fullmatch(key):
+            before = found.setdefault(match[1] or "", value)
+            require_file(before == value, path, f"{key}={value} follows {before}")
+    return found
+
+
+def _style(
+    given: Given, columns: Columns, by_gpumd: bool, declared: dict[str, str]
+) -> Style | None:
+    """Return the units of the file, if they are known; lengths are in Å otherwise.
+
+    Those that the comment declares, or else those given; both must agree.
+    """
+    stated = declared.pop("", "").lower() or None
     if by_gpumd and given.units in (None, "real"):
-        return Given(given.path, units="real", lj=given.lj).style(None)
-    if "momenta" in columns or by_gpumd:
-        own = "Å, fs and Å/fs, as GPUMD writes" if by_gpumd else "those of ASE"
-        not_used(f"the units of {given.path} are {own}", units=given.units, lj=given.lj)
-        return None
-    known = given.units is not None or given.lj is not None
-    return given.style(None) if known else None
+        style: Style | None = Given(given.path, units="real", lj=given.lj).style(stated)
+    elif "momenta" in columns or by_gpumd:
+        known = "Å, fs and Å/fs, as GPUMD writes" if by_gpumd else "those of ASE"
+        because = f"the units of {given.path} are {known}"
+        other = stated if stated != "ase" else None
+        not_used(because, units=given.units or other, lj=given.lj)
+        style = None
+    elif stated is not None or given.units is not None or given.lj is not None:
+        style = given.style(stated)
+    else:
+        style = None
+    own = style or Style("declared", time=np.nan, speed=np.nan)
+    for kind, text in declared.items():
+        field = {"vel": "speed"}.get(kind, kind if kind in _TARGETS else "length")
+        target = _TARGETS.get(kind, "angstrom")
+        factor = convert_factor(text, target, name=f"{kind} in {given.path}")
+        if style is not None and not np.isclose(getattr(style, field), factor):
+            raise UnitsError(
+                f"{given.path} declares {kind} in {text!r}, not as in units "
+                f"'{style.name}'",
+                fix="leave units= out",
+            )
+        own = replace(own, **{field: factor})
+    return own if declared else style
 
 
 def _velocity(given: Given, columns: Columns, style: Style | None) -> tuple[str, Any]:
@@ -222,9 +261,9 @@ def _velocity(given: Given, columns: Columns, style: Style | None) -> tuple[str,
     if name == "momenta":
         # ASE's unit of time is Å √(u/eV).
         return name, constants.HBAR_ROOT_EV_PER_U / constants.HBAR
-    if name and style is None:
+    if name and (style is None or np.isnan(style.speed)):
         raise UnitsError(
             f"the units of the column {name} of {given.path} are not known",
             fix="units='real' (Å/fs), 'metal' (Å/ps), …, as LAMMPS calls them",
         )
-    return name, 1.0 if style is None else style.speed
+    return name, np.nan if style is None else style.speed
