@@ -240,6 +240,7 @@ def _style(
     else:
         style = None
     own = style or Style("declared", time=np.nan, speed=np.nan)
+    changed: dict[str, Any] = {}
     for kind, text in declared.items():
         field = {"vel": "speed"}.get(kind, kind if kind in _TARGETS else "length")
         target = _TARGETS.get(kind, "angstrom")
@@ -250,8 +251,8 @@ def _style(
                 f"'{style.name}'",
                 fix="leave units= out",
             )
-        own = replace(own, **{field: factor})
-    return own if declared else style
+        changed[field] = factor
+    return replace(own, **changed) if declared else style
 
 
 def _velocity(given: Given, columns: Columns, style: Style | None) -> tuple[str, Any]:
