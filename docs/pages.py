@@ -46,6 +46,7 @@ GROUPS = (
 MODULES = (
     ("Molecular dynamics", xbp.md),
     ("Glasses in LAMMPS", xbp.md.lammps),
+    ("Lattice dynamics at any wave vector", xbp.md.lattice),
     ("Trajectories with known answers", xbp.md.models),
     ("Models", xbp.models),
     ("Figures", xbp.plot),

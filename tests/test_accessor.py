@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import re
 import runpy
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import xarray as xr
 
 import xbp
 from xbp.accessor import BosonPeakAccessor, PlotAccessor, StudyAccessor
-from xbp.core.operation import all_operations
+from xbp.core.operation import all_operations, find_operation
 from xbp.errors import ArgumentsError, QuantityError, XbpError
 
 METHODS = [
@@ -34,11 +35,10 @@ def test_every_method_is_a_function_of_the_same_name_and_arguments(name: str) ->
     method = list(
         inspect.signature(getattr(BosonPeakAccessor, name)).parameters.values()
     )[1:]
-    function = list(
-        inspect.signature(
-            getattr(xbp if hasattr(xbp, name) else xbp.md, name)
-        ).parameters.values()
-    )[1:]
+    public = operator.attrgetter(
+        find_operation("data", name).path.removeprefix("xbp.")
+    )(xbp)
+    function = list(inspect.signature(public).parameters.values())[1:]
     assert [(p.name, p.default, p.kind) for p in method] == [
         (p.name, p.default, p.kind) for p in function
     ]

@@ -59,6 +59,24 @@ def test_every_quantity_and_table_is_described() -> None:
         describe([1])  # type: ignore[arg-type]
 
 
+def test_force_constants_and_their_modes_are_described() -> None:
+    pair = xbp.md.new_trajectory(
+        [[[0.0, 0, 0], [2.0, 0, 0]]], time=[0.0], cell=10 * np.eye(3), mass=[40, 40],
+        element=["Ar", "Ar"],
+    )  # fmt: skip
+    spring = np.kron([[1.0, -1.0], [-1.0, 1.0]], np.diag([1.0, 0, 0]))
+    phi = xbp.md.lattice.new_force_constants(spring, pair)
+    assert repr(phi.bp) == (
+        "force constants: 2 atoms at rest, 4 pairs\n  next: .bp.bloch_modes()"
+    )
+    lines = repr(phi.bp.bloch_modes(n_wavevectors=3, Q_max=None).bp).split("\n")
+    # √(2/40) of ħ√(eV/Å²/u)
+    assert lines[0].startswith("modes at 3 wave vectors of 1 glass of 2 atoms")
+    assert lines[0].endswith("14.46 meV")
+    assert "Q_max=" in lines[1]
+    assert ".bp.bloch_vdos()" in lines[2]
+
+
 def test_a_table_of_one_fit(glass: xr.Dataset) -> None:
     b = glass.bp.to_bqe()
     peak = b.bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(1.2, 8))

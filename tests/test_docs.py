@@ -161,7 +161,7 @@ def test_every_equation_of_a_docstring_is_on_the_page_of_equations() -> None:
             r"`([^`]+)`", " ".join(cells[-2] for cells in rows if len(cells) > 2)
         )
     )
-    public = {**{n: getattr(xbp, n) for n in xbp.__all__}, **{f"{m}.{n}": f for m, module in (("md", xbp.md), ("models", xbp.models))
+    public = {**{n: getattr(xbp, n) for n in xbp.__all__}, **{f"{m}.{n}": f for m, module in (("md", xbp.md), ("md.lattice", xbp.md.lattice), ("models", xbp.models))
                               for n, f in vars(module).items()}}  # fmt: skip
     missing = [
         name for name, thing in public.items()

@@ -89,6 +89,31 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.angle_to_Q`.
         """
+    def bloch_currents(self, T: Any, *, statistics: Literal['quantum', 'classical'] = ...) -> xr.Dataset:
+        """Compute longitudinal and transverse current spectra of a glass from its modes.
+
+        See `xbp.md.lattice.bloch_currents`.
+        """
+    def bloch_fluctuations(self, field: str, *, T: Any = ...) -> xr.Dataset:
+        """Compute how the strain of a glass fluctuates, from its modes.
+
+        See `xbp.md.lattice.bloch_fluctuations`.
+        """
+    def bloch_modes(self, out: str | os.PathLike[str] | None = ..., n_wavevectors: int = ..., *, Q_max: Any = ..., dQ: Any = ..., E_max: Any = ..., dE: Any = ..., max_wavevectors_per_shell: int | None = ..., strain: bool = ..., cutoff: Any = ..., k: Any = ..., inner: float = ..., seed: int = ..., precision: Literal['single', 'double'] = ..., processes: int = ..., progress: bool = ..., overwrite: bool = ...) -> xr.Dataset:
+        """Find the modes of a glass at wave vectors of all lengths.
+
+        See `xbp.md.lattice.bloch_modes`.
+        """
+    def bloch_structure_factor(self, T: Any, *, weights: Any = ..., b: Any = ..., statistics: Literal['quantum', 'classical'] = ..., debye_waller: bool = ..., partials: bool = ..., normalization: Literal['ashcroft-langreth', 'faber-ziman', 'number'] = ...) -> xr.Dataset:
+        """Compute the one-phonon S(Q,E) of a glass from its modes.
+
+        See `xbp.md.lattice.bloch_structure_factor`.
+        """
+    def bloch_vdos(self, dE: Any = ..., *, partials: bool = ...) -> xr.Dataset:
+        """Compute g(E) of a glass from its modes at many wave vectors.
+
+        See `xbp.md.lattice.bloch_vdos`.
+        """
     def boson_peak(self, method: Literal['lognormal', 'quadratic', 'gaussian'] = ..., E_range: Any = ..., *, sq: xr.DataArray | xr.Dataset | None = ..., edge_width: float = ..., filter_end: Any = ..., sound_below: Any = ...) -> xr.Dataset:
         """Find position, height and width of the boson peak.
 

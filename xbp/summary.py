@@ -85,6 +85,10 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
         lines = list(_of_a_trajectory(plain))
     elif "local_fields" in kinds:
         lines = list(_of_local_fields(plain))
+    elif "force_constants" in kinds and "force_constant" in plain:
+        lines = list(_of_force_constants(plain.sizes))
+    elif "bloch_modes" in kinds and "mode_energy" in plain:
+        lines = list(_of_bloch_modes(plain))
     elif isinstance(plain, xr.Dataset) and not {*kinds}.isdisjoint(RESULTS):
         lines = list(_of_a_table(plain, next(iter(kinds))))
     else:
@@ -426,6 +430,29 @@ def _of_local_fields(fields: xr.Dataset | xr.DataArray) -> Iterator[str]:
     chosen = repr(names[0]) if len(names) == 1 else str(names)
     steps = f"fluctuation_spectrum({chosen}, …) traj.bp.compare_fluctuations(…)"
     yield f"  next: traj.bp.{steps}"
+
+
+def _of_force_constants(sizes: Any) -> Iterator[str]:
+    text = f"{sizes['atom']} atoms at rest, {sizes['pair']} pairs"
+    yield f"force constants: {text}"
+    yield "  next: .bp.bloch_modes()"
+
+
+def _of_bloch_modes(modes: Any) -> Iterator[str]:
+    glasses = np.unique(modes["glass"].values).size
+    energy = modes["mode_energy"].values
+    lowest, highest = np.nanmin(energy), np.nanmax(energy)
+    yield (
+        f"modes at {modes.sizes['k']} wave vectors of {glasses} "
+        f"glass{'es' * (glasses > 1)} of {modes.sizes['atom']} atoms, "
+        f"{_short(lowest)} to {_short(highest)} meV"
+    )
+    if "Q" in modes.sizes:
+        Q = modes["Q_bnds"].values
+        yield f"  strengths up to Q {_short(Q.max())} 1/angstrom"
+    else:
+        yield "  energies alone: pass Q_max= to bloch_modes for S(Q,E)"
+    yield f"  next: {' '.join(next_steps(modes, 'bloch_modes'))}"
 
 
 def _units(variable: xr.DataArray) -> str:

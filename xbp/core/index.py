@@ -11,6 +11,11 @@ Where = Literal["data", "plot", "study"]
 MODULES: Final[dict[Where, dict[str, str]]] = {
     "data": {
         "angle_to_Q": "reduction.powder",
+        "bloch_currents": "md.lattice.spectra",
+        "bloch_fluctuations": "md.lattice.spectra",
+        "bloch_modes": "md.lattice.run",
+        "bloch_structure_factor": "md.lattice.spectra",
+        "bloch_vdos": "md.lattice.dos",
         "boson_peak": "analysis.boson_peak",
         "box_phonon": "analysis.phonons",
         "compare_fluctuations": "analysis.fluctuations",

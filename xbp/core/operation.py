@@ -80,9 +80,9 @@ class Operation:
     @property
     def path(self) -> str:
         """The public path of the function, such as ``xbp.plot.cut``."""
-        package = self.function.__module__.split(".")[1]
-        inner = f"{package}." if package in ("md", "plot", "study") else ""
-        return f"xbp.{inner}{self.name}"
+        _, *packages, _ = self.function.__module__.split(".")
+        public = packages if packages[0] in ("md", "plot", "study") else []
+        return ".".join(("xbp", *public, self.name))
 
     @property
     def method(self) -> str:
@@ -121,6 +121,8 @@ RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "sound_velocity": ("velocity", "debye_energy"),
     "ioffe_regel": ("energy",),
     "local_fields": (),
+    "force_constants": (),
+    "bloch_modes": (),
     "compare_fluctuations": ("E_BP", "chi_energy", "r_at_boson_peak"),
     "thermodynamics": ("temperature",),
     "glass_transition": ("Tg",),

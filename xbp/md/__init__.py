@@ -1,6 +1,6 @@
 """Molecular dynamics: trajectories, their spectra and their structure."""
 
-from xbp.md import lammps, models
+from xbp.md import lammps, lattice, models
 from xbp.md.fields import local_fields
 from xbp.md.fluctuations import fluctuation_spectrum
 from xbp.md.given import LennardJones
@@ -29,6 +29,7 @@ __all__ = [
     "fluctuation_spectrum",
     "intermediate_scattering_function",
     "lammps",
+    "lattice",
     "local_fields",
     "models",
     "msd",

@@ -21,7 +21,7 @@ from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
 from xbp.core.status import Status
 from xbp.io.publish import check_target, new_file, reported
-from xbp.md.lammps.runs import begin, remove, run_worker
+from xbp.md.lammps.runs import begin, inputs_of, remove, run_worker
 from xbp.md.lammps.systems import (
     System,
     choose_system,
@@ -234,7 +234,7 @@ def _simulate(
     job = json.loads(json.dumps({**job, "start": digest}))
     _, potential = potential_job(system, given["potential"], job["species"])
     with reported(folder):
-        begin(folder, job, start, types, potential, anew=overwrite)
+        begin(folder, job, inputs_of(job, start, types, potential), anew=overwrite)
     _run(folder, job, processes, given["progress"])
     _finish(folder, job, where, system, overwrite)
     remove(folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from xbp.core.signal import extend_history, label_std
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.md.lammps.runs import run_worker
 from xbp.md.lammps.systems import (
+    Configuration,
     System,
     choose_system,
     potential_job,
@@ -34,6 +36,7 @@ __all__ = [
     "dynamical_matrix",
     "harmonic_vdos",
     "kernel_polynomial_vdos",
+    "minimum_and_matrix",
     "normal_modes",
 ]
 
@@ -105,7 +108,9 @@ def harmonic_vdos(
     polynomials, eqs. 25–42, Jackson's kernel 71).
     """
     width = require_positive(dE, "dE", "meV", energy=True)
-    matrix, doubts = _two_steps(configuration, system, potential, step, agreement)
+    _, matrix, doubts = minimum_and_matrix(
+        configuration, system, potential, step, agreement
+    )
     default = "modes" if matrix.shape[0] <= 3 * most_modes else "kernel polynomial"
     chosen: Method = choose(method or default, Method, "method")
     highest = scipy.sparse.linalg.eigsh(
@@ -190,19 +195,33 @@ def dynamical_matrix(
     XbpError
         As for `harmonic_vdos`.
     """
-    return _two_steps(configuration, system, potential, step, np.inf)[0]
+    return minimum_and_matrix(configuration, system, potential, step, np.inf)[1]
 
 
-def _two_steps(
+def minimum_and_matrix(
     configuration: xr.Dataset,
     system: str | System,
     potential: Any,
     step: Any,
     agreement: float,
-) -> tuple[Any, list[Diagnostic]]:
-    """Compute the dynamical matrix from a step, and compare it with half of the step.
+) -> tuple[Configuration, Any, list[Diagnostic]]:
+    """Find the inherent structure of a configuration, and its dynamical matrix.
 
-    A diagnostic records where the two differ by more than `agreement` of the largest.
+    The matrix is made with one step and compared with that of half of it: a diagnostic
+    records where the two differ by more than `agreement` of the largest element.
+
+    Parameters
+    ----------
+    configuration, system, potential, step, agreement
+        As for `harmonic_vdos`.
+
+    Returns
+    -------
+    minimum : Configuration
+        In the order of the atoms of `configuration`.
+    matrix : scipy.sparse.csr_array, shape (3 n_atoms, 3 n_atoms)
+        As from `dynamical_matrix`.
+    doubts : list of Diagnostic
     """
     first_step = require_positive(step, "step", "angstrom")
     steps = (first_step, first_step / 2)
@@ -246,6 +265,7 @@ def _two_steps(
             if apart.max() > largest:
                 largest, most = float(apart.max()), int(apart.argmax())
                 at = ((first + most // n) // 3, most % n // 3)
+        rest = np.fromfile(folder / "minimum.f64").reshape(-1, 3)
     matrix, doubts = scipy.sparse.vstack(parts, format="csr"), []
     if largest > agreement * top:
         text = (
@@ -255,7 +275,7 @@ def _two_steps(
         )
         fix = "use a larger step=, or a potential that vanishes smoothly"
         doubts.append(Diagnostic("second_derivatives", "warning", text, fix))
-    return (matrix + matrix.T) / 2, doubts
+    return replace(start, position=rest, velocity=None), (matrix + matrix.T) / 2, doubts
 
 
 def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:

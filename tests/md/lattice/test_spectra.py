@@ -1,0 +1,413 @@
+"""Spectra of Bloch modes: sum rules, the primitive cell, g(E) at Γ, errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from tests.md.lattice.crystals import A, K, M, fcc, primitive, second_derivatives
+from xbp.core import constants
+from xbp.errors import (
+    CoordinateError,
+    FileFormatError,
+    QuantityError,
+    RangeError,
+    SimulationError,
+)
+from xbp.md import lattice
+
+
+def rest(
+    mass: np.ndarray | float = M, symbols: tuple[str, ...] = ("Ar",)
+) -> xr.Dataset:
+    position, cell = fcc(3)
+    elements = np.array([symbols[i % len(symbols)] for i in range(108)])
+    masses = np.broadcast_to(mass, 108)
+    return xbp.md.new_trajectory(
+        position[None], time=[0.0], cell=cell, element=elements, mass=masses
+    )
+
+
+def springs(configuration: xr.Dataset) -> xr.Dataset:
+    position, cell = fcc(3)
+    matrix = second_derivatives(position, cell)
+    return lattice.new_force_constants(matrix, configuration)
+
+
+@pytest.fixture(scope="module")
+def alloy() -> xr.Dataset:
+    """Return a crystal of springs with two elements of different masses at random."""
+    rng = np.random.default_rng(3)
+    heavy = rng.random(108) < 0.5
+    mass = np.where(heavy, 91.2, 27.0)
+    one = rest(mass).assign_coords(element=("atom", np.where(heavy, "Zr", "Al")))
+    return springs(one)
+
+
+@pytest.fixture(scope="module")
+def modes(alloy: xr.Dataset) -> xr.Dataset:
+    return alloy.bp.bloch_modes(
+        n_wavevectors=8, Q_max=5, dQ=0.25, dE="1 meV", strain=True, cutoff=3.4,
+        precision="double", max_wavevectors_per_shell=6,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("T", [5.0, 300.0])
+def test_f_sum_with_debye_waller_factors(modes: xr.Dataset, T: float) -> None:
+    """∫E S dE over both sides is Σ w² e^{−Q²u²} ħ²Q²/2m, at every Q."""
+    sqe = modes.bp.bloch_structure_factor(T, weights="neutron")
+    E, Q = sqe.E, sqe.Q
+    # Detailed balance gives the side E < 0.
+    both = 1 - np.exp(-E / (constants.BOLTZMANN_MEV * T))
+    found = (sqe.S * E * both).sum("E") * 1.0
+    table = xbp.md.weights.neutron_table(np.array(["Al", "Zr"]))
+    b2 = np.array([table[s][0].real ** 2 for s in ("Al", "Zr")])
+    element = modes["element"].values
+    counts = np.array([(element == s).sum() for s in ("Al", "Zr")])
+    u2 = own_u2(modes, T)
+    recoil = constants.HBAR2_OVER_2U / np.array([27.0, 91.2])
+    damping = np.exp(-(Q.values[:, None] ** 2) * u2)
+    wanted = Q**2 * ((counts * b2 * recoil * damping).sum(1) / (counts @ b2))
+    seen = np.isfinite(found)
+    assert seen.sum() >= 18
+    # The strengths are kept in single precision.
+    np.testing.assert_allclose(found[seen], wanted[seen], rtol=2e-6)
+    mean = (counts * b2 * u2).sum() / (counts @ b2)
+    assert float(sqe.u2) == pytest.approx(mean, rel=1e-10)
+
+
+def own_u2(modes: xr.Dataset, T: float) -> np.ndarray:
+    """Return u² of Al and Zr by a sum over all modes, one after the other."""
+    stratum, share = modes.stratum.values, modes.stratum_share.values
+    weight = share / np.array([(stratum == s).sum() for s in stratum])
+    weight /= weight.sum()
+    found = []
+    for species, mass in (("Al", 27.0), ("Zr", 91.2)):
+        n = (modes["element"] == species).sum()
+        total = 0.0
+        for i in range(modes.sizes["k"]):
+            E = modes.mode_energy.values[i]
+            e2 = modes.species_share.sel(species=species).values[i]
+            own = constants.HBAR2_OVER_2U / mass * e2 / E
+            total += weight[i] * (own / np.tanh(E / (2 * 0.0861733326 * T))).sum()
+        found.append(total / (3 * float(n)))
+    return np.array(found)
+
+
+def test_b_depends_neither_on_temperature_nor_on_statistics(modes: xr.Dataset) -> None:
+    kinds = [
+        {"T": 10.0, "statistics": "quantum"},
+        {"T": 300.0, "statistics": "quantum"},
+        {"T": 300.0, "statistics": "classical"},
+    ]
+    several = [
+        modes.bp.bloch_structure_factor(debye_waller=False, **kind).bp.to_bqe().B
+        for kind in kinds
+    ]
+    np.testing.assert_allclose(several[1], several[0], rtol=1e-10)
+    np.testing.assert_allclose(several[2], several[0], rtol=1e-10)
+
+
+def test_partials_add_up_to_the_total(modes: xr.Dataset) -> None:
+    total = modes.bp.bloch_structure_factor(100)
+    partial = modes.bp.bloch_structure_factor(100, partials=True)
+    assert partial.pair.values.tolist() == ["Al-Al", "Al-Zr", "Zr-Zr"]
+    for name in ("S", "Sq"):
+        added = (partial[name] * partial.weight).sum("pair", skipna=False)
+        np.testing.assert_allclose(
+            added.transpose(*total[name].dims), total[name], rtol=1e-10, atol=1e-12
+        )
+
+
+def test_scattering_of_the_primitive_cell() -> None:
+    """One k of the box, against the three modes that have each wave vector."""
+    k = [[0.21, -0.4, 0.13]]
+    one = springs(rest()).bp.bloch_modes(
+        k=k, Q_max=3, dQ=0.5, dE="1 meV", precision="double",
+        max_wavevectors_per_shell=None,
+    )  # fmt: skip
+    sqe = one.bp.bloch_structure_factor(300, weights="unit", debye_waller=False)
+    reciprocal = 2 * np.pi / (3 * A)
+    steps = np.stack(np.meshgrid(*[np.arange(-7, 8)] * 3, indexing="ij"), -1)
+    Q = (np.array(k) + steps.reshape(-1, 3)) * reciprocal
+    length = np.linalg.norm(Q, axis=1)
+    for shell in range(1, 6):
+        some = Q[(length >= 0.5 * shell) & (length < 0.5 * (shell + 1))]
+        wanted = np.zeros(sqe.sizes["E"])
+        for q in some:
+            energy, e = primitive(q)
+            weight = (q @ e) ** 2 / (q @ q) / M
+            np.add.at(wanted, np.floor(energy).astype(int), weight / len(some))
+        E, T, centre = sqe.E.values, 300.0, float(sqe.Q[shell])
+        occupied = 1 / (1 - np.exp(-E / (constants.BOLTZMANN_MEV * T)))
+        wanted *= constants.HBAR2_OVER_2U * centre**2 / E * occupied
+        np.testing.assert_allclose(sqe.S[shell], wanted, rtol=2e-6, atol=1e-12)
+
+
+def test_currents_are_tied_to_the_density(modes: xr.Dataset) -> None:
+    currents = modes.bp.bloch_currents(200)
+    sqe = modes.bp.bloch_structure_factor(
+        200, weights="unit", statistics="classical", debye_waller=False
+    )
+    wanted = (sqe.E / constants.HBAR / sqe.Q) ** 2 * sqe.S
+    np.testing.assert_allclose(currents.C_L, wanted.transpose("Q", "E"), rtol=1e-10)
+    # The areas are those of the velocities: k_BT/m of each direction, over both sides.
+    speed = constants.BOLTZMANN * 200 * (1 / modes.mass).mean()
+    for name in ("C_L", "C_T"):
+        area = 2 * currents[name].sum("E").values[1:]
+        np.testing.assert_allclose(area, float(speed), rtol=2e-6)
+    assert currents.attrs["number_density"] == pytest.approx(4 / A**3)
+
+
+def test_strain_spectra_are_normalized(modes: xr.Dataset) -> None:
+    for field in ("volumetric_strain", "shear_strain"):
+        found = modes.bp.bloch_fluctuations(field, T=50)
+        area = 2 * found.Omega.sum("E").values[1:]
+        np.testing.assert_allclose(area, 1, rtol=1e-6)
+        doubled = modes.bp.bloch_fluctuations(field, T=100).phi
+        np.testing.assert_allclose(doubled, 2 * found.phi, rtol=1e-10)
+    with pytest.raises(QuantityError, match="field"):
+        modes.bp.bloch_fluctuations("coordination")
+
+
+def test_g_at_gamma_is_that_of_the_box(alloy: xr.Dataset) -> None:
+    gamma = alloy.bp.bloch_modes(k=[[0, 0, 0]], Q_max=None, precision="double")
+    first = alloy["first"].values, alloy["second"].values
+    matrix = np.zeros((108, 3, 108, 3))
+    root = np.sqrt(alloy["mass"].values)
+    weight = (
+        alloy["force_constant"].values
+        / (root[first[0]] * root[first[1]])[:, None, None]
+    )
+    np.add.at(matrix, (first[0], slice(None), first[1], slice(None)), weight)
+    squares = np.linalg.eigvalsh(matrix.reshape(324, 324))[3:]
+    energy = constants.HBAR_ROOT_EV_PER_U * np.sqrt(squares)
+    np.testing.assert_allclose(gamma.mode_energy[0, 3:], energy, rtol=1e-8)
+    g = gamma.bp.bloch_vdos("1 meV").g
+    counts = np.histogram(energy, np.arange(g.size + 1))[0]
+    np.testing.assert_allclose(g, counts / 324, atol=1e-12)
+
+
+def test_partial_densities_of_states_add_up(modes: xr.Dataset) -> None:
+    total, partial = (modes.bp.bloch_vdos("2 meV", partials=p) for p in (False, True))
+    np.testing.assert_allclose(partial.g.sum("element"), total.g, atol=1e-12)
+    assert total.g.attrs["area"] == pytest.approx(1)
+    shares = partial.g.sum("E") * 2
+    element = modes["element"].values
+    for symbol in ("Al", "Zr"):
+        assert float(shares.sel(element=symbol)) == pytest.approx(
+            np.mean(element == symbol), rel=1e-10
+        )
+    ratio = total.participation_ratio
+    assert (ratio[np.isfinite(ratio)] <= 1).all()
+
+
+def test_debye_level_is_that_of_the_sound_velocities() -> None:
+    """g/E² of long waves is 3/E_D³, with the velocities of the springs."""
+    phi = springs(rest())
+    long = phi.bp.bloch_modes(n_wavevectors=60, Q_max=None, inner=0.6, seed=5)
+    inside = long.isel(k=long.stratum.values == 1)
+    # In the sphere about Γ all of the lowest modes lie within it.
+    radius = 0.6 * np.pi / (3 * A)
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(4000, 3))
+    directions /= np.linalg.norm(directions, axis=1)[:, None]
+    speed = np.stack([primitive(1e-3 * d)[0] / 1e-3 for d in directions])  # meV Å
+    n = 4 / A**3
+    level = (1 / speed**3).mean(axis=0).sum() / (2 * np.pi**2 * 3 * n)
+    top = 0.9 * radius * speed.min()
+    # Modes below `top` in the sphere, per volume of the zone.
+    energy = inside.mode_energy.values
+    share = float(inside.stratum_share[0])
+    found = share * (energy < top).sum(axis=1).mean() / 324
+    counted = share * np.sqrt((energy < top).sum()) / 324 / inside.sizes["k"]
+    assert abs(found - level * top**3 / 3) < 3 * counted + 0.02 * found
+
+
+def test_a_run_goes_on_where_it_was_killed(tmp_path: Path, alloy: xr.Dataset) -> None:
+    out = tmp_path / "modes.nc"
+    arguments = {"Q_max": 2, "dQ": 0.5, "dE": "1 meV"}
+    whole = alloy.bp.bloch_modes(n_wavevectors=3, **arguments)
+    found = alloy.bp.bloch_modes(out, 3, **arguments)
+    xr.testing.assert_identical(found.drop_attrs(), whole.drop_attrs())
+    opened = xbp.open_dataset(out)
+    xr.testing.assert_identical(opened.bp.bloch_vdos(), whole.bp.bloch_vdos())
+    with pytest.raises(FileFormatError, match="exists"):
+        alloy.bp.bloch_modes(out, 3, **arguments)
+    out.unlink()
+    # A run that is stopped leaves two k.
+    folder = tmp_path / "modes.nc.run"
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(alloy, out, arguments)
+    assert sorted(p.name for p in folder.glob("k*.npz")) == ["k0000.npz", "k0001.npz"]
+    before = (folder / "k0000.npz").stat().st_mtime_ns
+    with pytest.raises(SimulationError, match="unfinished"):
+        alloy.bp.bloch_modes(out, 4, **arguments)
+    assert (folder / "k0000.npz").stat().st_mtime_ns == before
+    again = alloy.bp.bloch_modes(out, 3, **arguments)
+    xr.testing.assert_identical(again.drop_attrs(), whole.drop_attrs())
+    assert not folder.exists()
+
+
+def interrupted(phi: xr.Dataset, out: Path, arguments: dict[str, object]) -> None:
+    """Stop a run after two wave vectors, as Ctrl-C does."""
+    original = lattice.run.mode_strengths
+    calls = []
+
+    def stopping(*args: object) -> object:
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return original(*args)
+
+    lattice.run.mode_strengths = stopping
+    try:
+        phi.bp.bloch_modes(out, 3, **arguments)
+    finally:
+        lattice.run.mode_strengths = original
+
+
+@pytest.mark.slow
+def test_processes_give_the_same(alloy: xr.Dataset) -> None:
+    one, two = (
+        alloy.bp.bloch_modes(
+            n_wavevectors=3, Q_max=1, dQ=0.5, precision="double", processes=n
+        )
+        for n in (1, 2)
+    )
+    xr.testing.assert_allclose(two, one, rtol=1e-6)
+
+
+def test_errors_are_those_of_other_draws() -> None:
+    """The scatter of g(E) over seeds is what `g_std` says."""
+    phi = springs(rest())
+    many = [
+        phi.bp.bloch_modes(n_wavevectors=12, Q_max=None, seed=s).bp.bloch_vdos("3 meV")
+        for s in range(40)
+    ]
+    values = np.array([one.g.values for one in many])
+    stated = np.array([one.g_std.values for one in many])
+    seen = values.mean(axis=0) > 1e-3
+    ratio = values.std(axis=0, ddof=1)[seen] / np.sqrt((stated**2).mean(axis=0))[seen]
+    # Never too small; the modes of a crystal are more even than the count says.
+    assert (ratio < 1.3).all()
+
+
+def test_jackknife_of_a_mean_is_its_error(modes: xr.Dataset) -> None:
+    table = lattice.jackknife(modes, lambda m: m.bp.bloch_vdos("4 meV"))
+    few = [
+        modes.isel(k=[i for i in range(8) if i != out]).bp.bloch_vdos("4 meV").g.values
+        for out in range(8)
+    ]
+    stratum = modes.stratum.values
+    variance = 0.0
+    for part in (0, 1):
+        some = np.array(few)[stratum == part]
+        n = len(some)
+        variance = variance + (n - 1) / n * ((some - some.mean(axis=0)) ** 2).sum(0)
+    np.testing.assert_allclose(table.g_std, np.sqrt(variance), rtol=1e-10)
+    one = modes.isel(k=[0])
+    with pytest.raises(QuantityError, match="one k"):
+        lattice.jackknife(one, lambda m: m.bp.bloch_vdos())
+
+
+def test_several_glasses_count_alike(alloy: xr.Dataset) -> None:
+    draws = [
+        alloy.bp.bloch_modes(n_wavevectors=n, Q_max=2, dQ=0.5, dE="1 meV", seed=n)
+        for n in (2, 5, 3)
+    ]
+    joined = lattice.join_modes(*draws)
+    assert joined.glass.values.tolist() == [0] * 2 + [1] * 5 + [2] * 3
+    g = joined.bp.bloch_vdos("5 meV")
+    each = np.array([one.bp.bloch_vdos("5 meV").g.values for one in draws])
+    np.testing.assert_allclose(g.g, each.mean(axis=0), rtol=1e-10)
+    table = lattice.jackknife(joined, lambda m: m.bp.bloch_vdos("5 meV"))
+    spread = each.std(axis=0, ddof=1) / np.sqrt(3)
+    np.testing.assert_allclose(table.g_std, spread, rtol=1e-8, atol=1e-15)
+    same = lattice.join_modes(*draws, same_glass=True)
+    assert np.unique(same.glass).size == 1
+    other = alloy.bp.bloch_modes(n_wavevectors=1, Q_max=1, dQ=0.5)
+    with pytest.raises(CoordinateError):
+        lattice.join_modes(draws[0], other)
+
+
+def test_modes_up_to_an_energy_have_no_u2(alloy: xr.Dataset) -> None:
+    few = alloy.bp.bloch_modes(n_wavevectors=2, Q_max=2, dQ=0.5, E_max="8 meV")
+    with pytest.raises(RangeError, match="u2"):
+        few.bp.bloch_structure_factor(300)
+    part = few.bp.bloch_structure_factor(300, debye_waller=False)
+    whole = alloy.bp.bloch_modes(n_wavevectors=2, Q_max=2, dQ=0.5)
+    wanted = whole.bp.bloch_structure_factor(300, debye_waller=False)
+    np.testing.assert_allclose(
+        part.S, wanted.S.isel(E=slice(part.sizes["E"])), rtol=2e-3, atol=1e-7
+    )
+    g = few.bp.bloch_vdos("1 meV").g
+    assert g.attrs["area"] == "unknown"
+
+
+def test_imaginary_modes_are_left_out_and_listed(alloy: xr.Dataset) -> None:
+    soft = alloy.copy(deep=True)
+    own = (soft["first"] == soft["second"]).values & (soft["first"] == 7).values
+    soft["force_constant"][own] -= 6 * K * np.eye(3)
+    found = soft.bp.bloch_modes(n_wavevectors=2, Q_max=None)
+    codes = [one.code for one in found.bp.diagnostics()]
+    assert "imaginary_modes" in codes
+    n = int((found.mode_energy < -1e-3).sum())
+    assert n >= 2
+    g = found.bp.bloch_vdos("1 meV")
+    assert float(g.g.sum()) < 1
+    assert "imaginary_modes" in [one.code for one in g.bp.diagnostics()]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"n_wavevectors": 0}, RangeError),
+        ({"Q_max": -1}, RangeError),
+        ({"dQ": "1 meV"}, xbp.errors.UnitsError),
+        ({"precision": "half"}, QuantityError),
+        ({"inner": 2}, RangeError),
+        ({"k": [0, 0, 0]}, QuantityError),
+        ({"k": [[0, 0, np.nan]]}, QuantityError),
+        ({"Q_max": None, "strain": True}, QuantityError),
+        ({"strain": "yes"}, QuantityError),
+        ({"seed": -1}, RangeError),
+        ({"max_wavevectors_per_shell": 0}, RangeError),
+        ({"processes": 0}, RangeError),
+    ],
+)
+def test_wrong_arguments(
+    alloy: xr.Dataset, change: dict[str, object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        alloy.bp.bloch_modes(**change)
+
+
+def test_wrong_matrices() -> None:
+    position, cell = fcc(3)
+    matrix = second_derivatives(position, cell).toarray()
+    with pytest.raises(QuantityError, match="shape"):
+        lattice.new_force_constants(matrix[:-3, :-3], rest())
+    lopsided = matrix.copy()
+    lopsided[0, 5] += 1
+    with pytest.raises(QuantityError, match="transpose"):
+        lattice.new_force_constants(lopsided, rest())
+    matrix[0, 0] = np.nan
+    with pytest.raises(QuantityError, match="finite"):
+        lattice.new_force_constants(matrix, rest())
+
+
+def test_units_and_masses_of_a_matrix() -> None:
+    position, cell = fcc(3)
+    matrix = second_derivatives(position, cell)
+    plain = springs(rest())
+    other = lattice.new_force_constants(
+        matrix * 1000 / M, rest(), units="meV/angstrom**2/u", mass_weighted=True
+    )
+    np.testing.assert_allclose(
+        other["force_constant"], plain["force_constant"], atol=1e-9
+    )

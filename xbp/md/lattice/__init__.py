@@ -1,0 +1,23 @@
+"""Lattice dynamics of a glass at any wave vector: spectra that no box cuts off."""
+
+from xbp.md.lattice.dos import bloch_vdos
+from xbp.md.lattice.force_constants import force_constants, new_force_constants
+from xbp.md.lattice.run import bloch_modes
+from xbp.md.lattice.sampling import jackknife, join_modes
+from xbp.md.lattice.spectra import (
+    bloch_currents,
+    bloch_fluctuations,
+    bloch_structure_factor,
+)
+
+__all__ = [
+    "bloch_currents",
+    "bloch_fluctuations",
+    "bloch_modes",
+    "bloch_structure_factor",
+    "bloch_vdos",
+    "force_constants",
+    "jackknife",
+    "join_modes",
+    "new_force_constants",
+]

@@ -1,0 +1,125 @@
+"""g(E) from the modes of a glass at many wave vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.core.guards import require_flag, require_positive
+from xbp.core.operation import operation
+from xbp.core.schema import QUANTITIES
+from xbp.core.signal import label_std
+from xbp.md.lattice.labels import begin_result, finish_result
+from xbp.md.lattice.sampling import AT_REST, Sampled, read_modes
+from xbp.reduction.dos_area import AreaOf, area_attributes
+
+__all__ = ["bloch_vdos"]
+
+
+@operation(takes="bloch_modes", gives="vibrational_dos", step=2)
+def bloch_vdos(
+    data: xr.Dataset, dE: Any = "0.3 meV", *, partials: bool = False
+) -> xr.Dataset:
+    r"""Compute g(E) of a glass from its modes at many wave vectors.
+
+    .. math:: g(E) = \frac{1}{3N} \Big\langle \sum_s \delta(E - E_s) \Big\rangle_k
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        From `bloch_modes`.
+    dE : scalar with units
+        Width of the bins (bare: meV).
+    partials : bool
+        Of each element, along ``element``: Σ_j |e_sj|² of its atoms; they add up to the
+        total. Needs modes with Q.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``g`` (1/meV) over E with ``g_std``, the scatter over the wave vectors of the
+        zone, or over glasses; of unit area if all modes were found and none is
+        imaginary. Modes with Q also give ``participation_ratio`` over E.
+
+    Raises
+    ------
+    QuantityError, UnitsError, RangeError
+        If an argument is not what it should be.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> glass = xbp.tutorial.openbegin_result("kob_andersen_trajectory").isel(time=[-1])
+    >>> phi = xbp.md.lattice.force_constants(glass, "kob_andersen")
+    >>> g = phi.bp.bloch_modes(n_wavevectors=1, Q_max=None).bp.bloch_vdos("0.5 meV").g
+    >>> round(float(g.sum() * 0.5), 6)
+    1.0
+    """
+    by_element = require_flag(partials, "partials")
+    trajectory = read_modes(data, *(["species_share"] if by_element else []))
+    width = require_positive(dE, "dE", "meV", energy=True)
+    energy = data["mode_energy"].values
+    top = float(np.nanmax(energy))
+    n_bins = int(top / width) + 1
+    if "E_bnds" in data and not data.attrs.get("all_modes", 1):
+        n_bins = int(float(data["E_bnds"].max()) / width + 1e-9)
+    edges = np.arange(n_bins + 1) * width
+    bin_of = np.floor(energy / width)
+    inside = (energy > AT_REST) & (bin_of < n_bins)
+    n_modes = 3 * trajectory.n_atoms
+
+    def histogram(weights: np.ndarray) -> np.ndarray:
+        """Sum weights of the modes of each k into bins."""
+        return np.stack(
+            [
+                np.bincount(b[i].astype(int), w[i], minlength=n_bins)
+                for b, i, w in zip(bin_of, inside, weights, strict=True)
+            ]
+        )
+
+    sampled = Sampled(data)
+    shares = [np.ones_like(energy)]
+    if by_element:
+        shares = list(data["species_share"].transpose("species", "k", "mode").values)
+    found = [sampled.mean(histogram(share) / n_modes / width)[:2] for share in shares]
+    least = sampled.relative_std(energy, edges)
+    # A bin without modes has the error of one.
+    one = float(sampled.weights[0].max()) / n_modes / width
+    dims = ("element", "E") if by_element else ("E",)
+    bounds = np.stack([edges[:-1], edges[1:]], axis=1)
+    axis = {"units": "meV", "long_name": "energy", "bounds": "E_bnds"}
+    ds = begin_result(data, trajectory).drop_vars(("Q", "Q_bnds"), errors="ignore")
+    ds = ds.drop_vars(("E", "E_bnds"), errors="ignore").assign_coords(
+        E=("E", bounds.mean(axis=1), axis), E_bnds=(("E", "bnds"), bounds)
+    )
+    if by_element:
+        ds = ds.assign_coords(element=data["species"].values)
+    whole = bool(data.attrs.get("all_modes", 1))
+    area = float(sum(value.sum() for value, _ in found) * width)
+    values = [value for value, _ in found]
+    of: AreaOf = "modes of an element" if by_element else "all modes"
+    attrs: dict[str, Any] = {
+        "units": "1/meV",
+        "quantity": "vibrational_dos",
+        "long_name": QUANTITIES["vibrational_dos"].label,
+        "statistics": "classical",
+        "origin": "simulation",
+        **area_attributes(area if whole else None, of),
+    }
+    ds["g"] = (dims, np.stack(values) if by_element else values[0], attrs)
+    stds = [np.fmax(np.fmax(std, value * least), one) for value, std in found]
+    ds["g_std"] = (dims, np.stack(stds) if by_element else stds[0])
+    label_std(ds, "g")
+    if "participation_ratio" in data:
+        ratio = data["participation_ratio"].values
+        number, several = histogram(np.ones_like(energy)), histogram(ratio)
+        weights = sampled.weights
+        with np.errstate(invalid="ignore"):
+            mean = (weights @ several) / (weights @ number)
+        label = {"units": "1", "long_name": "participation ratio"}
+        ds["participation_ratio"] = ("E", mean[0], label)
+        ds["participation_ratio_std"] = ("E", sampled.std(mean[1:]))
+        label_std(ds, "participation_ratio")
+    return finish_result(ds, data, "bloch_vdos", {"dE": f"{width:g} meV"})

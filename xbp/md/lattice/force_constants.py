@@ -1,0 +1,330 @@
+"""Second derivatives of the energy of a glass, in the data model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy
+import xarray as xr
+
+from xbp.core.errors import QuantityError, RangeError, SimulationError
+from xbp.core.guards import not_used, require_number, require_positive, shown
+from xbp.core.optional import require
+from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION, require_units
+from xbp.core.signal import extend_history
+from xbp.core.status import Diagnostic, diagnosed
+from xbp.core.units import convert_factor
+from xbp.md.lammps.harmonic import minimum_and_matrix
+from xbp.md.lammps.systems import System, choose_system
+from xbp.md.lattice.modes import Springs, springs_of
+from xbp.md.models import new_trajectory
+from xbp.md.trajectory import Trajectory, read_trajectory
+
+__all__ = ["force_constants", "new_force_constants", "read_force_constants"]
+
+
+def force_constants(
+    configuration: xr.Dataset,
+    system: Any,
+    *,
+    potential: Any = None,
+    step: Any = "0.01 angstrom",
+    agreement: float = 0.01,
+) -> xr.Dataset:
+    """Compute the force constants of the inherent structure of a glass.
+
+    The energy is minimised at constant cell; the second derivatives there are finite
+    differences of the forces.
+
+    Parameters
+    ----------
+    configuration : xarray.Dataset
+        A trajectory of one frame, such as ``glass.isel(time=[-1])``; for LAMMPS in an
+        orthogonal cell.
+    system : str, System, or ASE calculator
+        What gives the forces: a model glass of LAMMPS as for `make_glass`, or a
+        calculator of ASE, so that any potential or learned model serves.
+    potential : path-like, optional
+        As for `make_glass`.
+    step : scalar with units
+        By which atoms are moved to either side (bare: angstrom), and half of it, see
+        `xbp.md.lammps.dynamical_matrix`.
+    agreement : float
+        Part of the largest second derivative by which those of the two steps may differ
+        without a diagnostic.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``force_constant`` (eV/angstrom²) over ``pair``, with the atoms ``first`` and
+        ``second`` of each pair, in both orders; ``position`` of the minimum, ``cell``,
+        ``mass`` and ``element``. ``.bp.bloch_modes(…)`` comes next.
+
+    Raises
+    ------
+    QuantityError, RangeError
+        If the configuration is not one frame with masses and elements, or the forces
+        reach as far as half of the box (an embedded-atom potential reaches twice its
+        cutoff).
+    SimulationError
+        If the program fails, or no minimum is reached.
+    MissingDependencyError
+        If lammps, or ASE, is not installed.
+
+    References
+    ----------
+    A. A. Maradudin et al., Theory of Lattice Dynamics in the Harmonic Approximation,
+    2nd ed. (1971).
+
+    Examples
+    --------
+    >>> import xbp
+    >>> glass = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[-1])
+    >>> phi = force_constants(glass, "kob_andersen")
+    >>> phi.force_constant.dims, phi.force_constant.attrs["units"]
+    (('pair', 'xyz', 'xyz_other'), 'eV/angstrom**2')
+    """
+    trajectory = read_trajectory(configuration)
+    if trajectory.n_frames != 1:
+        raise RangeError(
+            f"the configuration has {trajectory.n_frames} frames, one is needed",
+            fix="glass.isel(time=[-1])",
+        )
+    agreement = require_number(agreement, "agreement")
+    if isinstance(system, str | System):
+        minimum, dynamical, doubts = minimum_and_matrix(
+            configuration, system, potential, step, agreement
+        )
+        position = minimum.position
+        masses = choose_system(system, None, potential).masses
+        mass = np.array([masses[symbol] for symbol in trajectory.elements().tolist()])
+        root = scipy.sparse.diags_array(np.repeat(np.sqrt(mass), 3))
+        matrix = root @ dynamical @ root
+    else:
+        not_used("ASE's calculator has its own potential", potential=potential)
+        position, matrix, doubts = _by_calculator(
+            trajectory, system, require_positive(step, "step", "angstrom"), agreement
+        )
+        mass = trajectory.masses()
+    rest = new_trajectory(
+        position[None],
+        time=[0.0],
+        cell=trajectory.mean_cell,
+        element=trajectory.elements(),
+        mass=mass,
+    )
+    rest.attrs["history"] = configuration.attrs.get("history", "")
+    name = system if isinstance(system, str) else getattr(system, "name", "calculator")
+    return _labelled(matrix, rest, doubts, "force_constants", system=name, step=step)
+
+
+def new_force_constants(
+    matrix: Any,
+    configuration: xr.Dataset,
+    *,
+    units: str = "eV/angstrom**2",
+    mass_weighted: bool = False,
+    symmetric: float = 1e-6,
+) -> xr.Dataset:
+    """Make force constants from a matrix of second derivatives.
+
+    Parameters
+    ----------
+    matrix : array_like or sparse array, shape (3 n_atoms, 3 n_atoms)
+        ∂²U/∂r_i∂r_j; the coordinates of an atom follow one another.
+    configuration : xarray.Dataset
+        The minimum: a trajectory of one frame with masses and elements, in the order of
+        the matrix.
+    units : str
+        Of the matrix; with `mass_weighted` such as ``"eV/angstrom**2/u"``.
+    mass_weighted : bool
+        The matrix is the dynamical one, divided by √(m_i m_j).
+    symmetric : float
+        Part of the largest element by which the matrix may differ from its transpose;
+        then their mean is taken.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from `force_constants`.
+
+    Raises
+    ------
+    QuantityError, UnitsError, RangeError
+        If the matrix is not finite, of another shape or not symmetric, or reaches as
+        far as half of the box.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> pair = xbp.md.new_trajectory(
+    ...     [[[0.0, 0, 0], [2.0, 0, 0]]], time=[0.0], cell=10 * np.eye(3), mass=[1, 1],
+    ...     element=["H", "H"])
+    >>> spring = np.kron([[1.0, -1.0], [-1.0, 1.0]], np.diag([1.0, 0, 0]))
+    >>> new_force_constants(spring, pair).sizes["pair"]
+    4
+    """
+    trajectory = read_trajectory(configuration)
+    mass, n = trajectory.masses(), 3 * trajectory.n_atoms
+    sparse = scipy.sparse.csr_array(matrix, dtype=float)
+    if trajectory.n_frames != 1 or sparse.shape != (n, n):
+        raise QuantityError(
+            f"matrix= has the shape {sparse.shape}, and the configuration "
+            f"{trajectory.n_frames} frames of {trajectory.n_atoms} atoms",
+            fix=f"one frame, and a matrix of ({n}, {n})",
+        )
+    if not np.isfinite(sparse.data).all():
+        raise QuantityError("matrix= has elements that are not finite")
+    apart, largest = abs(sparse - sparse.T).max(), abs(sparse).max()
+    if apart > symmetric * largest:
+        raise QuantityError(
+            f"matrix= differs from its transpose by {apart / largest:.2g} of its "
+            "largest element",
+            fix="pass (matrix + matrix.T) / 2, or raise symmetric=",
+        )
+    wanted = "eV/angstrom**2/u" if mass_weighted else "eV/angstrom**2"
+    sparse = (sparse + sparse.T) * (convert_factor(units, wanted, name="units") / 2)
+    if mass_weighted:
+        root = scipy.sparse.diags_array(np.repeat(np.sqrt(mass), 3))
+        sparse = root @ sparse @ root
+    return _labelled(
+        sparse, configuration, [], "new_force_constants", mass_weighted=mass_weighted
+    )
+
+
+def _labelled(
+    matrix: Any,
+    rest: xr.Dataset,
+    doubts: list[Diagnostic],
+    maker: str,
+    *,
+    allowed: float = 0.01,
+    **arguments: Any,
+) -> xr.Dataset:
+    """Put a matrix and its minimum into the data model."""
+    trajectory = read_trajectory(rest)
+    position = trajectory.block(0, 1).scaled()[0].T @ trajectory.mean_cell
+    springs, violation = springs_of(
+        matrix, position, trajectory.mean_cell, trajectory.masses()
+    )
+    if violation > allowed:
+        text = (
+            "forces change by up to "
+            f"{100 * violation:.2g} % of the largest force constant if all atoms move "
+            "alike; the own force constants were corrected"
+        )
+        fix = "a larger step=, or tighter forces"
+        doubts = [*doubts, Diagnostic("acoustic_sum_rule", "warning", text, fix)]
+    ds = rest.drop_vars("velocity", errors="ignore")
+    ds = ds.assign(
+        first=("pair", springs.first),
+        second=("pair", springs.second),
+        force_constant=(
+            ("pair", "xyz", "xyz_other"),
+            springs.block,
+            {"units": UNITS, "long_name": "force constant"},
+        ),
+    )
+    ds.attrs = {
+        "Conventions": CONVENTIONS,
+        "xbp_schema": SCHEMA_VERSION,
+        "quantity": "force_constants",
+        "sum_rule_violation": violation,
+        **diagnosed({}, *doubts),
+        "history": extend_history(rest.attrs.get("history"), maker, arguments),
+    }
+    return ds
+
+
+#: Of force constants.
+UNITS = "eV/angstrom**2"
+
+
+def read_force_constants(data: xr.Dataset) -> tuple[Trajectory, Springs]:
+    """Return the atoms at rest, and the springs between them.
+
+    Raises
+    ------
+    QuantityError, UnitsError
+        If data are not force constants, or an atom of a pair is not there.
+    """
+    trajectory = read_trajectory(data)
+    missing = {"first", "second", "force_constant"} - set(data.variables)
+    if missing:
+        raise QuantityError(
+            f"force constants need {', '.join(sorted(missing))}",
+            fix="xbp.md.lattice.force_constants(glass, system)",
+        )
+    first, second = (np.asarray(data[name].values) for name in ("first", "second"))
+    n = trajectory.n_atoms
+    for name, atoms in (("first", first), ("second", second)):
+        if atoms.dtype.kind not in "iu" or not ((atoms >= 0) & (atoms < n)).all():
+            raise QuantityError(
+                f"'{name}' of the force constants must be atoms 0 to {n - 1}"
+            )
+    own = require_units(data["force_constant"], "'force_constant'", UNITS)
+    block = np.asarray(data["force_constant"].values, dtype=float)
+    block = block * convert_factor(own, UNITS, name="'force_constant'")
+    if not np.isfinite(block).all():
+        raise QuantityError("'force_constant' has values that are not finite")
+    position = trajectory.block(0, 1).scaled()[0].T @ trajectory.mean_cell
+    return trajectory, Springs(
+        first, second, block, position, trajectory.mean_cell, trajectory.masses()
+    )
+
+
+def _by_calculator(
+    trajectory: Trajectory,
+    calculator: Any,
+    step: float,
+    agreement: float,
+    *,
+    at_rest: float = 1e-4,
+) -> tuple[np.ndarray, Any, list[Diagnostic]]:
+    """Find the minimum and its second derivatives by a calculator of ASE.
+
+    `at_rest` is the largest force at a minimum, eV/Å.
+    """
+    ase = require("ase", "it asks the calculator", "formats")
+    if not hasattr(calculator, "get_property"):
+        raise QuantityError(
+            f"system={shown(calculator)} is no model glass, and no calculator of ASE"
+        )
+    fire = require("ase.optimize", "it finds the minimum", "formats").FIRE
+    cell = trajectory.mean_cell
+    place = trajectory.block(0, 1).scaled()[0].T @ cell
+    atoms = ase.Atoms(
+        trajectory.elements().tolist(), place, cell=cell, pbc=trajectory.repeats
+    )
+    atoms.calc = calculator
+    if not fire(atoms, logfile=None).run(fmax=at_rest, steps=20000):
+        largest = float(np.abs(atoms.get_forces()).max())
+        raise SimulationError(
+            f"the configuration did not come to rest: the largest force is "
+            f"{largest:.2g} eV/angstrom",
+            fix="pass a glass, relaxed at low temperature",
+        )
+    rest = atoms.positions.copy()
+    matrices = []
+    for h in (step, step / 2):
+        rows = []
+        for atom, axis in np.ndindex(rest.shape):
+            forces = []
+            for side in (h, -h):
+                atoms.positions = rest
+                atoms.positions[atom, axis] += side
+                forces.append(atoms.get_forces().ravel())
+            rows.append(scipy.sparse.csr_array([(forces[1] - forces[0]) / (2 * h)]))
+        matrix = scipy.sparse.vstack(rows, format="csr")
+        matrices.append((matrix + matrix.T) / 2)
+    apart = abs(matrices[0] - matrices[1]).max() / abs(matrices[0]).max()
+    doubts = []
+    if apart > agreement:
+        text = (
+            f"second derivatives from steps of {step:g} and {step / 2:g} angstrom "
+            f"differ by up to {100 * apart:.2g} % of the largest"
+        )
+        fix = "use a larger step=, or a potential that vanishes smoothly"
+        doubts.append(Diagnostic("second_derivatives", "warning", text, fix))
+    return rest, matrices[0], doubts

@@ -1,0 +1,133 @@
+"""What a run over wave vectors depends on, in plain numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import scipy
+
+from xbp.core import constants
+from xbp.core.data_guards import require_finite
+from xbp.core.errors import QuantityError
+from xbp.core.guards import (
+    choose,
+    not_used,
+    require_flag,
+    require_memory,
+    require_number,
+    require_positive,
+    require_whole,
+)
+from xbp.md.fields import Deformation, Reference
+from xbp.md.lattice.modes import Springs
+from xbp.md.neighbors import choose_cutoff
+from xbp.md.trajectory import Trajectory
+
+__all__ = ["DTYPES", "Precision", "make_job"]
+
+Precision = Literal["single", "double"]
+DTYPES = {"single": np.complex64, "double": np.complex128}
+
+
+def make_job(
+    trajectory: Trajectory, springs: Springs, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Check the arguments of a call; return what a run depends on, and its input."""
+    n = 3 * springs.n_atoms
+    precision: Precision = choose(given["precision"], Precision, "precision")
+    # The matrix, the vectors and the eigensolver's own.
+    count = 4 * n**2 * np.dtype(DTYPES[precision]).itemsize / 8
+    require_memory(count, f"a matrix of {n} x {n}", fix="a smaller box")
+    if given["k"] is None:
+        count = require_whole(given["n_wavevectors"], "n_wavevectors")
+        chosen = None
+    else:
+        chosen = require_finite(given["k"], "k")
+        if chosen.ndim != 2 or chosen.shape[1:] != (3,) or not chosen.size:
+            raise QuantityError(f"k= has the shape {chosen.shape}, not (n, 3)")
+        count = len(chosen)
+    job: dict[str, Any] = {
+        "n_wavevectors": count,
+        "k": None if chosen is None else chosen.tolist(),
+        "inner": require_number(given["inner"], "inner", above=0, most=1),
+        "seed": require_whole(given["seed"], "seed", least=0),
+        "precision": precision,
+        "strain": require_flag(given["strain"], "strain"),
+        "E_max": None,
+        "bins": None,
+    }
+    if given["E_max"] is not None:
+        job["E_max"] = require_positive(given["E_max"], "E_max", "meV", energy=True)
+    arrays = {
+        name: getattr(springs, name)
+        for name in ("first", "second", "block", "position", "cell", "mass")
+    }
+    names, index = np.unique(trajectory.elements(), return_inverse=True)
+    arrays["groups"] = (index == np.arange(names.size)[:, None]).astype(float)
+    if given["Q_max"] is None:
+        not_used("without Q_max only energies are found", cutoff=given["cutoff"])
+        if job["strain"]:
+            raise QuantityError("strain=True needs Q_max=")
+    else:
+        Q_max = require_positive(given["Q_max"], "Q_max", "1/angstrom")
+        dQ = require_positive(given["dQ"], "dQ", "1/angstrom")
+        dE = require_positive(given["dE"], "dE", "meV", energy=True)
+        most = given["max_wavevectors_per_shell"]
+        if most is not None:
+            most = require_whole(most, "max_wavevectors_per_shell")
+        top = job["E_max"] or _highest(springs)
+        n_Q, n_E = int(np.ceil(Q_max / dQ - 1e-9)), int(np.ceil(top / dE - 1e-9))
+        pairs = names.size * (names.size + 1)
+        require_memory(
+            float(count) * (pairs + 2) * n_Q * n_E,
+            "the strengths",
+            fix="raise dQ= or dE=",
+        )
+        job["bins"] = {"n_Q": n_Q, "dQ": dQ, "n_E": n_E, "dE": dE, "most": most}
+    if job["strain"]:
+        arrays |= _bonds(trajectory, springs, given["cutoff"])
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    job["digest"] = digest.hexdigest()
+    return json.loads(json.dumps(job)), {"springs.npz": stream.getvalue()}
+
+
+def _highest(springs: Springs, *, margin: float = 1.05) -> float:
+    """Return an energy above all modes, meV: a little above the highest at Γ."""
+    n, root = springs.n_atoms, np.sqrt(springs.mass)
+    pairs = springs.first, springs.second
+    weighted = springs.block / (root[pairs[0]] * root[pairs[1]])[:, None, None]
+    rows, columns = (3 * atoms[:, None, None] for atoms in pairs)
+    axes = np.arange(3)
+    rows, columns = np.broadcast_arrays(rows + axes[:, None], columns + axes)
+    flat = (weighted.ravel(), (rows.ravel(), columns.ravel()))
+    matrix = scipy.sparse.csr_array(flat, shape=(3 * n, 3 * n))
+    top = scipy.sparse.linalg.eigsh(
+        matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4
+    )
+    return margin * constants.HBAR_ROOT_EV_PER_U * float(np.sqrt(top[0]))
+
+
+def _bonds(
+    trajectory: Trajectory, springs: Springs, cutoff: Any
+) -> dict[str, np.ndarray]:
+    """Return the bonds of the strain, see `field_amplitudes`."""
+    reference = Reference.first(trajectory, "at rest")
+    chosen = choose_cutoff(trajectory, cutoff)
+    deformation = Deformation.since(reference, chosen)
+    n, matrix = springs.n_atoms, deformation.matrix.tocsr()
+    first, second = deformation.first, deformation.second
+    weight = [matrix[b * n + first, second] for b in range(3)]
+    return {
+        "bond_first": first,
+        "bond_second": second,
+        "bond_weight": np.stack([np.asarray(w).ravel() for w in weight], axis=1),
+    }

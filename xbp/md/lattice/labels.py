@@ -1,0 +1,81 @@
+"""Labels of what follows from the modes of a glass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
+from xbp.core.signal import extend_history, label_std
+from xbp.core.status import Diagnostic, diagnosed
+from xbp.md.plan import composition
+from xbp.md.trajectory import Trajectory
+
+__all__ = ["add_column", "begin_result", "finish_result"]
+
+
+def begin_result(data: xr.Dataset, trajectory: Trajectory) -> xr.Dataset:
+    """Begin a result over the axes of the modes."""
+    names = [n for n in ("Q", "Q_bnds", "E", "E_bnds") if n in data.coords]
+    ds = xr.Dataset(coords={name: data[name].variable for name in names})
+    ds.attrs = {
+        "Conventions": CONVENTIONS,
+        "xbp_schema": SCHEMA_VERSION,
+        "origin": "simulation",
+        "composition": composition(trajectory.elements()),
+        **diagnosed(data.attrs),
+    }
+    return ds
+
+
+def add_column(
+    ds: xr.Dataset,
+    name: str,
+    dims: tuple[str, ...],
+    values: list[np.ndarray],
+    stds: list[Any],
+    units: str,
+    quantity: str,
+    **labels: Any,
+) -> None:
+    """Add a variable and its standard deviation, one or a stack of them."""
+    attrs = {
+        "units": units,
+        "quantity": quantity,
+        "long_name": QUANTITIES[quantity].label,
+        "origin": "simulation",
+        **labels,
+    }
+    stacked = "pair" in dims
+    ds[name] = (dims, np.stack(values) if stacked else values[0], attrs)
+    if stds[0] is not None:
+        ds[f"{name}_std"] = (dims, np.stack(stds) if stacked else stds[0])
+        label_std(ds, name)
+
+
+def finish_result(
+    ds: xr.Dataset, data: xr.Dataset, maker: str, arguments: Mapping[str, Any]
+) -> xr.Dataset:
+    """Record what was done."""
+    n = data.sizes["k"]
+    glasses = np.unique(data["glass"].values).size
+    history = extend_history(
+        data.attrs.get("history"),
+        maker,
+        {**arguments, "n_wavevectors": n, "glasses": glasses},
+    )
+    if n < 4 and glasses < 4:
+        text = f"errors are from the scatter of {n} wave vectors"
+        found = Diagnostic("few_wavevectors", "warning", text, "raise n_wavevectors=")
+        ds.attrs |= diagnosed(ds.attrs, found)
+    ds.attrs["history"] = history
+    shared = {
+        key: ds.attrs[key] for key in ("composition", "diagnostics") if key in ds.attrs
+    }
+    for name in ds.data_vars:
+        if not str(name).endswith("_std"):
+            ds[name].attrs |= {**shared, "history": history}
+    return ds

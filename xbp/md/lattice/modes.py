@@ -1,0 +1,414 @@
+"""Vibrations of a periodic box at any wave vector, from its second derivatives.
+
+A box of N atoms that is repeated without end has 3N modes at every wave vector k. They
+are found from the N atoms of one box, so the box sets no lowest phonon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy
+
+from xbp.core import constants
+from xbp.core.errors import RangeError
+
+__all__ = [
+    "Springs",
+    "amplitudes",
+    "bloch_matrix",
+    "bloch_modes",
+    "draw_wavevector",
+    "field_amplitudes",
+    "nearest_image",
+    "participation_ratio",
+    "springs_of",
+    "squared",
+    "wave_vectors",
+]
+
+
+@dataclass(frozen=True)
+class Springs:
+    """Second derivatives of the energy of a box, by pairs of atoms.
+
+    Attributes
+    ----------
+    first, second : numpy.ndarray of int, shape (n_pairs,)
+        Atoms of each pair, in both orders; an atom with itself too.
+    block : numpy.ndarray, shape (n_pairs, 3, 3)
+        ∂²U/∂r_i∂r_j, eV/Å².
+    position : numpy.ndarray, shape (n_atoms, 3)
+        Of the minimum, Å.
+    cell : numpy.ndarray, shape (3, 3)
+        Rows are the vectors of the cell, Å.
+    mass : numpy.ndarray, shape (n_atoms,)
+        u.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    block: np.ndarray
+    position: np.ndarray
+    cell: np.ndarray
+    mass: np.ndarray
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return int(self.mass.size)
+
+    @cached_property
+    def bond(self) -> np.ndarray:
+        """From the first to the nearest image of the second, shape (n_pairs, 3), Å."""
+        return nearest_image(self.position, self.cell, self.first, self.second)
+
+
+def nearest_image(
+    position: np.ndarray, cell: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> np.ndarray:
+    """Return the vectors from atoms to the nearest images of others, Å."""
+    bond = position[second] - position[first]
+    return np.asarray(bond - np.round(bond @ np.linalg.inv(cell)) @ cell)
+
+
+def springs_of(
+    matrix: Any,
+    position: np.ndarray,
+    cell: np.ndarray,
+    mass: np.ndarray,
+    *,
+    least: float = 1e-9,
+) -> tuple[Springs, float]:
+    """Take the second derivatives of the energy of a box apart into pairs.
+
+    Parameters
+    ----------
+    matrix : sparse array, shape (3 n_atoms, 3 n_atoms)
+        ∂²U/∂r_i∂r_j, symmetric, eV/Å².
+    position, cell, mass
+        Of the minimum, in the order of the matrix.
+    least : float
+        Pairs below this part of the largest element are left out: rounding.
+
+    Returns
+    -------
+    springs : Springs
+        With Σ_j ∂²U/∂r_i∂r_j = 0: if all atoms move alike no energy is needed.
+    violation : float
+        Largest element of that sum before, relative to the largest second derivative.
+
+    Raises
+    ------
+    RangeError
+        If the forces reach as far as half of the box: the image of an atom that a
+        second derivative belongs to is then not known.
+    """
+    n = mass.size
+    blocks = scipy.sparse.bsr_array(matrix, blocksize=(3, 3))
+    blocks.sum_duplicates()
+    first = np.repeat(np.arange(n), np.diff(blocks.indptr))
+    second, block = blocks.indices.astype(int), np.array(blocks.data)
+    size = np.abs(block).max(axis=(1, 2))
+    kept = (size > least * size.max()) | (first == second)
+    first, second, block = first[kept], second[kept], block[kept]
+    springs = Springs(first, second, block, position, cell, mass)
+    reach = float(np.linalg.norm(springs.bond, axis=1).max())
+    # Distances between opposite faces of the cell.
+    width = float((1 / np.linalg.norm(np.linalg.inv(cell), axis=0)).min())
+    if not 2 * reach < width:
+        raise RangeError(
+            f"the forces reach {reach:.4g} angstrom, the box is {width:.4g} wide",
+            reason="beyond half of the box the image that acts is not known",
+            fix="take a larger box",
+        )
+    total = np.zeros((n, 3, 3))
+    np.add.at(total, first, block)
+    own = first == second
+    block[own] -= total[first[own]]
+    block[own] = (block[own] + np.swapaxes(block[own], 1, 2)) / 2
+    return springs, float(np.abs(total).max() / size.max())
+
+
+def bloch_matrix(springs: Springs, k: np.ndarray, dtype: Any = complex) -> np.ndarray:
+    r"""Return the dynamical matrix at a wave vector, eV/Å²/u.
+
+    .. math:: D_{ij}(\mathbf k) = \frac{1}{\sqrt{m_i m_j}} \sum_{\mathbf R}
+              \frac{\partial^2 U}{\partial \mathbf r_i \partial \mathbf r_{j\mathbf R}}
+              e^{i\mathbf k\cdot(\mathbf r_j + \mathbf R - \mathbf r_i)}
+
+    Parameters
+    ----------
+    springs : Springs
+    k : numpy.ndarray, shape (3,)
+        1/Å.
+    dtype : dtype
+        ``complex`` or ``numpy.complex64``.
+
+    Returns
+    -------
+    numpy.ndarray, shape (3 n_atoms, 3 n_atoms)
+        Hermitian.
+    """
+    n = springs.n_atoms
+    root = np.sqrt(springs.mass)
+    factor = np.exp(1j * (springs.bond @ k)) / (
+        root[springs.first] * root[springs.second]
+    )
+    matrix = np.zeros((n, 3, n, 3), dtype=dtype)
+    matrix[springs.first, :, springs.second, :] = springs.block * factor[:, None, None]
+    return matrix.reshape(3 * n, 3 * n)
+
+
+def bloch_modes(
+    springs: Springs,
+    k: np.ndarray,
+    *,
+    dtype: Any = complex,
+    E_max: float | None = None,
+    vectors: bool = True,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Find the modes at a wave vector.
+
+    Parameters
+    ----------
+    springs, k, dtype
+        As for `bloch_matrix`.
+    E_max : float, optional
+        Find only modes up to this energy, meV.
+    vectors : bool
+        Whether their vectors are wanted too.
+
+    Returns
+    -------
+    energy : numpy.ndarray, shape (n_modes,)
+        ħω in meV, ascending; −ħ|ω| where ω is imaginary.
+    vectors : numpy.ndarray, shape (3 n_atoms, n_modes), or None
+        Columns e_s of unit length: atom j moves as e_sj e^{ik·r_j}/√m_j.
+    """
+    some = {}
+    if E_max is not None:
+        square = (E_max / constants.HBAR_ROOT_EV_PER_U) ** 2
+        some = {"subset_by_value": (-np.inf, square)}
+    found = scipy.linalg.eigh(
+        bloch_matrix(springs, k, dtype),
+        eigvals_only=not vectors,
+        overwrite_a=True,
+        check_finite=False,
+        **some,
+    )
+    squares = (found[0] if vectors else found).astype(float)
+    energy = np.sign(squares) * np.sqrt(np.abs(squares))
+    return constants.HBAR_ROOT_EV_PER_U * energy, found[1] if vectors else None
+
+
+def participation_ratio(vectors: np.ndarray) -> np.ndarray:
+    """Return (Σ|e_j|²)² / (N Σ|e_j|⁴): 1 where all atoms move alike, 1/N for one alone.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray, shape (3 n_atoms, n_modes)
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_modes,)
+
+    References
+    ----------
+    R. J. Bell & P. Dean, Discuss. Faraday Soc. 50, 55 (1970), doi:10.1039/DF9705000055.
+
+    Examples
+    --------
+    >>> participation_ratio(np.eye(6)[:, :1])
+    array([0.5])
+    """
+    power = squared(vectors)
+    return np.asarray(power.sum(axis=0) ** 2 / ((power**2).sum(axis=0) * len(power)))
+
+
+def squared(vectors: np.ndarray) -> np.ndarray:
+    """Return |e_j|² of every atom, shape (n_atoms, n_modes)."""
+    parts = vectors.reshape(-1, 3, vectors.shape[-1])
+    return np.asarray((np.abs(parts) ** 2).sum(axis=1))
+
+
+def draw_wavevector(
+    cell: np.ndarray, index: int, seed: int, inner: float
+) -> tuple[np.ndarray, int, float]:
+    """Draw one of the wave vectors that sample the zone of a box.
+
+    Every fourth is drawn from a sphere about Γ, where the long waves are, the others
+    from the rest of the zone. k and −k have the same modes.
+
+    Parameters
+    ----------
+    cell : numpy.ndarray, shape (3, 3)
+        Å.
+    index, seed : int
+        The same vector for the same two numbers.
+    inner : float
+        Radius of the sphere, in units of the largest that fits into the zone.
+
+    Returns
+    -------
+    k : numpy.ndarray, shape (3,)
+        1/Å.
+    stratum : int
+        1 inside the sphere, 0 outside.
+    share : float
+        Of that part in the volume of the zone.
+
+    Examples
+    --------
+    >>> k, stratum, share = draw_wavevector(10 * np.eye(3), 3, seed=1, inner=0.5)
+    >>> bool(np.linalg.norm(k) < np.pi / 20), stratum, round(share, 4)
+    (True, 1, 0.0654)
+    """
+    rng = np.random.default_rng([seed, index])
+    radius = inner * np.pi / float(np.linalg.norm(cell, axis=1).max())
+    volume = abs(float(np.linalg.det(cell))) / (2 * np.pi) ** 3
+    part = 4 / 3 * np.pi * radius**3 * volume
+    if index % 4 == 3:
+        direction = rng.normal(size=3)
+        length = radius * rng.random() ** (1 / 3)
+        return length * direction / np.linalg.norm(direction), 1, part
+    reciprocal = 2 * np.pi * np.linalg.inv(cell).T
+    while True:
+        k = (rng.random(3) - 0.5) @ reciprocal
+        if np.linalg.norm(k) >= radius:
+            return k, 0, 1 - part
+
+
+def wave_vectors(
+    cell: np.ndarray,
+    k: np.ndarray,
+    edges: np.ndarray,
+    most: int | None,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return reciprocal-lattice vectors G with |k + G| in shells, and their shells.
+
+    Parameters
+    ----------
+    cell : numpy.ndarray, shape (3, 3)
+        Å.
+    k : numpy.ndarray, shape (3,)
+        1/Å.
+    edges : numpy.ndarray, shape (n_shells + 1,)
+        Of the shells, 1/Å.
+    most : int or None
+        At most so many of each shell, drawn at random; None for all.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    G : numpy.ndarray, shape (n, 3)
+        1/Å.
+    shell : numpy.ndarray, shape (n,)
+        Ascending.
+    count : numpy.ndarray, shape (n_shells,)
+        How many each shell has, drawn or not.
+    """
+    reciprocal = 2 * np.pi * np.linalg.inv(cell).T
+    reach = edges[-1] + np.linalg.norm(k)
+    highest = np.floor(reach * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
+    steps = np.meshgrid(*(np.arange(-n, n + 1) for n in highest), indexing="ij")
+    G = np.stack(steps, axis=-1).reshape(-1, 3) @ reciprocal
+    shell = np.searchsorted(edges, np.linalg.norm(k + G, axis=1), side="right") - 1
+    inside = (shell >= 0) & (shell < edges.size - 1)
+    G, shell = G[inside], shell[inside]
+    count = np.bincount(shell, minlength=edges.size - 1)
+    # In a random order first, so that the first `most` of each shell are a sample.
+    order = rng.permutation(shell.size)
+    order = order[np.argsort(shell[order], kind="stable")]
+    G, shell = G[order], shell[order]
+    if most is not None:
+        begin = np.searchsorted(shell, shell, side="left")
+        kept = np.arange(shell.size) - begin < most
+        G, shell = G[kept], shell[kept]
+    return G, shell, count
+
+
+def amplitudes(
+    springs: Springs,
+    vectors: np.ndarray,
+    G: np.ndarray,
+    groups: np.ndarray,
+) -> np.ndarray:
+    r"""Return the waves that the modes make of the atoms of each group, at Q = k + G.
+
+    .. math:: \mathbf F_{as} = \sum_{j \in a} \frac{\mathbf e_{sj}}{\sqrt{m_j}}
+              e^{-i\mathbf G\cdot\mathbf r_j}
+
+    Parameters
+    ----------
+    springs : Springs
+    vectors : numpy.ndarray, shape (3 n_atoms, n_modes)
+        From `bloch_modes`, at k.
+    G : numpy.ndarray, shape (n_Q, 3)
+        1/Å.
+    groups : numpy.ndarray, shape (n_groups, n_atoms)
+        Weight of each atom in each group.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_groups, 3, n_Q, n_modes)
+        1/√u.
+    """
+    by_atom = vectors.reshape(-1, 3, vectors.shape[-1])
+    phase = np.exp(-1j * (G @ springs.position.T)) / np.sqrt(springs.mass)
+    found = np.zeros((len(groups), 3, len(G), vectors.shape[-1]), dtype=vectors.dtype)
+    for group, out in zip(groups, found, strict=True):
+        some = np.flatnonzero(group)
+        waves = (phase[:, some] * group[some]).astype(vectors.dtype)
+        for axis in range(3):
+            np.matmul(waves, by_atom[some, axis], out=out[axis])
+    return found
+
+
+def field_amplitudes(
+    springs: Springs,
+    vectors: np.ndarray,
+    k: np.ndarray,
+    G: np.ndarray,
+    bonds: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> np.ndarray:
+    r"""Return the waves that the modes make of the strain of the atoms, at Q = k + G.
+
+    .. math:: \mathbf X_s = \sum_j \boldsymbol\epsilon_{sj} e^{-i\mathbf G\cdot\mathbf
+              r_j}, \quad \boldsymbol\epsilon_{sj} = \mathrm{sym} \sum_l
+              \Big(\frac{\mathbf e_{sl}}{\sqrt{m_l}} e^{i\mathbf k\cdot\mathbf r_{jl}}
+              - \frac{\mathbf e_{sj}}{\sqrt{m_j}}\Big) \otimes \mathbf w_{jl}
+
+    Parameters
+    ----------
+    springs, vectors, k, G
+        As for `amplitudes`.
+    bonds : (first, second, weight)
+        Atoms j and l of each bond, and w, shape (n_bonds, 3), 1/Å, see
+        `xbp.md.fields.Deformation`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (3, 3, n_Q, n_modes)
+        1/(Å √u).
+    """
+    first, second, weight = bonds
+    n = springs.n_atoms
+    by_atom = vectors.reshape(n, 3, -1)
+    along = nearest_image(springs.position, springs.cell, first, second)
+    phase = np.exp(1j * (along @ k)) / np.sqrt(springs.mass[second])
+    rest = 1 / np.sqrt(springs.mass[first])
+    waves = np.exp(-1j * (G @ springs.position.T)).astype(vectors.dtype)
+    gradient = np.empty((3, 3, len(G), by_atom.shape[-1]), dtype=vectors.dtype)
+    for b in range(3):
+        rows, columns = np.tile(first, 2), np.concatenate([second, first])
+        values = np.concatenate([phase * weight[:, b], -rest * weight[:, b]])
+        operator = scipy.sparse.csr_array((values, (rows, columns)), shape=(n, n))
+        together = waves @ operator.astype(vectors.dtype)
+        for a in range(3):
+            np.matmul(together, by_atom[:, a], out=gradient[a, b])
+    return np.asarray((gradient + np.swapaxes(gradient, 0, 1)) / 2)

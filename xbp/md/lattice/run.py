@@ -1,0 +1,433 @@
+"""Modes of a box at many wave vectors, one file for each, so that a run can resume."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.core.errors import SimulationError
+from xbp.core.guards import (
+    require_flag,
+    require_whole,
+)
+from xbp.core.operation import operation
+from xbp.core.optional import require
+from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
+from xbp.core.signal import extend_history
+from xbp.core.status import Diagnostic, diagnosed
+from xbp.io.publish import check_target, new_file, reported
+from xbp.md.lammps.runs import at_rest, begin, remove
+from xbp.md.lattice.force_constants import read_force_constants
+from xbp.md.lattice.job import DTYPES, Precision, make_job
+from xbp.md.lattice.modes import (
+    Springs,
+    draw_wavevector,
+    participation_ratio,
+    squared,
+)
+from xbp.md.lattice.modes import (
+    bloch_modes as modes_at,
+)
+from xbp.md.lattice.strengths import Bins, mode_strengths
+from xbp.md.structure import structure_factor
+from xbp.md.trajectory import Trajectory
+
+__all__ = ["bloch_modes", "work"]
+
+FIELDS = ("volumetric_strain", "shear_strain")
+
+
+@operation(takes="force_constants", gives="bloch_modes", step=1)
+def bloch_modes(
+    data: xr.Dataset,
+    out: str | os.PathLike[str] | None = None,
+    n_wavevectors: int = 16,
+    *,
+    Q_max: Any = "8.5 1/angstrom",
+    dQ: Any = "0.05 1/angstrom",
+    E_max: Any = None,
+    dE: Any = "0.1 meV",
+    max_wavevectors_per_shell: int | None = 25,
+    strain: bool = False,
+    cutoff: Any = None,
+    k: Any = None,
+    inner: float = 0.5,
+    seed: int = 1,
+    precision: Precision = "single",
+    processes: int = 1,
+    progress: bool = False,
+    overwrite: bool = False,
+) -> xr.Dataset:
+    r"""Find the modes of a glass at wave vectors of all lengths.
+
+    The box, repeated without end, has 3N modes at every wave vector k of its zone:
+    eigenvectors of
+
+    .. math:: D_{ij}(\mathbf k) = \frac{1}{\sqrt{m_i m_j}} \sum_{\mathbf R}
+              \Phi_{ij}(\mathbf R)\, e^{i\mathbf k\cdot(\mathbf r_j + \mathbf R -
+              \mathbf r_i)}
+
+    so that the box sets no lowest energy. They scatter at every Q = k + G.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        From `force_constants`.
+    out : path-like, optional
+        The netCDF file to make; beside it ``<out>.run`` holds every k that is finished,
+        and the same call goes on from there. None: the result is only returned.
+    n_wavevectors : int
+        Wave vectors k, drawn at random; every fourth from a sphere about Γ.
+    Q_max, dQ : scalar with units
+        Largest Q, and width of the shells (bare: 1/angstrom). ``Q_max=None``: only the
+        energies of the modes, for g(E).
+    E_max : scalar with units, optional
+        Find only the modes up to this energy (bare: meV); by default all. Then u² is
+        not known, nor are sums over all energies.
+    dE : scalar with units
+        Width of the bins of the scattering (bare: meV).
+    max_wavevectors_per_shell : int or None
+        At most this many Q of each shell and k, drawn at random; None for all.
+    strain : bool
+        Also what the modes do to the volumetric and the shear strain of the atoms.
+    cutoff : scalar with units, or mapping, optional
+        Of the neighbors of the strain, as for `local_fields`.
+    k : array_like, shape (n, 3), optional
+        These wave vectors, in units of the reciprocal vectors, with equal weights; then
+        `n_wavevectors` is not used.
+    inner : float
+        Radius of the sphere about Γ, in units of the largest that fits into the zone.
+    seed : int
+        Of k and of the Q in a shell.
+    precision : {"single", "double"}
+        Of the eigensolver.
+    processes : int
+        Processes, each with k of its own.
+    progress : bool
+        Show a bar with the time left.
+    overwrite : bool
+        Replace `out`, and forget an unfinished run.
+
+    Returns
+    -------
+    xarray.Dataset
+        The modes summed per k: ``mode_energy`` (meV; negative where imaginary, NaN
+        where fewer were found) and, with Q, ``species_share``,
+        ``displacement_share``, ``participation_ratio``, ``strength``,
+        ``transverse_strength`` (1/u/meV) over k, ``pair``, Q and E, and ``Sq`` of the
+        atoms at rest. `bloch_structure_factor`, `bloch_vdos`, `bloch_currents`,
+        `bloch_fluctuations` and `jackknife` go on from here.
+
+    Raises
+    ------
+    QuantityError, RangeError, UnitsError
+        If an argument is not what it should be, or the matrix would not fit in memory.
+    FileFormatError
+        If `out` exists or cannot be written.
+    SimulationError
+        If a process fails, or an unfinished run is of another call.
+
+    References
+    ----------
+    P. B. Allen & J. L. Feldman, Phys. Rev. B 48, 12581 (1993),
+    doi:10.1103/PhysRevB.48.12581 (modes of a repeated box of a glass).
+
+    Examples
+    --------
+    >>> import xbp
+    >>> glass = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[-1])
+    >>> phi = xbp.md.lattice.force_constants(glass, "kob_andersen")
+    >>> modes = phi.bp.bloch_modes(n_wavevectors=2, Q_max=None)
+    >>> modes.mode_energy.dims, modes.mode_energy.attrs["units"]
+    (('k', 'mode'), 'meV')
+    """
+    given = dict(locals())
+    trajectory, springs = read_force_constants(data)
+    job, inputs = make_job(trajectory, springs, given)
+    processes = require_whole(processes, "processes", most=os.cpu_count() or 1)
+    require_flag(progress, "progress")
+    overwrite = require_flag(overwrite, "overwrite")
+    with contextlib.ExitStack() as stack:
+        if out is None:
+            where, folder = (
+                None,
+                Path(stack.enter_context(tempfile.TemporaryDirectory())),
+            )
+            folder /= "modes.run"
+        else:
+            where = check_target(out, overwrite=overwrite)
+            folder = where.with_name(where.name + ".run")
+        with reported(folder):
+            begin(folder, job, inputs, anew=overwrite)
+            (folder / "lock").touch()
+        with at_rest(folder):
+            _compute(folder, job, processes, progress)
+            made = _collect(folder, job, data, trajectory, given)
+        if where is not None:
+            packed = {"zlib": True, "complevel": 1}
+            how = {name: packed for name in made if made[name].dtype.kind == "f"}
+            with new_file(where, overwrite=overwrite) as (part, _):
+                made.to_netcdf(part, engine="netcdf4", encoding=how)
+        remove(folder)
+    return made
+
+
+def work(folder: Path, first: int = 0, step: int = 1) -> Iterator[int]:
+    """Compute every `step`-th wave vector of a run that is not finished yet.
+
+    Yields
+    ------
+    int
+        The index of each, once its file is complete.
+    """
+    job = json.loads((folder / "job.json").read_text())
+    with np.load(folder / "springs.npz") as arrays:
+        loaded = dict(arrays)
+    names = ("first", "second", "block", "position", "cell", "mass")
+    springs = Springs(*(loaded[name] for name in names))
+    for index in range(first, job["n_wavevectors"], step):
+        place = folder / f"k{index:04d}.npz"
+        if place.is_file():
+            continue
+        part = place.with_name(place.name + ".part")
+        with part.open("wb") as stream:
+            np.savez(stream, **_at(springs, job, loaded, index))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, place)
+        yield index
+
+
+def _at(
+    springs: Springs, job: Mapping[str, Any], loaded: Mapping[str, Any], index: int
+) -> dict[str, Any]:
+    """Find and sum up the modes at one wave vector."""
+    if job["k"] is None:
+        k, stratum, share = draw_wavevector(
+            springs.cell, index, job["seed"], job["inner"]
+        )
+    else:
+        k = np.array(job["k"][index]) @ (2 * np.pi * np.linalg.inv(springs.cell).T)
+        stratum, share = 0, 1.0
+    bins = job["bins"]
+    energy, vectors = modes_at(
+        springs,
+        k,
+        dtype=DTYPES[job["precision"]],
+        E_max=job["E_max"],
+        vectors=bins is not None,
+    )
+    found: dict[str, Any] = {"k": k, "stratum": stratum, "share": share}
+    found["mode_energy"] = energy
+    if vectors is None:
+        return found
+    groups = loaded["groups"]
+    power = squared(vectors)
+    found["species_share"] = groups @ power
+    found["displacement_share"] = (groups / springs.mass) @ power
+    found["participation_ratio"] = participation_ratio(vectors)
+    Q, E = (np.arange(bins[f"n_{axis}"] + 1) * bins[f"d{axis}"] for axis in "QE")
+    bonds = None
+    if job["strain"]:
+        names = ("bond_first", "bond_second", "bond_weight")
+        bonds = tuple(loaded[name] for name in names)
+    rng = np.random.default_rng([job["seed"], index, 1])
+    strengths = mode_strengths(
+        springs, k, energy, vectors, groups, Bins(Q, E, bins["most"]), bonds, rng
+    )
+    return {**found, **strengths}
+
+
+def _compute(
+    folder: Path, job: Mapping[str, Any], processes: int, progress: bool
+) -> None:
+    """Compute all wave vectors of a run, in this process or in several."""
+
+    def finished() -> int:
+        return len(list(folder.glob("k*.npz")))
+
+    with _bar(job["n_wavevectors"], progress) as show:
+        show(finished())
+        if processes == 1:
+            for _ in work(folder):
+                show(finished())
+            return
+        # One thread of the linear algebra each.
+        names = ("OMP", "OPENBLAS", "MKL")
+        single = {f"{name}_NUM_THREADS": "1" for name in names}
+        start = (
+            "import sys, pathlib; from xbp.md.lattice import run; "
+            "folder, first, step = sys.argv[1:]; "
+            "[None for _ in run.work(pathlib.Path(folder), int(first), int(step))]"
+        )
+        with tempfile.TemporaryFile("w+", errors="replace") as errors:
+            workers = [
+                subprocess.Popen(
+                    [sys.executable, "-c", start, str(folder), str(i), str(processes)],
+                    stderr=errors,
+                    env={**os.environ, **single},
+                )
+                for i in range(processes)
+            ]
+            try:
+                while any(worker.poll() is None for worker in workers):
+                    time.sleep(0.2)
+                    show(finished())
+            finally:
+                for worker in workers:
+                    worker.kill()
+                    worker.wait()
+            errors.seek(0)
+            printed = errors.read().strip()[-400:]
+    if any(worker.returncode for worker in workers):
+        raise SimulationError(
+            "a process did not finish its wave vectors",
+            reason=printed.rpartition("\n")[2] or "it was ended",
+            fix="repeat the call, and the run continues",
+        )
+
+
+@contextlib.contextmanager
+def _bar(total: int, progress: bool) -> Iterator[Callable[[int], None]]:
+    """Yield what shows how many wave vectors are finished."""
+    if not progress:
+        yield lambda done: None
+        return
+    with require("tqdm", "it shows the progress", "md").tqdm(
+        total=total, unit="k", desc="Bloch modes"
+    ) as bar:
+        yield lambda done: bar.update(done - bar.n)
+
+
+def _collect(
+    folder: Path,
+    job: Mapping[str, Any],
+    data: xr.Dataset,
+    trajectory: Trajectory,
+    given: Mapping[str, Any],
+) -> xr.Dataset:
+    """Put the files of all wave vectors into one Dataset."""
+    parts = []
+    for index in range(job["n_wavevectors"]):
+        with np.load(folder / f"k{index:04d}.npz") as arrays:
+            parts.append(dict(arrays))
+
+    def stacked(name: str) -> np.ndarray:
+        """Stack over k; fewer modes are filled up with NaN."""
+        rows = [part[name] for part in parts]
+        most = max(row.shape[-1] for row in rows)
+        full = np.full((len(rows), *rows[0].shape[:-1], most), np.nan)
+        for target, row in zip(full, rows, strict=True):
+            target[..., : row.shape[-1]] = row
+        return full
+
+    kept = ("position", "cell", "mass", "element", "time")
+    ds = data.drop_vars([name for name in data.variables if name not in kept])
+    energy = stacked("mode_energy")
+    label = {"units": "meV", "long_name": "energy of the mode"}
+    ds["mode_energy"] = (("k", "mode"), energy, label)
+    ds = ds.assign_coords(
+        wavevector=(("k", "xyz"), np.array([p["k"] for p in parts]), _PER_LENGTH),
+        stratum=("k", np.array([int(p["stratum"]) for p in parts])),
+        stratum_share=("k", np.array([float(p["share"]) for p in parts])),
+        glass=("k", np.zeros(len(parts), dtype=int)),
+    )
+    names = np.unique(trajectory.elements())
+    if job["bins"] is not None:
+        bins = job["bins"]
+        by_species = ("k", "species", "mode")
+        ds["species_share"] = (by_species, stacked("species_share"))
+        shares = stacked("displacement_share")
+        ds["displacement_share"] = (by_species, shares, {"units": "1/u"})
+        ds["participation_ratio"] = (("k", "mode"), stacked("participation_ratio"))
+        a, b = np.triu_indices(names.size)
+        pairs = [f"{names[i]}-{names[j]}" for i, j in zip(a, b, strict=True)]
+        axes: dict[str, Any] = {}
+        for dim in "QE":
+            edges = np.arange(bins[f"n_{dim}"] + 1) * bins[f"d{dim}"]
+            bounds = np.stack([edges[:-1], edges[1:]], axis=1)
+            units, text = COORDINATES[dim]
+            own = {"units": units, "long_name": text, "bounds": f"{dim}_bnds"}
+            axes[dim] = (dim, bounds.mean(axis=1), own)
+            axes[f"{dim}_bnds"] = ((dim, "bnds"), bounds)
+        ds = ds.assign_coords(species=names, pair=pairs, **axes)
+        dims = ("k", "pair", "Q", "E")
+        for name, which, units in (
+            ("strength", dims, "1/u/meV"),
+            ("transverse_strength", dims, "1/u/meV"),
+            ("field_strength", ("k", "field", "Q", "E"), "1/angstrom**2/u/meV"),
+        ):
+            if name in parts[0]:
+                values = np.stack([p[name] for p in parts]).astype(np.float32)
+                ds[name] = (which, values, {"units": units})
+        if job["strain"]:
+            ds = ds.assign_coords(field=list(FIELDS))
+        ds["n_wavevectors"] = (("k", "Q"), np.stack([p["count"] for p in parts]))
+        ds["Sq"] = (("pair", "Q"), _static(data, bins))
+    ds.attrs = {
+        "Conventions": CONVENTIONS,
+        "xbp_schema": SCHEMA_VERSION,
+        "quantity": "bloch_modes",
+        "all_modes": int(job["E_max"] is None),
+        **diagnosed(data.attrs, *_imaginary(energy)),
+    }
+    shown = {
+        name: value
+        for name, value in given.items()
+        if name not in ("data", "out", "k", "processes", "progress", "overwrite")
+    }
+    before = data.attrs.get("history")
+    ds.attrs["history"] = extend_history(before, "bloch_modes", shown)
+    return ds
+
+
+_PER_LENGTH = {"units": "1/angstrom", "long_name": "wave vector of the zone"}
+
+
+def _static(data: xr.Dataset, bins: Mapping[str, Any]) -> np.ndarray:
+    """Return the partial S(Q) of the atoms at rest, per atom, on the shells of the Q.
+
+    The repeated box scatters at its own wave vectors only; shells without have NaN.
+    """
+    kept = ("position", "cell", "mass", "element", "time")
+    rest = data.drop_vars([name for name in data.variables if name not in kept])
+    rest.attrs = {"quantity": "trajectory"}
+    found = structure_factor(
+        rest,
+        bins["n_Q"] * bins["dQ"],
+        bins["dQ"],
+        weights="unit",
+        partials=True,
+        normalization="number",
+    )
+    at = np.round(found["Q_bnds"].values[:, 0] / bins["dQ"]).astype(int)
+    partial = found["Sq"].transpose("pair", "Q").values
+    full = np.full((len(partial), bins["n_Q"]), np.nan)
+    inside = at < bins["n_Q"]
+    full[:, at[inside]] = partial[:, inside]
+    return full
+
+
+def _imaginary(energy: np.ndarray, *, least: float = 1e-3) -> Iterator[Diagnostic]:
+    """Give the diagnostic of imaginary modes: energies below −`least` meV."""
+    below = energy < -least
+    if below.any():
+        per_k = below.sum(axis=1)
+        text = (
+            f"{below.sum()} modes of {np.isfinite(energy).sum()} are imaginary, up to "
+            f"{per_k.max()} at one k, the lowest at {np.nanmin(energy):.3g} meV; they "
+            "are left out"
+        )
+        fix = "relax the configuration further, or change step="
+        yield Diagnostic("imaginary_modes", "warning", text, fix)
