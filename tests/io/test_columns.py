@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -390,3 +391,18 @@ def test_a_low_value_among_others_is_kept(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1.0 -9990\n2.0 -9999\n3.0 -2.5\n")
     g = xbp.open_dataset(tmp_path / "a.txt", **DOS).g
     np.testing.assert_array_equal(g, [-9990, -9999, -2.5])
+
+
+@pytest.mark.parametrize("units", [[1], 1, None, {"a": 1}, True, "furlong", "K"])
+def test_units_in_the_header_of_xbp(
+    tmp_path: Path, glass: xr.Dataset, units: object
+) -> None:
+    path = tmp_path / "a.txt"
+    glass[["Sq", "Sq_std"]].bp.to_columns(path)
+    first, *lines = path.read_text().splitlines()
+    mark, _, text = first.partition("{")
+    header = json.loads("{" + text)
+    header["dataset"]["coords"]["Q"]["attrs"]["units"] = units
+    path.write_text("\n".join([mark + json.dumps(header), *lines, ""]))
+    with pytest.raises(XbpError):
+        xbp.open_dataset(path)

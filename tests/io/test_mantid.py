@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError
+from xbp.errors import FileFormatError, UnitsError
 
 E_EDGES, Q_EDGES = np.linspace(-4, 6, 6), np.linspace(0, 2, 5)
 KIKF = b"Algorithm: CorrectKiKf v1\nParameters:\n  Name: EMode, Value: Direct, Default?: Yes\n  Name: EFixed, Value: 12\n"
@@ -299,4 +299,26 @@ def test_an_unclear_distribution_is_refused(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         file["mantid_workspace_1/workspace/axis1"].attrs["distribution"] = "maybe"
     with pytest.raises(FileFormatError, match="maybe"):
+        xbp.open_dataset(path)
+
+
+def test_units_that_the_file_declares(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nxs")
+    plain = xbp.open_dataset(path)
+    stated = {
+        "instrument/physical_detectors/polar_angle": ("radian", np.radians),
+        "instrument/physical_detectors/distance": ("mm", lambda x: 1000 * x),
+        "logs/Ei/value": ("eV", lambda x: x / 1000),
+    }
+    with h5py.File(path, "a") as file:
+        for name, (units, turned) in stated.items():
+            node = file[f"mantid_workspace_1/{name}"]
+            node[...] = turned(node[()])
+            node.attrs["units"] = np.bytes_(units.encode())
+    ds = xbp.open_dataset(path)
+    for name in ("two_theta", "distance", "incident_energy"):
+        np.testing.assert_allclose(ds[name], plain[name])
+    with h5py.File(path, "a") as file:
+        file["mantid_workspace_1/logs/Ei/value"].attrs["units"] = "K"
+    with pytest.raises(UnitsError, match="Ei"):
         xbp.open_dataset(path)

@@ -219,3 +219,16 @@ def test_infinite_positions_of_a_trajectory(tmp_path: Path) -> None:
     for open_ in (xbp.open_dataset, xbp.md.open_trajectory):
         with pytest.raises(FileFormatError, match="'position' is infinite"):
             open_(path)
+
+
+def test_an_axis_that_is_nan_or_has_no_units(tmp_path: Path, glass: xr.Dataset) -> None:
+    for change in ("nan", "units"):
+        path = tmp_path / f"{change}.nc"
+        glass.bp.to_netcdf(path)
+        with h5py.File(path, "a") as file:
+            if change == "nan":
+                file["Q"][3] = np.nan
+            else:
+                file["Q"].attrs["units"] = 1
+        with pytest.raises(FileFormatError, match="'Q'"):
+            xbp.open_dataset(path)

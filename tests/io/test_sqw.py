@@ -368,6 +368,24 @@ def test_units_of_q(tmp_path: Path, axis: str, scale: float | None) -> None:
     np.testing.assert_allclose(opened(tmp_path, text).Q, [0.5 * scale, scale])
 
 
+@pytest.mark.parametrize(
+    ("comment", "factor"),
+    [("S(q,w) [1/eV]", 1e-3), ("S(q,w) in meV^-1", 1), ("S(q,w) [1/THz]", 1 / 4.135667696), ("sqw, one line per q (2x3)", 1),
+     ("log10 S(q,w)", None), ("ln(S)", None), ("S in 1/eV or 1/meV", None)],
+)  # fmt: skip
+def test_units_of_the_matrix(
+    tmp_path: Path, comment: str, factor: float | None
+) -> None:
+    text = TEXT.replace("sqw values (one line per q axis value)", comment)
+    if factor is None:
+        with pytest.raises(FileFormatError, match="matrix"):
+            opened(tmp_path, text)
+        return
+    np.testing.assert_allclose(
+        opened(tmp_path, text).S[0], np.array([1, 2, 3]) * factor, rtol=1e-9
+    )
+
+
 @pytest.mark.parametrize("axis", ["w axis values, micro-eV", "w in micro eV"])
 def test_a_prefix_apart_from_its_unit(tmp_path: Path, axis: str) -> None:
     text = TEXT.replace("vector of n values in meV", axis)

@@ -19,6 +19,7 @@ from xbp.core.schema import COORDINATES, QUANTITIES, validate
 from xbp.core.signal import as_stored, extend_history, read, std_of
 from xbp.core.status import diagnosed
 from xbp.core.units import parse_unit
+from xbp.io.netcdf import require_readable
 from xbp.io.reader import (
     Format,
     at_temperature,
@@ -386,6 +387,10 @@ def _read_own(lines: list[str]) -> xr.Dataset:
     twice = any(len({*v["dims"]}) != len(v["dims"]) for v in variables.values())
     check(not twice, "its header has a variable over one dimension twice")
     ds = xr.Dataset.from_dict(packed)
+    require_readable(ds)
+    for name in map(str, ds.coords):
+        if name in COORDINATES and "units" in ds[name].attrs:
+            axis_units(ds[name].attrs["units"], name, name=name)
     validate(ds[names[1]])
     std_of(ds, ds[names[1]])
     return ds

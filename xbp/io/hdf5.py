@@ -28,6 +28,7 @@ __all__ = [
     "open_hdf5",
     "require_netcdf",
     "text",
+    "units_of",
 ]
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -205,6 +206,12 @@ def text(parent: h5py.Group | None, name: str) -> str | None:
     value = np.asarray(node[()]).reshape(-1)[0]
     value = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return value.strip("\x00 \n")
+
+
+def units_of(parent: h5py.Group, name: str, canonical: str) -> str:
+    """Return the units of a dataset, written Kelvin or DEGREES too."""
+    units = str(attribute(parent[name], "units") or "").strip() or canonical
+    return units.lower() if len(units) > 4 and units.isalpha() else units
 
 
 def require_netcdf(file: h5py.File) -> None:

@@ -25,7 +25,7 @@ from xbp.io.geometry import (
     geometry_of_instrument,
     with_fixed_energy,
 )
-from xbp.io.hdf5 import attribute, group, numbers
+from xbp.io.hdf5 import attribute, group, numbers, units_of
 from xbp.io.mantid_run import Run
 from xbp.io.reader import Format, density_per_mev, measured
 from xbp.io.text import check
@@ -327,8 +327,13 @@ def _angles(
         at = order[np.minimum(place, identity.size - 1)]
         known = identity[at] == listed
         polar, distance = (
-            np.where(known, numbers(physical, name, shape=identity.shape)[at], np.nan)
-            for name in ("polar_angle", "distance")
+            np.where(
+                known,
+                numbers(physical, name, shape=identity.shape)[at]
+                * convert_factor(units_of(physical, name, own), own, name=name),
+                np.nan,
+            )
+            for name, own in (("polar_angle", "degree"), ("distance", "m"))
         )
     else:
         shape = listed.size, 3

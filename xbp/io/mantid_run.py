@@ -11,8 +11,8 @@ import numpy as np
 
 from xbp.core.conditions import FIXED_ENERGY
 from xbp.core.errors import FileFormatError, UnitsError
-from xbp.core.units import to_kelvin
-from xbp.io.hdf5 import attribute, group, number, numbers, text
+from xbp.core.units import convert_factor, to_kelvin
+from xbp.io.hdf5 import attribute, group, number, numbers, text, units_of
 from xbp.io.text import check
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Run:
         modes = [self.log_text(mode) or "", *self._of_run(mode), *self._of_xml(mode)]
         known = (kind for m in modes if (kind := m.strip().lower()) in FIXED_ENERGY)
         self.geometry = next(known, None)
-        self.incident_energy = self._log_number("Ei") or self._converted.get("direct")
+        self.incident_energy = self._log_energy("Ei") or self._converted.get("direct")
         self.masked = [
             detector
             for detector, name, value in self._parameters
@@ -79,8 +79,13 @@ class Run:
         """Return the text of a log; None if it is missing."""
         return text(self.logs.get(name), "value")
 
-    def _log_number(self, name: str) -> float | None:
-        return number(self.logs[name], "value") if name in self.logs else None
+    def _log_energy(self, name: str) -> float | None:
+        """Return an energy in meV, in whose units Mantid writes it if it names none."""
+        value = number(self.logs[name], "value") if name in self.logs else None
+        if value is None:
+            return None
+        units = units_of(self.logs[name], "value", "meV")
+        return value * convert_factor(units, "meV", name=f"log '{name}'", energy=True)
 
     def _of_run(self, *names: str) -> list[str]:
         """Return parameters that are not of one detector."""
@@ -160,7 +165,7 @@ class Run:
         if "indirect" in self._converted:
             return self._converted["indirect"]
         for name in self.logs:
-            if name.lower() in ("efixed", "ef") and (own := self._log_number(name)):
+            if name.lower() in ("efixed", "ef") and (own := self._log_energy(name)):
                 return own
         rows = [row for row in self._parameters if row[1].lower() in _FINAL]
         try:

@@ -244,7 +244,8 @@ def require_readable(ds: xr.Dataset) -> None:
     Raises
     ------
     ValueError
-        If a signal or its coordinate is infinite, or its error negative.
+        If a signal or its coordinate is infinite, an axis is NaN or not of numbers, an
+        error negative, or units not a text.
     """
     for name, variable in ds.variables.items():
         # Small ones are read whole, of larger ones the first bin.
@@ -257,13 +258,19 @@ def require_readable(ds: xr.Dataset) -> None:
 
 def _wrong(ds: xr.Dataset, name: str, values: np.ndarray) -> str | None:
     """Return why numbers cannot be a signal, its error or its coordinate."""
+    if not isinstance(units := ds[name].attrs.get("units", ""), str):
+        return f"has the units {shown(units)}, not a text"
     of = name.removesuffix("_std")
     signal = of in ds.data_vars and "quantity" in ds[of].attrs
     labelled = any("quantity" in variable.attrs for variable in ds.data_vars.values())
     axis = name in ds.coords and name in COORDINATES and labelled
     atoms = ds.attrs.get("quantity") == "trajectory"
+    if axis and values.dtype.kind not in "fiu":
+        return f"is of type {values.dtype}, not numbers"
     if values.dtype.kind != "f" or not (signal or axis or atoms):
         return None
+    if name in ds.dims and (n := int(np.isnan(values).sum())):
+        return f"is NaN in {n} of {values.size} places"
     if n := int(np.isinf(values).sum()):
         return f"is infinite in {n} of {values.size} bins"
     if signal and name != of and (n := int((values < 0).sum())):

@@ -35,6 +35,7 @@ from xbp.io.hdf5 import (
     number,
     numbers,
     text,
+    units_of,
 )
 from xbp.io.publish import new_file
 from xbp.io.reader import Format, density_per_mev
@@ -188,7 +189,7 @@ def open_nxspe(
     if T is None and sample is not None:
         T = number(sample, "temperature")
         if T is not None:
-            T = to_kelvin(T, _units(sample, "temperature", "K"), name="'temperature'")
+            T = to_kelvin(T, units_of(sample, "temperature", "K"), name="'temperature'")
     angle = _angle_units(path, entry, angle_units)
     ds = angle_dataset(
         values,
@@ -221,14 +222,10 @@ def open_nxspe(
     return ds
 
 
-def _units(parent: h5py.Group, name: str, canonical: str) -> str:
-    """Return the units of a number, written Kelvin or DEGREES too."""
-    units = str(attribute(parent[name], "units") or "").strip() or canonical
-    return units.lower() if len(units) > 4 and units.isalpha() else units
-
-
 def _factor(parent: h5py.Group, name: str, canonical: str) -> float:
-    return convert_factor(_units(parent, name, canonical), canonical, name=f"'{name}'")
+    return convert_factor(
+        units_of(parent, name, canonical), canonical, name=f"'{name}'"
+    )
 
 
 def _angle_units(path: Path, entry: h5py.Group, given: str | None) -> str:
@@ -236,7 +233,7 @@ def _angle_units(path: Path, entry: h5py.Group, given: str | None) -> str:
     data = entry["data"]
     if "units" in data["polar"].attrs:
         not_used(f"{path} has units of angles", angle_units=given)
-        return _units(data, "polar", "degree")
+        return units_of(data, "polar", "degree")
     largest = np.fmax.reduce(numbers(data, "polar", ndim=1), initial=0)
     if given is None and 0 < largest <= np.pi and text(entry, "program_name") != "xbp":
         raise QuantityError(
@@ -251,7 +248,7 @@ def _converted(data: h5py.Group, column: str, angle: str) -> np.ndarray:
     values: np.ndarray = numbers(data, column, ndim=1)
     if column == "distance":
         return values * _factor(data, column, "m")
-    units = _units(data, column, angle)
+    units = units_of(data, column, angle)
     return values * convert_factor(units, "degree", name=f"'{column}'")
 
 

@@ -17,11 +17,13 @@ from xbp.core.signal import extend_history, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import (
     convert_factor,
+    format_unit,
     is_energy_like,
     magnitude,
     parse_unit,
     to_kelvin,
 )
+from xbp.io.grammar import read_units
 from xbp.io.reader import Format, density_per_mev, measured
 from xbp.io.text import check, number, to_numbers, translated, write_text
 from xbp.reduction import convert
@@ -84,7 +86,8 @@ def open_sqw(
     path : path-like
         Text with comments, and the vector of q (1/angstrom), that of ω (meV) and the
         matrix, one line per q. Units that the comment above a vector names, such as THz
-        or 1/nm, are converted, and S with them.
+        or 1/nm, are converted, and S with them, unless the comment above the matrix
+        names other units, such as 1/eV.
     T : scalar with units, optional
         Temperature of the sample, instead of that of the header; a bare number is in K.
         In the header it is in K unless it names other units there, such as [degC].
@@ -134,15 +137,18 @@ def open_sqw(
     comments: list[str] = []
     blocks: list[list[str]] = []
     factors: list[float] = []
-    previous, seen = "", 0
+    previous, units, seen = "", "1", 0
     for line in filter(None, map(str.strip, lines)):
         if line.startswith("#"):
             comments.append(line)
         else:
             if not blocks or previous.startswith("#"):
+                above = _above(comments[seen:])
                 if len(blocks) < 2:
                     unit = ("1/angstrom", "meV")[len(blocks)]
-                    factors.append(_factor(_above(comments[seen:]), unit))
+                    factors.append(_factor(above, unit))
+                elif len(blocks) == 2:
+                    units = _density_units(above)
                 seen = len(comments)
                 blocks.append([])
             blocks[-1].append(line)
@@ -153,7 +159,7 @@ def open_sqw(
     matrix = [line for block in blocks[2:] for line in block]
     _require_rows([len(line.split()) for line in matrix], q.size, w.size)
     values, _ = measured(to_numbers(matrix, "S(q,w)", size=q.size * w.size))
-    values, _, _ = density_per_mev(values, None, axis=factors[1], units="1")
+    values, _, units = density_per_mev(values, None, axis=factors[1], units=units)
     values, doubts, history = _without_filler(values, filler)
     found: dict[str, float] = {}
     for match in filter(None, map(_PARAMETER.match, comments)):
@@ -172,7 +178,7 @@ def open_sqw(
     ds = new_dataset(
         "dynamic_structure_factor",
         values.reshape(q.size, w.size),
-        units="1/meV",
+        units="1/meV" if units == "1" else units,
         coords={"Q": (q, "1/angstrom"), "E": (w, "meV")},
         temperature=_temperature(path, comments) if T is None else T,
         statistics=statistics,
@@ -244,6 +250,21 @@ def _factor(comments: list[str], canonical: str) -> float:
     same = np.allclose(values, values[0], rtol=1e-6, atol=0.0)
     check(same, f"its comment names {' and '.join(factors)}")
     return values[0]
+
+
+def _density_units(comments: list[str]) -> str:
+    """Return the units of S that comments name, such as 1/eV; "1" if they name none."""
+    text = " ".join(comments)
+    function = re.search(r"(?i)\b(?:log(?:_?10)?|ln|lg|sqrt)(?![a-z])", text)
+    check(not function, f"its matrix is named a function: {text[:60]!r}")
+    words = [w for w in re.split(r"[\s\[\](){},:;=#]+", text) if re.search(r"/|-1", w)]
+    found = {
+        format_unit(unit)
+        for unit in (u for word in words for u in read_units(word, "1"))
+        if is_energy_like(unit**-1) or is_energy_like(parse_unit("barn") / unit)
+    }
+    check(len(found) < 2, f"its matrix is in {' and in '.join(found)}")
+    return found.pop() if found else "1"
 
 
 def _require_rows(sizes: list[int], n_q: int, n_w: int) -> None:
