@@ -261,7 +261,7 @@ def _density_units(comments: list[str]) -> str:
     found = {
         format_unit(unit)
         for unit in (u for word in words for u in read_units(word, "1"))
-        if is_energy_like(unit**-1) or is_energy_like(parse_unit("barn") / unit)
+        if any(map(is_energy_like, (unit**-1, parse_unit("barn") / unit)))
     }
     check(len(found) < 2, f"its matrix is in {' and in '.join(found)}")
     return found.pop() if found else "1"
