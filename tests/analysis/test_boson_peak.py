@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import xbp
 from xbp.analysis.boson_peak import _DEPTH, _HIGHEST, fit_peaks
 from xbp.analysis.checks import peak_range
 from xbp.errors import QuantityError, RangeError, UnitsError
-from xbp.fitting.peak import evaluate
+from xbp.fitting.peak import Method, evaluate
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal, lognormal_sigma
 
 E = np.arange(0.25, 25, 0.5)
@@ -573,23 +574,69 @@ def test_one_spectrum_at_small_Q_shows_the_longitudinal_phonon() -> None:
         row.bp.boson_peak(sq=glass.Sq.isel(Q=0))
 
 
-def test_chi2_counts_shares_of_bins() -> None:
-    """Σ f r²/σ² over (Σ f − 3), of the bins of the range that have a number."""
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+@pytest.mark.parametrize("limits", [None, (3, 30)])
+def test_finer_bins_add_nothing(method: Method, limits: Any) -> None:
+    """Parts of a bin have its value and share its error: fits see the whole bin."""
     E = np.arange(0.5, 40)
-    noise = 0.3 * np.random.default_rng(4).standard_normal(E.size)
-    data = spectrum(lognormal(E, 12, 3.0, 0.6) + noise, np.full(E.size, 0.3), E)
-    halves = data.bp.rebin(E="0.5 meV")
-    hole = halves.B.where((halves.E < 13) | (halves.E > 15))
-    halves = halves.assign(B=hole.assign_attrs(halves.B.attrs))
-    found = halves.bp.boson_peak(E_range=(3, 30))
-    width = float(lognormal_sigma(float(found.energy), float(found.width)))
-    curve = lognormal(halves.E, float(found.energy), float(found.height), width)
-    used = halves.B.notnull() & (found.E_low - 0.1 < halves.E)
-    used &= found.E_high + 0.1 > halves.E
-    f = halves.E_independence.where(used, 0)
-    left = (f * ((halves.B - curve) / halves.B_std) ** 2).sum()
-    expected = float(left / (f.sum() - 3))
-    assert float(found.chi2_reduced) == pytest.approx(expected, rel=1e-6)
+    noise = 0.1 * np.random.default_rng(4).standard_normal(E.size)
+    data = spectrum(gaussian(E, 12, 3.0, 4) + noise, np.full(E.size, 0.1), E)
+    hole = data.B.where((data.E < 4) | (data.E > 6))
+    data = data.assign(B=hole.assign_attrs(data.B.attrs))
+    whole = data.bp.boson_peak(method, limits)
+    assert str(whole.status.values) == "ok"
+    for width in ("0.5 meV", "0.1 meV"):
+        parts = data.bp.rebin(E=width).bp.boson_peak(method, limits)
+        for name in whole.data_vars.keys() - {"status", "modes_below"}:
+            np.testing.assert_allclose(parts[name], whole[name], rtol=1e-7)
+    one = data.bp.fit("gaussian", x_range=(3, 30))
+    parts = data.bp.rebin(E="0.2 meV").bp.fit("gaussian", x_range=(3, 30))
+    for name in ("energy", "energy_std", "chi2_reduced"):
+        np.testing.assert_allclose(parts[name], one[name], rtol=1e-6)
+
+
+#: Shapes, with their true energy, height and width.
+_SHAPES = {
+    "lognormal": (lambda E: lognormal(E, 5, 1, 0.4), 5.0),
+    "gaussian": (lambda E: gaussian(E, 6, 1, 2.0), 6.0),
+    "parabola": (lambda E: np.clip(1 - ((E - 7) / 9) ** 2, 0, None), 7.0),
+    "lorentzian": (lambda E: 1 / (1 + ((E - 6) / 2) ** 2), 6.0),
+}
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.01])
+@pytest.mark.parametrize("limits", [None, (1, 20)])
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+@pytest.mark.parametrize("shape", _SHAPES)
+def test_a_curve_of_another_shape_has_an_error_that_contains_it(
+    shape: str, method: Method, limits: Any, noise: float
+) -> None:
+    """Within two of its std, known or not, where a Gaussian gave 5.56 ± 0.01 for 5."""
+    E = np.arange(0.25, 25, 0.5)
+    curve, true = _SHAPES[shape]
+    rng = np.random.default_rng(1)
+    values = curve(E) + noise * rng.standard_normal((30, E.size))
+    std = np.full(values.shape, noise)
+    for known in (std, None):
+        data = xbp.new_dataset(
+            "reduced_dos", values, units="1", std=known,
+            coords={"run": (np.arange(30), "1"), "E": (E, "meV")},
+        )  # fmt: skip
+        peak = data.bp.boson_peak(method, limits)
+        ok = (peak.status == "ok").values
+        pulls = ((peak.energy - true) / peak.energy_std).values[ok]
+        assert np.abs(pulls).mean() < 2 if pulls.size else True
+
+
+def test_the_mean_of_peaks_that_a_shape_misses_keeps_its_error(
+    glass: xr.Dataset,
+) -> None:
+    """One shape misses all Q in like manner: that does not average out."""
+    peaks = glass.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12))
+    misfit = peaks.energy_std_common.squeeze().where(peaks.status == "ok")
+    mean = peaks.bp.dispersion((2.6, 8.2)).mean_energy_std
+    assert float(mean) > 0.5 * abs(float(misfit.sel(Q=slice(2.6, 8.2)).mean())) > 0.01
+    assert float(mean) > 3 * float(peaks.energy_std.min()) / 112**0.5
 
 
 def test_a_range_that_is_found_widens_by_a_power() -> None:

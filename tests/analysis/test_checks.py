@@ -74,10 +74,10 @@ def test_the_edge_of_a_filter_in_a_measured_spectrum_is_no_peak(
     ("name", "coupling", "energy", "std"),
     [
         ("raman/ae0202.txt", "constant", 63.52, 0.27),
-        ("raman/BD1469.txt", "constant", 65.48, 0.79),
-        ("raman/labram_wn.txt", "constant", 65.71, 0.36),
-        ("raman/labram_wn.txt", "linear", 62.72, 0.33),
-        ("doors/ac9025.txt", "constant", 55.87, 0.30),
+        ("raman/BD1469.txt", "constant", 65.48, 0.91),
+        ("raman/labram_wn.txt", "constant", 65.71, 5.09),
+        ("raman/labram_wn.txt", "linear", 62.72, 4.46),
+        ("doors/ac9025.txt", "constant", 55.87, 1.47),
     ],
 )
 def test_measured_boson_peaks_stay(

@@ -109,12 +109,14 @@ def test_errors_of_the_chain_are_as_large_as_draws_scatter() -> None:
     for name in ("energy", "height", "width"):
         value, std = peak[name], peak[f"{name}_std"]
         width = float(value.std("draw") / np.sqrt((std**2).mean("draw")))
-        assert 0.85 < width < 1.15, (name, width)
+        # A wrong scale, T or u² makes another shape too, which chi-squared shows.
+        assert 0.75 < width < 1.15, (name, width)
     scaled = at_peak.isel(draw=slice(0, 150)).bp.scale_to_sq(sq())
     width = float(
         scaled.scale.std("draw") / np.sqrt((scaled.scale_std**2).mean("draw"))
     )
-    assert 0.85 < width < 1.15
+    # B is not proportional to this S(Q), and the std contains it.
+    assert 0.75 < width < 1.15
 
 
 def test_a_common_error_is_the_total_less_the_independent_one() -> None:
@@ -318,3 +320,29 @@ def test_every_operation_on_data_carries_common_errors() -> None:
     assert bare <= written | {
         "to_dataframe", "explore", "diagnostics", "kinematic_limits",
     }  # fmt: skip
+
+
+def test_one_background_cannot_count_as_two() -> None:
+    """√(0.1² + (2·0.1)²), not √3·0.1: refused, and right where it is done at once."""
+    E = np.arange(0.5, 40.5, 1.0)
+    counts = np.random.default_rng(1).normal(1.0, 0.1, (2, E.size))
+    S, can = (
+        xbp.new_dataset(
+            "dynamic_structure_factor", values, units="1/meV",
+            std=np.full(E.size, 0.1), coords={"E": (E, "meV")},
+        )
+        for values in counts
+    )  # fmt: skip
+    once = S.bp.subtract(can, scale=2)
+    np.testing.assert_allclose(once.S_std, 0.1 * 5**0.5)
+    with pytest.raises(QuantityError, match="in the data already"):
+        S.bp.subtract(can).bp.scale(3).bp.subtract(can)
+    exact = S.bp.subtract(can).bp.subtract(can.S)
+    np.testing.assert_allclose(exact.S_std, 0.1 * 2**0.5)
+    # The data themselves: (1 − s)² σ².
+    np.testing.assert_allclose(S.bp.subtract(S, scale=0.9).S_std, 0.01)
+    # Both have the can: in their difference it cancels, in their sum it does not.
+    other = can.assign(S=(can.S + S.S).assign_attrs(S.S.attrs)).bp.subtract(can)
+    assert (S.bp.subtract(can).bp.subtract(other).S_std >= 0.1 * 2**0.5).all()
+    with pytest.raises(QuantityError, match="in the data already"):
+        S.bp.subtract(can).bp.subtract(other, scale=-1)

@@ -15,13 +15,12 @@ from xbp.core.status import statuses
 from xbp.fitting.core import solve, solve_function
 from xbp.fitting.peak import (
     NUMBERS,
-    _around_top,
-    _off_parabola,
     _status,
     fit_shape,
     gaussian_on_line,
     log_normal,
 )
+from xbp.fitting.top import around_top, off_parabola
 
 E = np.linspace(1.5, 15, 60)
 TIGHT = {"ftol": 1e-14, "xtol": 1e-14, "gtol": 1e-14, "maxfev": 10_000}
@@ -226,8 +225,8 @@ def test_a_parabola_whose_bins_are_uneven(std: float | None) -> None:
 def test_the_bins_of_a_top_do_not_depend_on_its_scale() -> None:
     y = np.exp(-((np.arange(40.0) - 18) ** 2) / 60)[None]
     everywhere = np.ones(y.shape, dtype=bool)
-    bins = _around_top(y, everywhere)
-    np.testing.assert_array_equal(_around_top(0.5 * y, everywhere), bins)
+    bins = around_top(y, everywhere)
+    np.testing.assert_array_equal(around_top(0.5 * y, everywhere), bins)
     assert 7 <= bins.sum() < 20
     assert bins[0, 18]
 
@@ -237,8 +236,8 @@ def test_the_error_of_a_top_is_its_distance_from_that_of_a_parabola_in_ln_E() ->
     y = 1 - (np.log(x / 9) / 0.8) ** 2
     for energy in (8.0, 9.5):
         weight, place = np.full((1, x.size), 1e5), np.array([energy])
-        moved, _ = _off_parabola(x, y[None], weight, place)
-        assert moved[0] == pytest.approx(abs(energy - 9))
+        moved, _ = off_parabola(x, y[None], weight, place)
+        assert moved[0] == pytest.approx(9 - energy)
 
 
 @pytest.mark.parametrize("chi2", [1.2, 3.0])
@@ -252,7 +251,7 @@ def test_the_error_of_a_height_grows_with_a_chi2_beyond_two_of_its_own(
     left -= powers @ np.linalg.lstsq(powers, left, rcond=None)[0]
     left *= np.sqrt(chi2 * 22 / (left**2).sum())
     y = 100 - (x - 9) ** 2 + left
-    _, error = _off_parabola(x, y[None], np.ones((1, 25)), np.array([9.0]))
+    _, error = off_parabola(x, y[None], np.ones((1, 25)), np.array([9.0]))
     design = np.vander(x - 9, 3)
     of_height = np.linalg.inv(design.T @ design)[2, 2]
     excess = max(chi2 / (1 + 2 * np.sqrt(2 / 22)) - 1, 0)

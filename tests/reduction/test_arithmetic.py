@@ -404,3 +404,23 @@ def test_one_background_for_all_detectors_is_refused() -> None:
         both.bp.subtract(spectra("E"))
     exact = both.bp.subtract(spectra("E").drop_vars("S_std"))
     np.testing.assert_array_equal(exact.S_std, both.S_std)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"Q": (4, 8)}, "Q 4 to 8 1/angstrom, the data 2 to 8"),
+        ({"Q": (3, 7)}, "Q 3 to 7 1/angstrom, the data 2 to 8"),
+        ({"T": 100.0}, "temperature 100 K, the data 300"),
+        ({}, ""),
+    ],
+)
+def test_a_background_of_elsewhere_is_told(
+    glass: xr.Dataset, change: dict[str, Any], said: str
+) -> None:
+    can = glass.assign_coords(
+        temperature=((), change.get("T", 300.0), {"units": "K"})
+    ).bp.cut_Q(change.get("Q", (2, 8)))
+    found = glass.bp.cut_Q((2, 8)).bp.subtract(can, scale=0.1).bp.diagnostics()
+    assert [d.code for d in found] == ["background_elsewhere"] * bool(said)
+    assert said in "".join(map(str, found))

@@ -112,8 +112,7 @@ def test_spectra_give_their_own_peaks(glass: xr.Dataset) -> None:
     """What compare says of a leaf is what the chain says of it, in every unit."""
     b = glass.bp.to_bqe().bp.cut_Q((2.1, 8.5))
     peak = b.bp.boson_peak("quadratic", E_range=(1.2, 20))
-    birge = float(peak.chi2_reduced) ** 0.5
-    assert birge > 2
+    assert float(peak.chi2_reduced) > 10  # the std contains the misfit
     for data in (
         glass,
         glass.bp.convert(E="1/cm", Q="1/nm"),
@@ -132,7 +131,7 @@ def test_spectra_give_their_own_peaks(glass: xr.Dataset) -> None:
             float(peak.energy_std), rel=1e-3
         )
         assert float(table.energy_std[0]) == pytest.approx(
-            float(np.hypot(birge * peak.energy_std, 0.3)), rel=1e-5
+            float(np.hypot(peak.energy_std, 0.3)), rel=1e-5
         )
         assert float(table.box_phonon[0]) == pytest.approx(float(glass.box_phonon))
 

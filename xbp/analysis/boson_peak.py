@@ -19,14 +19,15 @@ from xbp.analysis.checks import (
     peak_range,
 )
 from xbp.analysis.doubts import add_peak_doubts
-from xbp.core.common_errors import carries_common_errors
+from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
 from xbp.core.data_guards import require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
 from xbp.core.guards import choose, require_number
 from xbp.core.history import range_used
-from xbp.core.independence import collapsed, independence, std_along
+from xbp.core.independence import collapsed, independence, merged_bins, std_along
 from xbp.core.operation import operation
+from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.schema import require_units
 from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import Status, diagnosed, statuses
@@ -50,6 +51,8 @@ _HIGHEST = 30.0
 # from it; of a Gaussian on a background both must be seen.
 _DEPTH = {"lognormal": 0.5, "gaussian": 0.8, "quadratic": 0.25}
 
+
+_MISFIT = ("energy", "height", "width")
 
 SIGNALS = (
     "reduced_dos",
@@ -146,10 +149,15 @@ def boson_peak(
         whatever the fit range. In data that `mark_box_phonon` has marked, a maximum
         that is not 15 % above that phonon is not reported as the boson peak; without
         `E_range` the peak is searched above that phonon, whereas a given range is
-        fitted as it is. Bins are taken as independent, and those that share counts
-        (``E_independence``, as after `rebin`) as fractions of an independent bin. If
-        ``chi2_reduced`` is well above 1, the peak does not have the fitted shape, and
-        the result depends more on the range than on the std.
+        fitted as it is. Bins are taken as independent, and those that
+        share counts (``E_independence``, as after `rebin`) are fitted as independent
+        ones. A curve whose ``chi2_reduced`` chance gives in less than one of 40 cases
+        (without errors: its residual beside the noise, one of 6) does not have the
+        shape of the peak. The stds then include how far the three numbers are from
+        those of the points themselves (the top of the curve and a cubic in ln E through
+        what it leaves, and where they fall to half of it), along Q as one error of all
+        spectra in ``energy_std_common``; above 10 the rest is √χ² times larger. The
+        width of ``quadratic``, which is beyond its points, includes this whatever χ².
 
     Raises
     ------
@@ -272,7 +280,9 @@ def fit_peaks(
         "modes_below": ("1", "part of the area of E² B below the peak"),
     }
     # Without known errors χ² has no scale to be judged by.
-    left_out = {"chi2_reduced"} if std is None else set()
+    off = {name: numbers[..., NUMBERS.index(f"{name}_off")] for name in _MISFIT}
+    left_out = {f"{name}_off" for name in _MISFIT}
+    left_out |= {"chi2_reduced"} if std is None else set()
     left_out |= set() if with_modes else {"modes_below"}
     if method != "gaussian":
         left_out |= {"background", "background_slope"}
@@ -284,6 +294,12 @@ def fit_peaks(
             variables[column] = (numbers[..., i], *label)
     variables["status"] = (status, "", "whether the fit can be used")
     low, high = (variables[f"E_{end}"][0] for end in ("low", "high"))
+    # Along Q one shape misses all spectra in like manner.
+    shared = "Q" in numbers.dims and not is_lazy(numbers)
+    if not shared:
+        for column in _MISFIT:
+            total = (variables[f"{column}_std"][0] ** 2 + off[column] ** 2) ** 0.5
+            variables[f"{column}_std"] = (total, "", "")
     answer: xr.Dataset = result_table(
         signal,
         variables,
@@ -297,7 +313,14 @@ def fit_peaks(
         attrs={"method": method, "signal": name, **diagnosed(value.attrs, *doubts)},
         coords=dict(collapsed(value, "E").items()),
     )
-    return add_peak_doubts(answer)
+    plain, rewrap = unwrap(add_peak_doubts(answer))
+    for column, part in off.items() if shared else ():
+        if bool((part != 0).any()):
+            source = fingerprint(f"misfit of {method}", value)
+            own = plain[f"{column}_std"].variable
+            plain = with_common(plain, column, own, {source: part.fillna(0.0)})
+    table: xr.Dataset = rewrap(plain)
+    return table
 
 
 def _fit_spectra(
@@ -327,6 +350,9 @@ def _fit_spectra(
         for a in arrays
     )
     boxes, sounds = (np.broadcast_to(a, outer).ravel() for a in (box, sound))
+    parts, mean, std_of = merged_bins(parts, inside)
+    E, inside, rows, seen = mean(E), mean(inside) > 0.5, mean(rows), mean(seen)
+    known = std_of(known)
     given = known if np.ndim(std) else None
     errors: Any = [None] * len(rows) if given is None else given
     sought = np.broadcast_to(inside, rows.shape)

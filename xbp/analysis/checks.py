@@ -16,7 +16,8 @@ from xbp.core.schema import quantity_name, require_same_grid
 from xbp.core.signal import Signal, map_over, read
 from xbp.core.status import Diagnostic, Status
 from xbp.core.units import convert_factor
-from xbp.fitting.peak import SIGNIFICANT, scatter, smoothed, usable_bins
+from xbp.fitting.peak import SIGNIFICANT, usable_bins
+from xbp.fitting.top import scatter, smoothed
 
 __all__ = [
     "EDGE_WIDTH",

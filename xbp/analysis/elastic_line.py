@@ -10,7 +10,7 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.data_guards import require_dims
 from xbp.core.grid import select_range
-from xbp.core.independence import independence, std_along
+from xbp.core.independence import independence, merged_bins, std_along
 from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import Status
@@ -188,6 +188,8 @@ def _counting(
     S, std, part = (np.broadcast_to(a, (*outer, E.size)) for a in (S, std, part))
     p = np.stack([value.ravel() for value in values], axis=1)
     S, std, part = (a.reshape(-1, E.size) for a in (S, std, part))
+    part, mean, error = merged_bins(part)
+    E, S, std = mean(E), mean(S), error(std)
     curve, slopes = _shape(E)(p)
     known, used = np.isfinite(std), std > 0
     jacobian = np.where(known, slopes, 0.0).transpose(1, 2, 0)

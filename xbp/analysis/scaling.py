@@ -21,7 +21,7 @@ from xbp.core.signal import Signal, map_over, read, result_table
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.core import solve
-from xbp.reduction.arithmetic import another_sample, off_scale
+from xbp.reduction.alike import another_sample, off_scale
 
 __all__ = ["correlation_error", "correlation_map", "scale_to_sq"]
 

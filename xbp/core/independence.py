@@ -28,6 +28,7 @@ __all__ = [
     "independence",
     "independence_name",
     "independence_variable",
+    "merged_bins",
     "mixed_independence",
     "one_count_std",
     "std_along",
@@ -80,6 +81,57 @@ def std_along(std: xr.DataArray, *dims: str) -> xr.DataArray:
         if f is not None:
             std = std.copy(data=(std.variable / f**0.5).transpose(*std.dims).data)
     return std
+
+
+def merged_bins(
+    part: np.ndarray, inside: np.ndarray | None = None
+) -> tuple[np.ndarray, Callable[[Any], np.ndarray], Callable[[Any], np.ndarray]]:
+    """Put bins that share counts together to independent ones, such as a fit needs.
+
+    The parts of one bin have one error: neither their scatter about a curve nor their
+    number shows more than the whole bin.
+
+    Parameters
+    ----------
+    part : numpy.ndarray, shape (..., n)
+        f of the bins.
+    inside : numpy.ndarray of bool, shape (n,), optional
+        Bins within and outside are not put together.
+
+    Returns
+    -------
+    part : numpy.ndarray, shape (..., m)
+        f of the new bins.
+    mean, error : callable
+        Values of the bins (..., n) → those of the new ones; σ/√f → σ of these.
+
+    Examples
+    --------
+    >>> part, mean, error = merged_bins(np.array([0.5, 0.5, 1.0, 0.4]))
+    >>> part, mean([1.0, 2.0, 3.0, 4.0]), error([2**0.5, 2**0.5, 1.0, 1.0])
+    (array([1. , 1. , 0.4]), array([1.5, 3. , 4. ]), array([1., 1., 1.]))
+    """
+    least = part.reshape(-1, part.shape[-1]).min(axis=0, initial=1.0)
+    if (least > 1 - _ROUNDING).all():
+        return part, np.asarray, np.asarray
+    starts, held = [0], least[0]
+    for i in range(1, least.size):
+        ends = inside is not None and inside[i] != inside[i - 1]
+        # As near to a whole one as bins come.
+        if ends or held + least[i] / 2 > 1 - 1e-6:
+            starts.append(i)
+            held = 0.0
+        held += least[i]
+    count = np.diff([*starts, least.size])
+
+    def mean(values: Any) -> np.ndarray:
+        return np.asarray(np.add.reduceat(values, starts, axis=-1) / count)
+
+    @np.errstate(all="ignore")  # an error whose square overflows is infinite
+    def error(std: Any) -> np.ndarray:
+        return np.asarray(np.sqrt(mean(np.square(std)) / count))
+
+    return np.minimum(mean(part) * count, 1.0), mean, error
 
 
 def mixed_independence(

@@ -14,6 +14,8 @@ import xarray as xr
 from xbp.core.operation import operation
 
 __all__ = [
+    "POOR_CHI2",
+    "POOR_RESIDUAL",
     "Diagnostic",
     "Status",
     "diagnosed",

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
+
+from xbp.core.status import POOR_CHI2
 
 __all__ = [
     "Function",
     "Shape",
     "Solutions",
     "by_differences",
+    "permitted",
     "solve",
     "solve_function",
 ]
@@ -68,12 +72,14 @@ class Solutions:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return χ²/ν, covariance and stds for ν = `free` degrees of freedom.
 
-        χ²/ν sets the scale of the latter unless errors are known.
+        χ²/ν sets the scale of the latter, if errors are known where it is above
+        `POOR_CHI2`: the stds then contain the misfit.
         """
         chi2 = self.chi2 / free
         # The residuals of exact data are rounding.
         least = _EPS**2 * self.size / free
-        scale = np.ones_like(chi2) if known else np.maximum(chi2, least)
+        poor = np.where(chi2 > POOR_CHI2, chi2, 1.0)
+        scale = poor if known else np.maximum(chi2, least)
         covariance = self.covariance * scale[:, None, None]
         return chi2, covariance, np.sqrt(np.einsum("mii->mi", covariance))
 
@@ -82,6 +88,22 @@ class Solutions:
         """Return the solutions of several sets of curves as one."""
         columns = zip(*(vars(part).values() for part in parts), strict=True)
         return cls(*(np.concatenate(column) for column in columns))
+
+
+def permitted(free: Any, of_noise: Any = None) -> Any:
+    """Return χ²/ν that the right curve exceeds in one of 40 cases.
+
+    `of_noise` are the degrees of freedom of the noise, if its size is not known: then
+    in one of 6, as few of them hide much.
+
+    Examples
+    --------
+    >>> [round(float(permitted(n)), 2) for n in (5, 50, 500)]
+    [2.57, 1.43, 1.13]
+    """
+    if of_noise is not None:
+        return scipy.special.fdtri(free, of_noise, 5 / 6)
+    return scipy.special.chdtri(free, 0.025) / free
 
 
 @np.errstate(all="ignore")  # what overflows has not converged

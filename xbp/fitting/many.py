@@ -11,7 +11,7 @@ import xarray as xr
 
 from xbp.core.errors import QuantityError
 from xbp.core.guards import shown
-from xbp.core.independence import collapsed, independence, std_along
+from xbp.core.independence import collapsed, independence, merged_bins, std_along
 from xbp.core.signal import map_over
 from xbp.core.status import Status
 from xbp.fitting.core import Shape, Solutions, solve, solve_function
@@ -162,6 +162,8 @@ def _fit_many(
         np.broadcast_to(a, (*outer, x.size)).reshape(-1, x.size).astype(float)
         for a in (value, std, part)
     )
+    parts, mean, error = merged_bins(parts)
+    x, ys, stds = mean(x), mean(ys), error(stds)
     m, n, known = len(ys), len(curve.names), bool(std.ndim)
     # The squares of others overflow.
     usable, weights = np.abs(ys) < 1e150, np.ones(ys.shape)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import scipy
 
-from xbp.core.status import Status
-from xbp.fitting.core import Shape, solve
+from xbp.core.status import POOR_CHI2, Status
+from xbp.fitting.core import Shape, permitted, solve
+from xbp.fitting.top import around_top, off_parabola, off_points, polynomial, scatter
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
 
 __all__ = [
@@ -21,19 +23,22 @@ __all__ = [
     "fit_shape",
     "gaussian_on_line",
     "log_normal",
-    "scatter",
-    "smoothed",
     "usable_bins",
 ]
 
 Method = Literal["lognormal", "quadratic", "gaussian"]
 N_PARAMETERS = {"lognormal": 3, "quadratic": 3, "gaussian": 5}
-#: Columns of the answer of `fit_shape`.
+#: Columns of the answer of `fit_shape`; ``_off`` is how far the points themselves are
+#: from a curve that misses them.
 NUMBERS = (
     "energy", "energy_std", "height", "height_std", "width", "width_std",
     "chi2_reduced", "relative_residual", "background", "background_slope",
-    "low", "high", "n_points",
+    "energy_off", "height_off", "width_off", "low", "high", "n_points",
 )  # fmt: skip
+
+#: Noise that data without errors are taken to have at least, of their largest value.
+_EXACT = 1e-3
+_BACKGROUND = ("background", "background_slope")
 
 #: Standard deviations that distinguish a maximum from noise. A search over a whole
 #: spectrum needs more than a single number, hence twice this for its height.
@@ -107,7 +112,7 @@ def fit_shape(
 
     Returns
     -------
-    numbers : numpy.ndarray, shape (m, 13)
+    numbers : numpy.ndarray, shape (m, 16)
         `NUMBERS`, NaN (but for the range and the number of points) unless "ok".
     status : numpy.ndarray of int, shape (m,)
         `Status.code`.
@@ -118,8 +123,9 @@ def fit_shape(
     unit = np.where(scale > 0, scale, 1.0)[:, None]
     y = np.where(usable, B / unit, 0.0)
     weight = usable * 1.0 if std is None else np.where(usable, unit / std, 0.0)
+    measured = usable_bins(E, B, std)
     if method == "quadratic":
-        usable = _around_top(y, usable)
+        usable = around_top(y, usable)
     number = dict.fromkeys(NUMBERS, np.full(len(y), np.nan))
     number["n_points"] = usable.sum(axis=1)
     number["low"] = np.where(usable, E, np.inf).min(axis=1)
@@ -135,8 +141,8 @@ def fit_shape(
     if rows.size:
         fit = {"lognormal": _log_normal, "quadratic": _parabola, "gaussian": _gaussian}
         ends = (number["low"][rows], number["high"][rows])
-        given = (E, y[rows], weight[rows], ends, free[rows], std is not None)
-        found, status[rows] = fit[method](*given)
+        arguments = (E, y[rows], weight[rows], ends, free[rows], std is not None)
+        found, status[rows] = fit[method](*arguments)
         for name, column in found.items():
             number[name] = np.full(len(y), np.nan)
             number[name][rows] = column
@@ -154,7 +160,39 @@ def fit_shape(
     left = np.where(usable, y - curve, 0.0)
     rms = np.sqrt((left**2).sum(axis=1) / number["n_points"])
     number["relative_residual"] = rms / number["height"]
-    for name in ("height", "height_std", "background", "background_slope"):
+    ok = status == Status.OK.code
+    noise, most = np.ones(len(y)), permitted(free)
+    if std is None:
+        # What is left of exact data is not noise.
+        for i in np.flatnonzero(ok):
+            noise[i] = max(scatter(left[i, usable[i]]), _EXACT)
+        # The median of so many second differences is as good as a third of them.
+        most = permitted(free, number["n_points"] / 3)
+    poor = number["chi2_reduced"] > most * noise**2
+    for name in ("energy", "height", "width"):
+        number[f"{name}_off"] = np.nan_to_num(number[f"{name}_off"])
+    for i in np.flatnonzero(ok & (poor | (method == "quadratic"))):
+        own, at = {name: number[name][i] for name in NUMBERS}, measured[i]
+        line = (own["background"], own["background_slope"])
+        off, error = off_points(
+            E[at],
+            B[i, at] / unit[i],
+            np.full(at.sum(), noise[i]) if std is None else std[i, at] / unit[i],
+            (own["low"] <= E[at]) & (E[at] <= own["high"]),
+            functools.partial(_curve, method, own),
+            line if method == "gaussian" else (0.0, 0.0),
+            own,
+        )
+        # Of a parabola half the height is beyond the points fitted, whose chi-squared
+        # does not tell.
+        if not poor[i]:
+            off = (
+                {"width": off["width"]} if abs(off.get("width", 0)) > 3 * error else {}
+            )
+        for name, distance in off.items():
+            column = number[f"{name}_off"]
+            column[i] = max(column[i], distance, key=abs)
+    for name in ("height", "height_std", "height_off", *_BACKGROUND):
         number[name] = number[name] * scale
     table = np.stack([number[name] for name in NUMBERS], axis=1)
     table[status != Status.OK.code, :-3] = np.nan
@@ -214,7 +252,7 @@ def _log_normal(
     part = part / part.max(axis=1, keepdims=True, initial=1e-300)
     middle = (part**2 * log_x).sum(axis=1) / (part**2).sum(axis=1)
     log_y, u = np.log(np.where(positive, y, 1.0)), log_x - middle[:, None]
-    (a, b, c), _, _ = _polynomial(u, log_y, part, 2)
+    (a, b, c), _, _ = polynomial(u, log_y, part, 2)
     bent = (positive.sum(axis=1) > 2) & (c < 0)
     c = np.where(bent, c, -0.5)
     top = np.take(log_x, np.where(weight > 0, y, -np.inf).argmax(axis=1))
@@ -284,48 +322,6 @@ def _gaussian(
     }, np.where(wide, Status.NO_MAXIMUM.code, status)  # fmt: skip
 
 
-def _around_top(y: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """Return the bins above 0.8 of the maximum and their neighbours, seven at least."""
-    chosen = np.zeros_like(usable)
-    for i in np.flatnonzero(usable.any(axis=1)):
-        at = np.flatnonzero(usable[i])
-        # The top of the smoothed spectrum: the highest bin of a noisy one is merely
-        # the luckiest.
-        smooth = smoothed(y[i, at])
-        top = int(np.argmax(smooth))
-        below = np.flatnonzero(smooth < 0.8 * smooth[top])
-        left, right = below[below < top], below[below > top]
-        # One bin further shows the fall of a steep flank.
-        first = int(left[-1]) if left.size else 0
-        last = int(right[0]) if right.size else at.size - 1
-        while last - first < 6 and (first > 0 or last + 1 < at.size):
-            first, last = max(first - 1, 0), min(last + 1, at.size - 1)
-        chosen[i, at[first : last + 1]] = True
-    return chosen
-
-
-def _polynomial(
-    u: np.ndarray, y: np.ndarray, weight: np.ndarray, degree: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fit polynomials: coefficients (n, m) from order 0 up, covariance, χ² (m,)."""
-    unit = np.abs(np.where(weight > 0, u, 0.0)).max(axis=1, initial=1e-300)
-    scale = unit[:, None] ** np.arange(degree + 1)
-    powers = np.stack([(u / unit[:, None]) ** i for i in range(degree + 1)])
-    rows = np.where(weight > 0, powers * weight, 0.0)
-    normal = np.einsum("imk,jmk->mij", rows, rows)
-    # A small part of it keeps what the points do not determine finite.
-    normal += 1e-14 * np.eye(degree + 1) * normal[:, :1, :1]
-    fine = np.isfinite(normal).all(axis=(1, 2)) & (normal[:, 0, 0] > 0)
-    normal[~fine] = np.eye(degree + 1)
-    target = np.where(weight > 0, y * weight, 0.0)
-    inverse = np.linalg.inv(normal)
-    found = (inverse @ np.einsum("imk,mk->mi", rows, target)[..., None])[..., 0]
-    left = target - np.einsum("imk,mi->mk", rows, found)
-    covariance = inverse / (scale[:, :, None] * scale[:, None, :])
-    found[~fine] = np.nan
-    return (found / scale).T, covariance, (left**2).sum(axis=1)
-
-
 def _parabola(
     E: np.ndarray,
     y: np.ndarray,
@@ -337,7 +333,7 @@ def _parabola(
     """Fit the tops, each by a parabola about its own middle."""
     used = weight > 0
     centre = (E * used).sum(axis=1) / used.sum(axis=1)
-    (a, b, c), covariance, chi2 = _polynomial(E - centre[:, None], y, weight, 2)
+    (a, b, c), covariance, chi2 = polynomial(E - centre[:, None], y, weight, 2)
     chi2 = chi2 / free
     covariance = covariance * (1.0 if known else chi2[:, None, None])
     flat = (c >= 0) | (-c * (ends[1] - ends[0]) ** 2 < 1e-9 * np.abs(y).max(axis=1))
@@ -356,43 +352,18 @@ def _parabola(
     ]
     status = _status(ends, (energy, stds[0]), (height, stds[1]), (2 * half, stds[2]))
     status = np.where(flat, Status.NO_MAXIMUM.code, status)
+    # The height has an error of that kind of its own.
+    wider = np.sqrt(chi2) if known else np.ones_like(chi2)
+    stds[0], stds[2] = (np.where(chi2 > POOR_CHI2, s * wider, s) for s in stds[::2])
     of_scatter = (
         weight if known else weight / np.sqrt(np.maximum(chi2, 1e-300))[:, None]
     )
-    moved = _off_parabola(E, y, of_scatter, energy)
+    moved = off_parabola(E, y, of_scatter, energy)
     return {
-        "energy": energy, "energy_std": np.hypot(stds[0], moved[0]), "height": height,
-        "height_std": np.hypot(stds[1], moved[1]), "width": 2 * half,
-        "width_std": stds[2], "chi2_reduced": chi2,
+        "energy": energy, "energy_std": stds[0], "energy_off": moved[0],
+        "height": height, "height_std": np.hypot(stds[1], moved[1]),
+        "width": 2 * half, "width_std": stds[2], "chi2_reduced": chi2,
     }, status  # fmt: skip
-
-
-def _off_parabola(
-    E: np.ndarray, y: np.ndarray, weight: np.ndarray, energy: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far tops may lie from those of parabolas, in energy and in height.
-
-    Boson peaks are steeper on their left, nearer to a parabola in ln E. The more the
-    points prefer that, the more of the distance between the two tops is an error. The
-    height is moved by the fourth order, which flattens a top.
-    """
-    away = E - energy[:, None]
-    by_two, two, in_e = _polynomial(away, y, weight, 2)
-    log_away = np.log(np.where(E > 0, E, np.nan) / energy[:, None])
-    (_, b, c), _, in_log = _polynomial(log_away, y, weight, 2)
-    preferred = np.sqrt(scipy.special.expit((in_e - in_log) / 2))
-    moved = preferred * energy * np.abs(np.expm1(-b / (2 * c)))
-    moved = np.where(c < 0, moved, 0.0)
-    by_four, four, _ = _polynomial(away, y, weight, 4)
-    # What noise alone makes of their difference is not an error of the shape.
-    excess = (by_four[0] - by_two[0]) ** 2 - (four[:, 0, 0] - two[:, 0, 0])
-    # Where a parabola misses the points by more than chance does, its height has an
-    # error of that kind too.
-    n = (weight > 0).sum(axis=1)
-    free = n - 3
-    poor = in_e / free / (1 + 2 * np.sqrt(2 / free)) - 1
-    variance = np.maximum(excess, 0.0) + np.maximum(poor, 0.0) * two[:, 0, 0]
-    return moved, np.where(n < 6, 0.0, np.sqrt(variance))
 
 
 def _clearly_rise_and_fall(
@@ -456,6 +427,10 @@ def _rises_and_falls(
     return without - with_maximum > 16
 
 
+def _curve(method: Method, fit: Mapping[str, Any], E: np.ndarray) -> np.ndarray:
+    return evaluate(method, E, fit)
+
+
 def evaluate(method: Method, E: np.ndarray, fit: Mapping[str, Any]) -> np.ndarray:
     """Return the fitted curve, from the numbers that the fit reports."""
     energy, height, width = fit["energy"], fit["height"], fit["width"]
@@ -466,14 +441,3 @@ def evaluate(method: Method, E: np.ndarray, fit: Mapping[str, Any]) -> np.ndarra
         peak = gaussian(E, energy, height, width / FWHM_PER_SIGMA)
         return np.asarray(peak + fit["background"] + fit["background_slope"] * E)
     return np.asarray(height * (1 - 2 * ((E - energy) / width) ** 2))
-
-
-def scatter(y: np.ndarray) -> float:
-    """Return the noise, from second differences, which a smooth spectrum hardly has."""
-    bends = y[1:-1] - (y[2:] + y[:-2]) / 2
-    return float(1.4826 * np.median(np.abs(bends)) / np.sqrt(1.5))
-
-
-def smoothed(y: np.ndarray) -> np.ndarray:
-    """Return the running mean over three bins."""
-    return np.convolve(np.pad(y, 1, mode="edge"), np.ones(3) / 3, mode="valid")

@@ -27,7 +27,7 @@ from xbp.plot.style import (
     require_dims,
     signal_label,
 )
-from xbp.reduction.arithmetic import another_sample
+from xbp.reduction.alike import another_sample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

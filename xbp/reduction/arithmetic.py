@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import along
 from xbp.core.data_guards import require_common_dims
-from xbp.core.errors import QuantityError, UnitsError, XbpError
+from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.format import span
 from xbp.core.grid import bin_limits
 from xbp.core.guards import choose, require_number, shown
@@ -20,6 +20,7 @@ from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, require_same_grid
 from xbp.core.signal import Signal, extend_history, label_std, read, table_signal
+from xbp.core.status import diagnosed
 from xbp.core.units import (
     Frequency,
     convert_factor,
@@ -31,17 +32,19 @@ from xbp.core.units import (
     swap_unit,
     to_kelvin,
 )
+from xbp.reduction.alike import (
+    SUBTRACTED,
+    all_subtracted,
+    is_the_same,
+    other_conditions,
+    require_alike,
+)
 from xbp.reduction.dos_area import scaled_area
-from xbp.reduction.sample import SAMPLE_LABELS, numbers_of, sample_labels
 
 __all__ = [
-    "another_sample",
     "convert",
-    "off_scale",
-    "require_alike",
     "scale",
     "subtract",
-    "wrong_limit",
 ]
 
 
@@ -88,7 +91,8 @@ def subtract(
         If the grids differ, however little, naming both.
     QuantityError
         If the two were measured or reduced in different ways: another quantity,
-        geometry, convention or statistics, kᵢ/k_f applied to one alone; the factor is
+        geometry, convention or statistics, kᵢ/k_f applied to one alone; a background
+        with errors is in the data already; the factor is
         over a dimension that the data do not have; or one background with errors is
         given for all detectors.
     UnitsError
@@ -112,10 +116,15 @@ def subtract(
     value = signal.value.variable - factor * in_units
     std, shared = None, {}
     common: dict[str, xr.Variable] = {}
+    subtracted = signal.value.attrs.get(SUBTRACTED)
     if signal.std is not None:
         variance: Any = signal.std.variable**2
         if other.std is not None:
             its_std = factor * per_unit * other.std.variable
+            subtracted = all_subtracted(signal, other, factor)
+            if is_the_same(signal, other):
+                variance = (signal.std.variable - its_std) ** 2
+                its_std = 0.0 * its_std
             shared = _shared(signal, other, its_std, common)
             if not common:
                 variance = variance + its_std**2
@@ -131,7 +140,12 @@ def subtract(
         coords=shared,
         operation="subtract",
         # The area of a difference of g(E) is unknown.
-        attrs={"area": None, "area_of": None},
+        attrs={
+            "area": None,
+            "area_of": None,
+            SUBTRACTED: subtracted,
+            **diagnosed(signal.value.attrs, *other_conditions(signal, other)),
+        },
         arguments={
             "background": other.value.attrs.get("long_name", str(other.value.name)),
             **{key: span(f) for key, f in used.items() if f.any()},
@@ -170,17 +184,6 @@ def _shared(
         )
         found |= {} if f is None else {independence_name(dim): f}
     return found
-
-
-def require_alike(data: xr.DataArray, other: xr.DataArray, what: str) -> None:
-    """Refuse two signals that were measured or reduced in different ways."""
-    for key in ("statistics", "convention", "ki_over_kf", "geometry"):
-        mine, its = (x.attrs.get(key) for x in (data, other))
-        if mine is not None and its is not None and mine != its:
-            raise QuantityError(
-                f"{what} has {key} {its!r}, the data {mine!r}",
-                fix="reduce both in the same way",
-            )
 
 
 def _factor(value: xr.DataArray, given: Any, std: Any) -> tuple[xr.Variable, ...]:
@@ -423,75 +426,3 @@ def _convert_coordinate(
             out[column] = variable.variable * factor**power
             out[column].attrs = variable.attrs | {"units": rewritten}
     return out
-
-
-def another_sample(signal: Signal, sq: Signal) -> str | None:
-    """Return a sentence if S(Q) is of another sample than the data; else None.
-
-    Compositions decide if both have one, then the names of the samples, then the files.
-    """
-    ours, theirs = sample_labels(signal), sample_labels(sq)
-    for name in SAMPLE_LABELS:
-        if name not in ours or name not in theirs:
-            continue
-        left, right = f"{theirs[name]!s:.60}", f"{ours[name]!s:.60}"
-        if name == "composition":
-            if _same_parts(str(theirs[name]), str(ours[name])):
-                return None
-        elif theirs[name] == ours[name]:
-            return None
-        what = name if name in ("composition", "source") else "sample"
-        return f"the {what} of S(Q) is '{left}', that of the data '{right}'"
-    return None
-
-
-def _same_parts(left: str, right: str) -> bool:
-    """Return whether two compositions agree, to 0.01 in the part of each element."""
-
-    def parts(text: str) -> dict[str, float]:
-        try:
-            numbers = numbers_of(text)
-        except XbpError:  # not a formula but a name
-            return {text: 1.0}
-        return {s: number / sum(numbers.values()) for s, number in numbers.items()}
-
-    a, b = parts(left), parts(right)
-    return all(abs(a.get(s, 0.0) - b.get(s, 0.0)) < 0.01 for s in {*a, *b})
-
-
-def off_scale(sq: xr.DataArray) -> str | None:
-    """Return a sentence if what is called S(Q) does not tend to 1.
-
-    It tends to 0, as F(Q) does, or is on an arbitrary scale.
-
-    Examples
-    --------
-    >>> Sq = xr.DataArray(np.linspace(0.0, 8.0, 20), dims="Q", attrs={"units": "1"})
-    >>> off_scale(Sq)[:45]
-    'S(Q) is 6.1 on average over its upper half, a'
-    >>> off_scale(Sq / 6) is None
-    True
-    """
-    level = wrong_limit(sq)
-    if level is None:
-        return None
-    start = f"S(Q) is {level:.2g} on average over its upper half, "
-    if abs(level) <= 0.2 and float(sq.min()) < 0:
-        return f"{start}and negative elsewhere, as F(Q) = S(Q) - 1 is"
-    return f"{start}and does not tend to 1: its scale is arbitrary"
-
-
-@np.errstate(over="ignore", invalid="ignore")  # a mean that overflows is of no scale
-def wrong_limit(
-    sq: xr.DataArray, limits: tuple[float, float] = (0.6, 1.6)
-) -> float | None:
-    """Return the mean of S(Q) over its upper half if it is outside `limits`.
-
-    None also if it is not known: for dask, or fewer than ten points.
-    """
-    if sq.chunks is not None or sq.sizes.get("Q", 0) < 10:
-        return None
-    upper = sq.isel(Q=slice(sq.sizes["Q"] // 2, None))
-    level = float(upper.mean()) * convert_factor(sq.attrs["units"], "1")
-    inside = limits[0] < level < limits[1]
-    return None if inside or not np.isfinite(level) else level

@@ -27,7 +27,8 @@ from xbp.core.units import (
     parse_unit,
 )
 from xbp.models.factors import beyond_range
-from xbp.reduction.arithmetic import another_sample, convert, require_alike
+from xbp.reduction.alike import another_sample, require_alike
+from xbp.reduction.arithmetic import convert
 from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
 from xbp.reduction.fold import mirrored, one_sided, refuse_parts, require_elastic
 from xbp.reduction.sample import (

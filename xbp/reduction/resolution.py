@@ -23,7 +23,8 @@ from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, magnitude
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import FWHM_PER_SIGMA
-from xbp.reduction.arithmetic import convert, require_alike
+from xbp.reduction.alike import require_alike
+from xbp.reduction.arithmetic import convert
 
 __all__ = ["convolve", "like", "to_quantum"]
 

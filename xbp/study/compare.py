@@ -64,7 +64,8 @@ def compare(
         systematic²), with ``statistical_std`` of the fit (NaN for a model, which is not
         a measurement), ``systematic_std`` as given to `new_study` or found by
         `scan_boson_peak` or `scan_heat_capacity` (otherwise 0), and b² the
-        reduced chi-squared of the fit if that is above 1 (Birge's ratio); ``status`` of
+        reduced chi-squared of the fit if that is above 1 (Birge's ratio; above 10 the
+        fit has multiplied its error by it); ``status`` of
         the peak (if not "ok", ``energy`` is NaN); ``kind`` of the leaf; ``method``;
         ``E_low`` and ``E_high`` of the range fitted, or ``temperature_low`` and
         ``temperature_high``; ``chi2_reduced`` and ``relative_residual`` of the fit;
@@ -287,7 +288,8 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
         leaf.option("systematic") or (found if np.isfinite(found) else 0.0)
     )
     chi2 = float(table["chi2_reduced"]) if "chi2_reduced" in table else np.nan
-    birge = np.sqrt(chi2) if chi2 > 1 else 1.0
+    # Above that limit the fit has done it.
+    birge = np.sqrt(chi2) if 1 < chi2 <= POOR_CHI2 else 1.0
     model = {
         "stated": "stated",
         "fit_heat_capacity": "maximum of g/E2" if key == "energy" else "Einstein modes",
@@ -295,15 +297,14 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
     factors = table.get(f"{key}_std_common")
     common = {}
     if factors is not None and np.isfinite(energy):
-        scale = birge * energy / float(table[key])
         for one in factors.transpose("source"):
-            common[str(one["source"].item())] = scale * float(one)
+            common[str(one["source"].item())] = energy / float(table[key]) * float(one)
+    shared = sum(one**2 for one in common.values())
+    widened = np.sqrt(birge**2 * max(statistical**2 - shared, 0.0) + shared)
     return {
         "common": common,
         "energy": energy,
-        "energy_std": _error(birge * statistical, systematic)
-        if np.isfinite(energy)
-        else np.nan,
+        "energy_std": _error(widened, systematic) if np.isfinite(energy) else np.nan,
         "statistical_std": statistical,
         "systematic_std": systematic,
         "status": status,

@@ -1,0 +1,168 @@
+"""Whether two signals may be combined: measured alike, and not the same twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from xbp.core.common_errors import fingerprint
+from xbp.core.errors import QuantityError, XbpError
+from xbp.core.schema import COORDINATES
+from xbp.core.signal import Signal
+from xbp.core.status import Diagnostic
+from xbp.core.units import convert_factor
+from xbp.reduction.sample import SAMPLE_LABELS, numbers_of, sample_labels
+
+__all__ = [
+    "SUBTRACTED",
+    "all_subtracted",
+    "another_sample",
+    "is_the_same",
+    "off_scale",
+    "other_conditions",
+    "require_alike",
+    "wrong_limit",
+]
+
+#: The attribute with the names of measurements whose errors are in a difference.
+SUBTRACTED = "subtracted"
+
+
+def require_alike(data: xr.DataArray, other: xr.DataArray, what: str) -> None:
+    """Refuse two signals that were measured or reduced in different ways."""
+    for key in ("statistics", "convention", "ki_over_kf", "geometry"):
+        mine, its = (x.attrs.get(key) for x in (data, other))
+        if mine is not None and its is not None and mine != its:
+            raise QuantityError(
+                f"{what} has {key} {its!r}, the data {mine!r}",
+                fix="reduce both in the same way",
+            )
+
+
+def all_subtracted(signal: Signal, background: Signal, factor: xr.Variable) -> str:
+    """Return what has been subtracted, this background too, or raise an error.
+
+    Errors of one measurement that enters twice add as they are, not as squares. In a
+    difference those of what both share cancel: there the error is not too small.
+    """
+    own, its = (
+        {str(name) for name in str(one.value.attrs.get(SUBTRACTED, "")).split()}
+        for one in (signal, background)
+    )
+    this = _name(background)
+    if this in own or (own & its and bool((factor < 0).any())):
+        raise QuantityError(
+            "the background is in the data already, and its error with it",
+            fix="subtract it once, with scale= the sum; or without its errors",
+        )
+    return " ".join(sorted({*own, *its, this}))
+
+
+def _name(signal: Signal) -> str:
+    return fingerprint("background", signal.value).split()[-1]
+
+
+def is_the_same(signal: Signal, other: Signal) -> bool:
+    """Return whether two signals are one measurement."""
+    return _name(signal) == _name(other)
+
+
+def other_conditions(signal: Signal, background: Signal) -> list[Diagnostic]:
+    """Return a diagnostic if the background was measured or cut elsewhere."""
+    places = []
+    for name in ("Q", "E", "two_theta", "temperature", "incident_energy"):
+        own, its = _place(signal, name), _place(background, name)
+        if own is None or its is None or np.allclose(own[0], its[0], rtol=0.01):
+            continue
+        ours, theirs = (
+            " to ".join(f"{end:.4g}" for end in dict.fromkeys(ends))
+            for ends in (own[0], its[0])
+        )
+        places.append(f"{name} {theirs} {own[1]}, the data {ours}")
+    text = f"the background has {'; '.join(places)}"
+    return [Diagnostic("background_elsewhere", "warning", text)] if places else []
+
+
+def _place(signal: Signal, name: str) -> tuple[np.ndarray, str] | None:
+    """Return both limits of a scalar coordinate, or itself twice, and its unit."""
+    axis, bounds = signal.value.coords.get(name), f"{name}_bnds"
+    if axis is None or axis.ndim or not isinstance(axis.attrs.get("units"), str):
+        return None
+    ends = np.full(2, float(axis))
+    if isinstance(signal.source, xr.Dataset) and bounds in signal.source.variables:
+        ends = signal.source.variables[bounds].values.astype(float)
+    units = COORDINATES[name][0]
+    factor = convert_factor(axis.attrs["units"], units, name=name, energy=name == "E")
+    return (ends * factor, units) if ends.shape == (2,) else None
+
+
+def another_sample(signal: Signal, sq: Signal) -> str | None:
+    """Return a sentence if S(Q) is of another sample than the data; else None.
+
+    Compositions decide if both have one, then the names of the samples, then the files.
+    """
+    ours, theirs = sample_labels(signal), sample_labels(sq)
+    for name in SAMPLE_LABELS:
+        if name not in ours or name not in theirs:
+            continue
+        left, right = f"{theirs[name]!s:.60}", f"{ours[name]!s:.60}"
+        if name == "composition":
+            if _same_parts(str(theirs[name]), str(ours[name])):
+                return None
+        elif theirs[name] == ours[name]:
+            return None
+        what = name if name in ("composition", "source") else "sample"
+        return f"the {what} of S(Q) is '{left}', that of the data '{right}'"
+    return None
+
+
+def _same_parts(left: str, right: str) -> bool:
+    """Return whether two compositions agree, to 0.01 in the part of each element."""
+
+    def parts(text: str) -> dict[str, float]:
+        try:
+            numbers = numbers_of(text)
+        except XbpError:  # not a formula but a name
+            return {text: 1.0}
+        return {s: number / sum(numbers.values()) for s, number in numbers.items()}
+
+    a, b = parts(left), parts(right)
+    return all(abs(a.get(s, 0.0) - b.get(s, 0.0)) < 0.01 for s in {*a, *b})
+
+
+def off_scale(sq: xr.DataArray) -> str | None:
+    """Return a sentence if what is called S(Q) does not tend to 1.
+
+    It tends to 0, as F(Q) does, or is on an arbitrary scale.
+
+    Examples
+    --------
+    >>> Sq = xr.DataArray(np.linspace(0.0, 8.0, 20), dims="Q", attrs={"units": "1"})
+    >>> off_scale(Sq)[:45]
+    'S(Q) is 6.1 on average over its upper half, a'
+    >>> off_scale(Sq / 6) is None
+    True
+    """
+    level = wrong_limit(sq)
+    if level is None:
+        return None
+    start = f"S(Q) is {level:.2g} on average over its upper half, "
+    if abs(level) <= 0.2 and float(sq.min()) < 0:
+        return f"{start}and negative elsewhere, as F(Q) = S(Q) - 1 is"
+    return f"{start}and does not tend to 1: its scale is arbitrary"
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a mean that overflows is of no scale
+def wrong_limit(
+    sq: xr.DataArray, limits: tuple[float, float] = (0.6, 1.6)
+) -> float | None:
+    """Return the mean of S(Q) over its upper half if it is outside `limits`.
+
+    None also if it is not known: for dask, or fewer than ten points.
+    """
+    if sq.chunks is not None or sq.sizes.get("Q", 0) < 10:
+        return None
+    upper = sq.isel(Q=slice(sq.sizes["Q"] // 2, None))
+    level = float(upper.mean()) * convert_factor(sq.attrs["units"], "1")
+    inside = limits[0] < level < limits[1]
+    return None if inside or not np.isfinite(level) else level
