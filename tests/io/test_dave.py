@@ -104,3 +104,17 @@ def test_binary_files_are_no_text(tmp_path: Path) -> None:
     path.write_bytes(text().encode() + b"\x00")
     with pytest.raises(FileFormatError, match="binary"):
         xr.open_dataset(path, engine="dave")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Q transfer (1/Ang", "Q^2 (1/Ang"), ("Q transfer (1/Ang", "Q (degrees) (1/Ang"), ("energy transfer (mic", "energy gain (mic"),
+        ("energy transfer (mic", "energy (meV) (mic"), ("# Group 0", "# Group 0 log10(S)"), ("# Group 0", "# Group 0, error in percent"), ("# Group 1", "# Group 1 * 1000"),
+    ],
+)  # fmt: skip
+def test_comments_that_contradict(tmp_path: Path, old: str, new: str) -> None:
+    assert old in text()
+    (tmp_path / "a.txt").write_text(text().replace(old, new))
+    with pytest.raises(FileFormatError):
+        xbp.open_dataset(tmp_path / "a.txt")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -155,10 +156,21 @@ def test_units_that_contradict_each_other(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ds.E, [10, 20, 30])
     for intensity in ("log(Cnt)", "%", "Cnt*1000"):
         path = write(tmp_path / "b.txt", f"{HEADER}#AxisUnit[0]=\t{intensity}\n")
-        with pytest.raises(FileFormatError, match="intensity"):
+        with pytest.raises(XbpError, match=re.escape(intensity)):
             open_labspec(path)
+    for row in ("AxisType[1]=\tAbs. wavenumber", "AxisType[0]=\tLog intensity"):
+        with pytest.raises(FileFormatError):
+            open_labspec(write(path, f"{HEADER}#{row}\n"))
     for intensity in ("Cnt", "Cnt/sec", "a.u.", ""):
         open_labspec(write(path, f"{HEADER}#AxisUnit[0]=\t{intensity}\n"))
+
+
+def test_two_lasers(tmp_path: Path) -> None:
+    header = HEADER.replace("cm-¹", "nm") + "#Laser (nm)=\t633\n"
+    path = write(tmp_path / "a.txt", header, "640\t1\n650\t2\n")
+    with pytest.raises(FileFormatError, match="laser="):
+        open_labspec(path)
+    assert float(open_labspec(path, laser=633).E[0]) == pytest.approx(172.79, abs=0.01)
 
 
 def test_a_header_without_the_instrument(tmp_path: Path) -> None:

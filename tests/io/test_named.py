@@ -430,6 +430,35 @@ def test_titles_of_the_quantity(
 
 
 @pytest.mark.parametrize(
+    ("remark", "options"),
+    [
+        ("energy in THz", SQE), ("# E axis: THz", SQE), ("# energy transfer units: ueV", SQE), ("# Q in 1/nm", SQ), ("temperature in mK", HEAT),
+        ("heat capacity in mJ/mol/K", HEAT), ("# Cp is in mJ/mol/K", HEAT), ("# C: J/g/K * 1", HEAT | {"units": "mJ/g/K"}), ("# multiplied by 1000", HEAT), ("# scaled by 10^3", SQ),
+        ("# y = log10(I)", RAMAN), ("# values are log10 of counts", RAMAN), ("# S in 1/eV", SQE),
+    ],
+)  # fmt: skip
+def test_remarks_that_contradict(
+    tmp_path: Path, remark: str, options: dict[str, object]
+) -> None:
+    refused(tmp_path / "a.txt", f"{remark}\n# measured\n{ROWS}", options, XbpError)
+    xbp.open_dataset(tmp_path / "a.txt", **options, check_titles=False)
+
+
+@pytest.mark.parametrize(
+    ("remark", "options"),
+    [
+        ("energy in meV", SQE), ("# E = 5 meV", SQE), ("# Q in 1/nm", SQE), ("# Q = 2 1/A", SQ), ("# T: 300 K", HEAT), ("T in kelvin", HEAT), ("# scaled by 10^3", RAMAN),
+        ("heat capacity in J/mol/K", HEAT), ("# the log of the run", RAMAN), ("# laser in nm: 532", RAMAN), ("# time in ps", SQE), ("# x axis: wavenumber in cm-1", RAMAN), ("# S in meV-1", SQE),
+    ],
+)  # fmt: skip
+def test_remarks_that_agree(
+    tmp_path: Path, remark: str, options: dict[str, object]
+) -> None:
+    (tmp_path / "a.txt").write_text(f"{remark}\n# measured\n{ROWS}")
+    xbp.open_dataset(tmp_path / "a.txt", **options)
+
+
+@pytest.mark.parametrize(
     "title",
     ["err(%)", "err (%)", "rel. err", "2 sigma", "dS/S", "dS*10", "dS (1/eV)", "variance", "U(k=2)", "err (10^-3)", "+/- %"],
 )  # fmt: skip

@@ -410,3 +410,34 @@ def test_a_transposed_matrix_is_refused(tmp_path: Path, rows: str) -> None:
 def test_rows_on_one_line_or_several(tmp_path: Path, rows: str) -> None:
     text = TEXT.replace("1 2 3\n 4 5 6", rows)
     np.testing.assert_array_equal(opened(tmp_path, text).S, [[1, 2, 3], [4, 5, 6]])
+
+
+def test_units_of_the_parameters(tmp_path: Path) -> None:
+    plain = opened(tmp_path, TEXT).attrs
+    changed = {
+        "V_rho       0.0103 atom density per Angs^3": "V_rho 10.3 atom density per nm^3",
+        "weight      85.47  in [g/mol]": "weight 0.08547 in [kg/mol]",
+        "sigma_coh   6.32 ": "sigma_coh 632 in [fm^2]",
+        "v_sound     1300   in [m/s]": "v_sound 1.3 in [km/s]",
+    }
+    text = TEXT
+    for old, new in changed.items():
+        assert old in text
+        text = text.replace(old, new)
+    attrs = opened(tmp_path, text).attrs
+    for name in ("V_rho", "weight", "sigma_coh", "v_sound"):
+        assert attrs[name] == pytest.approx(plain[name])
+    with pytest.raises(FileFormatError, match="weight"):
+        opened(tmp_path, TEXT.replace("in [g/mol]", "in [meV]"))
+
+
+@pytest.mark.parametrize("comment", ["w axis values, energy gain", "-w axis values"])
+def test_energies_of_the_other_sign(tmp_path: Path, comment: str) -> None:
+    with pytest.raises(FileFormatError, match="sign"):
+        opened(tmp_path, TEXT.replace("w axis values", comment))
+
+
+@pytest.mark.parametrize("comment", ["sqw*1000", "chi''(q,w)", "S(q,w)/n(w)", "sqw times 1000"])  # fmt: skip
+def test_another_matrix(tmp_path: Path, comment: str) -> None:
+    with pytest.raises(FileFormatError, match="matrix"):
+        opened(tmp_path, TEXT.replace("sqw values", comment))

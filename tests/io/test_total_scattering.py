@@ -212,3 +212,18 @@ def test_faber_and_ziman_may_be_negative_where_scattering_lengths_differ(
         )
     with pytest.raises(RangeError, match="composition="):
         opened(tmp_path, ok, b_mean_squared="0.0359 barn")
+
+
+@pytest.mark.parametrize("unit", [" [1/nm]", " in nm-1", " nm^-1"])
+def test_the_unit_in_the_label_of_mcstas(tmp_path: Path, unit: str) -> None:
+    path = tmp_path / "a.qSq"
+    path.write_text(f"# column_q 1{unit}\n# column_Sq 2\n5 0.5\n10 1.5\n")
+    np.testing.assert_allclose(xbp.open_dataset(path).Q, [0.5, 1])
+
+
+@pytest.mark.parametrize("header", ["# column_q 1 [deg]\n# column_Sq 2", "# column_q 1\n# column_Sq 2 minus 1", "# column_q 1\n# column_Sq 2 barn",
+                                    "# column_q 1\n# column_Sq 2\n# q in nm-1"])  # fmt: skip
+def test_labels_that_contradict(tmp_path: Path, header: str) -> None:
+    (tmp_path / "a.qSq").write_text(f"{header}\n5 0.5\n10 1.5\n")
+    with pytest.raises(XbpError):
+        xbp.open_dataset(tmp_path / "a.qSq")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import struct
 import warnings
 from pathlib import Path
@@ -70,6 +71,15 @@ def test_history_without_velocities_and_in_a_slab(tmp_path: Path) -> None:
     for imcon in (0, 4, 5, 7):
         with pytest.raises(FileFormatError, match=f"imcon = {imcon}"):
             open_trajectory(written(tmp_path, history(imcon=imcon)))
+
+
+def test_times_of_a_history_agree_with_its_steps(tmp_path: Path) -> None:
+    text = history()
+    first = re.findall(r"timestep.*", text)[-1]
+    words = first.split()
+    wrong = " ".join([*words[:6], str(1000 * float(words[6]))])
+    with pytest.raises(FileFormatError, match="contradict its steps"):
+        open_trajectory(written(tmp_path, text.replace(first, wrong)))
 
 
 def test_history_keeps_uneven_times(tmp_path: Path) -> None:

@@ -22,6 +22,12 @@ _TO_MEV: Final = {"mev": 1.0, "milliev": 1.0} | dict.fromkeys(
 _PER_ANGSTROM: Final = re.compile(r"1/(?:angstroms?|a|å)|(?:angstroms?|a|å)\^1")
 
 
+#: Powers, functions, and energies of the other sign.
+_STRANGE: Final = re.compile(
+    r"\b(?:log(?:10)?|ln|sqrt|chi|times|percent|relative|variance)(?![a-z])|%"
+    r"|energy gain|[a-z]\s*\^\s*2|''|[*×]\s*\d|suscept",
+    re.IGNORECASE,
+)
 #: Two comments, each above a whole number, and a third comment.
 _HEADER: Final = r"\A(?:[ \t]*#.*\n[ \t]*\d+[ \t]*\n){2}[ \t]*#.*\n"
 
@@ -101,6 +107,11 @@ def open_dave(path: Path, lines: list[str], *, T: Any = None) -> xr.Dataset:
         int(to_numbers(parts[i], headers[i], size=1)[0]) for i in (0, 1)
     )
     check(len(parts) == n_group + 4, f"it has not {n_group} groups, as announced")
+    for header in headers[2:]:
+        strange = _STRANGE.search(header)
+        check(
+            not strange, f"{header.strip()!r} is not an axis or a spectrum, with errors"
+        )
     E_units, other_units = map(_units, headers[2:4])
     check(E_units in _TO_MEV, f"{headers[2].strip()!r} names neither meV nor µeV")
     to_mev = _TO_MEV[E_units]
@@ -134,8 +145,8 @@ def open_dave(path: Path, lines: list[str], *, T: Any = None) -> xr.Dataset:
 
 
 def _units(header: str) -> str:
-    bracket = re.search(r"\(([^()]*)\)", header)
-    return re.sub(r"[\s-]", "", bracket[1]).lower() if bracket else ""
+    brackets = re.findall(r"\(([^()]*)\)", header)
+    return re.sub(r"[\s-]", "", "".join(brackets)).lower()
 
 
 DaveBackend = FORMAT.backend()

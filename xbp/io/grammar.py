@@ -18,7 +18,8 @@ SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-", "\u2212": "-"})
 #: Functions of a quantity.
 _FUNCTION: Final = re.compile(
     r"(?<![a-z])(?:log(?:[_ ]?\{?(?:10|2|e)\}?)?|ln|lg|sqrt|asinh|arcsinh|exp(?=\s*\())"
-    r"(?![a-z])|√|per ?cent|%|\bdbm?\b|(?<![^\W\d_]{2})x\s?\d+(?![.\d])",
+    r"(?![a-z])|√|per ?cent|%|\b(?:times|minus|plus)\s+\d|\bdbm?\b"
+    r"|(?<![^\W\d_]{2})x\s?\d+(?![.\d])",
     re.IGNORECASE,
 )
 _BRACKET: Final = re.compile(r"[(\[]((?:[^()\[\]]|[(\[][^()\[\]]*[)\]])*)[)\]]")
@@ -33,7 +34,7 @@ _WORD: Final = re.compile(r"[^\W\d_][\w.]*(?:-[^\W\d][\w.]*)*")
 _CONDITION: Final = re.compile(
     r"(?:\b[^\W\d]\w*\s*=\s*)?(?<![\w.])(?:\d+\s*[x×]\s*)?\d+(?:\.\d+)?\s*(?:K|nm|m?W|m?T"
     r"|[kMG]?Pa|k?bar|m?s|sec|min|h|m?eV|cm-1|[AÅ]\^?-1|1/[AÅ]|°C?|deg\w*)\b|\bcm-1"
-    r"|\b[^\W\d]\w*\s*=\s*[\d.]+(?![*^/x×])|(?<=[^\W_])\s+#?\d+\s*$|^#?\d$"
+    r"|\b[^\W\d]\w*\s*=\s*[\d.]+(?![*^/x×])|(?<=[^\W_])(?<!times|minus)\s+#?\d+\s*$|^#?\d$"
     r"|(?<![\w.])-?\d+(?:\.\d+)?(?:[A-Z][a-z]?[\d.]*){2,}(?!\w)"
 )
 #: What counts are divided by, and how arbitrary units are written.

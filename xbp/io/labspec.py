@@ -14,9 +14,10 @@ from xbp.core.construct import new_dataset
 from xbp.core.errors import FileFormatError, UnitsError
 from xbp.core.guards import require_positive
 from xbp.core.units import parse_unit
-from xbp.io.grammar import SUPERSCRIPTS, parse_title, read_units
+from xbp.io.grammar import SUPERSCRIPTS, read_units
 from xbp.io.reader import Format, axis_units
 from xbp.io.text import check, number
+from xbp.io.titles import Labels, require_titles
 from xbp.reduction.raman import to_raman_shift
 
 __all__ = ["FORMAT", "LabspecBackend", "open_labspec"]
@@ -97,13 +98,18 @@ def open_labspec(
     """
     header = _header(lines)
     dim, axis = _axis(path, units, header)
+    intensity = f"{header.get('AxisType[0]', 'I')} ({header.get('AxisUnit[0]', '')})"
+    titles = [header.get("AxisType[1]", "X"), intensity]
+    require_titles(path.name, [], titles, Labels("raman_intensity", "1", dim, axis))
+    lasers = {value for key, value in header.items() if key.startswith("Laser (nm)")}
+    check(
+        dim == "E" or laser is not None or len(lasers) < 2,
+        f"its header names the lasers {', '.join(lasers)} nm: pass laser=",
+    )
     if laser is not None:
         require_positive(laser, "laser", "nm")
     elif axis == "nm" and header.get("Laser (nm)"):
         laser = f"{header['Laser (nm)']} nm"
-    intensity = header.get("AxisUnit[0]", "")
-    changed = parse_title(f"I ({intensity})", "raman_intensity", "1").rest
-    check(not changed, f"the units of its intensity are {intensity!r}")
     numbers = _columns(lines)
     place, values = numbers[np.argsort(numbers[:, 0], kind="stable")].T
     ds = new_dataset(

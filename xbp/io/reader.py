@@ -31,9 +31,9 @@ from xbp.core.errors import (
 from xbp.core.guards import choose, shown
 from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_unit
+from xbp.io.foreign import foreign_format
 from xbp.io.hdf5 import HDF5_ERRORS, open_hdf5
 from xbp.io.text import check, head, header_matches, read_lines, translated
-from xbp.io.titles import foreign_format
 
 __all__ = [
     "Format",

@@ -41,6 +41,10 @@ PARAMETERS: Final = {
     "sigma_inc": "incoherent scattering cross section in [barn]",
     "v_sound": "in [m/s]",
 }
+#: Their units.
+_UNITS: Final = {"V_rho": "1/angstrom^3", "density": "g/cm^3", "weight": "g/mol"} | {
+    "sigma_abs": "barn", "sigma_coh": "barn", "sigma_inc": "barn", "v_sound": "m/s"
+}  # fmt: skip
 _PARAMETER: Final = re.compile(
     r"#\s*([A-Za-z_]+)\s*[:=]?\s+([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?:\s|$)"
 )
@@ -57,6 +61,12 @@ _NO_ENERGY: Final = re.compile(r"(?i)\bkelvins?\b|\bk?J/mol|\bkcal|\b10\^-?\d")
 _NO_MOMENTUM: Final = re.compile(
     r"(?i)\br\.?l\.?u\b|\breciprocal lattice|\b2\s*(?:pi|π)\s*/\s*\w|\b10\^-?\d"
 )
+#: Functions of S, and axes of the other sign.
+_OTHER_MATRIX: Final = re.compile(
+    r"\b(?:log(?:_?10)?|ln|lg|sqrt|times|chi)(?![a-z])|[*×]\s*\d|''|χ|suscept|/\s*\(?n\b",
+    re.IGNORECASE,
+)
+_OTHER_SIGN: Final = re.compile(r"(?i)energy gain|-\s*(?:h?w|ω|omega|energy)\b")
 #: One unit in another is not the unit of the axis.
 _EQUATION: Final = re.compile(r"[\d.]+\s*\S+\s*=\s*[\d.]+\s*[^\s,;()]+")
 
@@ -161,9 +171,8 @@ def open_sqw(
     values, _ = measured(to_numbers(matrix, "S(q,w)", size=q.size * w.size))
     values, _, units = density_per_mev(values, None, axis=factors[1], units=units)
     values, doubts, history = _without_filler(values, filler)
-    found: dict[str, float] = {}
-    for match in filter(None, map(_PARAMETER.match, comments)):
-        found.setdefault(match[1].lower(), float(match[2]))
+    rows = filter(None, map(_PARAMETER.match, reversed(comments)))
+    found = {row[1].lower(): row for row in rows}  # the first of each
     words = {m[1] for m in map(_CLASSICAL.match, comments) if m}
     kinds: dict[Any, str] = {0.0: "quantum", 1.0: "classical"}
     stated = {kinds.get(number(word)) for word in words}
@@ -171,7 +180,9 @@ def open_sqw(
     check(len(stated) < 2 and None not in stated, unclear)
     statistics = stated.pop() if stated else None
     known: dict[str, Any] = {
-        name: found[name.lower()] for name in PARAMETERS if name.lower() in found
+        name: _parameter(found[name.lower()], _UNITS[name])
+        for name in PARAMETERS
+        if name.lower() in found
     }
     known |= {"source": f"S(q,w) text file {path.name}"} | history
     comment = "\n".join(line.lstrip("# ") for line in _before_parameters(comments))
@@ -187,6 +198,21 @@ def open_sqw(
     # A DataArray loses the attributes of its Dataset.
     ds.S.attrs.update(known | diagnosed({}, *doubts))
     return ds
+
+
+def _parameter(row: re.Match[str], canonical: str) -> float:
+    """Return a parameter of the header in its canonical units."""
+    rest = _ANGSTROM.sub("angstrom", row.string[row.end() :])
+    unit = re.search(r"\[\s*([^\]]*?)\s*\]|\bper (\S+)", rest)
+    readings = read_units(unit[1] or f"1/{unit[2]}", canonical) if unit else []
+    factors = [
+        convert_factor(str(u), canonical)
+        for u in readings
+        if u.is_compatible_with(canonical)
+    ]
+    known = factors or not readings
+    check(known, f"{row.string!r} is not in units of {canonical}")
+    return float(row[2]) * (factors[0] if factors else 1.0)
 
 
 def _temperature(path: Path, comments: list[str]) -> float | None:
@@ -227,6 +253,8 @@ def _factor(comments: list[str], canonical: str) -> float:
     last = comments[-1] if comments else ""
     placed = re.findall(r"(?:\[|\bin\s+\[?)([^\s\[\],:;()]+)", last)
     text = _EQUATION.sub(" ", " ".join(comments))
+    reversed_ = _OTHER_SIGN.search(text) if energy else None
+    check(not reversed_, f"its energies are of the other sign: {text[:60]!r}")
     strange = (_NO_ENERGY if energy else _NO_MOMENTUM).search(text)
     check(not strange, f"{strange and strange[0]!r} does not convert to '{canonical}'")
     for word in [*placed, *re.split(r"[\s\[\](){},:;=#]+", text)]:
@@ -255,8 +283,8 @@ def _factor(comments: list[str], canonical: str) -> float:
 def _density_units(comments: list[str]) -> str:
     """Return the units of S that comments name, such as 1/eV; "1" if they name none."""
     text = " ".join(comments)
-    function = re.search(r"(?i)\b(?:log(?:_?10)?|ln|lg|sqrt)(?![a-z])", text)
-    check(not function, f"its matrix is named a function: {text[:60]!r}")
+    function = _OTHER_MATRIX.search(text)
+    check(not function, f"its matrix is not S(q,w), but {text[:60]!r}")
     words = [w for w in re.split(r"[\s\[\](){},:;=#]+", text) if re.search(r"/|-1", w)]
     found = {
         format_unit(unit)

@@ -1,4 +1,4 @@
-"""The header of a text: foreign formats, titles of columns, their units."""
+"""The header of a table: titles of columns, remarks, their units."""
 
 from __future__ import annotations
 
@@ -12,62 +12,18 @@ import pint
 from xbp.core.errors import FileFormatError, QuantityError, UnitsError
 from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_unit
-from xbp.io.grammar import SUPERSCRIPTS, parse_title
-from xbp.io.text import Table, header_matches, is_ambiguous
+from xbp.io.grammar import SUPERSCRIPTS, parse_title, read_units
+from xbp.io.text import Table, is_ambiguous
 
 __all__ = [
     "Labels",
     "column_titles",
-    "foreign_format",
     "labelled_rows",
     "require_titles",
     "third_is_an_error",
     "used_columns",
 ]
 
-_B: Final = r"[ \t]"
-_N: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?"
-
-
-def _line(least: int, most: int | str) -> str:
-    """Return a pattern of a line of numbers, from `least` to `most` of them."""
-    most = most - 1 if isinstance(most, int) else most
-    return rf"{_B}*(?:{_N}{_B}+){{{least - 1},{most}}}{_N}{_B}*\n"
-
-
-#: Formats that xbp does not read, by a pattern in their headers. Those that it reads
-#: have theirs in `Format.resembles`.
-_FOREIGN_FORMATS: Final = {
-    "HTML or XML": r"\A\s*<(?i:\?xml|!doctype|!--|html)|\A\s*<\w(?s:.*(?:</|/>))",
-    "RTF": r"\A\s*\{\\rtf",
-    "JSON": r"\A\s*(?:\{|\[\s*(?:\n|[\[{\"]|[-+]?\d[\d.eE+-]*\s*,))",
-    "PDF or PostScript": r"\A\s*(?:%PDF|%!PS)",
-    "LAMMPS output": rf"\A\s*LAMMPS \(|^Loop time of |^Per MPI rank memory"
-    rf"|^Memory usage per processor|^{_B}*Step{_B}+(?:\S+{_B}+)?"
-    r"(?:Temp|PotEng|TotEng|Press)\b",
-    "a LAMMPS dump": r"\A\s*ITEM: ",
-    "the output of a LAMMPS fix": r"^#[ \t]*(?:(?:Time|Spatial|Chunk)-averaged"
-    r"|Histogrammed|Time-correlated) data ",
-    "a LAMMPS data file": rf"^{_B}*\S+{_B}+\S+{_B}+xlo{_B}+xhi\b",
-    "GSAS powder data": r"^BANK[ \t]+\d+[ \t]+\d+[ \t]+\d+",
-    "a gnuplot script": rf"^{_B}*(?:s?plot{_B}+['\"$\[]|\$\w+{_B}*<<"
-    rf"|set{_B}+(?:term\w*|output|[xy]label|[xy]range|multiplot)\b)",
-    "PDB": r"^(?:CRYST1|HETATM|ATOM  )[\s\d]",
-    "VASP's XDATCAR": r"^Direct configuration=",
-    "a McStas reflection list": r"^#[ \t]*column_[hkjd]\b",
-    "CIF": rf"\A(?=(?s:.*)^{_B}*data_\S*{_B}*$)(?=(?s:.*)^{_B}*(?:loop_{_B}*$|_\w))",
-    "a file of INX blocks (LAMP)": rf"\A{_B}*(?:\d+{_B}+){{7}}\d+{_B}*\n.*\n"
-    + _line(4, "")
-    + _line(1, 3),
-    "SPE text (mslice, Horace)": rf"\A{_B}*\d+{_B}+\d+{_B}*\n###",
-    "a list of detectors (.phx, .par)": rf"\A{_B}*\d+{_B}*\n" + _line(5, 7),
-    "XYZ coordinates of atoms": rf"\A{_B}*\d+{_B}*\n.*\n{_B}*[A-Z][a-z]?\d*"
-    rf"(?:{_B}+{_N}){{3}}(?!\S)",
-    "VASP's POSCAR": r"\A.*\n"
-    + _line(1, 1)
-    + 3 * _line(3, 3)
-    + rf"(?:.*\n){{0,3}}{_B}*(?i:selective|direct|cartesian)",
-}
 _TITLE: Final = re.compile(
     r"[^\s,;()\[\]]+(?:\s*(?:\([^()]*\)|\[[^\[\]]*(?:\([^()]*\)[^\[\]]*)?\])\S*)*"
 )
@@ -158,7 +114,8 @@ _LAST_WORD: Final = re.compile(
     r"\S+(?:\s*[(\[][^()\[\]]*[)\]])?)"
 )
 _A_VALUE: Final = re.compile(
-    r"(?<![a-z])(?:[sicgbf]|chi|χ|v?dos|counts?|intensity|c_?[pv]|heat|msd)(?![a-z])",
+    r"(?<![a-z])(?:[sicgbf]|chi|χ|v?dos|counts?|intensity|c_?[pv]|msd"
+    r"|(?:specific )?heat(?: capacity)?)(?![a-z])",
     re.IGNORECASE,
 )
 #: Titles of values that may stand, by mistake, above the first column.
@@ -181,25 +138,17 @@ _VALUES: Final = {
 }
 #: One of Gudrun's comments is the name of its file of F(Q).
 _GUDRUN: Final = re.compile(r"#\s*\S+\.(?:mint|mdor|mdcs)\d\d\s*$", re.IGNORECASE)
+#: Remarks that the values were multiplied, or are logarithms.
+_SCALED: Final = re.compile(
+    r"\b(?:multiplied|divided|scaled)\b(?: by)?\s*[x×*]?\s*\d", re.IGNORECASE
+)
+_LOGARITHM: Final = re.compile(r"\b(?:log(?:10)?|ln)\s*\(|\blog10\b", re.IGNORECASE)
 #: McStas numbers its columns.
 _MCSTAS: Final = re.compile(r"#\s*column_(?:q\s+[02-9]|Sq\s+(?!2\b)\d)", re.IGNORECASE)
 #: G(r) of PDFgetX and of others is 4πρr[g(r) − 1], in these units.
 _PER_AREA: Final = re.compile(
     r"(?:Å|angstrom|\\AA|\bA|AA)[$\s{]*\^?[\s{]*(?:-|\u2212|⁻)\s*(?:2|²)", re.IGNORECASE
 )
-
-
-def foreign_format(lines: Sequence[str]) -> str | None:
-    """Name the format of a text if xbp does not read it; None for others.
-
-    Examples
-    --------
-    >>> foreign_format(["data_glass", "loop_", "_pd_meas_counts_total", "1.0"])
-    'CIF'
-    >>> foreign_format(["# E S", "1 2", "2 3"])
-    """
-    found = (name for name, p in _FOREIGN_FORMATS.items() if header_matches(lines, p))
-    return next(found, None)
 
 
 def column_titles(
@@ -315,6 +264,7 @@ def require_titles(
                 fix="exchange the columns, or pass check_titles=False",
             )
     _refuse(where, _other_programs(lines, labels.quantity))
+    _refuse(where, _remarks(lines, labels))
     rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
     for row in rows[-1:]:
         _require_units(where, f"{labels.dim} ({row[1] or row[2]})", labels, 0)
@@ -350,6 +300,30 @@ def _other_programs(
             yield line, "S(Q)", "Gudrun's F(Q)"
     for line in filter(_MCSTAS.match, lines):
         yield line, "Q and S(Q) in columns 1 and 2", "others"
+
+
+def _remarks(lines: Sequence[str], labels: Labels) -> Iterator[tuple[str, str, str]]:
+    """Yield remarks that name other units, a factor or a logarithm."""
+    arbitrary = _is_arbitrary(labels)
+    names = {labels.dim: (_AXES.get(labels.dim, labels.dim), labels.coordinate_units)}
+    names[labels.quantity] = (_A_VALUE.pattern, labels.units)
+    for line in lines:
+        for what, (words, given) in names.items():
+            found = re.search(
+                rf"(?i)\b(?:{words})(?:\(\S*\))?(?: axis| column| transfer| units?)*"
+                rf"\s*(?::|=|\b(?:is |are )?in\b)\s*(?:units? of )?([^\s,;()]+)",
+                line,
+            )
+            own, is_axis = parse_unit(given), what == labels.dim
+            for unit in read_units(found[1], given) if found else ():
+                if _same_kind(unit, own, is_axis) and not own.dimensionless:
+                    energy = is_axis and what == "E"
+                    factor = convert_factor(str(unit), given, name=line, energy=energy)
+                    if abs(factor - 1) > 1e-6:
+                        yield line, given, f"{what} in {found and found[1]}"
+                    break
+        if _LOGARITHM.search(line) or (not arbitrary and _SCALED.search(line)):
+            yield line, labels.quantity, "a factor or a logarithm"
 
 
 def _contradictions(
@@ -407,8 +381,7 @@ def _require_units(where: str, title: str, labels: Labels, column: int) -> None:
             fix="convert the numbers, or pass check_titles=False",
         )
     own = parse_unit(given)
-    # Arbitrary units are those of any detector.
-    arbitrary = own.dimensionless and (quantity.units, quantity.also) != ("1", ())
+    arbitrary = _is_arbitrary(labels)
     for readings in units:
         unit = next((u for u in readings if _same_kind(u, own, is_axis)), readings[0])
         if _same_kind(unit, own, is_axis):
@@ -424,6 +397,13 @@ def _require_units(where: str, title: str, labels: Labels, column: int) -> None:
             f"{where}: {name}={given!r} contradicts the column title {title!r}",
             fix=f"{name}={format_unit(unit)!r}, or correct the title",
         )
+
+
+def _is_arbitrary(labels: Labels) -> bool:
+    """Return whether units are arbitrary, those of any detector."""
+    quantity = QUANTITIES[labels.quantity]
+    absolute = (quantity.units, quantity.also) == ("1", ())
+    return parse_unit(labels.units).dimensionless and not absolute
 
 
 def _same_kind(unit: pint.Unit, own: pint.Unit, is_axis: bool) -> bool:

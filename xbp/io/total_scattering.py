@@ -16,6 +16,7 @@ from xbp.core.guards import at_most_one, require_positive
 from xbp.core.schema import QUANTITIES
 from xbp.core.signal import extend_history
 from xbp.core.units import convert_factor, parse_unit
+from xbp.io.grammar import parse_title, read_units
 from xbp.io.reader import Format, measured, value_units
 from xbp.io.text import check, to_numbers
 from xbp.io.titles import Labels, column_titles, require_titles, third_is_an_error
@@ -34,6 +35,7 @@ _GUDRUN: Final = re.compile(r"#\s*\S+\.(?:mint|mdor)\d\d\s*$", re.IGNORECASE)
 _NOMAD: Final = re.compile(
     r"#\s*L?\s*Q\W.*(?<![a-z\[(])S\(Q\)(?!\s*-\s*1)", re.IGNORECASE
 )
+_PER_NM: Final = re.compile(r"\bnm\s*(?:\^?\s*[-\u2212]|\u207b)\s*[1¹]|1/nm\b")
 _MCSTAS: Final = re.compile(r"#\s*column_(q|Sq)\s+([1-9])\b", re.IGNORECASE)
 
 
@@ -41,6 +43,29 @@ def _mcstas_columns(lines: list[str]) -> dict[str, int]:
     """Return the columns of Q and S(Q), counted from 0."""
     rows = filter(None, map(_MCSTAS.match, lines))
     return {row[1].lower(): int(row[2]) - 1 for row in rows}
+
+
+def _q_factor(lines: list[str]) -> float:
+    """Return the unit of Q that McStas' label names, in 1/angstrom; 1 by default.
+
+    In free text a unit of Q in 1/nm is refused.
+    """
+    factor = 1.0
+    for line in lines:
+        row = _MCSTAS.match(line)
+        rest = line[row.end() :].strip(" #:,()[]") if row else ""
+        rest = rest.removeprefix("in ").strip(" ()[]")
+        if row and rest and row[1].lower() == "q":
+            units = read_units(rest, "1/angstrom")
+            check(units, f"{line!r} is not in units of 1/angstrom")
+            factor = convert_factor(str(units[0]), "1/angstrom", name=repr(line))
+        elif row and rest:
+            title = parse_title(f"S(Q) ({rest})", "static_structure_factor", "1")
+            check(not (title.rest or title.units), f"{line!r} is not S(Q)")
+        else:
+            strange = line.startswith("#") and _PER_NM.search(line)
+            check(not strange, f"{line!r}: Q must be in 1/angstrom")
+    return factor
 
 
 def _source(lines: list[str]) -> str | None:
@@ -178,6 +203,7 @@ def open_total_scattering(
         )
         table = table[:, [columns["q"], columns["sq"]]]
     Q, values, *errors = table.T
+    Q = Q * (_q_factor(lines) if source != "NOMAD" else 1.0)
     # Gudrun fills its grid with zeros at both ends.
     counted = np.flatnonzero((table[:, 1:] != 0).any(axis=1))
     check(counted.size, "all of its values are zero")

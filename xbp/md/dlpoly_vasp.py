@@ -81,6 +81,15 @@ def open_history(source: Source, given: Given) -> Found:
         f"{tsteps.max():g} ps",
         fix="use DL_POLY 4, which writes the times",
     )
+    counted = np.array([head.step or 0 for head in picked]) * tsteps[0]
+    timed = [head.time for head in picked if head.time is not None]
+    if len(timed) == len(picked) and np.ptp(tsteps) == 0:
+        off = np.abs(np.diff(timed) - np.diff(counted))
+        require_file(
+            bool((off <= 1e-3 * np.diff(counted) + 1e-6).all()),
+            path,
+            f"its times contradict its steps of {tsteps[0]:g} ps",
+        )
     own = [(h.step or 0) * tsteps[0] if h.time is None else h.time for h in picked]
     step = given.step()
     for tstep in tsteps.tolist() if step is not None else ():

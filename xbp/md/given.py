@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from xbp.md.source import require_file
 __all__ = [
     "ARGON",
     "SAY_ELEMENTS",
+    "STYLES",
     "Given",
     "LennardJones",
     "Style",
@@ -27,6 +28,8 @@ __all__ = [
 
 #: The names of https://docs.lammps.org/units.html.
 Units = Literal["real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"]
+
+STYLES: Final = "|".join(get_args(Units))
 
 
 @dataclass(frozen=True)

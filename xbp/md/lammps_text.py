@@ -13,7 +13,7 @@ from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import not_used
 from xbp.core.optional import require
 from xbp.md.frames import Found, Frames, Rows, cell_volume, masses_of, read_table
-from xbp.md.given import SAY_ELEMENTS, Given, named
+from xbp.md.given import SAY_ELEMENTS, STYLES, Given, named
 from xbp.md.source import (
     Header,
     Lines,
@@ -305,7 +305,7 @@ def data_topology(source: Source) -> tuple[np.ndarray, np.ndarray | None]:
 def _read(source: Source) -> _Contents:
     """Read the header and the sections of a data file."""
     path, text = source.path, source.whole().decode("utf-8", "replace")
-    stated = re.search(r"\bunits\s*=\s*(\w+)", text.partition("\n")[0])
+    stated = re.search(rf"\bunits\b\W*({STYLES})\b", text.partition("\n")[0])
     styles: dict[str, str] = {}
     name, sections = "", dict[str, list[list[str]]]()
     for line in text.splitlines()[1:]:
