@@ -50,25 +50,30 @@ def bloch_vdos(
 
     Examples
     --------
-    >>> import xbp
-    >>> glass = xbp.tutorial.openbegin_result("kob_andersen_trajectory").isel(time=[-1])
-    >>> phi = xbp.md.lattice.force_constants(glass, "kob_andersen")
+    >>> import numpy as np, xbp
+    >>> pair = xbp.md.new_trajectory(
+    ...     [[[0.0, 0, 0], [2.0, 0, 0]]], time=[0.0], cell=10 * np.eye(3),
+    ...     mass=[40, 40], element=["Ar", "Ar"])
+    >>> spring = np.kron([[1.0, -1.0], [-1.0, 1.0]], np.eye(3))
+    >>> phi = xbp.md.lattice.new_force_constants(spring, pair)
     >>> g = phi.bp.bloch_modes(n_wavevectors=1, Q_max=None).bp.bloch_vdos("0.5 meV").g
-    >>> round(float(g.sum() * 0.5), 6)
-    1.0
+    >>> round(float(g.sum() * 0.5), 6)  # as a whole the pair has no energy
+    0.5
     """
     by_element = require_flag(partials, "partials")
     trajectory = read_modes(data, *(["species_share"] if by_element else []))
     width = require_positive(dE, "dE", "meV", energy=True)
     energy = data["mode_energy"].values
-    top = float(np.nanmax(energy))
-    n_bins = int(top / width) + 1
+    # Of all wave vectors, so that a part of them has the same bins.
+    n_bins = int(float(data.attrs["highest_energy"]) / width) + 1
     if "E_bnds" in data and not data.attrs.get("all_modes", 1):
         n_bins = int(float(data["E_bnds"].max()) / width + 1e-9)
     edges = np.arange(n_bins + 1) * width
     bin_of = np.floor(energy / width)
     inside = (energy > AT_REST) & (bin_of < n_bins)
-    n_modes = 3 * trajectory.n_atoms
+    # At k = 0 three of the modes are translations of the whole.
+    at_zero = (data["wavevector"].values == 0).all(axis=1)
+    n_modes = 3 * trajectory.n_atoms - np.where(at_zero, 3, 0)
 
     def histogram(weights: np.ndarray) -> np.ndarray:
         """Sum weights of the modes of each k into bins."""
@@ -83,10 +88,11 @@ def bloch_vdos(
     shares = [np.ones_like(energy)]
     if by_element:
         shares = list(data["species_share"].transpose("species", "k", "mode").values)
-    found = [sampled.mean(histogram(share) / n_modes / width)[:2] for share in shares]
+    scale = 1 / (n_modes * width)[:, None]
+    found = [sampled.mean(histogram(share) * scale)[:2] for share in shares]
     least = sampled.relative_std(energy, edges)
     # A bin without modes has the error of one.
-    one = float(sampled.weights[0].max()) / n_modes / width
+    one = float((sampled.weights[0] * scale[:, 0]).max())
     dims = ("element", "E") if by_element else ("E",)
     bounds = np.stack([edges[:-1], edges[1:]], axis=1)
     axis = {"units": "meV", "long_name": "energy", "bounds": "E_bnds"}

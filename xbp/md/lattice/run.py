@@ -145,9 +145,12 @@ def bloch_modes(
 
     Examples
     --------
-    >>> import xbp
-    >>> glass = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[-1])
-    >>> phi = xbp.md.lattice.force_constants(glass, "kob_andersen")
+    >>> import numpy as np, xbp
+    >>> pair = xbp.md.new_trajectory(
+    ...     [[[0.0, 0, 0], [2.0, 0, 0]]], time=[0.0], cell=10 * np.eye(3),
+    ...     mass=[40, 40], element=["Ar", "Ar"])
+    >>> spring = np.kron([[1.0, -1.0], [-1.0, 1.0]], np.eye(3))
+    >>> phi = xbp.md.lattice.new_force_constants(spring, pair)
     >>> modes = phi.bp.bloch_modes(n_wavevectors=2, Q_max=None)
     >>> modes.mode_energy.dims, modes.mode_energy.attrs["units"]
     (('k', 'mode'), 'meV')
@@ -380,6 +383,7 @@ def _collect(
         "xbp_schema": SCHEMA_VERSION,
         "quantity": "bloch_modes",
         "all_modes": int(job["E_max"] is None),
+        "highest_energy": float(np.nanmax(energy)),
         **diagnosed(data.attrs, *_imaginary(energy)),
     }
     shown = {

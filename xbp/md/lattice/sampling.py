@@ -178,9 +178,12 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
 
     Examples
     --------
-    >>> import xbp
-    >>> glass = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[-1])
-    >>> phi = xbp.md.lattice.force_constants(glass, "kob_andersen")
+    >>> import numpy as np, xbp
+    >>> pair = xbp.md.new_trajectory(
+    ...     [[[0.0, 0, 0], [2.0, 0, 0]]], time=[0.0], cell=10 * np.eye(3),
+    ...     mass=[40, 40], element=["Ar", "Ar"])
+    >>> spring = np.kron([[1.0, -1.0], [-1.0, 1.0]], np.eye(3))
+    >>> phi = xbp.md.lattice.new_force_constants(spring, pair)
     >>> one, two = (
     ...     phi.bp.bloch_modes(n_wavevectors=1, Q_max=None, seed=s) for s in (1, 2))
     >>> join_modes(one, two, same_glass=True).sizes["k"]
@@ -217,6 +220,7 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
         found[name] = modes[0][name]
     if "Sq" in rest and not same_glass:
         found["Sq"] = sum(one["Sq"] for one in modes) / len(modes)
+    found.attrs["highest_energy"] = max(one.attrs["highest_energy"] for one in modes)
     found.attrs["all_modes"] = min(int(one.attrs.get("all_modes", 1)) for one in modes)
     return found
 
@@ -260,11 +264,16 @@ def jackknife(
 
     Examples
     --------
-    >>> import xbp
-    >>> glass = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[-1])
-    >>> phi = xbp.md.lattice.force_constants(glass, "kob_andersen")
+    >>> import numpy as np, xbp
+    >>> pair = xbp.md.new_trajectory(
+    ...     [[[0.0, 0, 0], [2.0, 0, 0]]], time=[0.0], cell=10 * np.eye(3),
+    ...     mass=[40, 40], element=["Ar", "Ar"])
+    >>> spring = np.kron([[1.0, -1.0], [-1.0, 1.0]], np.eye(3))
+    >>> phi = xbp.md.lattice.new_force_constants(spring, pair)
     >>> modes = phi.bp.bloch_modes(n_wavevectors=4, Q_max=None)
-    >>> mean = jackknife(modes, lambda m: m.bp.bloch_vdos().g.bp.cut_E((1, 2)))
+    >>> cut = jackknife(modes, lambda m: m.bp.bloch_vdos("1 meV").bp.cut_E((12, 15)))
+    >>> sorted(cut.data_vars)
+    ['g', 'g_std']
     """
     sampled = Sampled(modes)
     if len(sampled.weights) == 1:

@@ -115,9 +115,12 @@ def bloch_structure_factor(
 
     Examples
     --------
-    >>> import xbp
-    >>> glass = xbp.tutorial.openbegin_result("kob_andersen_trajectory").isel(time=[-1])
-    >>> phi = xbp.md.lattice.force_constants(glass, "kob_andersen")
+    >>> import numpy as np, xbp
+    >>> pair = xbp.md.new_trajectory(
+    ...     [[[0.0, 0, 0], [2.0, 0, 0]]], time=[0.0], cell=10 * np.eye(3),
+    ...     mass=[40, 40], element=["Ar", "Ar"])
+    >>> spring = np.kron([[1.0, -1.0], [-1.0, 1.0]], np.eye(3))
+    >>> phi = xbp.md.lattice.new_force_constants(spring, pair)
     >>> modes = phi.bp.bloch_modes(n_wavevectors=1, Q_max=2, dQ=0.5)
     >>> sqe = modes.bp.bloch_structure_factor("10 K", weights="unit")
     >>> sqe.S.dims, sqe.S.attrs["statistics"]
@@ -295,12 +298,15 @@ def bloch_currents(
 
     Examples
     --------
-    >>> import xbp
-    >>> glass = xbp.tutorial.openbegin_result("kob_andersen_trajectory").isel(time=[-1])
-    >>> phi = xbp.md.lattice.force_constants(glass, "kob_andersen")
+    >>> import numpy as np, xbp
+    >>> pair = xbp.md.new_trajectory(
+    ...     [[[0.0, 0, 0], [2.0, 0, 0]]], time=[0.0], cell=10 * np.eye(3),
+    ...     mass=[40, 40], element=["Ar", "Ar"])
+    >>> spring = np.kron([[1.0, -1.0], [-1.0, 1.0]], np.eye(3))
+    >>> phi = xbp.md.lattice.new_force_constants(spring, pair)
     >>> modes = phi.bp.bloch_modes(n_wavevectors=1, Q_max=2, dQ=0.5)
     >>> sorted(modes.bp.bloch_currents("10 K").data_vars)
-    ['C_L', 'C_T']
+    ['C_L', 'C_L_std', 'C_T', 'C_T_std']
     """
     trajectory = read_modes(data, "strength", "transverse_strength")
     chosen: Statistics = choose(statistics, Statistics, "statistics")
@@ -378,7 +384,7 @@ def bloch_fluctuations(
     Examples
     --------
     >>> import xbp
-    >>> glass = xbp.tutorial.openbegin_result("kob_andersen_trajectory").isel(time=[-1])
+    >>> glass = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[-1])
     >>> phi = xbp.md.lattice.force_constants(glass, "kob_andersen")
     >>> modes = phi.bp.bloch_modes(n_wavevectors=1, Q_max=2, dQ=0.5, strain=True)
     >>> Omega = modes.bp.bloch_fluctuations("shear_strain").Omega
