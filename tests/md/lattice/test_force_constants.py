@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -134,3 +136,34 @@ def test_what_cannot_be_used_is_refused(glass: xr.Dataset, phi: xr.Dataset) -> N
         p.bp.bloch_modes(n_wavevectors=1, Q_max=None).mode_energy for p in (phi, other)
     )
     np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_classical_modes_at_gamma_against_cold_molecular_dynamics(
+    phi: xr.Dataset, tmp_path: Path
+) -> None:
+    """In a minimum at 0.3 K each mode has k_BT on the mean, drawn once for the run."""
+    at_rest = phi.drop_vars(["first", "second", "force_constant"])
+    at_rest.attrs["quantity"] = "trajectory"
+    T = 0.3
+    cold = xbp.md.lammps.collect(
+        at_rest, "kob_andersen", tmp_path / "cold.nc", temperature=T,
+        relax_time="30 ps", collect_time="48 ps", time_between_frames="40 fs", seed=4,
+    )  # fmt: skip
+    measured = cold.bp.dynamic_structure_factor(
+        5, 0.5, window="16 ps", weights="unit", T=T
+    )
+    gamma = phi.bp.bloch_modes(
+        k=[[0, 0, 0]], Q_max=5, dQ=0.5, max_wavevectors_per_shell=None
+    )
+    wanted = gamma.bp.bloch_structure_factor(T, weights="unit", statistics="classical")
+    energy = gamma.mode_energy.values[0]
+    for low, high in ((1.0, 2.5), (2.5, 5.0), (5.0, 9.0)):
+        shells = slice(3, 10)
+        found, expected = (
+            (one.S / one.Q**2).isel(Q=shells).mean("Q").bp.cut_E((low, high))
+            for one in (measured.isel(Q=slice(-10, None)), wanted)
+        )
+        n = ((energy > low) & (energy < high)).sum()
+        # Few modes carry the band; half of them for lines near its ends.
+        assert float(found / expected) == pytest.approx(1, abs=4 / np.sqrt(n / 2))

@@ -12,7 +12,7 @@ from xbp.core.operation import operation
 from xbp.core.schema import QUANTITIES
 from xbp.core.signal import label_std
 from xbp.md.lattice.labels import begin_result, finish_result
-from xbp.md.lattice.sampling import AT_REST, Sampled, read_modes
+from xbp.md.lattice.sampling import Sampled, at_rest, read_modes
 from xbp.reduction.dos_area import AreaOf, area_attributes
 
 __all__ = ["bloch_vdos"]
@@ -66,11 +66,11 @@ def bloch_vdos(
     energy = data["mode_energy"].values
     # Of all wave vectors, so that a part of them has the same bins.
     n_bins = int(float(data.attrs["highest_energy"]) / width) + 1
-    if "E_bnds" in data and not data.attrs.get("all_modes", 1):
-        n_bins = int(float(data["E_bnds"].max()) / width + 1e-9)
+    if "E_max" in data.attrs:
+        n_bins = int(float(data.attrs["E_max"]) / width + 1e-9)
     edges = np.arange(n_bins + 1) * width
     bin_of = np.floor(energy / width)
-    inside = (energy > AT_REST) & (bin_of < n_bins)
+    inside = (energy > 0) & ~at_rest(energy) & (bin_of < n_bins)
     # At k = 0 three of the modes are translations of the whole.
     at_zero = (data["wavevector"].values == 0).all(axis=1)
     n_modes = 3 * trajectory.n_atoms - np.where(at_zero, 3, 0)
@@ -102,7 +102,7 @@ def bloch_vdos(
     )
     if by_element:
         ds = ds.assign_coords(element=data["species"].values)
-    whole = bool(data.attrs.get("all_modes", 1))
+    whole = "E_max" not in data.attrs
     area = float(sum(value.sum() for value, _ in found) * width)
     values = [value for value, _ in found]
     of: AreaOf = "modes of an element" if by_element else "all modes"

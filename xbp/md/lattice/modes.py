@@ -317,8 +317,10 @@ def wave_vectors(
     highest = np.floor(reach * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
     steps = np.meshgrid(*(np.arange(-n, n + 1) for n in highest), indexing="ij")
     G = np.stack(steps, axis=-1).reshape(-1, 3) @ reciprocal
-    shell = np.searchsorted(edges, np.linalg.norm(k + G, axis=1), side="right") - 1
-    inside = (shell >= 0) & (shell < edges.size - 1)
+    length = np.linalg.norm(k + G, axis=1)
+    shell = np.searchsorted(edges, length, side="right") - 1
+    # Q = 0 has no direction.
+    inside = (shell >= 0) & (shell < edges.size - 1) & (length > 0)
     G, shell = G[inside], shell[inside]
     count = np.bincount(shell, minlength=edges.size - 1)
     # In a random order first, so that the first `most` of each shell are a sample.

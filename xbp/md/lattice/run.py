@@ -39,6 +39,7 @@ from xbp.md.lattice.modes import (
 from xbp.md.lattice.modes import (
     bloch_modes as modes_at,
 )
+from xbp.md.lattice.sampling import at_rest as without_energy
 from xbp.md.lattice.strengths import Bins, mode_strengths
 from xbp.md.structure import structure_factor
 from xbp.md.trajectory import Trajectory
@@ -382,7 +383,7 @@ def _collect(
         "Conventions": CONVENTIONS,
         "xbp_schema": SCHEMA_VERSION,
         "quantity": "bloch_modes",
-        "all_modes": int(job["E_max"] is None),
+        **({} if job["E_max"] is None else {"E_max": job["E_max"]}),
         "highest_energy": float(np.nanmax(energy)),
         **diagnosed(data.attrs, *_imaginary(energy)),
     }
@@ -423,9 +424,9 @@ def _static(data: xr.Dataset, bins: Mapping[str, Any]) -> np.ndarray:
     return full
 
 
-def _imaginary(energy: np.ndarray, *, least: float = 1e-3) -> Iterator[Diagnostic]:
-    """Give the diagnostic of imaginary modes: energies below −`least` meV."""
-    below = energy < -least
+def _imaginary(energy: np.ndarray) -> Iterator[Diagnostic]:
+    """Give the diagnostic of imaginary modes."""
+    below = (energy < 0) & ~without_energy(energy)
     if below.any():
         per_k = below.sum(axis=1)
         text = (

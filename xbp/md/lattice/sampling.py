@@ -15,16 +15,22 @@ from xbp.core.errors import CoordinateError, QuantityError
 from xbp.md.trajectory import Trajectory, read_trajectory
 
 __all__ = [
-    "AT_REST",
     "Sampled",
+    "at_rest",
     "jackknife",
     "join_modes",
     "read_modes",
     "replicate_weights",
 ]
 
-#: Below this energy (meV) modes are translations of the whole, left by rounding.
-AT_REST = 1e-3
+#: Part of the highest energy below which modes are at rest: translations of the whole
+#: that rounding has given an energy, in single precision √(1e-7) of the highest.
+_AT_REST = 1e-3
+
+
+def at_rest(energy: np.ndarray) -> np.ndarray:
+    """Return which modes have no energy but for rounding."""
+    return np.asarray(np.abs(energy) < _AT_REST * np.nanmax(energy))
 
 
 def read_modes(data: xr.Dataset, *needed: str) -> Trajectory:
@@ -221,7 +227,6 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
     if "Sq" in rest and not same_glass:
         found["Sq"] = sum(one["Sq"] for one in modes) / len(modes)
     found.attrs["highest_energy"] = max(one.attrs["highest_energy"] for one in modes)
-    found.attrs["all_modes"] = min(int(one.attrs.get("all_modes", 1)) for one in modes)
     return found
 
 

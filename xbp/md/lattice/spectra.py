@@ -17,7 +17,7 @@ from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import choose, require_flag
 from xbp.core.operation import operation
 from xbp.md.lattice.labels import add_column, begin_result, finish_result
-from xbp.md.lattice.sampling import AT_REST, Sampled, read_modes, replicate_weights
+from xbp.md.lattice.sampling import Sampled, at_rest, read_modes, replicate_weights
 from xbp.md.trajectory import Trajectory
 from xbp.md.weights import (
     Mixing,
@@ -48,7 +48,7 @@ def _displacements(
     """
     energy = data["mode_energy"].values
     share = data["displacement_share"].transpose("k", "species", "mode").values
-    moving = energy > AT_REST
+    moving = (energy > 0) & ~at_rest(energy)
     E = np.where(moving, energy, 1.0)
     kT = constants.BOLTZMANN_MEV * T
     factor = 2 * kT / E**2 if statistics == "classical" else 1 / np.tanh(E / 2 / kT) / E
@@ -133,7 +133,7 @@ def bloch_structure_factor(
     _, counts = np.unique(trajectory.elements(), return_counts=True)
     u2 = np.zeros(counts.size)
     if require_flag(debye_waller, "debye_waller"):
-        if not data.attrs.get("all_modes", 1):
+        if "E_max" in data.attrs:
             raise RangeError(
                 "u2 is not known: only the modes up to E_max= were found",
                 fix="debye_waller=False, or bloch_modes without E_max",
