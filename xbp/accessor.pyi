@@ -199,6 +199,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.fit`.
         """
+    def fit_bqe(self, sq: xr.DataArray | xr.Dataset, shape: Literal['free', 'lognormal', 'quadratic', 'gaussian'] = ..., *, Q_range: Any = ..., E_range: Any = ..., significance: float = ...) -> xr.Dataset:
+        """Fit a function of energy times S(Q) to all of B(Q,E): the paper's Eq. 2.
+
+        See `xbp.fit_bqe`.
+        """
     def fit_elastic_line(self, E_range: Any = ..., Q_range: Any = ...) -> xr.Dataset:
         """Fit a Gaussian on a constant to the elastic line.
 

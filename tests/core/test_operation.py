@@ -61,6 +61,7 @@ ARGUMENTS: dict[str, Any] = {
     "convolve": {"resolution": "1 meV"},
     "correct_neutron_weighting": {"partials": example("vibrational_dos")},
     "correlation_map": {"sq": example("static_structure_factor")},
+    "fit_bqe": {"sq": example("static_structure_factor")},
     "cut_E": {"E": 3.0, "width": 1.0},
     "cut_Q": {"Q": 3.0, "width": 1.0},
     "fit": {"model": lambda x, a: a + 0 * x, "start": {"a": 1.0}},

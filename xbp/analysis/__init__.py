@@ -9,6 +9,7 @@ from xbp.analysis.heat_capacity import fit_heat_capacity, fitted_dos
 from xbp.analysis.phonons import box_phonon, mark_box_phonon, phonon_dispersion
 from xbp.analysis.scaling import correlation_map, scale_to_sq
 from xbp.analysis.scan import scan_boson_peak, scan_heat_capacity
+from xbp.analysis.separability import fit_bqe
 
 __all__ = [
     "EDGE_WIDTH",
@@ -19,6 +20,7 @@ __all__ = [
     "compare_fluctuations",
     "correlation_map",
     "dispersion",
+    "fit_bqe",
     "fit_elastic_line",
     "fit_heat_capacity",
     "fitted_dos",

@@ -23,10 +23,10 @@ from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.core import solve
 from xbp.reduction.alike import another_sample, off_scale
 
-__all__ = ["correlation_error", "correlation_map", "scale_to_sq"]
+__all__ = ["SIGNALS", "Pair", "correlation_error", "correlation_map", "scale_to_sq"]
 
 
-_SIGNALS = (
+SIGNALS = (
     "reduced_dos",
     "generalized_dos",
     "dynamic_structure_factor",
@@ -36,7 +36,7 @@ _SIGNALS = (
 
 
 @operation(
-    takes=_SIGNALS,
+    takes=SIGNALS,
     gives="scale_to_sq",
     over="Q",
     step=30,
@@ -111,7 +111,7 @@ def scale_to_sq(
     >>> round(float(fit.pearson_r), 2)
     0.97
     """
-    pair = _Pair(cut, sq, Q_range, 4 if require_flag(offset, "offset") else 3)
+    pair = Pair(cut, sq, Q_range, 4 if require_flag(offset, "offset") else 3)
     signal, units = pair.signal, pair.signal.units
     known = pair.std is not None or pair.curve_std is not None
     numbers, scaled, scaled_std = map_over(
@@ -148,7 +148,7 @@ def scale_to_sq(
 
 
 @operation(
-    takes=_SIGNALS,
+    takes=SIGNALS,
     gives="correlation_map",
     over="QE",
     step=31,
@@ -211,7 +211,7 @@ def correlation_map(
     >>> [round(float(r.pearson_r.sel(E=E, method="nearest")), 1) for E in (3, 10, 25)]
     [1.0, 0.6, -0.4]
     """
-    pair = _Pair(data, sq, Q_range, 3)
+    pair = Pair(data, sq, Q_range, 3)
     signal, value = pair.signal, pair.signal.value
     require_dims(
         value, "E", "correlation_map", fix="B(Q,E); for one cut, .bp.scale_to_sq(sq)"
@@ -260,11 +260,11 @@ def _highest(r: xr.Variable, value: xr.DataArray) -> tuple[xr.Variable, xr.Varia
     return highest, where
 
 
-class _Pair:
+class Pair:
     """A signal and S(Q) on its Q: the bins to use, and doubts about the pair."""
 
     def __init__(self, data: Any, sq: Any, Q_range: Any, least: int) -> None:
-        self.signal, other = read(data, *_SIGNALS), read(sq, "static_structure_factor")
+        self.signal, other = read(data, *SIGNALS), read(sq, "static_structure_factor")
         value = self.signal.value
         if not parse_unit(other.units).dimensionless:
             raise QuantityError(

@@ -33,6 +33,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "dispersion": "analysis.dispersion",
         "dynamic_structure_factor": "md.spectra",
         "fit": "fitting.fit",
+        "fit_bqe": "analysis.separability",
         "fit_elastic_line": "analysis.elastic_line",
         "fit_heat_capacity": "analysis.heat_capacity",
         "fitted_dos": "analysis.heat_capacity",

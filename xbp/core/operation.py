@@ -111,6 +111,7 @@ RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "dispersion": ("mean_energy", "slope", "chi2_reduced"),
     "scale_to_sq": ("pearson_r", "spearman_r", "scale"),
     "correlation_map": ("highest_r", "highest_r_energy", "pearson_r"),
+    "fit_bqe": ("energy", "height", "width", "E_holds_low", "E_holds_high"),
     "detailed_balance": ("implied_temperature",),
     "debye_waller": ("u2", "explained"),
     "phonon_dispersion": ("energy", "width"),
