@@ -14,7 +14,7 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.data_guards import require_dims
 from xbp.core.guards import choose, require_fraction
 from xbp.core.operation import operation
-from xbp.core.signal import Signal, label_std, map_over, result_table
+from xbp.core.signal import Signal, label_std, map_over, read, result_table
 from xbp.core.status import diagnosed, diagnostics
 from xbp.fitting.peak import Method, evaluate
 
@@ -23,8 +23,12 @@ __all__ = ["fit_bqe"]
 ProfileShape = Literal["free", "lognormal", "quadratic", "gaussian"]
 
 
+#: What may be a function of E times S(Q), and have a boson peak.
+_MAPS = tuple(kind for kind in SIGNALS if kind != "dynamic_structure_factor")
+
+
 @operation(
-    takes=SIGNALS,
+    takes=_MAPS,
     gives="fit_bqe",
     over="QE",
     step=32,
@@ -104,6 +108,7 @@ def fit_bqe(
     """
     choose(shape, ProfileShape, "shape")
     significance = require_fraction(significance, "significance")
+    read(data, *_MAPS)
     pair = Pair(data, sq, Q_range, 3)
     signal, value = pair.signal, pair.signal.value
     require_dims(value, "E", "fit_bqe", fix="B(Q,E); for one cut, .bp.scale_to_sq(sq)")
@@ -138,16 +143,16 @@ def fit_bqe(
         peak = _peak(signal, found, shape, E_range, known)
         doubts |= diagnosed(doubts, *diagnostics(peak))
         for name, column in peak.data_vars.items():
-            labels = (str(column.attrs.get(key, "")) for key in ("units", "long_name"))
-            variables[str(name)] = (column.variable, *labels)
+            own, text = (str(column.attrs.get(k, "")) for k in ("units", "long_name"))
+            variables[str(name)] = (column.variable, own, text)
         shaped = map_over(
             _shape, *(peak[name].variable for name in _OF_SHAPE[shape]), dims="E",
             gives=[["E"]], sizes={"E": E.size}, E=E, method=shape,
         )  # fmt: skip
         scaled = (shaped * pair.arrays[1]).transpose(*value.dims)
         off = pair.inside(value) - scaled
-        text, units = "B − A·f·S of the shape, over A·f·S", "1"
-        variables["residual"] = (off / scaled, units, text)
+        text = "B − A·f·S of the shape, over A·f·S"
+        variables["residual"] = (off / scaled, "1", text)
     answer: xr.Dataset = result_table(
         signal, variables, quantity="fit_bqe", operation="fit_bqe",
         arguments={
