@@ -202,6 +202,12 @@ def correlation_at_every_energy() -> Any:
 
 
 @case("fitted")
+def a_product_with_the_structure_factor() -> Any:
+    data = glass()
+    return xbp.fit_bqe(data.bp.to_bqe(), data.Sq, Q_range=Q_PAPER, E_range=(1.2, 12))
+
+
+@case("fitted")
 def any_fit() -> Any:
     b = counted().sel(E=slice(0, None)).bp.to_bqe().bp.cut_Q((2, 8))
     return {
