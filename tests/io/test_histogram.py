@@ -187,3 +187,16 @@ def test_densities_of_states_of_multiphonon(
         # multiphonon's 0.0151 Å² is without the lowest bin.
         u2 = ds.bp.multiphonon_sqe([1.0], T="300 K", mass="79.452 u", area=1).u2
         assert float(u2) == pytest.approx(0.0159, abs=2e-4)
+
+
+def test_declarations_that_contradict(tmp_path: Path) -> None:
+    path = write(tmp_path / "v.h5")
+    with h5py.File(path, "a") as file:
+        file["iqe/errors"].attrs["unit"] = "percent"
+    with pytest.raises(FileFormatError, match="errors are in"):
+        xbp.open_dataset(path)
+    write(path)
+    with h5py.File(path, "a") as file:
+        file.copy("iqe", "second")
+    with pytest.raises(FileFormatError, match="2 histograms"):
+        xbp.open_dataset(path)

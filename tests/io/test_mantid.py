@@ -322,3 +322,13 @@ def test_units_that_the_file_declares(tmp_path: Path) -> None:
         file["mantid_workspace_1/logs/Ei/value"].attrs["units"] = "K"
     with pytest.raises(UnitsError, match="Ei"):
         xbp.open_dataset(path)
+
+
+@pytest.mark.parametrize("name", ["Logarithm", "ApplyDetailedBalance", "ComputeIncoherentDOS"])  # fmt: skip
+def test_other_quantities_are_refused(tmp_path: Path, name: str) -> None:
+    last = {"process/MantidAlgorithm_4/data": [f"Algorithm: {name} v1".encode()]}
+    saved = {"process/MantidAlgorithm_5/data": [b"Algorithm: SaveNexus v1"]}
+    with pytest.raises(FileFormatError, match="not S"):
+        xbp.open_dataset(write(tmp_path / "a.nxs", **last, **saved))
+    later = {"process/MantidAlgorithm_5/data": [b"Algorithm: Divide v1"]}
+    xbp.open_dataset(write(tmp_path / "a.nxs", **last, **later))

@@ -355,3 +355,25 @@ def test_other_units_are_refused(tmp_path: Path, name: str, units: str) -> None:
         file[f"aluminium/{name}"].attrs["units"] = units
     with pytest.raises(UnitsError):
         xbp.open_dataset(path)
+
+
+def test_declarations_that_contradict(tmp_path: Path) -> None:
+    def change(name: str, key: str, value: object) -> Path:
+        path = write(tmp_path / "a.nxspe")
+        with h5py.File(path, "a") as file:
+            file[f"aluminium/{name}"].attrs[key] = value
+        return path
+
+    for units in ("%", "1/eV"):
+        with pytest.raises(FileFormatError, match="errors are in"):
+            xbp.open_dataset(change("data/error", "units", units))
+    xbp.open_dataset(change("data/error", "units", "1/meV"))
+    for key in ("scale_factor", "scaling_factor", "add_offset"):
+        with pytest.raises(FileFormatError, match=key):
+            xbp.open_dataset(change("data/data", key, 1000.0))
+    path = change("data/data", "scale_factor", 1.0)
+    xbp.open_dataset(path)
+    with h5py.File(path, "a") as file:
+        file.copy("aluminium", "second")
+    with pytest.raises(FileFormatError, match="2 entries"):
+        xbp.open_dataset(path)

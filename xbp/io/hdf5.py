@@ -46,6 +46,9 @@ HDF5_ERRORS = (
 #: The best ratio that deflate can reach.
 _MAX_COMPRESSION = 1032
 
+#: Attributes by which some programs change the numbers, and their neutral values.
+_SCALES = {"scale_factor": 1, "scaling_factor": 1, "add_offset": 0}
+
 
 @contextlib.contextmanager
 def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
@@ -126,6 +129,7 @@ def numbers(
         f"'{name}' is missing or does not contain numbers",
     )
     _require_own(node)
+    _require_unscaled(node)
     check(
         shape in (None, node.shape) and ndim in (None, node.ndim),
         f"'{name}' has the shape {node.shape}, not {shape or f'{ndim} dimensions'}",
@@ -146,6 +150,18 @@ def numbers(
     integers = (np.abs(values) < 2**53) & (np.trunc(values) == values)
     check(integers.all(), f"'{name}' contains numbers that are not whole")
     return values.astype(np.int64)
+
+
+def _require_unscaled(node: h5py.Dataset) -> None:
+    """Refuse attributes by which some programs change numbers when they read them."""
+    for name, neutral in _SCALES.items():
+        if name not in node.attrs:
+            continue
+        found = node.attrs.get_id(name)
+        kinds = (h5py.h5t.TypeFloatID, h5py.h5t.TypeIntegerID)
+        known = found.shape in ((), (1,)) and isinstance(found.get_type(), kinds)
+        value = node.attrs[name] if known else np.nan
+        check(np.all(value == neutral), f"'{node.name}' has {name}, not applied")
 
 
 def _require_own(node: h5py.Dataset) -> None:

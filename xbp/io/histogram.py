@@ -13,7 +13,7 @@ import xarray as xr
 from xbp.core.construct import new_dataset
 from xbp.core.errors import UnitsError
 from xbp.core.schema import COORDINATES
-from xbp.core.units import convert_factor
+from xbp.core.units import convert_factor, parse_unit
 from xbp.io.hdf5 import attribute, group, numbers
 from xbp.io.reader import Format, density_per_mev, measured
 from xbp.io.text import check, translated
@@ -29,14 +29,19 @@ __all__ = ["FORMAT", "HistogramBackend", "open_histogram"]
 _AXES: Final = {"Q": "Q", "energy": "E", "E": "E"}
 
 
-def _find(file: h5py.File) -> h5py.Group | None:
-    """Return the group of a histogram: the file itself or one level below."""
+def _histograms(file: h5py.File) -> list[h5py.Group]:
+    """Return the groups of histograms: the file itself or one level below."""
+    found = []
     for candidate in (file, *file.values()):
         grid = group(candidate, "grid")
         axes = [_AXES.get(name) for name in grid if group(grid, name)] if grid else []
         if "E" in axes and isinstance(candidate.get("data"), h5py.Dataset):
-            return candidate
-    return None
+            found.append(candidate)
+    return found
+
+
+def _find(file: h5py.File) -> h5py.Group | None:
+    return next(iter(_histograms(file)), None)
 
 
 FORMAT = Format(
@@ -96,6 +101,8 @@ def open_histogram(
     >>> ds.E.values, ds.S_std.values
     (array([1., 3.]), array([[0.2, 0.3]]))
     """
+    several = _histograms(found.file)
+    check(len(several) == 1, f"it has {len(several)} histograms: save one alone")
     edges: dict[str, np.ndarray] = {}
     order: dict[int, str] = {}
     to_mev = 1.0
@@ -119,9 +126,14 @@ def open_histogram(
     shape = tuple(edges[dim].size - 1 for dim in dims)
     data = numbers(found, "data", shape=shape)
     std = numbers(found, "errors", shape=shape) if "errors" in found else None
-    if std is not None and errors == "variance":
+    power = 2 if errors == "variance" else 1
+    if std is not None and power == 2:
         std = np.where(std < 0, -1.0, np.sqrt(np.abs(std)))
     units = str(attribute(found["data"], "unit") or "1")
+    if std is not None:
+        own = str(attribute(found["errors"], "unit") or "1")
+        fits = own == "1" or parse_unit(own) == parse_unit(units) ** power
+        check(fits, f"its errors are in {own}, its data in {units}")
     data, std = measured(data, std)
     data, std, units = density_per_mev(data, std, axis=to_mev, units=units)
     is_dos = dims == ("E",)

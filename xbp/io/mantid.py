@@ -145,6 +145,7 @@ def open_mantid(
     several = "mantid_workspace_2" in entry.parent
     check(not several, "it contains several workspaces: save one alone")
     run = Run(entry)
+    check(not run.quantity, f"it is {run.quantity}, not S")
     if T is None:
         T = run.temperature(temperature_log, temperature_spread)
     values, std, axes, is_edges = _spectra(entry["workspace"])

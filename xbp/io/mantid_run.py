@@ -131,6 +131,12 @@ class Run:
             for first, _, rest in records
         ]
 
+    @property
+    def quantity(self) -> str | None:
+        """What the last algorithm made of S, if it is another quantity."""
+        steps = [name for name, _ in self._steps if not name.startswith(_KEEPING)]
+        return _OTHERS.get(steps[-1]) if steps else None
+
     def geometry_of(self, algorithm: str, **needed: str) -> str | None:
         """Return the geometry given to the last run of an algorithm, if it was run."""
         modes = [
@@ -252,6 +258,13 @@ class Run:
         return kelvin.tolist() if kelvin[1] > 0 else []
 
 
+#: Algorithms that do not change spectra, and those that make other quantities.
+_KEEPING: Final = ("Save", "Rename", "Clone", "Add", "Crop", "Delete", "Load", "Rebin")
+_OTHERS: Final = {
+    "Logarithm": "a logarithm",
+    "ApplyDetailedBalance": "a susceptibility",
+    "ComputeIncoherentDOS": "a density of states",
+}
 _FINAL: Final = ("efixed", "efixed-val")
 
 

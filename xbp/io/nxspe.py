@@ -18,7 +18,7 @@ from xbp.core.guards import not_used
 from xbp.core.independence import independence_name
 from xbp.core.operation import operation
 from xbp.core.signal import as_stored, read
-from xbp.core.units import convert_factor, magnitude, to_kelvin
+from xbp.core.units import convert_factor, magnitude, parse_unit, to_kelvin
 from xbp.io.geometry import (
     KI_OVER_KF,
     Asked,
@@ -58,13 +58,17 @@ _COLUMNS: Final = {
 }
 
 
-def _find(file: h5py.File) -> h5py.Group | None:
+def _entries(file: h5py.File) -> list[h5py.Group]:
     needed = {"data", "error", "energy", "polar"}
-    for entry in file.values():
-        data = group(entry, "data")
-        if data is not None and group(entry, "NXSPE_info") and needed <= set(data):
-            return entry
-    return None
+    return [
+        entry
+        for entry in file.values()
+        if group(entry, "NXSPE_info") and needed <= set(group(entry, "data") or ())
+    ]
+
+
+def _find(file: h5py.File) -> h5py.Group | None:
+    return next(iter(_entries(file)), None)
 
 
 FORMAT = Format(
@@ -160,6 +164,8 @@ def open_nxspe(
     """
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
     asked.kind()
+    several = _entries(entry.file)
+    check(len(several) == 1, f"it has {len(several)} entries: save one alone")
     data, info = entry["data"], entry["NXSPE_info"]
     values = numbers(data, "data", ndim=2)
     std = numbers(data, "error", shape=values.shape)
@@ -171,6 +177,9 @@ def open_nxspe(
     fits = energy.size in (n_energy, n_energy + 1)
     check(fits and ascending, f"'energy' is not ascending, or not of {n_energy} bins")
     units = attribute(data["data"], "units") or f"1/({axis})"
+    own = parse_unit(attribute(data["error"], "units") or units, name="'error'")
+    same = own in (parse_unit(units), parse_unit("1"))
+    check(same, f"its errors are in {own}, its spectra in {units}")
     values, std, units = density_per_mev(values, std, axis=to_mev, units=units)
     # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN
     # for both.
