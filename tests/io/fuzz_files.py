@@ -173,6 +173,14 @@ _TRAJECTORIES = {
     "cuzr_256_20frames.lammpstrj.bz2": METAL, "cuzr_256_20frames.lammpstrj.xz": METAL, "cuzr_256_5frames_gpumd.xyz": {},
     "lj_2d_slab_20frames.lammpstrj.gz": {"units": "lj", "lj": "argon", "timestep": "0.005"},
 }  # fmt: skip
+#: Labels of tables, by the folder or the name.
+_RAMAN = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"}
+_LABELS = {
+    "raman/ae0202.txt": _RAMAN, "raman/BD1469.txt": _RAMAN, "raman/LS4.txt": _RAMAN, "doors/ac9025.txt": _RAMAN, "doors/VG175_.txt": _RAMAN,
+    "doors/rruff.txt": _RAMAN, "doors/PST10_iR785_OP01_8000msx8.txt": _RAMAN,
+    "cp/example_data.csv": {"quantity": "heat_capacity", "units": "J/mol/K", "coordinate_units": "K"},
+    "ins/V-dos.dat": {"quantity": "vibrational_dos", "units": "1", "coordinate_units": "THz"},
+}  # fmt: skip
 
 
 def all_seeds() -> dict[str, tuple[Callable[[Path], None], str, dict[str, Any]]]:
@@ -186,7 +194,8 @@ def all_seeds() -> dict[str, tuple[Callable[[Path], None], str, dict[str, Any]]]
                 and path.suffix != ".md"
                 and path.stat().st_size <= LARGEST_SEED
             ):
-                options = dict(_TRAJECTORIES.get(path.name, {}))
+                name = f"{folder}/{path.name}"
+                options = dict(_TRAJECTORIES.get(path.name, _LABELS.get(name, {})))
                 if "topology" in options:
                     options["topology"] = str(path.with_name(options["topology"]))
                 kind = "trajectory" if path.name in _TRAJECTORIES else "data"
@@ -195,13 +204,13 @@ def all_seeds() -> dict[str, tuple[Callable[[Path], None], str, dict[str, Any]]]
                 def write(to: Path, read: Callable[[], bytes] = copy) -> None:
                     to.write_bytes(read())
 
-                found[f"{folder}/{path.name}"] = (write, kind, options)
+                found[name] = (write, kind, options)
     return found
 
 
 TOKENS = (
     "inf", "-inf", "nan", "1e400", "-1", "0", "999999999999999999999", "1e-400", "", "********", "1.0.0", "--", "0x1F",
-    "١٢", "1,5", "True", "1e5e5", "\x00", "99999999",
+    "١٢", "1,5", "True", "1e5e5", "\x00", "99999999", "THz", "degC", "(%)", "[1/nm]", "log10(", "units=", "*1000", "/", "''", "μ",
 )  # fmt: skip
 _NUMBER = re.compile(rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 
@@ -269,9 +278,11 @@ def _damage_attribute(item: Any, rng: random.Random) -> None:
     key = rng.choice(list(item.attrs))
     choices: tuple[Any, ...] = (
         np.inf, np.nan, -1, 10**12, "", "nonsense", np.zeros((3, 3)), np.array([], dtype=float), b"\xff\xfe",
-        np.array([b"a", b"b"]), h5py.Empty("f"), np.bool_(True), "1/furlong", item.ref,
+        np.array([b"a", b"b"]), h5py.Empty("f"), np.bool_(True), "1/furlong", item.ref, "degC", "%", "log10(counts)", "rad", [1], "J",
     )  # fmt: skip
-    del item.attrs[key]
+    if rng.random() < 0.2:
+        key = rng.choice(("units", "unit", "scale_factor", "add_offset"))
+    item.attrs.pop(key, None)
     if rng.random() < 0.8:
         item.attrs[key] = rng.choice(choices)
 

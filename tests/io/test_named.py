@@ -429,6 +429,30 @@ def test_titles_of_the_quantity(
     np.testing.assert_array_equal(next(iter(ds.data_vars.values())), [2.5, 3.5, 4.5])
 
 
+OPERATIONS = [
+    "{}*1000", "1000*{}", "{} x 1000", "{}x1000", "{}·10", "1000{}", "10^3 {}", "{}/1000", "{}/n", "{}/(n+1)", "{}/E", "{}/Q^2", "Q*{}",
+    "{}^2", "{}²", "{}+1", "{} - 1", "log {}", "ln({})", "√{}", "1/{}", "{}'", "{}''", "d{}/dE", "{} (×1000)", "{} (1e3)", "{} [%]", "{}(dB)",
+    "-{}", "{} (1000)", "{} [milli]", "{}_log", "∫{}dE", "int {} dE",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_operations_in_titles(tmp_path: Path, operation: str) -> None:
+    path = tmp_path / "a.txt"
+    for axis, value, options in (
+        ("E (meV)", "S(Q,E)", SQE),
+        ("T", "Cp", HEAT),
+        ("Q", "S(Q)", SQ),
+        ("E", "g(E)", SQE | {"quantity": "vibrational_dos"}),
+        ("shift", "I", RAMAN),
+    ):
+        for blank in ("\t", "  ", " "):
+            title = f"# {axis}{blank}{operation.format(value)}\n"
+            path.write_text(title + ROWS, encoding="utf-8")
+            with pytest.raises(XbpError):
+                xbp.open_dataset(path, **options)
+
+
 @pytest.mark.parametrize(
     ("remark", "options"),
     [

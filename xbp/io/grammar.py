@@ -19,7 +19,8 @@ SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-", "\u2212": "-"})
 _FUNCTION: Final = re.compile(
     r"(?<![a-z])(?:log(?:[_ ]?\{?(?:10|2|e)\}?)?|ln|lg|sqrt|asinh|arcsinh|exp(?=\s*\())"
     r"(?![a-z])|√|per ?cent|%|\b(?:times|minus|plus)\s+\d|\bdbm?\b"
-    r"|(?<![^\W\d_]{2})x\s?\d+(?![.\d])",
+    r"|(?<![^\W\d_]{2})x\s?\d+(?![.\d])|x\s?10{2,}(?!\d)"
+    r"|\b(?:milli|micro|kilo|mega)\b(?![- ]?[eh])",
     re.IGNORECASE,
 )
 _BRACKET: Final = re.compile(r"[(\[]((?:[^()\[\]]|[(\[][^()\[\]]*[)\]])*)[)\]]")
@@ -34,7 +35,7 @@ _WORD: Final = re.compile(r"[^\W\d_][\w.]*(?:-[^\W\d][\w.]*)*")
 _CONDITION: Final = re.compile(
     r"(?:\b[^\W\d]\w*\s*=\s*)?(?<![\w.])(?:\d+\s*[x×]\s*)?\d+(?:\.\d+)?\s*(?:K|nm|m?W|m?T"
     r"|[kMG]?Pa|k?bar|m?s|sec|min|h|m?eV|cm-1|[AÅ]\^?-1|1/[AÅ]|°C?|deg\w*)\b|\bcm-1"
-    r"|\b[^\W\d]\w*\s*=\s*[\d.]+(?![*^/x×])|(?<=[^\W_])(?<!times|minus)\s+#?\d+\s*$|^#?\d$"
+    r"|\b[^\W\d]\w*\s*=\s*[\d.]+(?![*^/x×])|(?<=[^\W_])(?<!times|minus)(?<![\s)\]]x)\s+#?\d+\s*$|^#?\d$"
     r"|(?<![\w.])-?\d+(?:\.\d+)?(?:[A-Z][a-z]?[\d.]*){2,}(?!\w)"
 )
 #: What counts are divided by, and how arbitrary units are written.
@@ -43,6 +44,7 @@ _NORMALIZATION: Final = re.compile(
     r"|det\w*|mon\w*|max\w*|[is]_?(?:0|max|el)|norm\w*|proton\w*|charge|time|mass|area|counts?"
     r"|cts))\.?\s*/?\s*)+"
 )
+_PER: Final = ("s", "W", "A", "C", "g", "meV", "meV/K", "J/mol/K", "J/g/K", "barn/meV")
 _ARBITRARY: Final = re.compile(
     r"(?:[\d^eEx×*.\s-]*(?:counts?|cn?ts?|cps|a\.? ?u\.?|arb\w*\.?|rel\w*\.?)"
     r"(?:\s*units?)?)?|-+",
@@ -135,8 +137,9 @@ def parse_title(title: str, quantity: str, like: str) -> Title:
         before, _, last = known.rpartition(" ")
         if words and not found and not _left(before):  # rel. 1/cm
             found = [unit for unit in read_units(last, like) if fits(unit)]
-        # A single letter below a slash may be a variable, T in C/T.
-        if found and (words or len(part) > 1 or any(map(fits, found))):
+        # Short words below a slash may be variables, T in C/T.
+        usual = (u for u in found for own in _PER if u.is_compatible_with(own))
+        if found and (words or any(map(fits, found)) or any(usual)):
             units.append(found)
         elif not words or re.search(r"k_?B\b", part) or _left(known):
             number = re.fullmatch(r"\d+\s*([^\W\d]{3,})\.?", known)  # 5 acc.
@@ -171,6 +174,8 @@ def parse_title(title: str, quantity: str, like: str) -> Title:
         last = [unit for unit in read_units(parts[-1], like) if fits(unit)]
         units += [last] if last else []
     left = _left(re.sub("\x01[^\x02]*\x02", "", name)) + _left(tail)
+    if odd := re.match(r"-|\d+$", name.strip()) or re.search("[²³⁴]", name):
+        left = left or odd[0]
     return Title(name.translate(_SHOWN), units, " ".join([left, *rest]).strip())
 
 

@@ -75,13 +75,14 @@ _OTHERS: Final = {
 }
 #: Axes of the other sign, and powers of one.
 _OTHER_AXIS: Final = re.compile(
-    r"^-\s*\w|\be_?f\s*-\s*e_?i\b|^(?:neutron )?energy gain|^[a-zωνθ]\s?[²³⁴2-9](?!\w)",
+    r"\be_?f\s*-\s*e_?i\b|^(?:neutron )?energy gain|^[a-zωνθ]\s?[²³⁴2-9](?!\w)",
     re.IGNORECASE,
 )
 #: Titles of values that are not in the vocabulary.
 _FOREIGN: Final = re.compile(
     r"transmi(?:ttance|ssion)|absorb(?:ance|tion)|absorption|reflect(?:ance|ivity)"
-    r"|optical density|extinction|derivative|(?<![a-z])d\w*/d[a-z]|cumulative",
+    r"|optical density|extinction|derivative|cumulative|^int\w* .*\bd[a-zω]\b"
+    r"|(?<![a-z])d\w*(?:\([^()]*\))?\s*/\s*d[a-z]",
     re.IGNORECASE,
 )
 #: What a first column is called, by its dimension; the last three cannot be read.
@@ -187,7 +188,8 @@ def column_titles(
         if above and mark == "," and (split := _split_after_axis(bare, n_columns)):
             return split
         for words in ways:
-            titles = [word.replace("~", " ").strip(" #\"'") for word in words]
+            titles = [word.replace("~", " ").strip(' #"') for word in words]
+            titles = [re.sub(r"^'(.*)'$", r"\1", title) for title in titles]
             titles = list(filter(None, titles))
             if len(titles) == n_columns and first.match(titles[0].lstrip("#")):
                 return titles
