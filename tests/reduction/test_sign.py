@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError
+from xbp.errors import CoordinateError, QuantityError
 from xbp.reduction.detailed_balance import asymmetry
 
 
@@ -74,7 +74,7 @@ def test_a_background_on_both_sides_does_not_hide_it(model: xr.Dataset) -> None:
 
 
 def test_spectra_of_which_nothing_is_known(model: xr.Dataset) -> None:
-    """Without energies between the line and 3 k_BT, of one sign, of classical data or of dask nothing is looked at."""
+    """Without energies between the line and 3 k_BT, of one sign, or of dask nothing is looked at."""
     cold = turned(model).assign_coords(temperature=((), 2.0, model.temperature.attrs))
     narrow = turned(model).sel(E=slice(-1.0, 1.0))
     for ds in (
@@ -84,9 +84,6 @@ def test_spectra_of_which_nothing_is_known(model: xr.Dataset) -> None:
         turned(model).chunk(),
     ):
         ds.bp.to_bqe()
-    classical = turned(model)
-    classical.S.attrs["statistics"] = "classical"
-    classical.bp.to_bqe()
 
 
 @pytest.mark.parametrize(
@@ -139,3 +136,38 @@ def test_a_cold_sample_implies_no_temperature() -> None:
     table = spoiled.bp.detailed_balance()
     assert str(table.status.values) == "no data"
     assert np.isnan(table.implied_temperature)
+
+
+def _at(T: float, counts: float = 1e5) -> xr.Dataset:
+    S = xbp.models.dynamic_structure_factor(
+        np.linspace(2, 8, 20), np.arange(-39.5, 40, 1.0), energy="5.5 meV",
+        width="6 meV", T=T, u2="0.01 angstrom^2",
+    )  # fmt: skip
+    return xbp.models.with_counting_noise(S, counts=counts, seed=1)
+
+
+@pytest.mark.parametrize("label", [50.0, 110.0, 250.0, 300.0, 380.0, 900.0])
+def test_a_temperature_that_detailed_balance_contradicts_is_told(label: float) -> None:
+    S = _at(300.0).assign_coords(temperature=((), label, {"units": "K"}))
+    found = {d.code for d in S.bp.to_bqe().bp.diagnostics()}
+    assert ("temperature_differs" in found) == (not 150 < label < 600)
+    assert "temperature_differs" not in {
+        d.code for d in S.bp.to_bqe(reversed_below=None).bp.diagnostics()
+    }
+
+
+def test_quantum_data_labelled_classical_are_refused(glass: xr.Dataset) -> None:
+    S = _at(300.0)
+    S["S"].attrs["statistics"] = "classical"
+    for call in (S.bp.to_bqe, S.bp.to_gdos, S.bp.to_quantum, S.bp.fold):
+        with pytest.raises(QuantityError, match="labelled classical"):
+            call()
+    assert "B" in S.bp.to_bqe(reversed_below=None)
+    # Classical data are even, whatever their noise.
+    half = glass.isel(E=slice(1, None))
+    gain = half.assign_coords(E=("E", -half.E.values, half.E.attrs)).sortby("E")
+    both = xr.concat([gain.S, half.S], "E") * np.random.default_rng(1).normal(
+        1, 0.05, 2 * half.E.size
+    )
+    both = both.assign_attrs(glass.S.attrs)
+    assert both.bp.to_bqe().attrs["quantity"] == "reduced_dos"

@@ -13,7 +13,7 @@ from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import check_statistics
 from xbp.core.data_guards import require_some
-from xbp.core.errors import CoordinateError, RangeError
+from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
 from xbp.core.guards import require_number
 from xbp.core.independence import std_along
@@ -417,15 +417,16 @@ def require_sign(
     lowest_x: float = 0.2,
     end: float | None = None,
     means: str = "E is positive where neutrons lose energy",
-) -> None:
+) -> list[Diagnostic]:
     """Refuse S(Q,E) over an axis of E whose sign is reversed.
 
-    Gain exceeds loss as loss should exceed gain.
+    Gain exceeds loss as loss should exceed gain. Refused too is S(Q,E) labelled
+    classical whose sides differ by more than half of that.
 
     Parameters
     ----------
     value, std : xarray.DataArray
-        Quantum S(Q,E) or a spectrum over E. Dask arrays are not computed, or checked.
+        S(Q,E) or a spectrum over E. Dask arrays are not computed, or checked.
     kelvin : xarray.DataArray
         Temperatures in K.
     reversed_below : float, optional
@@ -436,17 +437,31 @@ def require_sign(
     means : str
         What the sign means.
 
+    Returns
+    -------
+    list of Diagnostic
+        If the factor is below 1/2 or above 2 by five standard deviations.
+
     Raises
     ------
-    CoordinateError
+    CoordinateError, QuantityError
     """
     if reversed_below is None or value.chunks is not None or "E" not in value.dims:
-        return
+        return []
     E = value["E"].values
     if not (E[0] < 0 < E[-1]) or not {*kelvin.dims} <= {*value.dims}:
-        return
+        return []
     reversed_below = require_number(reversed_below, "reversed_below")
     k, error = asymmetry(value, std, kelvin, lowest_x=lowest_x, end=end)
+    if value.attrs.get("statistics") == "classical":
+        wrong = abs(k) > 0.5 + 5 * error
+        if wrong.any():
+            raise QuantityError(
+                "the data are labelled classical, but the asymmetry of their sides is "
+                f"{k[wrong][0]:.2g} times that of detailed balance",
+                fix="data.assign_attrs(statistics='quantum'), or reversed_below=None",
+            )
+        return []
     wrong = (k < reversed_below) & (k < -5 * error)
     if wrong.any():
         at = np.flatnonzero(wrong)[0]
@@ -457,3 +472,16 @@ def require_sign(
             fix="data.assign_coords(E=-data.E).sortby('E'), its bounds too, or "
             "reversed_below=None",
         )
+    wrong = (k > 2 + 5 * error) | (k < 0.5 - 5 * error)
+    if not wrong.any():
+        return []
+    at = np.flatnonzero(wrong)[0]
+    return [
+        Diagnostic(
+            "temperature_differs",
+            "warning",
+            f"loss exceeds gain {k.ravel()[at]:.2g} ± {error.ravel()[at]:.1g} times as "
+            "much as detailed balance at the temperature of the data requires",
+            "detailed_balance(), and T= of the sample, or subtract the background",
+        )
+    ]

@@ -129,9 +129,11 @@ def fold(
     value, std = signal.value, signal.std
     x: Any = value["E"].variable * 0.0
     carried: dict[str, xr.Variable] = {}
-    if check_statistics(value.attrs.get("statistics")) == "quantum":
-        temperature = resolve_temperature(value, T)
+    quantum = check_statistics(value.attrs.get("statistics")) == "quantum"
+    if quantum or "temperature" in value.coords:
+        temperature = resolve_temperature(value, T if quantum else None)
         require_sign(value, std, temperature, reversed_below)
+    if quantum:
         if "temperature" not in value.coords:
             carried = {"temperature": temperature_coordinate(T)}
         kT = constants.BOLTZMANN_MEV * temperature.variable

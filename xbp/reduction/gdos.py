@@ -25,6 +25,7 @@ from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal, read
+from xbp.core.status import diagnosed
 from xbp.core.units import times_powers
 from xbp.models.factors import (
     CONVENTIONS,
@@ -94,9 +95,9 @@ def to_gdos(
         The same displacement in other conventions, instead of `u2`: ⟨u²⟩ = 3u²,
         ``⟨|r(t)−r(0)|²⟩`` = 6u², B = 8π²u².
     reversed_below : float, optional
-        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT), with k = −1 if the sign of E
-        is reversed. Data are refused if k, fitted from the end of the elastic line to
-        3 k_BT, is below this and five standard deviations below 0. None: no check.
+        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT), fitted from the elastic line
+        to 3 k_BT. By five standard deviations, k below this (−1: E reversed), or beyond
+        ±1/2 in classical data, is refused; k outside 1/2 to 2 is a diagnostic.
     T_std, u2_std : scalar or array with units, optional
         Standard deviations of T (bare: K) and of u² per axis (bare: as `u2`), where the
         data do not carry the coordinates ``temperature_std`` and ``u2_std``. Each is
@@ -335,9 +336,9 @@ def _reform(
     if source != target and (of_modes or {source, target} == {_GDOS, _BQE}):
         # G and B differ by E² alone: neither T nor u² need be known.
         require_dims(value, "E", operation, error=CoordinateError)
-        with np.errstate(divide="ignore"):
-            factor = value["E"].values.astype(float) ** (-2 if target == _BQE else 2)
-        factors = (xr.Variable("E", np.where(np.isinf(factor), np.nan, factor)),)
+        e = value["E"].values.astype(float)
+        square = np.where(e == 0, np.nan, e) ** 2 if target == _BQE else e**2
+        factors = (xr.Variable("E", 1 / square if target == _BQE else square),)
     elif source != target:
         fix = "reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)"
         require_dims(value, ("E", "Q"), operation, error=CoordinateError, fix=fix)
@@ -349,22 +350,21 @@ def _reform(
         if "Q^2" in f"{source}{target}":
             coords["u2"] = resolve_u2(value, **u2).variable
             arguments["u2"] = span(coords["u2"], "angstrom**2")
-        for name, variable in coords.items():
-            variable.attrs = labels(name)
+        for name in coords:
+            coords[name].attrs = labels(name)
         factors = _factors(value, source, target, coords)
-        if by_n == [False, True] and value.attrs["statistics"] == "quantum":
-            kelvin = coords["temperature"]
-            limit = -GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin.values
-            limit = limit / per_unit(value, "E")
-            E = value.coords.variables["E"]
-            if E.values[0] < np.max(limit):
+        if by_n == [False, True]:
+            kelvin, E = xr.DataArray(coords["temperature"]), value.coords.variables["E"]
+            if source is None:
+                found = require_sign(value, signal.std, kelvin, reversed_below)
+                attrs |= diagnosed(value.attrs, *found)
+            kT = constants.BOLTZMANN_MEV * kelvin.values / per_unit(value, "E")
+            limit = -GAIN_INFORMS * kT
+            if value.attrs["statistics"] == "quantum" and E.values[0] < np.max(limit):
                 gain = f"NaN below {span(limit, E.attrs['units'], 3)} (3 k_BT)"
                 attrs["energy_gain"] = arguments["energy_gain"] = gain
-            if source is None and E.values[0] < 0:
-                require_sign(value, signal.std, xr.DataArray(kelvin), reversed_below)
-        errors = errors_of_conditions(
-            value, coords, {"temperature": T_std, "u2": u2_std}
-        )
+        stds = {"temperature": T_std, "u2": u2_std}
+        errors = errors_of_conditions(value, coords, stds)
         arguments |= {ERRORS[n]: span(e, e.attrs["units"]) for n, e in errors.items()}
         if errors and signal.std is not None:
             common = _common_of_conditions(value, source, target, coords, errors)

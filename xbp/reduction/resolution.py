@@ -25,6 +25,7 @@ from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 from xbp.reduction.alike import require_alike
 from xbp.reduction.arithmetic import convert
+from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
 
 __all__ = ["convolve", "like", "to_quantum"]
 
@@ -262,6 +263,7 @@ def to_quantum(data: Data, T: Any = None) -> Data:
         "leave it as it is",
     )
     value, kelvin = signal.value, resolve_temperature(signal.value, T)
+    require_sign(value, signal.std, kelvin, REVERSED_BELOW)
     lower, upper = bin_limits(signal.source, "E")
     E = value["E"].variable
     # The bin about E = 0 is its own image.
