@@ -87,8 +87,9 @@ def fit(
     data : xarray.DataArray or xarray.Dataset
         Any signal. A Dataset's std weighs the points and sets the scale of the errors
         (points with a std of NaN are left out; one of 0 beside others is a bin without
-        counts, and has the error of one); without one, all weigh the same and the
-        scatter about the fit sets the scale. In numpy the fits run one after the other,
+        counts, and has the error of one); without one, all weigh the same (of
+        ``debye_einstein`` relative to their values) and the scatter about the fit sets
+        the scale. In numpy the fits run one after the other,
         in dask chunks beside one another.
     model : str, lmfit.Model or callable
         A name of `xbp.models.MODELS`, any lmfit Model (composite ones too), or a
@@ -98,8 +99,9 @@ def fit(
     x_range : pair of scalars with units, optional
         Range of `dim` to fit.
     start : mapping of str to scalar with units, optional
-        Values to start from, for any of the parameters. Models of xbp find their own;
-        others need them.
+        Values to start from, for any of the parameters. Models of xbp find their own,
+        from which the fit is the one kept if that from `start` misses the points and it
+        does not; others need them.
     fixed : mapping of str to scalar with units, optional
         Parameters held at a value.
     bounds : mapping of str to pair of scalars with units, optional
@@ -186,6 +188,7 @@ def fit(
         curve,
         chosen,
         {**units, along: own_x},
+        relative=row is not None and row.relative,
     )
     name = row.name if row is not None else worker.name
     answer: xr.Dataset = result_table(

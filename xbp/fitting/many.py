@@ -14,8 +14,9 @@ from xbp.core.guards import shown
 from xbp.core.independence import collapsed, independence, merged_bins, std_along
 from xbp.core.signal import map_over
 from xbp.core.status import Status
-from xbp.fitting.core import Shape, Solutions, solve, solve_function
+from xbp.fitting.core import Shape, Solutions, permitted, solve, solve_function
 from xbp.fitting.step import solve_with_step
+from xbp.fitting.top import scatter
 from xbp.models.named import Guess
 
 __all__ = ["Choices", "Column", "Curve", "evaluate", "fit_everywhere"]
@@ -42,7 +43,8 @@ class Curve:
     names : sequence of str
         Its parameters.
     guess : callable
-        (x, y) → where to start, or several starts, of which the best fit is kept.
+        (x, y) → where to start, or several starts, of which the best fit is kept. They
+        are tried beside the start of the user.
     make : callable
         Returns f(x, *parameters) of one curve, for the use of one thread.
     shape : callable, optional
@@ -178,6 +180,9 @@ def _fit_many(
     rows = np.flatnonzero((count > len(at)) & (free > 1e-9))
     starts = [_starts(curve, chosen, x[usable[i]], ys[i, usable[i]]) for i in rows]
     start = np.array([one for several in starts for one in several]).reshape(-1, n)
+    own = np.array(
+        [one[1] for several in starts for one in several.items()], dtype=bool
+    )
     # Every start is a fit, until the best of each row is kept.
     rows = np.repeat(rows, np.array([len(several) for several in starts], dtype=int))
     fit = _Fit(curve, chosen, x, start, at, usable[rows], ys[rows], weights[rows])
@@ -197,7 +202,10 @@ def _fit_many(
     unit = errors[:, :, None] * errors[:, None, :]
     correlation[np.ix_(range(rows.size), at, at)] = covariance / unit
     matrix = correlation.reshape(rows.size, n * n)
-    order = np.lexsort((found.chi2, ~found.converged, rows))
+    # The user's start decides, unless it misses the curve and the model's own does not.
+    missed = _misses(left * weights[rows], usable[rows], chi2, free[rows], known)
+    rank = np.where(missed, 2 + own, own)
+    order = np.lexsort((found.chi2, rank, ~found.converged, rows))
     rows, first = np.unique(rows[order], return_index=True)
     best = order[first]
     status[rows], limiting[rows] = found_status[best], found_limiting[best]
@@ -216,10 +224,24 @@ def _fit_many(
     return (*numbers, *(column.reshape(outer) for column in others))
 
 
+def _misses(
+    left: np.ndarray, usable: np.ndarray, chi2: np.ndarray, free: Any, known: bool
+) -> np.ndarray:
+    """Return which fits leave more than noise; if unknown, as second differences."""
+    if known:
+        return np.asarray(chi2 > permitted(free))
+    noise = [
+        scatter(row[at]) if at.sum() > 2 else 0.0
+        for row, at in zip(left, usable, strict=True)
+    ]
+    most = permitted(free, np.maximum(usable.sum(axis=1) / 3, 1))
+    return np.asarray(chi2 > most * np.square(noise))
+
+
 def _starts(
     curve: Curve, chosen: Choices, x: np.ndarray, y: np.ndarray
-) -> list[tuple[float, ...]]:
-    """Return where the fits of one curve start: the values of all parameters."""
+) -> dict[tuple[float, ...], bool]:
+    """Return where the fits of one curve start, and if without the user's values."""
     guess = curve.guess(x, y)
     several = [guess] if isinstance(guess, Mapping) else guess
     starts = [{**one, **chosen.start, **chosen.fixed} for one in several]
@@ -229,8 +251,11 @@ def _starts(
             fix=f"return a value of each of {', '.join(curve.names)}",
         )
     # Those that the user's values make equal are one.
-    values = (tuple(one[name] for name in curve.names) for one in starts)
-    return list(dict.fromkeys(values))
+    values = {tuple(one[name] for name in curve.names): False for one in starts}
+    for one in ({**guess, **chosen.fixed} for guess in several):
+        if all(name in one for name in curve.names):
+            values.setdefault(tuple(one[name] for name in curve.names), True)
+    return values
 
 
 class _Fit:

@@ -271,6 +271,7 @@ _ROWS = (
         "Einstein modes (Li et al., Nat. Commun. 2025, Methods)",
         positive=("theta_D", "theta_E", "sigma_E"),
         guess=start_of_fit,
+        relative=True,
         x_units="K",
         y_units="J/mol/K",
         zero=("sigma_E",),

@@ -59,6 +59,8 @@ class NamedModel:
         The parameter at whose x the function has a step.
     area : tuple of str
         Parameters whose sum is the area of a density of states.
+    relative : bool
+        Data without errors have the same relative one, as over many decades.
 
     Raises
     ------
@@ -81,6 +83,7 @@ class NamedModel:
     zero: tuple[str, ...] = ()
     edge: str | None = None
     area: tuple[str, ...] = ()
+    relative: bool = False
 
     def __post_init__(self) -> None:
         choose(self.quantity, QUANTITIES, f"quantity of {self.name}")
