@@ -59,3 +59,18 @@ def test_no_error_of_three_answers(n: int) -> None:
 
 def test_answers_that_are_equal() -> None:
     assert (Moments.of({"x": np.ones((5, 2))}).std("x") == 0).all()
+
+
+@pytest.mark.parametrize(("rho", "told"), [(0.0, False), (0.3, False), (0.9, True)])
+@pytest.mark.parametrize("n", [30, 100])
+def test_segments_shorter_than_a_relaxation_are_told(
+    rho: float, told: bool, n: int
+) -> None:
+    """Of an exponential relaxation over ten segments errors are half of what is right."""
+    for seed in range(20):
+        noise = np.random.default_rng(seed).standard_normal((n + 100, 50))
+        x = np.zeros_like(noise)
+        for i in range(1, len(x)):
+            x[i] = rho * x[i - 1] + (1 - rho**2) ** 0.5 * noise[i]
+        found = {d.code for d in Moments.of({"a": x[100:]}).doubts()}
+        assert ("slow_relaxation" in found) == told

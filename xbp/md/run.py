@@ -180,10 +180,31 @@ class Moments:
         r = self.correlation if correlation is None else correlation
         return _std_of_mean(self.squares[key], self.steps[key], self.n, r)
 
+    @np.errstate(all="ignore")  # answers that are all equal
     def doubts(self) -> list[Diagnostic]:
-        """Return a diagnostic if there are too few answers for errors."""
+        """Return a diagnostic if errors are unknown, or too small.
+
+        Too small where ρ (see `std`) of half the numbers of an answer is above 1/2, by
+        two of its standard deviations above that of independent ones.
+        """
+        rho = [
+            float(np.nanmedian(1 - self.steps[key] / (2 * squares)))
+            for key, squares in self.squares.items()
+            if key != "drift" and (squares > 0).any()
+        ]
         if self.n >= FEWEST:
-            return []
+            highest = max(rho, default=0.0)
+            if highest < max(0.5, self.correlation + 2 / self.n**0.5):
+                return []
+            return [
+                Diagnostic(
+                    "slow_relaxation",
+                    "warning",
+                    f"successive segments correlate by {highest:.2g}: something "
+                    "relaxes more slowly, and errors may be too small by half",
+                    "a longer window, or a longer trajectory",
+                )
+            ]
         text = f"no errors from {self.n} segments; they need {FEWEST}"
         return [
             Diagnostic("few_segments", "info", text, "a shorter window, or more frames")
