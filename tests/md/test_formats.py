@@ -491,6 +491,9 @@ def test_extended_xyz_that_is_not_known_is_asked_or_refused(
         (xyz("units=Metal step={n}", "vel"), {"timestep": "20 fs"}),
         (xyz("time={fs} time_unit=fs units=ase", "momenta", 1 / ASE), {}),
         (xyz("units=real time={fs} time_unit=fs", "vel", 1e-3), {"units": "real"}),
+        (xyz("time_fs={fs} vel_unit=Å/ps", "vel"), {"time_between_frames": "20 fs"}),
+        (xyz('time="{fs} fs" vel_unit=Å/ps', "vel"), {}),
+        (xyz('"time (fs)"={fs}fs velocity_units=Å/ps', "vel"), {}),
     ],
 )  # fmt: skip
 def test_units_that_a_comment_declares(
@@ -521,6 +524,10 @@ def test_lengths_that_a_comment_declares(tmp_path: Path) -> None:
         (xyz("units=metal time={fs} time_unit=fs", "vel"), {}),
         (xyz("time_unit=fs time={fs}"), {"time_between_frames": "20 ps"}),
         (xyz("units=metal step={n}", "momenta"), {"timestep": "20 fs"}),
+        (xyz("time_fs={fs}"), {"time_between_frames": "20 ps"}),
+        (xyz("time={fs}fs"), {"time_between_frames": "20 ps"}),
+        (xyz("lattice_unit=nm time_fs={fs}"), {}),
+        (xyz("coords=fractional time_fs={fs}"), {}),
         (xyz("time={fs} time_unit=fs").replace("time_unit=fs", "time_unit=ps", 1), {}),
     ],
 )  # fmt: skip
@@ -1310,3 +1317,14 @@ def test_absurd_arguments_are_refused(tmp_path: Path, name: str, value: object) 
     told = {**METAL, "elements": ["Cu", "Zr"], name: value}
     with pytest.raises(XbpError, match=rf"{name}|is not a path"):
         open_trajectory(path, **told)
+
+
+def test_scaled_positions_beyond_the_box_are_refused(tmp_path: Path) -> None:
+    rows = "1 1 {0} 0.2 0.3\n2 2 0.4 0.5 0.6\n"
+    head = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n"
+    head += "0 10\n0 10\n0 10\nITEM: ATOMS id type xs ys zs\n"
+    options = {"units": "metal", "elements": ["Cu", "Zr"]}
+    ok = open_trajectory(written(tmp_path, head + rows.format(1.01)), **options)
+    assert float(ok.position[0, 0, 0]) == pytest.approx(10.1)
+    with pytest.raises(FileFormatError, match="scaled"):
+        open_trajectory(written(tmp_path, head + rows.format(7.5)), **options)

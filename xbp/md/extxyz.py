@@ -40,6 +40,9 @@ _PAIR = re.compile(
 )
 #: Units that a comment declares: time_unit=fs, units=metal; what they convert to.
 _UNITS = re.compile(r"(?:(time|length|pos|cell|lattice|vel|mass)[a-z]*_?)?units?")
+#: A time with its unit in its name or its value: time_fs=20, time="20 fs".
+_TIME = re.compile(r"time[\s_(\[]*(fs|ps|ns|)[)\]]?")
+_TIME_VALUE = re.compile(r"([-+\d.eE]+)\s*(fs|ps|ns)")
 _TARGETS = {"time": "ps", "vel": "angstrom/ps", "mass": "u"}
 _STEPS = ("timestep", "step", "md_step", "mdstep", "iteration")
 _KINDS = {"S": str, "I": "int64", "R": float, "L": str}
@@ -161,6 +164,14 @@ def _read_header(lines: Lines, where: str) -> Header | None:
         key.strip('"').lower(): value.strip('"{}[]')
         for key, value in _PAIR.findall(comment)
     }
+    for key in filter(_TIME.fullmatch, list(info)):
+        value = _TIME_VALUE.fullmatch(info[key].strip())
+        unit = _TIME.sub(r"\1", key) or (value[2] if value else "")
+        info["time"] = value[1] if value else info[key]
+        info |= {"time_unit": unit} if unit else {}
+    kind = info.get("coords", info.get("coordinates", "cartesian"))
+    direct = kind.lower() in ("fractional", "direct", "scaled", "reduced", "crystal")
+    require_file(not direct, where, f"its coordinates are {kind}, not Cartesian")
     if comment.lstrip().startswith("Time="):
         info["gpumd"] = "its producer"
     columns = _columns(info.get("properties", "species:S:1:pos:R:3"), where)
@@ -216,6 +227,13 @@ def _declared(path: Any, picked: list[Header]) -> dict[str, str]:
         if match := _UNITS.fullmatch(key):
             before = found.setdefault(match[1] or "", value)
             require_file(before == value, path, f"{key}={value} follows {before}")
+    cell = found.pop("lattice", None) or found.pop("cell", None)
+    length = found.get("length", found.get("pos"))
+    require_file(
+        cell is None or cell == length or "length" in found,
+        path,
+        f"its comment declares the cell in {cell}, positions in {length}",
+    )
     return found
 
 

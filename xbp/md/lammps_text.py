@@ -74,6 +74,9 @@ def open_dump(source: Source, given: Given) -> Found:
                 np.stack([found[n] for n in names], axis=1) if names else None
                 for names in (coordinates, images, moving)
             )
+            if coordinates[0] == "xs":
+                scaled = bool(np.abs(r).max() < 2)
+                require_file(scaled, path, "xs, ys, zs are not scaled to the box")
             r = r @ head.cell if "s" in coordinates[0] else r - head.origin
             r = r if shift is None else r + shift @ head.cell
             yield Rows(
