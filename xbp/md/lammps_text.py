@@ -75,7 +75,7 @@ def open_dump(source: Source, given: Given) -> Found:
                 for names in (coordinates, images, moving)
             )
             if coordinates[0] == "xs":
-                scaled = bool(np.abs(r).max() < 2)
+                scaled = all(np.abs(found[name]).max() < 2 for name in coordinates)
                 require_file(scaled, path, "xs, ys, zs are not scaled to the box")
             r = r @ head.cell if "s" in coordinates[0] else r - head.origin
             r = r if shift is None else r + shift @ head.cell
