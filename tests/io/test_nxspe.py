@@ -357,6 +357,19 @@ def test_other_units_are_refused(tmp_path: Path, name: str, units: str) -> None:
         xbp.open_dataset(path)
 
 
+@pytest.mark.parametrize("name", ["distance", "polar", "polar_width", "azimuthal"])
+def test_infinite_places_of_detectors_are_refused(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "a.nxspe", **{f"data/{name}": [10.0, np.inf, 40.0]})
+    with pytest.raises(FileFormatError):
+        xbp.open_dataset(path)
+
+
+def test_infinite_fixed_energies_are_refused(tmp_path: Path) -> None:
+    energies = {"NXSPE_info/fixed_energy": [12.0, np.inf, 12.0]}
+    with pytest.raises(FileFormatError, match="infinite"):
+        xbp.open_dataset(write(tmp_path / "a.nxspe", **energies))
+
+
 def test_declarations_that_contradict(tmp_path: Path) -> None:
     def change(name: str, key: str, value: object) -> Path:
         path = write(tmp_path / "a.nxspe")
