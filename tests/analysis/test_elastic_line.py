@@ -282,3 +282,21 @@ def test_the_energies_fitted_lie_about_the_line_of_each_spectrum() -> None:
     windows = _windows(xr.DataArray(S, dims=("Q", "E")), E, 0.0, 1.0).values
     for window, at in zip(windows, (-0.2, 0.2), strict=True):
         assert E[window].mean() == pytest.approx(at, abs=0.01)
+
+
+@pytest.mark.parametrize("width", ["0.1 meV", "0.05 meV"])
+def test_finer_bins_neither_broaden_a_line_nor_sharpen_its_error(width: str) -> None:
+    """The range ends within a bin, whose parts may not be put together with the next."""
+    x = np.linspace(-3, 3, 31)
+    S = np.exp(-4 * np.log(2) * ((x - 0.1) / 1.4) ** 2) + 0.1
+    S = S + 0.01 * np.random.default_rng(5).standard_normal((100, x.size))
+    line = xbp.new_dataset(
+        "dynamic_structure_factor", S, units="1/meV", std=np.full(S.shape, 0.01),
+        coords={"run": (np.arange(100), "1"), "E": (x, "meV")},
+    )  # fmt: skip
+    whole = line.bp.fit_elastic_line(E_range=(-3, 3))
+    parts = line.bp.rebin(E=width).bp.fit_elastic_line(E_range=(-3, 3))
+    for name in ("energy", "fwhm", "height"):
+        np.testing.assert_allclose(parts[name], whole[name], rtol=0.02, atol=0.01)
+        np.testing.assert_allclose(parts[f"{name}_std"], whole[f"{name}_std"], rtol=0.3)
+        assert float(abs((parts[name] - whole[name]).mean())) < 1e-3

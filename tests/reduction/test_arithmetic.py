@@ -424,3 +424,33 @@ def test_a_background_of_elsewhere_is_told(
     found = glass.bp.cut_Q((2, 8)).bp.subtract(can, scale=0.1).bp.diagnostics()
     assert [d.code for d in found] == ["background_elsewhere"] * bool(said)
     assert said in "".join(map(str, found))
+
+
+@pytest.mark.parametrize("finer", [None, "0.25 meV"])
+def test_a_background_of_all_Q_has_the_error_that_draws_scatter_by(
+    finer: str | None,
+) -> None:
+    """Its own bins may share counts along E too; over parts of Q the error is wide."""
+    rng, n = np.random.default_rng(0), 300
+    Q, E = np.arange(1.25, 6, 0.5), np.arange(0.5, 20, 1.0)
+    run, axis = (np.arange(n), "1"), (E, "meV")
+    S = xbp.new_dataset(
+        "dynamic_structure_factor", rng.normal(1, 0.1, (n, Q.size, E.size)),
+        units="1/meV", std=np.full((n, Q.size, E.size), 0.1),
+        coords={"run": run, "Q": (Q, "1/angstrom"), "E": axis},
+    )  # fmt: skip
+    can = xbp.new_dataset(
+        "dynamic_structure_factor", rng.normal(0.5, 0.1, (n, E.size)), units="1/meV",
+        std=np.full((n, E.size), 0.1), coords={"run": run, "E": axis},
+    )  # fmt: skip
+    if finer:
+        S, can = S.bp.rebin(E=finer), can.bp.rebin(E=finer)
+    left = S.bp.subtract(can)
+    for cut, least in (
+        (left.bp.cut_Q((1, 6)).isel(E=5), 0.85),
+        (left.bp.cut_Q((1, 6)).bp.cut_E((3, 7)), 0.85),
+        (left.bp.cut_E((3, 7)).isel(Q=3), 0.85),
+        (left.bp.cut_Q((1, 3)).bp.cut_E((3, 7)), 0.7),
+    ):
+        width = float(cut.S.std("run") / np.sqrt((cut.S_std**2).mean("run")))
+        assert least < width < 1.15

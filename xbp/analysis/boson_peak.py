@@ -350,7 +350,7 @@ def _fit_spectra(
         for a in arrays
     )
     boxes, sounds = (np.broadcast_to(a, outer).ravel() for a in (box, sound))
-    parts, mean, std_of = merged_bins(parts, inside)
+    parts, mean, std_of = merged_bins(parts, rows, inside)
     E, inside, rows, seen = mean(E), mean(inside) > 0.5, mean(rows), mean(seen)
     known = std_of(known)
     given = known if np.ndim(std) else None

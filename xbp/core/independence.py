@@ -84,7 +84,7 @@ def std_along(std: xr.DataArray, *dims: str) -> xr.DataArray:
 
 
 def merged_bins(
-    part: np.ndarray, inside: np.ndarray | None = None
+    part: np.ndarray, values: np.ndarray, inside: np.ndarray | None = None
 ) -> tuple[np.ndarray, Callable[[Any], np.ndarray], Callable[[Any], np.ndarray]]:
     """Put bins that share counts together to independent ones, such as a fit needs.
 
@@ -93,8 +93,8 @@ def merged_bins(
 
     Parameters
     ----------
-    part : numpy.ndarray, shape (..., n)
-        f of the bins.
+    part, values : numpy.ndarray, shape (..., n)
+        f of the bins, and what was measured: parts of one bin have one value.
     inside : numpy.ndarray of bool, shape (n,), optional
         Bins within and outside are not put together.
 
@@ -107,16 +107,24 @@ def merged_bins(
 
     Examples
     --------
-    >>> part, mean, error = merged_bins(np.array([0.5, 0.5, 1.0, 0.4]))
-    >>> part, mean([1.0, 2.0, 3.0, 4.0]), error([2**0.5, 2**0.5, 1.0, 1.0])
-    (array([1. , 1. , 0.4]), array([1.5, 3. , 4. ]), array([1., 1., 1.]))
+    >>> y, std = np.array([1.0, 3.0, 3.0, 4.0]), np.array([1.0, 2.0, 2.0, 1.0]) ** 0.5
+    >>> part, mean, error = merged_bins(np.array([0.4, 0.5, 0.5, 1.0]), y)
+    >>> part, mean(y), error(std)
+    (array([0.4, 1. , 1. ]), array([1., 3., 4.]), array([1., 1., 1.]))
     """
     least = part.reshape(-1, part.shape[-1]).min(axis=0, initial=1.0)
     if (least > 1 - _ROUNDING).all():
         return part, np.asarray, np.asarray
+    rows = values.reshape(-1, least.size)
+    size = np.fmax(np.abs(rows[:, 1:]), np.abs(rows[:, :-1]))
+    with np.errstate(invalid="ignore"):
+        differs = np.abs(np.diff(rows)) > _ROUNDING * size
+    differs |= np.isnan(rows[:, 1:]) != np.isnan(rows[:, :-1])
+    same = np.concatenate([[False], ~differs.any(axis=0), [False]])
     starts, held = [0], least[0]
     for i in range(1, least.size):
         ends = inside is not None and inside[i] != inside[i - 1]
+        ends |= not same[i] and bool(same[i - 1] or same[i + 1])
         # As near to a whole one as bins come.
         if ends or held + least[i] / 2 > 1 - 1e-6:
             starts.append(i)

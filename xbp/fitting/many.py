@@ -164,7 +164,7 @@ def _fit_many(
         np.broadcast_to(a, (*outer, x.size)).reshape(-1, x.size).astype(float)
         for a in (value, std, part)
     )
-    parts, mean, error = merged_bins(parts)
+    parts, mean, error = merged_bins(parts, ys)
     x, ys, stds = mean(x), mean(ys), error(stds)
     m, n, known = len(ys), len(curve.names), bool(std.ndim)
     # The squares of others overflow.
