@@ -85,12 +85,12 @@ def fit(
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        Any signal. A Dataset's std weighs the points and sets the scale of the errors
-        (points with a std of NaN are left out; one of 0 beside others is a bin without
-        counts, and has the error of one); without one, all weigh the same (of
-        ``debye_einstein`` relative to their values) and the scatter about the fit sets
-        the scale. In numpy the fits run one after the other,
-        in dask chunks beside one another.
+        Any signal. A Dataset's std weighs the points and sets the scale of the errors,
+        which are √(χ²/ν) times larger above χ²/ν = 10 (points with a std of NaN are
+        left out; one of 0 beside others is a bin without counts, and has the error of
+        one); without one, all weigh the same (of ``debye_einstein``, relative to their
+        values) and the scatter about the fit sets the scale. In numpy the fits run one
+        after the other, in dask chunks beside one another.
     model : str, lmfit.Model or callable
         A name of `xbp.models.MODELS`, any lmfit Model (composite ones too), or a
         function whose first argument is the coordinate.
@@ -118,7 +118,8 @@ def fit(
         few points", "parameter at bound", "undetermined" (an error a thousand times the
         parameter: start nearer) or "fit failed", the numbers being NaN wherever it is
         not "ok"; ``limiting_parameter``, the one that is at its bound or undetermined.
-        Neighbouring points are taken as independent.
+        Neighbouring points are taken as independent, and those that share counts put
+        together.
 
     Raises
     ------
