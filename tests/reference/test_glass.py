@@ -67,7 +67,9 @@ def test_weighted_fits_equal_scipys(glass: xr.Dataset) -> None:
             at.E.values, at.B.values, [float(at.B.max()), 3, 1], sigma=at.B_std.values, absolute_sigma=True,
         )  # fmt: skip
         assert float(peaks.energy[i]) == pytest.approx(popt[1], rel=1e-4)
-        assert float(peaks.energy_std[i]) == pytest.approx(cov[1, 1] ** 0.5, rel=1e-2)
+        # What scipy gives is the error without that of the shape.
+        std = (peaks.energy_std**2 - (peaks.energy_std_common**2).sum("source")) ** 0.5
+        assert float(std[i]) == pytest.approx(cov[1, 1] ** 0.5, rel=1e-2)
         assert float(peaks.height[i]) == pytest.approx(popt[0], rel=1e-4)
 
 
@@ -76,7 +78,7 @@ def test_what_the_fit_range_does(glass: xr.Dataset) -> None:
     """The box's first transverse phonon holds the low side: without it no maximum is left below 12 meV."""
     b = glass.bp.to_bqe()
     wide = b.bp.boson_peak(E_range=(1.2, 20)).bp.dispersion(PEAK_Q_RANGE)
-    assert float(wide.mean_energy) == pytest.approx(3.88, abs=0.05)
+    assert float(wide.mean_energy) == pytest.approx(3.81, abs=0.05)
     above = b.bp.boson_peak(E_range=(2.2, 12)).sel(Q=slice(2.6, 8.2))
     assert (above.status != "ok").all()
 
