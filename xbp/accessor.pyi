@@ -114,7 +114,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.lattice.bloch_vdos`.
         """
-    def boson_peak(self, method: Literal['lognormal', 'quadratic', 'gaussian'] = ..., E_range: Any = ..., *, sq: xr.DataArray | xr.Dataset | None = ..., edge_width: float = ..., filter_end: Any = ..., sound_below: Any = ...) -> xr.Dataset:
+    def boson_peak(self, method: Literal['lognormal', 'quadratic', 'gaussian'] = ..., E_range: Any = ..., *, sq: xr.DataArray | xr.Dataset | None = ..., edge_width: float = ..., filter_end: Any = ..., sound_below: Any = ..., box_phonon: Any = ..., debye_level: Any = ...) -> xr.Dataset:
         """Find position, height and width of the boson peak.
 
         See `xbp.boson_peak`.

@@ -19,16 +19,16 @@ from xbp.analysis.checks import (
     peak_range,
 )
 from xbp.analysis.doubts import add_peak_doubts
+from xbp.analysis.simulated import Box, excess_over, judge_maximum, sampled_std
 from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
 from xbp.core.data_guards import require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
-from xbp.core.guards import choose, require_number
+from xbp.core.guards import choose, require_number, require_positive
 from xbp.core.history import range_used
 from xbp.core.independence import collapsed, independence, merged_bins, std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import is_lazy, unwrap
-from xbp.core.schema import require_units
 from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import Status, diagnosed, statuses
 from xbp.core.units import convert_factor, format_unit, parse_unit
@@ -53,6 +53,15 @@ _DEPTH = {"lognormal": 0.5, "gaussian": 0.8, "quadratic": 0.25}
 
 
 _MISFIT = ("energy", "height", "width")
+
+# Columns about the excess of a simulated spectrum, with their long names.
+_EXCESS = (
+    ("excess_energy", "", "energy of the largest excess over the Debye level"),
+    ("excess", "1", "largest ratio to the Debye level"),
+    ("excess_std", "", ""),
+    ("excess_low", "", "lowest energy of the excess"),
+    ("excess_high", "", "highest energy of the excess"),
+)
 
 SIGNALS = (
     "reduced_dos",
@@ -84,6 +93,8 @@ def boson_peak(
     edge_width: float = EDGE_WIDTH,
     filter_end: Any = FILTER_END,
     sound_below: Any = SOUND_BELOW,
+    box_phonon: Any = None,
+    debye_level: Any = None,
 ) -> xr.Dataset:
     r"""Find position, height and width of the boson peak.
 
@@ -122,6 +133,12 @@ def boson_peak(
         Without S(Q), the diagnostic concerns spectra at Q below this (bare: the unit of
         Q), a cut by its upper limit. The first maximum of no solid is above twice it:
         atoms would be less than 2 angstrom apart.
+    box_phonon : scalar with units, optional
+        Of simulated data (``attrs["origin"]`` is "simulation"): the lowest phonon of
+        the box (bare: the unit of E), 0 where no box sets one; by default the
+        coordinate ``box_phonon``, which `mark_box_phonon` sets.
+    debye_level : scalar with units, optional
+        What sound alone would give (bare: the units of the data): 3/E_D³ for g(E)/E².
 
     Returns
     -------
@@ -149,15 +166,24 @@ def boson_peak(
         whatever the fit range. In data that `mark_box_phonon` has marked, a maximum
         that is not 15 % above that phonon is not reported as the boson peak; without
         `E_range` the peak is searched above that phonon, whereas a given range is
-        fitted as it is. Bins are taken as independent, and those that
-        share counts (``E_independence``, as after `rebin`) are fitted as independent
-        ones. A curve whose ``chi2_reduced`` chance gives in less than one of 40 cases
-        (without errors: its residual beside the noise, one of 6) does not have the
-        shape of the peak. The stds then include how far the three numbers are from
-        those of the points themselves (the top of the curve and a cubic in ln E through
-        what it leaves, and where they fall to half of it), along Q as one error of all
-        spectra in ``energy_std_common``; above 10 the rest is √χ² times larger. The
-        width of ``quadratic``, which is beyond its points, includes this whatever χ².
+        fitted as it is. A maximum of simulated data (``attrs["origin"]``) is "ok" if it
+        lies above 1.5 E₁ and E₁ + FWHM, with the lowest phonon of the box E₁ and the
+        coordinate ``resolution_fwhm``; if a fit to the bins above E₁ alone gives the
+        same energy within two std; and if it exceeds the level on both sides by two
+        std. Else it is a "box phonon" or a "plateau", and "box unknown" if E₁ is not
+        known. Then also ``excess_energy``, where means of three bins above that energy
+        are highest; with `debye_level` also ``excess``, their ratio to it, with
+        ``_std``, and ``excess_low`` to ``excess_high``, where it is above 1 by two std.
+        Bins are taken as independent, and those that share counts (``E_independence``,
+        as after `rebin`) are fitted as independent ones; bins of a simulated
+        trajectory have at least the counting error of the modes in them. A curve whose
+        ``chi2_reduced`` chance gives in less than one of 40 cases (without errors: its
+        residual beside the noise, one of 6) does not have the shape of the peak. The
+        stds then include how far the three numbers are from those of the points
+        themselves (the top of the curve and a cubic in ln E through what it leaves, and
+        where they fall to half of it), along Q as one error of all spectra in
+        ``energy_std_common``; above 10 the rest is √χ² times larger. The width of
+        ``quadratic``, which is beyond its points, includes this whatever χ².
 
     Raises
     ------
@@ -189,6 +215,8 @@ def boson_peak(
         edge_width=edge_width,
         filter_end=filter_end,
         sound_below=sound_below,
+        box_phonon=box_phonon,
+        debye_level=debye_level,
     )
 
 
@@ -202,6 +230,8 @@ def fit_peaks(
     edge_width: float = EDGE_WIDTH,
     filter_end: Any = FILTER_END,
     sound_below: Any = SOUND_BELOW,
+    box_phonon: Any = None,
+    debye_level: Any = None,
 ) -> xr.Dataset:
     """Do what `boson_peak` does; a range it finds is `reach` times as wide in ln E."""
     choose(method, Method, "method")
@@ -218,14 +248,10 @@ def fit_peaks(
         )
     E = axis.values.astype(float)[positive]
     to_mev = convert_factor(units, "meV", name="coordinate 'E'", energy=True)
-    box: Any = 0.0
-    if "box_phonon" in value.coords:
-        mark = value.coords["box_phonon"]
-        own = require_units(mark, "coordinate 'box_phonon'", "meV")
-        # Of a series of boxes each has its own.
-        box = mark.variable.fillna(0.0) * (
-            convert_factor(own, "meV", name="'box_phonon'", energy=True) / to_mev
-        )
+    box = Box.of(value, box_phonon, to_mev)
+    level = np.nan
+    if debye_level is not None:
+        level = require_positive(debye_level, "debye_level", signal.units)
     # Light sees C(E) g(E), whose area is not that of the modes, through filters.
     is_light = value.attrs.get("probe") == "light"
     if is_light:
@@ -245,18 +271,23 @@ def fit_peaks(
         coverage = signal.source.variables["coverage"]
         if set(coverage.dims) <= set(value.dims):
             covered = coverage.isel(E=positive, missing_dims="ignore")
-    numbers, status = map_over(
+    numbers, status, excess = map_over(
         _fit_spectra,
         spectra,
         np.nan if std is None else std,
-        box,
+        box.phonon,
         sound,
         1.0 if f is None else f.isel(E=positive),
         covered,
+        box.fwhm,
         dims="E",
-        gives=[["_number"], []],
-        dtypes=[float, "<U19"],
-        sizes={"_number": len(NUMBERS) + 1},
+        gives=[["_number"], [], ["_excess"]],
+        dtypes=[float, "<U19", float],
+        sizes={"_number": len(NUMBERS) + 1, "_excess": len(_EXCESS)},
+        simulated=box.simulated,
+        n_modes=box.n_modes,
+        level=level,
+        to_mev=to_mev,
         E=E,
         inside=in_range[positive],
         method=method,
@@ -292,6 +323,11 @@ def fit_peaks(
         if column not in left_out:
             label = labels.get(column, ("", ""))
             variables[column] = (numbers[..., i], *label)
+    if box.simulated or debye_level is not None:
+        known = _EXCESS if debye_level is not None else _EXCESS[:1]
+        for i, (column, own, text) in enumerate(known):
+            label = ("", "") if not text else (own or units, text)
+            variables[column] = (excess[..., i], *label)
     variables["status"] = (status, "", "whether the fit can be used")
     low, high = (variables[f"E_{end}"][0] for end in ("low", "high"))
     # Along Q one shape misses all spectra in like manner.
@@ -330,6 +366,7 @@ def _fit_spectra(
     sound: np.ndarray,
     part: np.ndarray,
     covered: np.ndarray,
+    fwhm: np.ndarray,
     *,
     E: np.ndarray,
     inside: np.ndarray,
@@ -338,27 +375,36 @@ def _fit_spectra(
     reach: float,
     edge_width: float,
     filter_end: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fit spectra (…, k): `NUMBERS` and `modes_below` (…, 14), and the statuses (…)."""
+    simulated: bool,
+    n_modes: float,
+    level: float,
+    to_mev: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit spectra (…, k): `NUMBERS` and `modes_below`, the statuses, and `_EXCESS`."""
     arrays = [np.asarray(a) for a in (B, std, part, covered)]
     outer = np.broadcast_shapes(
-        *(a.shape[:-1] for a in arrays), np.shape(box), np.shape(sound)
+        *(a.shape[:-1] for a in arrays), *map(np.shape, (box, sound, fwhm))
     )
     # Counts and single precision are fitted as any other numbers.
     rows, known, parts, seen = (
         np.broadcast_to(a, (*outer, E.size)).reshape(-1, E.size).astype(float)
         for a in arrays
     )
-    boxes, sounds = (np.broadcast_to(a, outer).ravel() for a in (box, sound))
+    boxes, sounds, widths = (
+        np.broadcast_to(a, outer).ravel() for a in (box, sound, fwhm)
+    )
+    floors = np.nan_to_num(boxes)[:, None]
     parts, mean, std_of = merged_bins(parts, rows, inside)
     E, inside, rows, seen = mean(E), mean(inside) > 0.5, mean(rows), mean(seen)
     known = std_of(known)
-    given = known if np.ndim(std) else None
+    if n_modes:
+        known = sampled_std(E, rows, known, n_modes)
+    given = known if np.ndim(std) or n_modes else None
     errors: Any = [None] * len(rows) if given is None else given
     sought = np.broadcast_to(inside, rows.shape)
     chosen = sought.copy()
     if highest is not None:
-        sought = inside & (boxes[:, None] * (1 + _NEAR) <= E) & (highest >= E)
+        sought = inside & (floors * (1 + _NEAR) <= E) & (highest >= E)
         for i, at in enumerate(sought):
             error = None if given is None else errors[i, at]
             limits = peak_range(E[at], rows[i, at], error, _DEPTH[method])
@@ -371,6 +417,22 @@ def _fit_spectra(
     before = status.copy()
     column = dict(zip(NUMBERS, numbers.T, strict=True))
     ok = Status.OK.code
+    if simulated:
+        # The same without the bins of the box's phonon.
+        above = chosen & (floors < E)
+        again, of_again = numbers, status
+        if (above != chosen).any():
+            again, of_again = fit_shape(E, rows, given, above, method, parts)
+        second = dict(zip(NUMBERS, again.T, strict=True))
+        for i in np.flatnonzero(status == ok).tolist():
+            first, other = (
+                (one["energy"][i], one["energy_std"][i]) for one in (column, second)
+            )
+            other = other if of_again[i] == ok else (np.nan, np.nan)
+            status[i] = judge_maximum(
+                E, rows[i], errors[i], first, other, boxes[i], widths[i],
+                column["high"][i],
+            ).code  # fmt: skip
     near = column["energy"] < (1 + _NEAR) * boxes
     status[(status == ok) & near] = Status.BOX_PHONON.code
     doubtful = status == ok
@@ -388,7 +450,18 @@ def _fit_spectra(
     numbers[status != before, :-3] = np.nan
     below = modes_below(np.where(seen >= 0.5, rows, np.nan), column["energy"], E=E)
     numbers = np.column_stack([numbers, below])
-    return numbers.reshape(*outer, -1), statuses(status).reshape(outer)
+    top = _HIGHEST / to_mev if highest is None else highest
+    excess = np.array(
+        [
+            excess_over(E, row, errors[i], level, boxes[i], widths[i], top)
+            for i, row in enumerate(np.where(inside, rows, np.nan))
+        ]
+    )
+    return (
+        numbers.reshape(*outer, -1),
+        statuses(status).reshape(outer),
+        excess.reshape(*outer, len(_EXCESS)),
+    )
 
 
 def _sides_are_fitted(

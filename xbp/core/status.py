@@ -39,6 +39,10 @@ class Status(StrEnum):
     AT_EDGE = "maximum at edge"
     FAILED = "fit failed"
     BOX_PHONON = "box phonon"
+    #: A maximum of a simulation whose lowest phonon is not known.
+    BOX_UNKNOWN = "box unknown"
+    #: A simulated spectrum that does not fall on both sides of its maximum.
+    PLATEAU = "plateau"
     AT_BOUND = "parameter at bound"
     #: An error as large as the number.
     UNDETERMINED = "undetermined"

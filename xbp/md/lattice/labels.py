@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
+from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION, labels
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.md.plan import composition
@@ -21,6 +21,8 @@ def begin_result(data: xr.Dataset, trajectory: Trajectory) -> xr.Dataset:
     """Begin a result over the axes of the modes."""
     names = [n for n in ("Q", "Q_bnds", "E", "E_bnds") if n in data.coords]
     ds = xr.Dataset(coords={name: data[name].variable for name in names})
+    # No box sets a lowest energy.
+    ds = ds.assign_coords(box_phonon=((), 0.0, labels("box_phonon")))
     ds.attrs = {
         "Conventions": CONVENTIONS,
         "xbp_schema": SCHEMA_VERSION,
@@ -39,7 +41,7 @@ def add_column(
     stds: list[Any],
     units: str,
     quantity: str,
-    **labels: Any,
+    **further: Any,
 ) -> None:
     """Add a variable and its standard deviation, one or a stack of them."""
     attrs = {
@@ -47,7 +49,7 @@ def add_column(
         "quantity": quantity,
         "long_name": QUANTITIES[quantity].label,
         "origin": "simulation",
-        **labels,
+        **further,
     }
     stacked = "pair" in dims
     ds[name] = (dims, np.stack(values) if stacked else values[0], attrs)

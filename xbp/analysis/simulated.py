@@ -1,0 +1,212 @@
+"""When a maximum of simulated spectra is a boson peak, and not the gap of the box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.core.errors import QuantityError
+from xbp.core.guards import require_number
+from xbp.core.schema import require_units
+from xbp.core.status import Status
+from xbp.core.units import convert_factor
+from xbp.fitting.top import scatter
+
+__all__ = ["Box", "excess_over", "judge_maximum", "lowest_peak", "sampled_std"]
+
+#: Over the lowest phonon of the box: nearer, a maximum is its line.
+_ABOVE_BOX = 1.5
+#: Bins within this part of the energy of a maximum are its top.
+_TOP = 0.15
+#: Differences that count, in standard deviations.
+_SEEN = 2.0
+
+
+@dataclass(frozen=True)
+class Box:
+    """What is known of the box of simulated data.
+
+    Attributes
+    ----------
+    simulated : bool
+        Whether the data are of a simulation.
+    phonon, fwhm : float or xarray.Variable
+        Its lowest phonon, 0 without a box and NaN if it is not known, and the energy
+        resolution, in the unit of E.
+    n_modes : float
+        3N of a trajectory, whose segments all see the same modes; 0 where errors
+        contain this, or N is not known.
+    """
+
+    simulated: bool
+    phonon: Any
+    fwhm: Any
+    n_modes: float
+
+    @classmethod
+    def of(cls, value: xr.DataArray, given: Any, to_mev: float) -> Box:
+        """Read coordinates and attributes of a spectrum, and the argument."""
+        simulated = value.attrs.get("origin") == "simulation"
+        phonon: Any = _energy(value, "box_phonon", to_mev)
+        fwhm: Any = _energy(value, "resolution_fwhm", to_mev)
+        if given is not None:
+            if not simulated:
+                raise QuantityError(
+                    "box_phonon= is for simulated data",
+                    fix="data.attrs['origin'] = 'simulation'",
+                )
+            units = value["E"].attrs["units"]
+            phonon = require_number(given, "box_phonon", units, least=0, energy=True)
+        elif phonon is None:
+            phonon = np.nan if simulated else 0.0
+        elif not simulated:
+            phonon = phonon.fillna(0.0)
+        fwhm = 0.0 if fwhm is None else fwhm.fillna(0.0)
+        n_atoms = value.attrs.get("n_atoms", 0) if simulated else 0
+        return cls(simulated, phonon, fwhm, 3.0 * float(n_atoms))
+
+
+def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None:
+    """Return an energy that the data carry as a coordinate, in the unit of E."""
+    if name not in value.coords:
+        return None
+    mark = value.coords[name]
+    own = require_units(mark, f"coordinate '{name}'", "meV")
+    factor = convert_factor(own, "meV", name=f"'{name}'", energy=True) / to_mev
+    scaled: xr.Variable = mark.variable * factor
+    return scaled
+
+
+def sampled_std(
+    E: np.ndarray, B: np.ndarray, std: np.ndarray, n_modes: float
+) -> np.ndarray:
+    r"""Return errors of spectra (m, k) that are at least those of counting modes.
+
+    Segments of one trajectory see the same modes, so their scatter does not tell how
+    few these are. E² B is taken as g(E), whose area over the data is all modes:
+
+    .. math:: \sigma \ge B/\sqrt{n}, \quad n = 3N \frac{E^2 B\,\Delta E}{\int E^2 B\,
+              \mathrm{d}E}
+    """
+    part = np.nan_to_num(np.clip(B, 0, None)) * E**2 * np.gradient(E)
+    whole = part.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        least = np.abs(B) / np.sqrt(n_modes * part / whole)
+    return np.asarray(np.fmax(std, np.where(np.isfinite(least), least, np.nan)))
+
+
+def lowest_peak(box: float, fwhm: float) -> float:
+    """Return the energy below which a maximum is the lowest phonon of the box."""
+    return max(_ABOVE_BOX * box, box + fwhm)
+
+
+def judge_maximum(
+    E: np.ndarray,
+    B: np.ndarray,
+    std: np.ndarray | None,
+    energy: tuple[float, float],
+    again: tuple[float, float],
+    box: float,
+    fwhm: float,
+    high: float,
+) -> Status:
+    """Tell whether a maximum of a simulated spectrum is a boson peak.
+
+    It is one if (i) it lies above `lowest_peak`; (ii) a fit to the bins above the
+    phonon of the box alone gives the same energy, within two standard deviations; (iii)
+    it exceeds the level on both sides, down to the phonon of the box and up to the end
+    of the range, by two standard deviations.
+
+    Parameters
+    ----------
+    E, B, std : numpy.ndarray, shape (n,)
+        The spectrum; without `std` the scatter of neighbours is its error.
+    energy, again : (float, float)
+        Of the maximum, and of that fit, with standard deviations; NaN without maximum.
+    box, fwhm : float
+        Lowest phonon of the box, 0 without a box, NaN if it is not known; resolution.
+    high : float
+        End of the range fitted.
+
+    Returns
+    -------
+    Status
+        OK, BOX_UNKNOWN, BOX_PHONON or PLATEAU.
+    """
+    if np.isnan(box):
+        return Status.BOX_UNKNOWN
+    at, error = energy
+    if at < lowest_peak(box, fwhm):
+        return Status.BOX_PHONON
+    if not abs(again[0] - at) <= _SEEN * max(error, again[1]):
+        return Status.PLATEAU
+    known = np.isfinite(B) & (box < E)
+    errors = np.full(B.shape, scatter(B[known]) if known.sum() > 2 else np.nan)
+    errors = errors if std is None else std
+    near = np.abs(E / at - 1) < _TOP
+    top = _mean(B, errors, known & near)
+    rest = known & ~near & (max(high, 2 * at) >= E)
+    for side in (rest & (at > E), rest & (at < E)):
+        level = _lowest(B, errors, np.flatnonzero(side))
+        if not top[0] - level[0] > _SEEN * np.hypot(top[1], level[1]):
+            return Status.PLATEAU
+    return Status.OK
+
+
+def _mean(B: np.ndarray, errors: np.ndarray, some: np.ndarray) -> tuple[float, float]:
+    """Return the mean of some bins with its standard deviation; NaN of none."""
+    if not some.any():
+        return np.nan, np.nan
+    values, own = B[some], errors[some]
+    n = np.sqrt(np.square(own).sum()) / own.size
+    return float(values.mean()), float(n)
+
+
+def _lowest(B: np.ndarray, errors: np.ndarray, bins: np.ndarray) -> tuple[float, float]:
+    """Return the lowest mean of up to three parts of a side of a maximum."""
+    parts = np.array_split(bins, min(3, max(1, bins.size // 2))) if bins.size else []
+    means = [_mean(B, errors, part) for part in parts]
+    return min(means, default=(np.nan, np.nan))
+
+
+def excess_over(
+    E: np.ndarray,
+    B: np.ndarray,
+    std: np.ndarray | None,
+    level: float,
+    box: float,
+    fwhm: float,
+    highest: float,
+) -> tuple[float, float, float, float, float]:
+    """Return where the excess over a level is largest, its ratio, std and range.
+
+    Means of three bins count, above `lowest_peak` and up to `highest`. The range is
+    that about the largest where the ratio is above 1 by two standard deviations. NaN
+    without data; without a `level` only the energy.
+    """
+    floor = float(np.nan_to_num(lowest_peak(box, fwhm)))
+    inside = np.isfinite(B) & (floor <= E) & (highest >= E)
+    nothing = (np.nan,) * 5
+    if inside.sum() < 3:
+        return nothing
+    x, y = E[inside], B[inside]
+    own = np.full(y.shape, scatter(y)) if std is None else std[inside]
+    three = np.ones(3) / 3
+    mean = np.convolve(y, three, mode="valid")
+    error = np.sqrt(np.convolve(own**2, three / 3, mode="valid"))
+    centre = x[1:-1]
+    top = int(np.nanargmax(mean))
+    if np.isnan(level):
+        return float(centre[top]), np.nan, np.nan, np.nan, np.nan
+    ratio, error = mean / level, error / level
+    above = ratio - 1 > _SEEN * error
+    low = high = np.nan
+    if above[top]:
+        fails = np.flatnonzero(~above)
+        first = fails[fails < top].max(initial=-1) + 1
+        last = fails[fails > top].min(initial=ratio.size) - 1
+        low, high = float(centre[first]), float(centre[last])
+    return float(centre[top]), float(ratio[top]), float(error[top]), low, high
