@@ -388,12 +388,16 @@ def answer(
     arguments = {**kept, "segments": moments.n, **recorded}
     history = extend_history(source.get("history"), operation, arguments)
     ds = xr.Dataset(coords=dict(coords))
+    if window is not None and "E" in coords:
+        ds = ds.assign_coords(resolution_fwhm=window.fwhm)
     for name, column in columns.items():
         labels: dict[str, Any] = {"units": column.units}
         if column.quantity is not None:
             text = QUANTITIES[column.quantity].label
             labels |= {"quantity": column.quantity, "long_name": text}
             labels |= {"statistics": "classical", **sample, **found}
+            # Segments of one trajectory see the same modes.
+            labels |= {"origin": "simulation", "n_atoms": trajectory.n_atoms}
         labels |= {**column.attrs, "history": history}
         ds[name] = xr.Variable(column.dims, column.values, labels)
         if column.std is not None:

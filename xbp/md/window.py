@@ -190,6 +190,22 @@ class Window:
         """Length in ps."""
         return self.length * self.step
 
+    @property
+    def fwhm(self) -> float:
+        """Full width at half maximum of a line, by the taper and the resolution, meV.
+
+        Of Hann's taper 1.44 h/window.
+        """
+        taper = np.correlate(self.taper, self.taper, "full")[self.length - 1 :]
+        unit = constants.PLANCK / self.time
+        wide = np.sqrt(-2 * np.log(max(self.resolution[-1], 1e-300)))  # σ·window/ħ
+        E = np.linspace(0, unit * (1.5 + wide), 400)
+        line = (taper * self.resolution) @ cosines(E, self.step, np.ones(self.length))
+        below = int(np.argmax(line < line[0] / 2))
+        ends = line[below - 1 : below + 1] - line[0] / 2
+        at = E[below - 1] + (E[below] - E[below - 1]) * ends[0] / (ends[0] - ends[1])
+        return float(2 * at)
+
     def cosines(self) -> np.ndarray:
         """Return the matrix from correlations over lags to spectra, see `cosines`."""
         return cosines(self.energies, self.step, self.resolution)
