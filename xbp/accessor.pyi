@@ -99,7 +99,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.lattice.bloch_fluctuations`.
         """
-    def bloch_modes(self, out: str | os.PathLike[str] | None = ..., n_wavevectors: int = ..., *, Q_max: Any = ..., dQ: Any = ..., E_max: Any = ..., dE: Any = ..., max_wavevectors_per_shell: int | None = ..., strain: bool = ..., cutoff: Any = ..., k: Any = ..., inner: float = ..., seed: int = ..., precision: Literal['single', 'double'] = ..., processes: int = ..., progress: bool = ..., overwrite: bool = ...) -> xr.Dataset:
+    def bloch_modes(self, out: str | os.PathLike[str] | None = ..., n_wavevectors: int = ..., *, Q_max: Any = ..., dQ: Any = ..., E_max: Any = ..., dE: Any = ..., max_wavevectors_per_shell: int | None = ..., strain: bool = ..., cutoff: Any = ..., k: Any = ..., inner: float = ..., seed: int = ..., most_imaginary: float = ..., precision: Literal['single', 'double'] = ..., processes: int = ..., progress: bool = ..., overwrite: bool = ...) -> xr.Dataset:
         """Find the modes of a glass at wave vectors of all lengths.
 
         See `xbp.md.lattice.bloch_modes`.

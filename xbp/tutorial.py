@@ -11,7 +11,12 @@ from xbp.core.guards import choose
 
 __all__ = ["open_dataset", "open_datatree"]
 
-NAMES = ("zr46cu46al8_md", "zr46cu46al8_fluctuations", "kob_andersen_trajectory")
+NAMES = (
+    "zr46cu46al8_md",
+    "zr46cu46al8_fluctuations",
+    "kob_andersen_trajectory",
+    "bmg_lrmecs",
+)
 GLASSES = ("kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl")
 TREES = {
     **{name: f"glass_{name}" for name in GLASSES},
@@ -24,12 +29,17 @@ def open_dataset(name: str) -> xr.Dataset:
 
     Parameters
     ----------
-    name : {"zr46cu46al8_md", "zr46cu46al8_fluctuations", "kob_andersen_trajectory"}
+    name : {"zr46cu46al8_md", "zr46cu46al8_fluctuations", "kob_andersen_trajectory",
+    "bmg_lrmecs"}
         ``zr46cu46al8_md``: S(Q,E), S(Q) and g(E), with standard deviations, of a
         Zr46Cu46Al8 metallic glass of 4000 atoms from classical MD at 300 K.
         ``zr46cu46al8_fluctuations``: what `compare_fluctuations` finds of six local
         fields in it. ``kob_andersen_trajectory``: 40 ps of 400 atoms of a Kob-Andersen
-        glass at 6 K, as `make_glass` made it.
+        glass at 6 K, as `make_glass` made it. ``bmg_lrmecs``: S(Q,E) of a bulk metallic
+        glass measured at 300 K on LRMECS with E_i = 78.3 meV, from 6 meV up in bins of
+        0.2 1/angstrom and 2 meV, the elastic line (``line``, FWHM 5.8 meV) subtracted,
+        and S(Q) of that line; its scale is arbitrary. Derived from raw spectra in
+        danse-inelastic/ins-data.
 
     Returns
     -------

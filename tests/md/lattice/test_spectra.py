@@ -364,7 +364,10 @@ def test_imaginary_modes_are_left_out_and_listed(alloy: xr.Dataset) -> None:
     soft = alloy.copy(deep=True)
     own = (soft["first"] == soft["second"]).values & (soft["first"] == 7).values
     soft["force_constant"][own] -= 6 * K * np.eye(3)
-    found = soft.bp.bloch_modes(n_wavevectors=2, Q_max=None)
+    refused = soft.bp.bloch_modes(n_wavevectors=2, Q_max=None)
+    with pytest.raises(RangeError, match="imaginary"):
+        refused.bp.bloch_vdos("1 meV")
+    found = soft.bp.bloch_modes(n_wavevectors=2, Q_max=None, most_imaginary=0.02)
     codes = [one.code for one in found.bp.diagnostics()]
     assert "imaginary_modes" in codes
     n = int((found.mode_energy < -0.1).sum())

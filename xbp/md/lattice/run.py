@@ -17,10 +17,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import SimulationError
-from xbp.core.guards import (
-    require_flag,
-    require_whole,
-)
+from xbp.core.guards import require_flag, require_fraction, require_whole
 from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
@@ -65,6 +62,7 @@ def bloch_modes(
     k: Any = None,
     inner: float = 0.5,
     seed: int = 1,
+    most_imaginary: float = 0.001,
     precision: Precision = "single",
     processes: int = 1,
     progress: bool = False,
@@ -111,6 +109,9 @@ def bloch_modes(
         Radius of the sphere about Γ, in units of the largest that fits into the zone.
     seed : int
         Of k and of the Q in a shell.
+    most_imaginary : float
+        Spectra are refused if a larger part of the modes is imaginary, or one of them
+        extends through the glass (a participation ratio above 0.3).
     precision : {"single", "double"}
         Of the eigensolver.
     processes : int
@@ -158,6 +159,7 @@ def bloch_modes(
     """
     given = dict(locals())
     trajectory, springs = read_force_constants(data)
+    given["most_imaginary"] = require_fraction(most_imaginary, "most_imaginary")
     job, inputs = make_job(trajectory, springs, given)
     processes = require_whole(processes, "processes", most=os.cpu_count() or 1)
     require_flag(progress, "progress")
@@ -385,6 +387,7 @@ def _collect(
         "quantity": "bloch_modes",
         **({} if job["E_max"] is None else {"E_max": job["E_max"]}),
         "highest_energy": float(np.nanmax(energy)),
+        "most_imaginary": given["most_imaginary"],
         **diagnosed(data.attrs, *_imaginary(energy)),
     }
     shown = {

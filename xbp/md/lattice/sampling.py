@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import CoordinateError, QuantityError
+from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.md.trajectory import Trajectory, read_trajectory
 
 __all__ = [
@@ -41,7 +41,30 @@ def read_modes(data: xr.Dataset, *needed: str) -> Trajectory:
             f"the modes have no {', '.join(sorted(missing))}",
             fix="phi.bp.bloch_modes(Q_max=…, strain=True)",
         )
+    _require_stable(data)
     return read_trajectory(data)
+
+
+def _require_stable(data: xr.Dataset, *, extended: float = 0.3) -> None:
+    """Refuse modes of which more are imaginary than ``attrs["most_imaginary"]``.
+
+    Or of which one has more than `extended` for its participation ratio: not a single
+    soft place but the whole glass is unstable.
+    """
+    energy = data["mode_energy"].values
+    below = (energy < 0) & ~at_rest(energy)
+    most = float(data.attrs.get("most_imaginary", 1.0))
+    ratio = np.nan
+    if "participation_ratio" in data and below.any():
+        ratio = float(data["participation_ratio"].values[below].max())
+    part = below.sum() / np.isfinite(energy).sum()
+    if part > most or ratio > extended:
+        raise RangeError(
+            f"{100 * part:.2g} % of the modes are imaginary"
+            + (f", with participation ratios up to {ratio:.2g}" if ratio > 0 else ""),
+            reason="the glass is not at a minimum of its energy",
+            fix="relax it further, change step=, or raise most_imaginary=",
+        )
 
 
 def replicate_weights(modes: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,57 @@
+"""The embedded measured metallic glass: what its table says, and where it comes from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.data.make_bmg_lrmecs import table
+
+SHARED = Path(
+    os.environ.get("XBP_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")
+)
+FILES = [SHARED / "ins" / f"{n}_LRMECS_Ei78.nxspe" for n in ("bmg", "vanadium")]
+
+
+@pytest.fixture(scope="module")
+def measured() -> xr.Dataset:
+    return xbp.tutorial.open_dataset("bmg_lrmecs")
+
+
+def test_its_structure_factor_is_that_of_a_metallic_glass(measured: xr.Dataset) -> None:
+    Sq = measured.Sq.dropna("Q")
+    assert 2.7 < float(Sq.Q[Sq.sel(Q=slice(2, 4)).argmax("Q") + 7]) < 3.1
+    assert float(Sq.sel(Q=slice(5.6, 8.4)).mean()) == pytest.approx(1, abs=1e-6)
+
+
+def test_its_correlation_with_the_structure_factor(measured: xr.Dataset) -> None:
+    """Zero up to 13 meV within errors, negative at 20 to 40; the line makes it 0.26."""
+    sq = measured[["Sq", "Sq_std"]]
+    r = measured.bp.to_bqe().bp.correlation_map(sq, Q_range=(2.1, 8.5))
+    low, high = (r.sel(E=slice(*ends)) for ends in ((7, 13), (21, 35)))
+    assert (abs(low.pearson_r) < 1.1 * low.pearson_r_std).all()
+    assert (high.pearson_r < -1.8 * high.pearson_r_std).all()
+    whole = measured.assign(
+        S=(measured.S + measured.line).assign_attrs(measured.S.attrs)
+    )
+    with_line = whole.bp.to_bqe().bp.correlation_map(sq, Q_range=(2.1, 8.5))
+    assert float(with_line.pearson_r.sel(E=7)) == pytest.approx(0.26, abs=0.01)
+
+
+def test_the_line_is_a_small_part_from_9_mev_up(measured: xr.Dataset) -> None:
+    part = (measured.line / (measured.S + measured.line)).sel(Q=slice(2.1, 8.5))
+    assert float(part.sel(E=7).max()) > 0.3
+    assert float(abs(part.sel(E=11)).max()) < 0.15
+    assert float(abs(part.sel(E=slice(15, None))).max()) == 0
+
+
+@pytest.mark.skipif(not FILES[0].is_file(), reason="the raw spectra are not here")
+def test_the_script_makes_the_table(measured: xr.Dataset) -> None:
+    made = table(*map(str, FILES))
+    for name in ("S", "S_std", "line", "Sq", "Sq_std"):
+        np.testing.assert_allclose(made[name], measured[name], rtol=1e-5, atol=1e-9)
