@@ -124,7 +124,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.box_phonon`.
         """
-    def compare_fluctuations(self, Q_max: Any, dQ: Any = ..., *, fields: str | xr.DataArray | Sequence[str | xr.DataArray] = ..., cutoff: Any = ..., reference: Any = ..., weights: Any = ..., energy: Any = ..., E_range: Any = ..., Q_range: Any = ..., E_max: Any = ..., window: Any = ..., T: Any = ..., max_wavevectors_per_shell: int | None = ..., progress: bool = ...) -> xr.Dataset:
+    def compare_fluctuations(self, Q_max: Any, dQ: Any = ..., *, fields: str | xr.DataArray | Sequence[str | xr.DataArray] = ..., cutoff: Any = ..., reference: Any = ..., weights: Any = ..., energy: Any = ..., E_range: Any = ..., Q_range: Any = ..., box_phonon: Any = ..., E_max: Any = ..., window: Any = ..., T: Any = ..., max_wavevectors_per_shell: int | None = ..., progress: bool = ...) -> xr.Dataset:
         """Compare the spectra of local fields with S(Q) and with the boson peak.
 
         See `xbp.compare_fluctuations`.

@@ -109,7 +109,7 @@ def test_the_box_must_be_known() -> None:
     measured = spectrum(lognormal(), simulated=False)
     assert measured.bp.boson_peak().status == "ok"
     assert "excess_energy" not in measured.bp.boson_peak()
-    with pytest.raises(QuantityError, match="simulated"):
+    with pytest.raises(QuantityError, match="simulation"):
         measured.bp.boson_peak(box_phonon=0)
     with pytest.raises(RangeError):
         data.bp.boson_peak(box_phonon=-1)

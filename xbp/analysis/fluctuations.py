@@ -58,6 +58,7 @@ def compare_fluctuations(
     energy: Any = None,
     E_range: Any = ("1 meV", "12 meV"),
     Q_range: Any = None,
+    box_phonon: Any = None,
     E_max: Any = None,
     window: Any = None,
     T: Any = None,
@@ -89,6 +90,9 @@ def compare_fluctuations(
         Energies in which the peaks are fitted by log-normal curves.
     Q_range : pair of scalars with units, optional
         Momentum transfers over which peaks and correlations are compared.
+    box_phonon : scalar with units, optional
+        Lowest phonon of the box, as for `boson_peak`, without which ``E_BP_status`` is
+        "box unknown".
 
     Returns
     -------
@@ -141,6 +145,7 @@ def compare_fluctuations(
         energy,
         E_range,
         Q_range,
+        box_phonon,
         E_max,
         window,
         T,
@@ -154,7 +159,7 @@ def compare_fluctuations(
     assert isinstance(spectra, xr.DataTree)
     sqe = md.dynamic_structure_factor(data, Q_max, dQ, weights=weights, **common)
     b = reduction.to_bqe(sqe)
-    at, status = _energy_compared(b, energy, E_range, Q_range)
+    at, status = _energy_compared(b, energy, E_range, Q_range, box_phonon)
     box = float(np.linalg.norm(trajectory.mean_cell, axis=-1).min())
     rows = {
         name: _row(node.to_dataset(), sqe, at, E_range, Q_range, box)
@@ -225,6 +230,7 @@ def _rehearse(
     energy: Any,
     E_range: Any,
     Q_range: Any,
+    box_phonon: Any,
     E_max: Any,
     window: Any,
     T: Any,
@@ -256,6 +262,7 @@ def _rehearse(
         ones[:, 0],
         {"units": "1", "quantity": "static_structure_factor"},
     )
+    probe["S"].attrs["origin"] = "simulation"
     probe["Q"].attrs["units"], probe["E"].attrs["units"] = "1/angstrom", "meV"
     # That of the velocities is measured with the spectra; here any will do.
     temperature = sample_temperature(
@@ -265,14 +272,14 @@ def _rehearse(
         probe = probe.assign_coords(temperature=temperature)
     probe = probe.assign_coords(u2=xr.Variable((), 0.0, {"units": "angstrom**2"}))
     b = reduction.to_bqe(probe)
-    _energy_compared(b, energy, E_range, Q_range)
+    _energy_compared(b, energy, E_range, Q_range, box_phonon)
     boson_peak(b.isel(Q=0), E_range=E_range)
     select_range(b, "Q", Q_range, name="Q_range")
     correlation_map(b, probe.Sq, Q_range)
 
 
 def _energy_compared(
-    b: xr.Dataset, energy: Any, E_range: Any, Q_range: Any
+    b: xr.Dataset, energy: Any, E_range: Any, Q_range: Any, box_phonon: Any
 ) -> tuple[float, str]:
     """Return the energy at which fields are compared, meV, and its status."""
     E = b.E.values
@@ -286,7 +293,8 @@ def _energy_compared(
             )
         return at, Status.GIVEN
     whole = Q_range if Q_range is not None else (float(b.Q[0]), float(b.Q[-1]))
-    peak = boson_peak(reduction.cut_Q(b, whole), E_range=E_range)
+    cut = reduction.cut_Q(b, whole)
+    peak = boson_peak(cut, E_range=E_range, box_phonon=box_phonon)
     return float(peak.energy), str(peak.status.values)
 
 

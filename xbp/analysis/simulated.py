@@ -49,13 +49,17 @@ class Box:
     @classmethod
     def of(cls, value: xr.DataArray, given: Any, to_mev: float) -> Box:
         """Read coordinates and attributes of a spectrum, and the argument."""
-        simulated = value.attrs.get("origin") == "simulation"
+        # A maximum of a local field is no boson peak, whatever its energy.
+        simulated = (
+            value.attrs.get("origin") == "simulation"
+            and value.attrs.get("quantity") == "reduced_dos"
+        )
         phonon: Any = _energy(value, "box_phonon", to_mev)
         fwhm: Any = _energy(value, "resolution_fwhm", to_mev)
         if given is not None:
             if not simulated:
                 raise QuantityError(
-                    "box_phonon= is for simulated data",
+                    "box_phonon= is for B(Q,E) or g(E)/E² of a simulation",
                     fix="data.attrs['origin'] = 'simulation'",
                 )
             units = value["E"].attrs["units"]
