@@ -252,6 +252,7 @@ def test_partial_columns_of_dynamics_are_no_errors(tmp_path: Path) -> None:
     ("title", "options"),
     [
         ("Q ($\\AA^{-1}$)  F ($\\AA^{-1}$)", FQ), ("T (K)  C (mJ/mol/K)", HEAT), ("T/K\tC/mJ mol-1 K-1", HEAT), ("Wavelength\tIntensity", RAMAN), ("T (C)  C (J/mol/K)", HEAT), ("Wavelength (nm)  I", RAMAN), ("Raman shift (meV)  I (counts)", RAMAN),
+        ("E (cm-1)  S", SQE), ("E [1/cm]  S", SQE), ("E_cm-1  S", SQE), ("E, cm-1  S", SQE), ("E (THz)  S", SQE), ("shift (THz)  I", RAMAN), ("Q / nm-1  S(Q)", SQ), ("T (mK)  C", HEAT),
         ("Q (nm-1)  S(Q)", SQ), ("r (nm)  g(r)", RDF),
     ],
 )  # fmt: skip
@@ -418,6 +419,8 @@ def test_titles_of_another_quantity_or_a_function(
         ("T  C (J/mol K)", HEAT), ("T  C (J/mol-K)", HEAT), ("T  C (J/mol.K)", HEAT), ("T  C (J/g-at K)", HEAT), ("T  C in J/mol/K", HEAT), ("T_K  C", HEAT), ("T (K) Molar Cp (J/mol/K)", HEAT), ("T  C/J mol-1 K-1", HEAT), ("T/K  C_p/(J/mol/K)", HEAT), ("T (Kelvin)  C", HEAT), ("T (K)  C(T)", HEAT), ("T  C (0 T)", HEAT),
         ("T  C/T^3", {"quantity": "reduced_heat_capacity", "units": "J/mol/K^4", "coordinate_units": "K"}), ("E  g(E)/E^2", {"quantity": "reduced_dos", "units": "1", "coordinate_units": "meV"}),
         ("t  F(Q,t)/F(Q,0)", {"quantity": "intermediate_scattering_function", "units": "1", "coordinate_units": "ps"}), ("t  <u^2> (A^2)", {"quantity": "mean_square_displacement", "units": "angstrom^2", "coordinate_units": "ps"}),
+        ("T  Cp (J/mol$\\cdot$K)", HEAT), ("T  Cp (Jmol-1K-1)", HEAT), ("T(K)  Cp(J/(mol.K))", HEAT), ("T  Cp, J/(mol K)", HEAT), ("wavenumber_cm-1  intensity_au", RAMAN), ("shift  Glass #12 - polished", RAMAN),
+        ("shift  B2O3 glass, VV+VH", RAMAN), ("shift  VV-4/3VH", RAMAN), ("shift  counts/600s", RAMAN), ("Q  S_exp(Q)", SQ), ("Q  S(Q), MD", SQ), ("Q  S(Q) (RMC)", SQ), ("shift  Na2O-3SiO2", RAMAN), ("shift  I (5 acc.)", RAMAN),
         ("E (meV)  S (1/(meV))", SQE), ("E (MEV)  S", SQE), ("E_meV  S", SQE), ("E (meV)  g (states/meV/atom)", SQE | {"quantity": "vibrational_dos"}), ("E (meV)  g (states per meV)", SQE | {"quantity": "vibrational_dos"}), ("Q (inverse angstrom)  S", SQ), ("Q (Ang^-1)  S(Q)", SQ), ("Q  S(Q) (298 K)", SQ),
     ],
 )  # fmt: skip

@@ -17,9 +17,9 @@ __all__ = ["SUPERSCRIPTS", "Title", "parse_title", "read_units"]
 SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-", "\u2212": "-"})
 #: Functions of a quantity.
 _FUNCTION: Final = re.compile(
-    r"(?<![a-z])(?:log(?:[_ ]?\{?(?:10|2|e)\}?)?|ln|lg|sqrt|asinh|arcsinh|exp(?=\s*\())"
-    r"(?![a-z])|√|per ?cent|%|\b(?:times|minus|plus)\s+\d|\bdbm?\b"
-    r"|(?<![^\W\d_]{2})x\s?\d+(?![.\d])|x\s?10{2,}(?!\d)"
+    r"(?<![a-z])(?:log(?:[_ ]?\{?(?:10|2|e)\}?)?|ln|lg|sqrt|asinh|arcsinh)"
+    r"(?![a-z])|(?<![a-z_])exp(?=\s*\()|√|per ?cent|%|\bdbm?\b"
+    r"|\b(?:times|minus|plus)\s+\d|(?<![^\W\d_]{2})x\s?\d+(?![.\d])|x\s?10{2,}(?!\d)"
     r"|\b(?:milli|micro|kilo|mega)\b(?![- ]?[eh])",
     re.IGNORECASE,
 )
@@ -34,15 +34,18 @@ _WORD: Final = re.compile(r"[^\W\d_][\w.]*(?:-[^\W\d][\w.]*)*")
 #: run.
 _CONDITION: Final = re.compile(
     r"(?:\b[^\W\d]\w*\s*=\s*)?(?<![\w.])(?:\d+\s*[x×]\s*)?\d+(?:\.\d+)?\s*(?:K|nm|m?W|m?T"
-    r"|[kMG]?Pa|k?bar|m?s|sec|min|h|m?eV|cm-1|[AÅ]\^?-1|1/[AÅ]|°C?|deg\w*)\b|\bcm-1"
-    r"|\b[^\W\d]\w*\s*=\s*[\d.]+(?![*^/x×])|(?<=[^\W_])(?<!times|minus)(?<![\s)\]]x)\s+#?\d+\s*$|^#?\d$"
+    r"|[kMG]?Pa|k?bar|m?s|sec|min|h|m?eV|cm-1|[AÅ]\^?-1|1/[AÅ]|°C?|deg\w*)\b"
+    r"|#\d+\b|^#?\d$|\b[^\W\d]\w*\s*=\s*[\d.]+(?![*^/x×])"
+    r"|(?<=[^\W_])(?<!times|minus)(?<![\s)\]]x)\s+#?\d+\s*$"
     r"|(?<![\w.])-?\d+(?:\.\d+)?(?:[A-Z][a-z]?[\d.]*){2,}(?!\w)"
 )
+#: Polarisations, also in sums.
+_POLARIZED: Final = re.compile(r"\b[VH]{2}(?:\s*[-+]\s*(?:4\s*/\s*3\s*)?[VH]{2})?\b")
 #: What counts are divided by, and how arbitrary units are written.
 _NORMALIZATION: Final = re.compile(
-    r"(?:(?:s|sec|min|h|ms|m?W|[mµu]?A|[mµu]?Ah|m?C|m?g|kg|[\d.^e ]*(?i:ch\w*|pixel"
-    r"|det\w*|mon\w*|max\w*|[is]_?(?:0|max|el)|norm\w*|proton\w*|charge|time|mass|area|counts?"
-    r"|cts))\.?\s*/?\s*)+"
+    r"(?:[\d.^e ]*(?:s|sec|min|h|ms|m?W|[mµu]?A|[mµu]?Ah|m?C|m?g|kg|(?i:ch\w*|pixel"
+    r"|det\w*|mon\w*|max\w*|[is]_?(?:0|max|el)|norm\w*|proton\w*|charge|time|mass|area"
+    r"|counts?|cts))\.?\s*/?\s*)+"
 )
 _PER: Final = ("s", "W", "A", "C", "g", "meV", "meV/K", "J/mol/K", "J/g/K", "barn/meV")
 _ARBITRARY: Final = re.compile(
@@ -72,7 +75,7 @@ _REPLACED: Final = (
     (r"(?i)\bg[-. ]?at(?:om)?\b\.?|\bmole?[-. ](?:at(?:om)?s?|f\.?u)\b\.?", "mol"),
     (r"(?i)\b(?:states?|modes?|atoms?|f\.u\.|fu|formula units?)(?![a-z])", "1"),
     (r"(?i)\bmole\b", "mol"),
-    (r"(?<=[lg])K\b", " K"),
+    (r"(?<=[lg])(?=K\b)|(?<=J)(?=mol|k?g\b|k?g-)|(?<=-1)(?=[A-Za-z])", " "),
 )
 
 
@@ -114,10 +117,12 @@ def parse_title(title: str, quantity: str, like: str) -> Title:
     >>> parse_title("S*1000", "detector_spectra", "1").rest
     '*1000'
     """
+    title = title.replace("\\cdot", "·").replace("\\times", "×")
     text = re.sub(r"\\(?:mathrm|mathit|text|rm)\b|[$\\{}\"]", "", title).strip(" #")
     text = unicodedata.normalize("NFC", text.translate(SUPERSCRIPTS))
     # ν with a tilde, the molar C_p,m, a footnote.
     text = re.sub("[\\u0300-\\u036f]|(?<=')s |(?<=[pv]),\\s?m\\b|\\*$", "", text)
+    text = _POLARIZED.sub("polarized", text)
     if not quantity.endswith("heat_capacity"):
         text = re.sub(r"(?<=\d)\s?C\b", " °C", text)
     if function := _FUNCTION.search(_CONDITION.sub(" ", text)):
@@ -137,6 +142,8 @@ def parse_title(title: str, quantity: str, like: str) -> Title:
         before, _, last = known.rpartition(" ")
         if words and not found and not _left(before):  # rel. 1/cm
             found = [unit for unit in read_units(last, like) if fits(unit)]
+        if len(part) > 1 and part.isalpha() and part.isupper() and words:
+            found = [unit for unit in found if fits(unit)]  # MD, EXP
         # Short words below a slash may be variables, T in C/T.
         usual = (u for u in found for own in _PER if u.is_compatible_with(own))
         if found and (words or any(map(fits, found)) or any(usual)):
@@ -181,7 +188,8 @@ def parse_title(title: str, quantity: str, like: str) -> Title:
 
 def _left(text: str) -> str:
     """Return what is left of a text without words and conditions."""
-    text = _WORD.sub(" ", _CONDITION.sub(" ", text))
+    text = re.sub(r"(?:\b|_)(?:cm|nm|[AÅ])\^?-1\b", " ", _CONDITION.sub(" ", text))
+    text = _WORD.sub(" ", text)
     return re.sub(r"\s+", " ", text).strip(" .,:;_#@&|~-±°")
 
 
