@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 from test_fuzz import histogram, mantid, map_, spectra
 
 import xbp
@@ -434,3 +435,17 @@ def test_a_link_to_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     with pytest.raises(FileFormatError):
         xbp.open_dataset(tmp_path / "file")
     assert time.perf_counter() - begin < 20
+
+
+def test_a_dimension_that_was_replaced_by_another_length(tmp_path: Path) -> None:
+    """The list of dimensions still leads to the old one, which is not in the file."""
+    path = tmp_path / "a.nc"
+    xr.Dataset({"cell": (("vector", "xyz"), np.ones((3, 3)))}).to_netcdf(path)
+    with h5py.File(path, "a") as file:
+        attrs = {k: file["vector"].attrs[k] for k in ("CLASS", "NAME", "_Netcdf4Dimid")}
+        del file["vector"]
+        file["vector"] = np.zeros(4)
+        for key, value in attrs.items():
+            file["vector"].attrs[key] = value
+    with pytest.raises(FileFormatError, match="'/cell'"):
+        xbp.open_dataset(path)

@@ -243,13 +243,17 @@ def require_netcdf(file: h5py.File) -> None:
         not support; or a variable claims more than the file stores.
     """
     datasets = list(_datasets(file))
-    ids = [number for node in datasets if (number := _dimension_id(node)) is not None]
-    check(len(set(ids)) == len(ids), "two of its dimensions have the same id")
+    numbered = [(_dimension_id(node), node) for node in datasets]
+    scales = {number: node for number, node in numbered if number is not None}
+    unique = len(scales) == sum(number is not None for number, _ in numbered)
+    check(unique, "two of its dimensions have the same id")
     for node in datasets:
         _require_size(node)
         _require_dimensions(file, node)
-        lost = f"'{node.name}' has dimensions that are not in the file"
-        check(set(_dimension_ids(node)) <= set(ids), lost)
+        for axis, number in enumerate(_dimension_ids(node)):
+            problem = f"dimension {axis} of '{node.name}' is not in the file"
+            check(number in scales, problem)
+            _require_length(node, axis, scales[number])
 
 
 def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
@@ -316,15 +320,20 @@ def _require_dimensions(file: h5py.File, node: h5py.Dataset) -> None:
             target = file[scale] if scale else None
         check(
             isinstance(target, h5py.Dataset)
+            and target.name  # it is linked
             and _text_of(target, "CLASS") == "DIMENSION_SCALE"
             and target.shape,
             f"dimension {axis} of '{node.name}' has no scale: it was replaced or lost",
         )
-        fixed = node.maxshape[axis] is not None and target.maxshape[0] is not None
-        check(
-            not fixed or node.shape[axis] == target.shape[0],
-            f"dimension {axis} of '{node.name}' and its scale differ in length",
-        )
+        _require_length(node, axis, target)
+
+
+def _require_length(node: h5py.Dataset, axis: int, scale: h5py.Dataset) -> None:
+    lengths = node.maxshape[axis], scale.maxshape[0] if scale.maxshape else 0
+    check(
+        None in lengths or node.shape[axis] == scale.shape[0],
+        f"dimension {axis} of '{node.name}' and its scale differ in length",
+    )
 
 
 def _dimension_id(node: h5py.Dataset) -> int | None:
