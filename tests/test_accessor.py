@@ -145,7 +145,7 @@ def test_an_error_of_types_within_a_method_is_its_own(
     def broken(*_: object, **__: object) -> None:
         raise TypeError("of the function")
 
-    monkeypatch.setattr("xbp.reduction.gdos.resolve_u2", broken)
+    monkeypatch.setattr("xbp.reduction.gdos.resolve", broken)
     with pytest.raises(TypeError, match=r"^of the function$"):
         glass.bp.to_gdos()
 

@@ -14,7 +14,13 @@ import xarray as xr
 
 from xbp.core.errors import ArgumentsError
 from xbp.core.index import MODULES, Where
-from xbp.core.operation import Operation, applicable, find_operation, require_kind
+from xbp.core.operation import (
+    Operation,
+    applicable,
+    find_operation,
+    kinds_of,
+    wrong_kind,
+)
 from xbp.summary import describe, describe_html
 
 __all__ = ["BosonPeakAccessor", "PlotAccessor", "StudyAccessor", "bp"]
@@ -45,8 +51,9 @@ def _filled(where: Where) -> Callable[[type], type]:
 def _method(cls: type, one: Operation) -> Callable[..., Any]:
     @functools.wraps(one.function)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if one.where == "data":
-            require_kind(self._data, one)
+        # Before the arguments are checked: those of another method may be right.
+        if one.where == "data" and not one.accepts(kinds_of(self._data)):
+            raise wrong_kind(self._data, one)
         try:
             one.signature.bind(self._data, *args, **kwargs)
         except TypeError as misfit:

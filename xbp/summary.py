@@ -15,7 +15,7 @@ import xarray as xr
 from xbp.core.errors import QuantityError
 from xbp.core.format import with_error
 from xbp.core.operation import RESULTS, kinds_of, next_steps, steps_after
-from xbp.core.pint_data import unwrap
+from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, symbol_of
 from xbp.core.status import Status, diagnostics
 
@@ -137,7 +137,7 @@ def describe_tree(tree: xr.DataTree) -> str:
 def _of_a_table(table: xr.Dataset, result: str) -> Iterator[str]:
     """Describe a table: its columns in `RESULTS`, or those with errors, and its fit."""
     title = str(table.attrs.get("model", result.replace("_", " ")))
-    if any(v.chunks is not None for v in table.variables.values()):
+    if any(is_lazy(v) for v in table.variables.values()):
         yield f"{title}: not computed yet; .compute() does"
         return
     known = [name for name in RESULTS[result] if name in table]
@@ -307,7 +307,7 @@ def _of_a_signal(
         f"{key} {_short(c)}{_units(c)}"
         + (f" from {c.attrs['source']}" if "source" in c.attrs else "")
         for key, c in value.coords.items()
-        if c.ndim == 0 and c.dtype.kind in "fiu" and c.chunks is None
+        if c.ndim == 0 and c.dtype.kind in "fiu" and not is_lazy(c)
     ]
     about += [f"statistics {s}" for s in [value.attrs.get("statistics")] if s]
     if about and first:
@@ -321,7 +321,7 @@ def _of_a_signal(
         yield f"  ... and {len(comments) - 5} more in attrs['comments']"
     for key in ("status", "u2_status"):
         status = value.coords.get(key)
-        if status is not None and status.chunks is None and status.dtype.kind in "OU":
+        if status is not None and not is_lazy(status) and status.dtype.kind in "OU":
             others = [str(s) for s in np.unique(status.values) if str(s) != Status.OK]
             if others:
                 yield f"  {key}: {', '.join(others)}"

@@ -12,6 +12,7 @@ import xarray as xr
 from xbp.core.data_guards import require_dims
 from xbp.core.errors import QuantityError
 from xbp.core.guards import require_number
+from xbp.core.pint_data import is_lazy
 from xbp.core.schema import quantity_name, require_same_grid
 from xbp.core.signal import Signal, map_over, read
 from xbp.core.status import Diagnostic, Status
@@ -329,7 +330,7 @@ def longitudinal_below(
         require_same_grid(signal.value, place, tuple(shared))
         # Of one that dask has not computed this is not known yet; below NaN there is
         # nothing.
-        if place.chunks is not None or bool(place.notnull().any()):
+        if is_lazy(place) or bool(place.notnull().any()):
             return place / 2, []
     if float(at_Q.min()) > limit:
         return None, []

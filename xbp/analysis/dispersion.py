@@ -19,7 +19,7 @@ from xbp.core.grid import select_range
 from xbp.core.guards import require_positive
 from xbp.core.independence import independence, std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import unwrap
+from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.signal import Signal, map_over, result_table, table_signal
 from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
@@ -133,7 +133,7 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
 
 def _scattered(p_value: xr.DataArray) -> Iterator[Diagnostic]:
     """Yield a diagnostic if energies scatter more than their errors (not for dask)."""
-    if p_value.chunks is None and bool((p_value < 0.01).any()):
+    if not is_lazy(p_value) and bool((p_value < 0.01).any()):
         yield Diagnostic(
             "scattered_energies",
             "warning",

@@ -10,7 +10,7 @@ import scipy
 import xarray as xr
 
 from xbp.core.format import percent
-from xbp.core.pint_data import unwrap
+from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.signal import read
 from xbp.core.status import Diagnostic, Status, diagnosed, is_poor
 from xbp.core.units import convert_factor
@@ -53,7 +53,7 @@ def _recorded(
     table: xr.Dataset, doubts: Callable[[xr.Dataset], Iterator[Diagnostic]]
 ) -> xr.Dataset:
     plain = unwrap(table)[0]
-    if any(hasattr(plain.variables[name].data, "dask") for name in plain.data_vars):
+    if any(is_lazy(plain.variables[name]) for name in plain.data_vars):
         return table
     table.attrs |= diagnosed(table.attrs, *doubts(plain))
     return table

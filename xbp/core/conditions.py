@@ -8,54 +8,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import fingerprint
-from xbp.core.data_guards import require_finite
+from xbp.core.data_guards import require_finite, require_values
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
     TemperatureError,
     XbpError,
 )
-from xbp.core.guards import at_most_one, choose, not_used, require_positive, shown
+from xbp.core.guards import choose, exactly_one, require_positive, shown
 from xbp.core.pint_data import unwrap
-from xbp.core.schema import COORDINATES, labels, require_same_grid, require_units
+from xbp.core.schema import COORDINATES, require_same_grid, require_units
 from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
 
 __all__ = [
     "ERRORS",
     "FIXED_ENERGY",
+    "STATISTICS",
     "along",
-    "check_statistics",
-    "errors_of_conditions",
+    "error_of",
     "given_axis",
+    "resolve",
     "resolve_fixed_energy",
-    "resolve_temperature",
-    "resolve_u2",
     "stated",
+    "statistics_of",
     "temperature_coordinate",
 ]
 
 #: The coordinate that holds the fixed energy of each geometry, ``attrs["geometry"]``.
 FIXED_ENERGY: Final = {"direct": "incident_energy", "indirect": "final_energy"}
 
+#: What ``attrs["statistics"]`` can be.
+STATISTICS: Final = ("quantum", "classical")
+
 #: The arguments with the standard deviations of T and of u².
 ERRORS: Final = {"temperature": "T_std", "u2": "u2_std"}
 
 #: Units of the bare numbers of an axis.
 _BARE: Final = {"Q": "1/angstrom", "E": "meV", "temperature": "K"}
-
-#: u² per axis = factor × the quantity given, for every convention in use.
-U2_CONVENTIONS = {
-    "u2": 1.0,
-    "u2_total": 1.0 / 3.0,
-    "msd": 1.0 / 6.0,
-    "B_iso": 1.0 / (8.0 * math.pi**2),
-}
 
 
 def temperature_coordinate(value: Any) -> xr.Variable:
@@ -70,153 +66,152 @@ def temperature_coordinate(value: Any) -> xr.Variable:
     return xr.Variable((), kelvin, {"units": "K", "long_name": "temperature"})
 
 
-def _require_same(
-    given: xr.DataArray, carried: Any, name: str, units: str, error: type[XbpError]
-) -> None:
-    """Raise an error if an argument contradicts the data."""
-    if not np.allclose(carried, given, rtol=1e-6, atol=0):
-        raise error(
-            f"{name}= ({float(given.min()):g} {units}) contradicts the data "
-            f"({float(np.min(carried)):g} {units})",
-            fix=f"leave {name}= out",
-        )
+@dataclass(frozen=True)
+class _Condition:
+    """A property of the sample or the instrument, which a coordinate holds.
+
+    Attributes
+    ----------
+    arguments : mapping of str to float
+        The arguments that state it, and the factor from each to the coordinate.
+    error : type
+        Class of the error if it is missing, contradictory or not positive.
+    missing, fix : str
+        Its error where neither an argument nor the data have it.
+    zero : bool
+        Whether it may be zero, and an argument an array over dimensions of the data.
+    """
+
+    arguments: Mapping[str, float]
+    error: type[XbpError]
+    missing: str = ""
+    fix: str = ""
+    zero: bool = False
 
 
-def _carried(
-    coordinate: xr.DataArray, error: type[XbpError], *, zero: bool = False
-) -> xr.DataArray:
-    """Return a coordinate in its canonical units: finite and positive, or zero."""
-    name = str(coordinate.name)
-    canonical, label = COORDINATES[name][0], f"coordinate '{name}'"
+_CONDITIONS: Final = {
+    "temperature": _Condition(
+        {"T": 1.0},
+        TemperatureError,
+        "the temperature is not known",
+        "pass T='300 K'",
+    ),
+    # Per axis; others sum over the axes, or state ⟨|r(t)−r(0)|²⟩ or the
+    # crystallographers' B.
+    "u2": _Condition(
+        {"u2": 1.0, "u2_total": 1 / 3, "msd": 1 / 6, "B_iso": 1 / (8 * math.pi**2)},
+        QuantityError,
+        "the mean-square displacement u2 is not known",
+        "pass u2='0.012 angstrom^2' (per axis), measure it with .bp.debye_waller(), "
+        "or pass u2='0 angstrom^2' for a liquid, which has no Debye-Waller factor",
+        zero=True,
+    ),
+    "incident_energy": _Condition({"incident_energy": 1.0}, CoordinateError),
+    "final_energy": _Condition({"final_energy": 1.0}, CoordinateError),
+}
+
+
+def resolve(data: xr.DataArray, name: str, **given: Any) -> xr.DataArray:
+    r"""Find a condition of the data: the argument that states it, or the coordinate.
+
+    Parameters
+    ----------
+    data : xarray.DataArray
+        Data that may carry the coordinate (a scalar, or over any of its dimensions).
+    name : {"temperature", "u2", "incident_energy", "final_energy"}
+        The coordinate.
+    **given : scalar with units, or None
+        At most one is not None. A temperature: ``T`` (bare: K). The mean-square
+        displacement: ``u2`` per axis, as in exp(−Q²u²) of the elastic line;
+        ``u2_total`` = 3u²; ``msd``, the plateau of ⟨\|r(t)−r(0)\|²⟩, = 6u²; ``B_iso`` =
+        8π²u² (bare: inverse square of the data's Q unit; also an array over dimensions
+        of the data other than Q and E). A fixed energy: its own name (bare: meV).
+
+    Returns
+    -------
+    xarray.DataArray
+        In K, angstrom² or meV, labelled as the coordinate.
+
+    Raises
+    ------
+    TemperatureError, QuantityError, CoordinateError
+        If it is missing, given twice, contradictory, or not positive and finite (u² may
+        be zero).
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> float(resolve(S, "temperature", T=None))
+    300.0
+    >>> round(float(resolve(S.drop_vars("u2"), "u2", msd="0.06 angstrom^2")), 12)
+    0.01
+    """
+    condition, (canonical, long_name) = _CONDITIONS[name], COORDINATES[name]
+    attrs = {"units": canonical, "long_name": long_name}
+    given = {key: value for key, value in given.items() if value is not None}
+    argument = _argument(data, name, given).assign_attrs(attrs) if given else None
+    if name not in data.coords:
+        if argument is None:
+            raise condition.error(condition.missing, fix=condition.fix)
+        return argument
+    coordinate, label = data.coords[name], f"coordinate '{name}'"
     units = require_units(coordinate, label, canonical)
-    values = require_finite(coordinate.values, label, error=error)
-    if name == "temperature" and units != "K":  # degC has an offset
-        values = np.asarray(to_kelvin(values, units, name=label))
-    elif units != canonical:
-        energy = canonical == "meV"
-        values *= convert_factor(units, canonical, name=label, energy=energy)
-    if not ((values > 0) | (zero & (values == 0))).all():
-        raise error(
-            f"{label} must be {'zero or ' * zero}positive, not {values.min():g} "
-            f"{canonical}",
+    values = coordinate.values
+    is_number = values.dtype.kind in "fiu"
+    if is_number and units != canonical:
+        if name == "temperature":  # degC has an offset
+            values = np.asarray(to_kelvin(values.astype(float), units, name=label))
+        else:
+            energy = canonical == "meV"
+            factor = convert_factor(units, canonical, name=label, energy=energy)
+            values = values * factor
+    low_enough = values >= 0 if condition.zero else values > 0
+    if not (is_number and (low_enough & (values < np.inf)).all()):
+        raise condition.error(
+            f"{label} must be {'zero or ' * condition.zero}positive and finite, not "
+            f"{shown(values.tolist())} {canonical}",
             fix=f"data = data.assign_coords({name}=...)",
+        )
+    if argument is not None and not np.allclose(values, argument, rtol=1e-6, atol=0):
+        (stated_as,) = given
+        raise condition.error(
+            f"{stated_as}= ({float(argument.min()):g} {canonical}) contradicts the "
+            f"data ({float(values.min()):g} {canonical})",
+            fix=f"leave {stated_as}= out",
         )
     dims = coordinate.dims
     own = {dim: coordinate.coords[dim] for dim in dims if dim in coordinate.coords}
-    return xr.DataArray(values, dims=dims, coords=own)
+    return xr.DataArray(values.astype(float), dims=dims, coords=own, attrs=attrs)
 
 
-def resolve_temperature(data: xr.DataArray, T: Any = None) -> xr.DataArray:
-    """Find the temperature of the data.
-
-    Parameters
-    ----------
-    data : xarray.DataArray
-        Data that may carry the coordinate ``temperature`` (a scalar, or over any of its
-        dimensions).
-    T : scalar with units, optional
-        The temperature, where the data do not carry it; a bare number is in K.
-
-    Returns
-    -------
-    xarray.DataArray
-        Temperature in K.
-
-    Raises
-    ------
-    TemperatureError
-        If it is missing, contradictory, or not positive and finite.
-
-    Examples
-    --------
-    >>> import xbp
-    >>> float(resolve_temperature(xbp.tutorial.open_dataset("zr46cu46al8_md").S))
-    300.0
-    """
-    argument = None if T is None else xr.DataArray(temperature_coordinate(T))
-    if "temperature" not in data.coords:
-        if argument is None:
-            raise TemperatureError("the temperature is not known", fix="pass T='300 K'")
-        return argument
-    carried = _carried(data["temperature"], TemperatureError)
-    if argument is not None:
-        _require_same(argument, carried, "T", "K", TemperatureError)
-    return carried
-
-
-def resolve_u2(
-    data: xr.DataArray,
-    *,
-    u2: Any = None,
-    u2_total: Any = None,
-    msd: Any = None,
-    B_iso: Any = None,
-) -> xr.DataArray:
-    """Find the per-axis mean-square displacement u² of the data.
-
-    The elastic line falls as exp(−Q²u²). Others state the same displacement
-    differently: u² = u²_total/3 = msd/6 = B_iso/8π².
-
-    Parameters
-    ----------
-    data : xarray.DataArray
-        Data that may carry the coordinate ``u2`` (per axis).
-    u2, u2_total, msd, B_iso : scalar or array with units, optional
-        At most one: per axis; ⟨u²⟩ summed over the axes; the plateau of ⟨|r(t)−r(0)|²⟩;
-        the crystallographers' B. Bare numbers are in the inverse square of the data's Q
-        unit.
-
-    Returns
-    -------
-    xarray.DataArray
-        u² in angstrom².
-
-    Raises
-    ------
-    QuantityError
-        If it is missing, given twice, contradictory, or negative.
-
-    Examples
-    --------
-    >>> import xbp
-    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S.drop_vars("u2")
-    >>> round(float(resolve_u2(S, msd="0.06 angstrom^2")), 12)
-    0.01
-    """
-    given = {"u2": u2, "u2_total": u2_total, "msd": msd, "B_iso": B_iso}
-    name = at_most_one(**given)
-    argument = None
-    if name is not None:
-        bare = (
-            f"({data['Q'].attrs['units']})**-2" if "Q" in data.coords else "angstrom**2"
+def _argument(data: xr.DataArray, name: str, given: Mapping[str, Any]) -> xr.DataArray:
+    """Return the one argument that states a condition, in units of the coordinate."""
+    label, condition = exactly_one(**given), _CONDITIONS[name]
+    value, units = given[label], COORDINATES[name][0]
+    if not condition.zero:
+        energy = units == "meV"
+        return xr.DataArray(
+            require_positive(value, label, units, energy=energy, error=condition.error)
         )
-        value = given[name]
-        dims = value.dims if isinstance(value, xr.DataArray) else ()
-        if {*dims} & {"Q", "E"}:
-            raise QuantityError(
-                f"{name} is over {dims}; it may depend on the sample, not on Q or E",
-                fix=f"pass a number, such as {name}.mean()",
-            )
-        units = "angstrom**2"
-        argument = xr.DataArray(along(data, value, name, units, default=bare))
-        if (require_finite(argument.values, name) < 0).any():
-            raise QuantityError(
-                f"{name} must be zero or positive, not {argument.values.min():g}"
-            )
-        argument = argument * U2_CONVENTIONS[name]
-    if "u2" not in data.coords:
-        if argument is None:
-            raise QuantityError(
-                "the mean-square displacement u2 is not known",
-                fix="pass u2='0.012 angstrom^2' (per axis), measure it with "
-                ".bp.debye_waller(), or pass u2='0 angstrom^2' for a liquid, which has "
-                "no Debye-Waller factor",
-            )
-        return argument
-    carried = _carried(data["u2"], QuantityError, zero=True)
-    if argument is not None:
-        _require_same(argument, carried, str(name), "angstrom^2", QuantityError)
-    return carried
+    dims = value.dims if isinstance(value, xr.DataArray) else ()
+    if {*dims} & {"Q", "E"}:
+        raise QuantityError(
+            f"{label} is over {dims}; it may depend on the sample, not on Q or E",
+            fix=f"pass a number, such as {label}.mean()",
+        )
+    found = along(data, value, label, units, default=_bare_units(data, name))
+    least = require_finite(found.values, label).min()
+    if least < 0:
+        raise QuantityError(f"{label} must be zero or positive, not {least:g}")
+    return xr.DataArray(found * condition.arguments[label])
+
+
+def _bare_units(data: xr.DataArray, name: str) -> str:
+    """Return the units of bare numbers: those of u² follow from the data's Q."""
+    if name == "u2" and "Q" in data.coords:
+        return f"({data['Q'].attrs['units']})**-2"
+    return COORDINATES[name][0]
 
 
 def along(
@@ -302,35 +297,28 @@ def stated(data: xr.DataArray, name: str, given: Any, options: Any, why: str) ->
     return found
 
 
-def errors_of_conditions(
-    value: xr.DataArray, coords: Mapping[str, xr.Variable], given: Mapping[str, Any]
-) -> dict[str, xr.Variable]:
-    """Return the standard deviations of T and u² that are given or carried."""
-    found = {}
-    for name, argument in given.items():
-        carried: Any = value.coords.get(f"{name}_std")
-        if argument is None and (carried is None or name not in coords):
-            continue
-        label, own = ERRORS[name], labels(name)
-        if name not in coords:
-            not_used("this factor does not depend on it", **{label: argument})
-        bare = f"({value['Q'].attrs['units']})**-2" if name == "u2" else "K"
-        error = carried if argument is None else argument
-        std = along(value, error, label, own["units"], default=bare)
-        dims = coords[name].dims
-        if not {*std.dims} <= {*dims} or not ((std >= 0) & (std < np.inf)).all():
-            bad = f"over {std.dims}, but {name} over {dims}"
-            if {*std.dims} <= {*dims}:
-                bad = f"{std.values}, negative or not finite"
-            raise QuantityError(f"{label} is {bad}")
-        source = "" if argument is not None else carried.attrs.get("source", "")
-        std.attrs = {
-            "units": own["units"],
-            "long_name": f"standard deviation of {own['long_name']}",
-            "source": source or fingerprint(name, value, coords[name], std),
-        }
-        found[name] = std
-    return found
+def error_of(
+    data: xr.DataArray, name: str, condition: xr.Variable, given: Any = None
+) -> xr.Variable:
+    """Return the standard deviation of T or u² that is given, or else carried.
+
+    Its attribute ``source`` names the error, which all bins share.
+    """
+    error: Any = data.coords[f"{name}_std"] if given is None else given
+    label, (units, long_name) = ERRORS[name], COORDINATES[name]
+    std = along(data, error, label, units, default=_bare_units(data, name))
+    if not {*std.dims} <= {*condition.dims}:
+        raise QuantityError(
+            f"{label} is over {std.dims}, but {name} over {condition.dims}"
+        )
+    require_values(std, label, units, least=0, below=math.inf, error=QuantityError)
+    source = error.attrs.get("source", "") if given is None else ""
+    std.attrs = {
+        "units": units,
+        "long_name": f"standard deviation of {long_name}",
+        "source": source or fingerprint(name, data, condition, std),
+    }
+    return std
 
 
 def given_axis(
@@ -404,21 +392,21 @@ def given_axis(
     return values, units
 
 
-def check_statistics(value: Any, wanted: str | None = None, fix: str = "") -> str:
-    """Return ``"quantum"`` or ``"classical"``.
+def statistics_of(data: xr.DataArray, wanted: str | None = None, fix: str = "") -> str:
+    """Return ``attrs["statistics"]``, "quantum" or "classical".
 
     Raises
     ------
     QuantityError
         If it is neither, or not the one that is `wanted`.
     """
-    if value is None:
+    found = data.attrs.get("statistics")
+    if not isinstance(found, str) or found not in STATISTICS:
         raise QuantityError(
-            "attrs['statistics'] is missing",
+            f"attrs['statistics'] is {'missing' if found is None else repr(found)}",
             reason="measured spectra obey detailed balance, those of MD are even in E",
             fix="data.attrs['statistics'] = 'quantum' if measured, 'classical' for MD",
         )
-    found: str = choose(value, ("quantum", "classical"), "statistics")
     if wanted not in (None, found):
         raise QuantityError(f"S(Q,E) is {found}, and must be {wanted}", fix=fix)
     return found
@@ -458,11 +446,9 @@ def resolve_fixed_energy(
     ('indirect', 1.845)
     """
     given = {"incident_energy": incident_energy, "final_energy": final_energy}
-    given = {name: value for name, value in given.items() if value is not None}
     carried = [name for name in FIXED_ENERGY.values() if name in data.coords]
-    geometry = data.attrs.get("geometry")
-    names = {*given, *carried}
-    if names and geometry in FIXED_ENERGY:
+    names = {*carried, *(name for name, value in given.items() if value is not None)}
+    if names and (geometry := data.attrs.get("geometry")) in FIXED_ENERGY:
         names.add(FIXED_ENERGY[geometry])
     if len(names) != 1:
         raise CoordinateError(
@@ -472,18 +458,10 @@ def resolve_fixed_energy(
             "final_energy='1.845 meV' for indirect geometry",
         )
     (name,) = names
-    argument = None
-    if given:
-        value = require_positive(
-            given[name], name, "meV", energy=True, error=CoordinateError
-        )
-        argument = xr.DataArray(value)
     kind = {coordinate: kind for kind, coordinate in FIXED_ENERGY.items()}[name]
-    if argument is not None and not carried:
-        return kind, argument
+    if not carried:
+        return kind, resolve(data, name, **given)
     # A detector without an energy is not an error; one with a wrong energy is.
     filled = data[name].fillna(data[name].max())
-    energy = _carried(filled, CoordinateError)
-    if argument is not None:
-        _require_same(argument, energy, name, "meV", CoordinateError)
+    energy = resolve(data.assign_coords({name: filled}), name, **{name: given[name]})
     return kind, energy.where(data[name].notnull().variable)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.conditions import check_statistics, temperature_coordinate
+from xbp.core.conditions import STATISTICS, temperature_coordinate
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.grid import bin_limits
 from xbp.core.guards import choose, not_used, shown
@@ -121,7 +121,7 @@ def new_dataset(
         if dim in ds.coords:
             ds[dim].attrs["long_name"] = long_name
     if statistics is not None:
-        ds[name].attrs["statistics"] = check_statistics(statistics)
+        ds[name].attrs["statistics"] = choose(statistics, STATISTICS, "statistics")
     if std is not None:
         label_std(ds, name)
     for dim, limits in (edges or {}).items():

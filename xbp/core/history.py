@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from xbp.core.optional import VERSION
+from xbp.core.pint_data import is_lazy
 
 __all__ = ["Step", "extend_history", "parse_history", "range_used"]
 
@@ -115,7 +117,7 @@ def range_used(
     """
     if given is not None:
         return {name: given}
-    if np.ndim(low) or getattr(low, "chunks", None) is not None:
+    if np.ndim(low) or (isinstance(low, xr.DataArray) and is_lazy(low)):
         return {
             name: "each fit its own, see the table",
             f"{name}_chosen": "automatically",

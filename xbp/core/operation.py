@@ -29,9 +29,9 @@ __all__ = [
     "next_steps",
     "operation",
     "registered_operations",
-    "require_kind",
     "step_to",
     "steps_after",
+    "wrong_kind",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -93,6 +93,17 @@ class Operation:
     def signature(self) -> inspect.Signature:
         """The signature of the function."""
         return inspect.signature(self.function)
+
+    def accepts(self, kinds: Collection[str]) -> bool:
+        """Whether it takes data of these kinds; if none is known, it checks itself."""
+        if not kinds:
+            return self.takes != ("trajectory",)
+        if not {*kinds}.isdisjoint(self.takes):
+            return True
+        signals = {*kinds} - {"trajectory", *RESULTS}
+        return ("signal" in self.takes and bool(signals)) or (
+            "table" in self.takes and not {*kinds}.isdisjoint(RESULTS)
+        )
 
     @property
     def call(self) -> str:
@@ -209,23 +220,11 @@ def kinds_of(data: Any) -> dict[str, str]:
     }
 
 
-def _suits(takes: Collection[str], kinds: Collection[str]) -> bool:
-    """Whether an operation accepts these kinds; if none is known, it checks itself."""
-    if not kinds:
-        return tuple(takes) != ("trajectory",)
-    if not {*kinds}.isdisjoint(takes):
-        return True
-    signals = {*kinds} - {"trajectory", *RESULTS}
-    return ("signal" in takes and bool(signals)) or (
-        "table" in takes and not {*kinds}.isdisjoint(RESULTS)
-    )
-
-
 def applicable(data: Any, where: Where) -> Iterator[str]:
     """Return the names of the methods that accept data of this kind."""
     kinds = kinds_of(data)
     for one in all_operations():
-        if one.where == where and _suits(one.takes, kinds):
+        if one.where == where and one.accepts(kinds):
             yield one.name
 
 
@@ -304,28 +303,20 @@ def step_to(given: object, wanted: Collection[str]) -> str | None:
     return None
 
 
-def require_kind(data: Any, one: Operation) -> None:
-    r"""Raise an error for data of the wrong kind, before the arguments are checked.
+def wrong_kind(data: Any, one: Operation) -> QuantityError:
+    """Return the error for data that an operation does not accept.
 
-    Raises
-    ------
-    QuantityError
-        Its fix shows the calls that convert the data to the right kind, if any.
+    Its fix shows the calls that convert the data to the right kind, if any.
 
     Examples
     --------
     >>> import xbp
     >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
-    >>> require_kind(S, find_operation("data", "structure_factor"))
-    Traceback (most recent call last):
-        ...
-    xbp.core.errors.QuantityError: .bp.structure_factor() needs a trajectory, \
-    not a 'dynamic_structure_factor'
+    >>> print(wrong_kind(S, find_operation("data", "structure_factor")))
+    .bp.structure_factor() needs a trajectory, not a 'dynamic_structure_factor'
       fix:  data.bp.integrate_E() gives a 'static_structure_factor'
     """
     kinds = kinds_of(data)
-    if _suits(one.takes, kinds):
-        return
     named = [_article(kind) for kind in one.takes]
     if one.gives in kinds:
         fix = (
@@ -341,7 +332,7 @@ def require_kind(data: Any, one: Operation) -> None:
             if one.takes == ("trajectory",)
             else "print(data.bp) lists what can be done"
         )
-    raise QuantityError(
+    return QuantityError(
         f".bp.{one.method}() needs {' or '.join(named)}, not "
         f"{' and '.join(map(_article, kinds)) or 'data without a quantity'}",
         fix=fix,

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.operation import operation
+from xbp.core.pint_data import is_lazy
 
 __all__ = [
     "POOR_CHI2",
@@ -213,7 +214,7 @@ def poor_fits(table: xr.Dataset) -> list[Diagnostic]:
     if measure not in table or status is None or status.dtype.kind not in "OU":
         return []
     numbers = table.variables[measure]
-    if hasattr(numbers.data, "dask") or numbers.dims != status.dims:
+    if is_lazy(numbers) or numbers.dims != status.dims:
         return []
     ok = status.values == Status.OK
     poor = ok & (numbers.values > most)

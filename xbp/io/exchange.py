@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from xbp.core.common_errors import SOURCE, common_name, with_common
-from xbp.core.conditions import check_statistics, temperature_coordinate
+from xbp.core.conditions import STATISTICS, temperature_coordinate
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import choose
 from xbp.core.operation import operation
@@ -395,7 +395,7 @@ def from_scipp(
     label = attrs.get(name, {"quantity": given, "long_name": row.label})
     label = _relabelled(scipp, label, data.unit) | {"quantity": given}
     if statistics is not None:
-        label["statistics"] = check_statistics(statistics)
+        label["statistics"] = choose(statistics, STATISTICS, "statistics")
     if T is not None:
         coords.setdefault("temperature", temperature_coordinate(T))
     variables = {name: xr.Variable(dims, values, label)}

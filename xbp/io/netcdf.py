@@ -16,7 +16,7 @@ import xarray as xr
 from xbp.core.errors import QuantityError
 from xbp.core.guards import shown
 from xbp.core.operation import operation
-from xbp.core.pint_data import unwrap
+from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.io.hdf5 import (
     HDF5_ERRORS,
@@ -110,7 +110,7 @@ def to_netcdf(
         ds.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
         with xr.open_dataset(temporary, engine="netcdf4") as back:
             # dask arrays would be computed a second time; their labels are compared.
-            lazy = [name for name, v in ds.variables.items() if v.chunks is not None]
+            lazy = [name for name, v in ds.variables.items() if is_lazy(v)]
             same = back.drop_vars(lazy).identical(ds.drop_vars(lazy))
             for name in lazy:
                 one, other = back[name], ds[name]
@@ -148,7 +148,7 @@ def _prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]
     for name, variable in ds.variables.items():
         _check_attributes(f"'{name}'", variable.attrs)
         # dask arrays are not computed for this check.
-        wrong = None if variable.chunks else _wrong(ds, str(name), variable.values)
+        wrong = None if is_lazy(variable) else _wrong(ds, str(name), variable.values)
         if wrong:
             raise QuantityError(
                 f"'{name}' {wrong}", fix="data.where(np.isfinite(data)) makes it NaN"

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from xbp.core.conditions import resolve_temperature, temperature_coordinate
+from xbp.core.conditions import resolve, temperature_coordinate
 from xbp.core.errors import (
     CoordinateError,
     FileFormatError,
@@ -467,7 +467,7 @@ def at_temperature(ds: xr.Dataset, T: Any) -> xr.Dataset:
         for array in ds.data_vars.values():
             if array.attrs.get("quantity") in ("generalized_dos", "reduced_dos"):
                 try:
-                    resolve_temperature(array, T)
+                    resolve(array, "temperature", T=T)
                 except XbpError:
                     ds.close()
                     raise

@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import resolve_u2
+from xbp.core.conditions import resolve
 from xbp.core.data_guards import require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data
+from xbp.core.pint_data import Data, is_lazy
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.units import convert_factor, magnitude
 from xbp.md.weights import atomic_mass, neutron_cross_sections
@@ -99,8 +99,8 @@ def neutron_weighted_dos(
     share = _concentrations(value)
     symbols = value["element"].values
     each = modes_of(signal, tolerance=area_tolerance, weighted=True).unit
-    unit = float(each.values.flat[0]) if each.chunks is None else 1.0
-    if each.chunks is None and not np.allclose(each, unit):
+    unit = float(each.values.flat[0]) if not is_lazy(each) else 1.0
+    if not is_lazy(each) and not np.allclose(each, unit):
         areas = ", ".join(f"{area:g}" for area in each.values.flat)
         raise QuantityError(
             f"the partials have different areas: {areas}",
@@ -111,7 +111,7 @@ def neutron_weighted_dos(
     if (Q is None) != (u2 is None):
         raise RangeError("one of Q and u2 is missing", fix="give both, or neither")
     if Q is not None:
-        displacement = resolve_u2(value.drop_vars("u2", errors="ignore"), u2=u2)
+        displacement = resolve(value.drop_vars("u2", errors="ignore"), "u2", u2=u2)
         square = magnitude(Q, "1/angstrom", name="Q") ** 2
         weights = weights * np.exp(-square * displacement.values)
     weights = weights / weights.sum()

@@ -21,6 +21,7 @@ from xbp.core.guards import (
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.optional import require
+from xbp.core.pint_data import is_lazy
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, split_quantity
@@ -471,7 +472,7 @@ def _points(dim: str, units: str, given: Any, *, step: float) -> np.ndarray:
 def _measured(signal: Signal) -> Signal:
     """Leave out the ends of S(Q) that were not measured; gaps are not."""
     value = signal.value
-    if value.chunks is not None:
+    if is_lazy(value):
         return signal
     known = value.notnull().all([d for d in value.dims if d != "Q"]).values
     if not known.any() or known.all():
@@ -486,7 +487,7 @@ def _below_the_first_shell(rdf: xr.DataArray, density: float) -> dict[str, str]:
     Between 0.3 and 0.7 of the first shell it is within 0.2, whatever the end of S(Q)
     rings; with another density it is 1 − ρ_true/ρ there.
     """
-    if rdf.ndim != 1 or rdf.chunks is not None:
+    if rdf.ndim != 1 or is_lazy(rdf):
         return {}
     shell = float(rdf.idxmax())
     inside = rdf.sel(r=slice(0.3 * shell, 0.7 * shell))

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import (
-    check_statistics,
+    STATISTICS,
     given_axis,
-    resolve_u2,
+    resolve,
     temperature_coordinate,
 )
 from xbp.core.construct import new_dataset
@@ -235,10 +235,11 @@ def dynamic_structure_factor(
         structure_factor=structure_factor,
     )  # fmt: skip
     B = b.B.assign_coords(temperature=temperature_coordinate(T))
-    displacement = resolve_u2(B, u2=u2)
+    displacement = resolve(B, "u2", u2=u2)
     to_mev = per_unit(B, "E")
+    statistics = choose(statistics, STATISTICS, "statistics")
     by_energy = energy_factor(
-        _BQE, B.E.values * to_mev, B.temperature.values, check_statistics(statistics)
+        _BQE, B.E.values * to_mev, B.temperature.values, statistics
     )
     by_momentum = momentum_factor(
         _BQE, B.Q.values * per_unit(B, "Q"), displacement.values

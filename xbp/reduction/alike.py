@@ -7,6 +7,7 @@ import xarray as xr
 
 from xbp.core.common_errors import fingerprint
 from xbp.core.errors import QuantityError, XbpError
+from xbp.core.pint_data import is_lazy
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal
 from xbp.core.status import Diagnostic
@@ -160,7 +161,7 @@ def wrong_limit(
 
     None also if it is not known: for dask, or fewer than ten points.
     """
-    if sq.chunks is not None or sq.sizes.get("Q", 0) < 10:
+    if is_lazy(sq) or sq.sizes.get("Q", 0) < 10:
         return None
     upper = sq.isel(Q=slice(sq.sizes["Q"] // 2, None))
     level = float(upper.mean()) * convert_factor(sq.attrs["units"], "1")

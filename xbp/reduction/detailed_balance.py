@@ -11,14 +11,14 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import check_statistics
+from xbp.core.conditions import statistics_of
 from xbp.core.data_guards import require_some
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
 from xbp.core.guards import require_number
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import unwrap
+from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, over_spectra, read, result_table
 from xbp.core.status import Diagnostic, Status, diagnosed
@@ -119,7 +119,7 @@ def detailed_balance(
     """
     signal = with_both_signs(data)
     if "statistics" in signal.value.attrs:
-        check_statistics(signal.value.attrs["statistics"], "quantum")
+        statistics_of(signal.value, "quantum")
     value = signal.value.where(abs(signal.value) < np.inf)
     std = None if signal.std is None else std_along(signal.std, "Q", "E")
     units = value["E"].attrs["units"]
@@ -194,7 +194,7 @@ def detailed_balance(
             "chi2_reduced": (chi2, "1", "reduced chi-squared of one temperature"),
         }
     ends = upper[chosen]
-    if E_range is None and used.chunks is None and used.any():
+    if E_range is None and not is_lazy(used) and used.any():
         ends = ends[used.any([d for d in used.dims if d != "E"]).values]
     span = f"{lower[chosen][0]:.6g} to {ends[-1]:.6g} {units}"
     answer: xr.Dataset = result_table(
@@ -213,7 +213,7 @@ def _of_the_temperature(table: xr.Dataset) -> Iterator[Diagnostic]:
     """Doubt a temperature that differs by more than 5 σ from that of the data."""
     implied = table["implied_temperature"]
     known = table.coords.get("temperature")
-    if known is None or known.ndim or implied.ndim or implied.chunks is not None:
+    if known is None or known.ndim or implied.ndim or is_lazy(implied):
         return
     kelvin = float(to_kelvin(float(known), known.attrs.get("units", "K"), name="T"))
     std = float(table["implied_temperature_std"])
@@ -446,7 +446,7 @@ def require_sign(
     ------
     CoordinateError, QuantityError
     """
-    if reversed_below is None or value.chunks is not None or "E" not in value.dims:
+    if reversed_below is None or is_lazy(value) or "E" not in value.dims:
         return []
     E = value["E"].values
     if not (E[0] < 0 < E[-1]) or not {*kelvin.dims} <= {*value.dims}:

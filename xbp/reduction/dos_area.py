@@ -26,6 +26,7 @@ from xbp.core.guards import (
     require_number,
     require_positive,
 )
+from xbp.core.pint_data import is_lazy
 from xbp.core.schema import AREA_UNKNOWN, labels
 from xbp.core.signal import Signal, over_spectra
 from xbp.core.status import Diagnostic, diagnosed
@@ -80,7 +81,7 @@ def scaled_area(
 def known_area(g: xr.DataArray) -> bool:
     """Return whether a g(E) states its area, as everything that xbp computes does."""
     stated = _stated(g)
-    if stated is None or stated[0].chunks is not None:
+    if stated is None or is_lazy(stated[0]):
         return False
     return bool(stated[0].notnull().all())
 
@@ -88,7 +89,7 @@ def known_area(g: xr.DataArray) -> bool:
 def require_known_area(g: xr.DataArray, name: str) -> None:
     """Refuse a g(E) whose area is recorded as unknown."""
     stated = _stated(g)
-    if stated and stated[0].chunks is None and bool(stated[0].isnull().all()):
+    if stated and not is_lazy(stated[0]) and bool(stated[0].isnull().all()):
         raise QuantityError(
             f"the area of {name} is unknown: its range ends inside the band",
             fix="determine it with initial_dos=, or area=1 if it has all modes",
@@ -183,7 +184,7 @@ def modes_of(
     wrong = (near > total * (1 + tolerance)) | (
         (missing > tolerance) & ~(content.last > 0.05)
     )
-    if wrong.chunks is None and bool(wrong.any()):
+    if not is_lazy(wrong) and bool(wrong.any()):
         found, recorded = (float(area.where(wrong).max()) for area in (near, total))
         raise QuantityError(
             f"the integral of '{g.name}' over E is {found:.4g}, but its recorded area "
@@ -211,7 +212,7 @@ def require_fallen(signal: Signal, end: float) -> None:
     """
     end = require_fraction(end, "end")
     last = _content(signal).last
-    if last.chunks is None and bool((last > end).any()):
+    if not is_lazy(last) and bool((last > end).any()):
         raise QuantityError(
             f"'{signal.value.name}' ends at {100 * float(last.max()):.3g} % of its "
             "maximum: modes above may be missing",
@@ -248,7 +249,7 @@ def _recognised(
         near = _nearest(found, xr.full_like(found[0], area))
         unit = unit.where(abs(near / area - 1) > tolerance, area)
     unit = unit.where(found[0].notnull(), 1.0)  # g is NaN, and so is what follows
-    if unit.chunks is None and bool(unit.isnull().any()):
+    if not is_lazy(unit) and bool(unit.isnull().any()):
         odd = float(found[0].where(unit.isnull()).max())
         raise QuantityError(
             f"the area of '{g.name}' is {odd:.4g}"
@@ -350,7 +351,7 @@ def imaginary_modes(
     if not below.any() or below.all():
         return None
     message = "the modes of g(E) at E < 0 are imaginary"
-    if value.chunks is None:  # dask arrays are not computed for a message
+    if not is_lazy(value):  # dask arrays are not computed for a message
         lower, upper = bin_limits(source, "E")
         each = np.nan_to_num(value.transpose(..., "E").values).reshape(-1, E.size)
         numbers = each.sum(axis=0) * (upper - lower)
@@ -426,7 +427,7 @@ def require_all_modes(
     missing = modes_of(
         signal, n_atoms=n_atoms, tolerance=tolerance, weighted=True, end=end
     ).missing
-    if missing.chunks is None and bool((missing > tolerance).any()):
+    if not is_lazy(missing) and bool((missing > tolerance).any()):
         raise QuantityError(
             f"'{signal.value.name}' contains only "
             f"{100 * (1 - float(missing.max())):.3g} % of its modes",

@@ -14,7 +14,7 @@ from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, select_range
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import unwrap
+from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.signal import Signal, over_spectra, read, result_table
 from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import format_unit, parse_unit
@@ -201,7 +201,7 @@ def debye_waller(
 def _of_the_decay(table: xr.Dataset) -> Iterator[Diagnostic]:
     """Say why an elastic line does not decay as exp(−Q²u²)."""
     status = table["status"]
-    if status.ndim or status.chunks is not None or str(status.values) == Status.OK:
+    if status.ndim or is_lazy(status) or str(status.values) == Status.OK:
         return
     wider = float(table["broadening"])
     if wider > MOST_BROADENING:

@@ -12,9 +12,8 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import (
-    check_statistics,
-    resolve_temperature,
-    temperature_coordinate,
+    resolve,
+    statistics_of,
 )
 from xbp.core.data_guards import require_dims, require_inside
 from xbp.core.errors import QuantityError, RangeError
@@ -28,7 +27,7 @@ from xbp.core.independence import (
     std_along,
 )
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data
+from xbp.core.pint_data import Data, is_lazy
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.status import Diagnostic, diagnosed
@@ -129,13 +128,13 @@ def fold(
     value, std = signal.value, signal.std
     x: Any = value["E"].variable * 0.0
     carried: dict[str, xr.Variable] = {}
-    quantum = check_statistics(value.attrs.get("statistics")) == "quantum"
+    quantum = statistics_of(value) == "quantum"
     if quantum or "temperature" in value.coords:
-        temperature = resolve_temperature(value, T if quantum else None)
+        temperature = resolve(value, "temperature", T=T if quantum else None)
         require_sign(value, std, temperature, reversed_below)
     if quantum:
         if "temperature" not in value.coords:
-            carried = {"temperature": temperature_coordinate(T)}
+            carried = {"temperature": temperature.variable}
         kT = constants.BOLTZMANN_MEV * temperature.variable
         x = value["E"].variable * per_unit(value, "E") / kT
     # exp(−x/2) S is even. Beyond x = 600 nothing of energy gain is left to fold.
@@ -226,7 +225,7 @@ def fold(
         }
         answer["fold_chi2"] = agreement
         # Two sides of thousands of bins that are one have a chi-squared of 1.
-        if agreement.chunks is None and float(agreement.max()) > 2:
+        if not is_lazy(agreement) and float(agreement.max()) > 2:
             doubt = Diagnostic(
                 "fold_disagrees",
                 "warning",
@@ -340,11 +339,12 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
     carried: dict[str, xr.Variable] = {}
     if gain and low < 0:
         x = xr.Variable("E", value["E"].values * 0.0)
-        if check_statistics(value.attrs.get("statistics")) == "quantum":
-            kT = constants.BOLTZMANN_MEV * resolve_temperature(value, T).variable
+        if statistics_of(value) == "quantum":
+            kelvin = resolve(value, "temperature", T=T).variable
+            kT = constants.BOLTZMANN_MEV * kelvin
             x = xr.Variable("E", value["E"].values * per_unit(value, "E")) / kT
             if "temperature" not in value.coords:
-                carried = {"temperature": temperature_coordinate(T)}
+                carried = {"temperature": kelvin}
         image = xr.Variable("E", mirrored(lower, upper, low, high))
         weights = weights + np.exp(-x) * image
     used = (weights > 0).transpose("E", ...).values.reshape(lower.size, -1).any(axis=1)
@@ -353,7 +353,7 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
     part = part.where(abs(part) < np.inf)  # a bin that overflowed has no number
     order = [d for d in value.dims if d != "E"]
     total: Any = xr.dot(part, weights, dim="E").transpose(*order)
-    if total.chunks is None and not total.notnull().any():
+    if not is_lazy(total) and not total.notnull().any():
         refuse_parts(xr.DataArray(part), value["E"].values[used], units)
 
     def summed(part: xr.DataArray) -> xr.Variable:
@@ -398,7 +398,7 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
 
 def _doubts(sq: xr.DataArray, units: str, before: str) -> Iterator[Diagnostic]:
     """Count the Q without S(Q), and doubt the limit of one on an absolute scale."""
-    if sq.chunks is not None:
+    if is_lazy(sq):
         return
     if missing := int(sq.isnull().sum()):
         message = f"S(Q) is NaN at {missing} of {sq.size} Q, where E_range has gaps"

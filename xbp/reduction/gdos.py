@@ -12,10 +12,9 @@ from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import (
     ERRORS,
-    check_statistics,
-    errors_of_conditions,
-    resolve_temperature,
-    resolve_u2,
+    error_of,
+    resolve,
+    statistics_of,
 )
 from xbp.core.data_guards import require_dims
 from xbp.core.errors import CoordinateError, QuantityError
@@ -23,8 +22,8 @@ from xbp.core.format import span
 from xbp.core.guards import choose, not_used
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
-from xbp.core.schema import labels, per_unit
-from xbp.core.signal import Signal, read
+from xbp.core.schema import per_unit
+from xbp.core.signal import read
 from xbp.core.status import diagnosed
 from xbp.core.units import times_powers
 from xbp.models.factors import (
@@ -324,37 +323,60 @@ def _reform(
     of_modes = signal.quantity.name == "vibrational_dos"
     signal = real_modes(signal) if of_modes else signal
     value = signal.value
-    source = _convention_of(signal, target)
+    kind = signal.quantity.name
+    source: Any = None
+    if of_modes and target != _BQE:
+        raise QuantityError(
+            f"'{value.name}' is a g(E), which has no Q, not a G(Q,E)",
+            fix="g.bp.to_bqe() gives g(E)/E^2",
+        )
+    if of_modes:
+        source = _GDOS
+    elif kind != "dynamic_structure_factor":
+        given: Any = value.attrs.get("convention")
+        source = given if isinstance(given, str) else "none"
+        if source not in CONVENTIONS or _FORMS[source][0] != kind:
+            own = _GDOS if kind == "generalized_dos" else _BQE
+            raise QuantityError(
+                f"'{value.name}' has attrs['convention'] = {given!r}",
+                fix=f"data.attrs['convention'] = '{own}' if right",
+            )
     arguments: dict[str, Any] = {}
     if operation == "to_convention":
         arguments["convention"] = target
     # g(E)/E² is not reduced from S(Q,E), so it has none of these conventions.
     attrs: dict[str, Any] = {"convention": None if of_modes else target}
-    coords: dict[str, xr.Variable] = {}
-    common: dict[str, xr.Variable] = {}
+    needed: set[str] = set()
     factors: tuple[xr.Variable, ...] = ()
-    if source != target and (of_modes or {source, target} == {_GDOS, _BQE}):
-        # G and B differ by E² alone: neither T nor u² need be known.
+    # G and B differ by E² alone: neither T nor u² need be known.
+    by_squares = of_modes or {source, target} == {_GDOS, _BQE}
+    reduces = source != target and not by_squares
+    by_n = [c is not None and "n" in c for c in (source, target)]
+    if reduces:
+        fix = "reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)"
+        require_dims(value, ("E", "Q"), operation, error=CoordinateError, fix=fix)
+        if any(by_n):
+            statistics_of(value)  # refused if missing
+            needed.add("temperature")
+        if "Q^2" in f"{source}{target}":
+            needed.add("u2")
+    elif source != target:
         require_dims(value, "E", operation, error=CoordinateError)
         e = value["E"].values.astype(float)
         square = np.where(e == 0, np.nan, e) ** 2 if target == _BQE else e**2
         factors = (xr.Variable("E", 1 / square if target == _BQE else square),)
-    elif source != target:
-        fix = "reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)"
-        require_dims(value, ("E", "Q"), operation, error=CoordinateError, fix=fix)
-        by_n = [c is not None and "n" in c for c in (source, target)]
-        if any(by_n):
-            check_statistics(value.attrs.get("statistics"))
-            coords["temperature"] = resolve_temperature(value, T).variable
-            arguments["T"] = span(coords["temperature"], "K")
-        if "Q^2" in f"{source}{target}":
-            coords["u2"] = resolve_u2(value, **u2).variable
-            arguments["u2"] = span(coords["u2"], "angstrom**2")
-        for name in coords:
-            coords[name].attrs = labels(name)
+    coords, errors = _conditions(
+        value, needed, {"temperature": ({"T": T}, T_std), "u2": (u2, u2_std)}
+    )
+    common: dict[str, xr.Variable] = {}
+    if reduces:
         factors = _factors(value, source, target, coords)
-        if by_n == [False, True]:
-            kelvin, E = xr.DataArray(coords["temperature"]), value.coords.variables["E"]
+        for name, coordinate in coords.items():
+            label = "T" if name == "temperature" else name
+            arguments[label] = span(coordinate, coordinate.attrs["units"])
+        E = value.coords.variables["E"]
+        if by_n == [False, True] and E.values[0] < 0:
+            kelvin = xr.DataArray(coords["temperature"])
             if source is None:
                 found = require_sign(value, signal.std, kelvin, reversed_below)
                 attrs |= diagnosed(value.attrs, *found)
@@ -363,18 +385,14 @@ def _reform(
             if value.attrs["statistics"] == "quantum" and E.values[0] < np.max(limit):
                 gain = f"NaN below {span(limit, E.attrs['units'], 3)} (3 k_BT)"
                 attrs["energy_gain"] = arguments["energy_gain"] = gain
-        stds = {"temperature": T_std, "u2": u2_std}
-        errors = errors_of_conditions(value, coords, stds)
         arguments |= {ERRORS[n]: span(e, e.attrs["units"]) for n, e in errors.items()}
         if errors and signal.std is not None:
             common = _common_of_conditions(value, source, target, coords, errors)
         coords |= {f"{name}_std": error for name, error in errors.items()}
-    _check_unneeded(value, coords, "temperature", T_std, resolve_temperature, T=T)
-    _check_unneeded(value, coords, "u2", u2_std, resolve_u2, **u2)
     if target is None:
         attrs["energy_zero"] = f"used by {operation}"
     (_, e_old, q_old), (quantity, e_new, q_new) = _FORMS[source], _FORMS[target]
-    own, std = value.coords.variables, signal.std
+    own_coords, std = value.coords.variables, signal.std
     answer: Data = signal.answer(
         _multiplied(value.variable, factors),
         None if std is None else _multiplied(std.variable, [abs(f) for f in factors]),
@@ -382,7 +400,7 @@ def _reform(
         arguments=arguments,
         units=times_powers(
             value.attrs["units"],
-            *(own[d].attrs["units"] if d in own else "1" for d in "EQ"),
+            *(own_coords[d].attrs["units"] if d in own_coords else "1" for d in "EQ"),
             e_new - e_old,
             q_new - q_old,
         ),
@@ -394,36 +412,26 @@ def _reform(
     return answer
 
 
-def _check_unneeded(
-    value: xr.DataArray, needed: Any, name: str, std: Any, resolve: Any, **given: Any
-) -> None:
-    """Refuse a condition that a step does not need, unless the data have the same."""
-    if name in needed:
-        return
-    alone = {} if name in value.coords else given
-    not_used("this step does not need it", **{ERRORS[name]: std}, **alone)
-    if any(one is not None for one in given.values()):
-        resolve(value, **given)
+def _conditions(
+    value: xr.DataArray,
+    needed: set[str],
+    given: Mapping[str, tuple[Mapping[str, Any], Any]],
+) -> tuple[dict[str, xr.Variable], dict[str, xr.Variable]]:
+    """Return the conditions that a step needs, and their standard deviations.
 
-
-def _convention_of(signal: Signal, target: Convention | None) -> Convention | None:
-    name = signal.quantity.name
-    if name == "dynamic_structure_factor":
-        return None
-    if name == "vibrational_dos":
-        if target != _BQE:
-            raise QuantityError(
-                f"'{signal.value.name}' is a g(E), which has no Q, not a G(Q,E)",
-                fix="g.bp.to_bqe() gives g(E)/E^2",
-            )
-        return _GDOS
-    convention = signal.value.attrs.get("convention")
-    if convention not in CONVENTIONS or _FORMS[convention][0] != name:
-        own = _GDOS if name == "generalized_dos" else _BQE
-        what = f"'{signal.value.name}' has attrs['convention'] = {convention!r}"
-        raise QuantityError(what, fix=f"data.attrs['convention'] = '{own}' if right")
-    known: Convention = convention
-    return known
+    One that it does not need is refused, unless the data have the same.
+    """
+    coords, errors = {}, {}
+    for name, (arguments, std) in given.items():
+        if name in needed:
+            coords[name] = resolve(value, name, **arguments).variable
+            if std is not None or f"{name}_std" in value.coords:
+                errors[name] = error_of(value, name, coords[name], std)
+        elif any(one is not None for one in (*arguments.values(), std)):
+            alone = {} if name in value.coords else arguments
+            not_used("this step does not need it", **{ERRORS[name]: std}, **alone)
+            resolve(value, name, **arguments)
+    return coords, errors
 
 
 def _multiplied(array: xr.Variable, factors: Sequence[xr.Variable]) -> xr.Variable:
@@ -445,35 +453,23 @@ def _factors(
     """Return the factors in E and in Q at a temperature (K) and u² (angstrom²)."""
     own = value.coords.variables
     per_e, per_q = per_unit(value, "E"), per_unit(value, "Q")
-    nothing = xr.Variable((), 0.0)
-    e_dims, E, T = _on_one_grid(own["E"], at.get("temperature", nothing))
-    q_dims, Q, u2 = _on_one_grid(own["Q"], at.get("u2", nothing))
-    E, Q = E * per_e, Q * per_q
+    E, Q = own["E"].astype(float) * per_e, own["Q"].astype(float) * per_q
+    T, u2 = (at.get(name, xr.Variable((), 0.0)) for name in ("temperature", "u2"))
     statistics = value.attrs.get("statistics", "quantum")
-    by_energy, by_momentum = np.ones(E.shape), np.ones(Q.shape)
-    if "n" in (target or "") and "n" not in (source or "") and statistics == "quantum":
-        lost = -GAIN_INFORMS * constants.BOLTZMANN_MEV * T > E
-        by_energy[lost] = np.nan
-    for convention, sign in ((target, 1), (source, -1)):
+    by_energy: Any = xr.Variable((), 1.0)
+    by_momentum: Any = xr.Variable((), 1.0)
+    for convention, power in ((target, 1), (source, -1)):
         if convention is None:
             continue
         _, e_power, q_power = _FORMS[convention]
-        e = energy_factor(convention, E, T, statistics) / per_e**e_power
-        q = momentum_factor(convention, Q, u2) / per_q**q_power
+        e = xr.apply_ufunc(energy_factor, convention, E, T, statistics) / per_e**e_power
+        q = xr.apply_ufunc(momentum_factor, convention, Q, u2) / per_q**q_power
         # NaN where a factor vanishes and cannot be divided by.
-        by_energy = by_energy * (e if sign > 0 else 1 / np.where(e == 0, np.nan, e))
-        by_momentum = by_momentum * (q if sign > 0 else 1 / q)
-    return xr.Variable(e_dims, by_energy), xr.Variable(q_dims, by_momentum)
-
-
-def _on_one_grid(
-    axis: xr.Variable, other: xr.Variable
-) -> tuple[list[Any], np.ndarray, np.ndarray]:
-    """Return the dimensions of an axis and a condition, and both over these."""
-    sizes = {**other.sizes, **axis.sizes}
-    both: tuple[Any, Any] = (axis, other)
-    first, second = (array.set_dims(sizes).transpose(*sizes).values for array in both)
-    return [*sizes], first.astype(float), second
+        by_energy = by_energy * (e if power > 0 else 1 / e.where(e != 0))
+        by_momentum = by_momentum * (q if power > 0 else 1 / q)
+    if "n" in (target or "") and "n" not in (source or "") and statistics == "quantum":
+        by_energy = by_energy.where(E >= -GAIN_INFORMS * constants.BOLTZMANN_MEV * T)
+    return by_energy, by_momentum
 
 
 def _common_of_conditions(

@@ -28,7 +28,7 @@ from xbp.core.guards import (
 )
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data
+from xbp.core.pint_data import Data, is_lazy
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
@@ -218,7 +218,7 @@ def _errors(
     independent.
     """
     total = (parts**2).sum("E") ** 0.5
-    if total.chunks is not None or total.ndim > 1:
+    if is_lazy(total) or total.ndim > 1:
         return total.transpose(*dims), {}
     matrix = np.nan_to_num(parts.transpose("temperature", "E").values)
     left, size, _ = np.linalg.svd(matrix, full_matrices=False)
@@ -244,7 +244,7 @@ def _without_missing(
     missing = modes.missing.where(modes.missing > tolerance, 0.0)
     most = 3 * scipy.constants.R * missing * each.where(modes.above, 1.0)
     lost = most > tolerance * abs(C)
-    if lost.chunks is None and bool(lost.any()):
+    if not is_lazy(lost) and bool(lost.any()):
         fine = kelvin[~lost.any([d for d in lost.dims if d != "temperature"]).values]
         raise RangeError(
             f"g(E) has {100 * (1 - float(modes.missing.max())):.3g} % of its modes, to "
@@ -260,7 +260,7 @@ def _positive_area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:
     """Return ∫ g dE, which must be positive; NaN where g contains NaN."""
     with np.errstate(over="ignore"):
         area: xr.DataArray = (g * norm).sum("E", skipna=False)
-    if area.chunks is None:  # dask arrays are not computed for a check
+    if not is_lazy(area):  # dask arrays are not computed for a check
         name, known = "the area of g(E)", area.values[~np.isnan(area.values)]
         require_values(known, name, above=1e-150, below=1e150, error=QuantityError)
     return area
@@ -413,7 +413,7 @@ def to_molar(
 
 def _above_classical(C: xr.DataArray, factor: float, per: str | None) -> dict[str, str]:
     """Doubt a C above 1.5 times 3R per atom; anharmonic solids are below."""
-    if per != "atoms" or C.chunks is not None:
+    if per != "atoms" or is_lazy(C):
         return {}
     ratio = float(C.max()) * factor / (3 * scipy.constants.R)
     if not ratio > 1.5:

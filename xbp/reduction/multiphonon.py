@@ -11,14 +11,14 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import check_statistics, given_axis, resolve_temperature
+from xbp.core.conditions import given_axis, resolve, statistics_of
 from xbp.core.data_guards import require_common_dims, require_dims, require_some
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits, interval, select_range
 from xbp.core.guards import choose, require_number, require_whole
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data
+from xbp.core.pint_data import Data, is_lazy
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.status import Status, statuses
@@ -152,7 +152,7 @@ def multiphonon_sqe(
     signal = real_modes(read(data, "vibrational_dos"))
     value = signal.value
     require_dims(value, "E", "g(E)", error=CoordinateError)
-    temperature = resolve_temperature(value, T)
+    temperature = resolve(value, "temperature", T=T)
     sets = {"mass": mass, "composition": composition, "u2": u2}
     per_gamma, displacement = mass_or_u2(value, **sets)
     if orders is not None:
@@ -223,7 +223,7 @@ def multiphonon_sqe(
         quantity="dynamic_structure_factor",
         attrs={
             "statistics": "quantum",
-            "orders": None if count.chunks else int(count.max()),
+            "orders": None if is_lazy(count) else int(count.max()),
             "area": None, "area_of": None, "weighting": None,
             "energy_zero": "used by multiphonon_sqe",
         },
@@ -334,7 +334,7 @@ class Task:
             fix="invert before the cut", error=CoordinateError,
         )  # fmt: skip
         fix = "traj.bp.vdos(), or data.bp.to_quantum()"
-        check_statistics(value.attrs.get("statistics"), "quantum", fix)
+        statistics_of(value, "quantum", fix)
         choose(options["below"], Below, "below")
         for key, limit in _BELOW.items():
             require_number(options[key], key, above=0, below=limit)
@@ -343,7 +343,7 @@ class Task:
         if not fitted:
             C = require_number(scattering, "multiple_scattering", least=0)
             arguments["multiple_scattering"] = C
-        temperature = resolve_temperature(value, T)
+        temperature = resolve(value, "temperature", T=T)
         require_sign(value, signal.std, temperature, reversed_below)
         per_gamma, displacement = mass_or_u2(
             value, **{key: options[key] for key in ("mass", "composition", "u2")}

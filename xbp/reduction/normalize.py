@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
-from xbp.core.conditions import check_statistics, resolve_temperature, resolve_u2
+from xbp.core.conditions import resolve, statistics_of
 from xbp.core.data_guards import require_common_dims, require_dims, require_some
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
@@ -131,7 +131,7 @@ def normalize_to_vanadium(
         source: Any = other.source
         other = read(convert(source, E=units), "dynamic_structure_factor")
     require_given("E_range=('-5 meV', '5 meV'), the elastic line", E_range=E_range)
-    displacement = resolve_u2(other.value, u2=u2)
+    displacement = resolve(other.value, "u2", u2=u2)
     moles = moles_of(amount, "amount", composition)
     moles_v = moles_of(vanadium_amount, "vanadium_amount", {"V": 1.0})
     line, line_std, weight = _moment(other, E_range, Q_range, None)
@@ -304,7 +304,7 @@ def normalize_to_sum_rule(
     if atomic is not None:
         right = constants.HBAR2_OVER_2U / atomic * q_in**2
         if not classical:
-            kelvin = resolve_temperature(value, T)
+            kelvin = resolve(value, "temperature", T=T)
             require_sign(value, signal.std, kelvin, reversed_below)
     if sq is not None:
         other = read(sq, "static_structure_factor")
@@ -414,7 +414,7 @@ def _with_recoil_inside(
     highest = float(bin_limits(signal.source, "E")[1][window][-1])
     missing = xr.apply_ufunc(
         beyond_range, Q, highest * per_unit(signal.value, "E"), mass,
-        resolve_temperature(signal.value, T),
+        resolve(signal.value, "temperature", T=T),
         kwargs={"classical": signal.value.attrs.get("statistics") == "classical"},
     )  # fmt: skip
     left = weight.where(missing <= most, 0.0)
@@ -470,10 +470,10 @@ def _both_sides(signal: Signal, T: Any, rule: Rule) -> xr.DataArray:
     """Return the factor of S at E ≥ 0 that makes its integral that over both signs."""
     value = signal.value
     E = xr.DataArray(value["E"].values * per_unit(value, "E"), dims="E")
-    quantum = check_statistics(value.attrs.get("statistics")) == "quantum"
+    quantum = statistics_of(value) == "quantum"
     x: Any = 0.0 * E
     if quantum or rule == "f-sum":
-        kT = constants.BOLTZMANN_MEV * resolve_temperature(value, T)
+        kT = constants.BOLTZMANN_MEV * resolve(value, "temperature", T=T)
         x = (E / kT).clip(min=0.0)
     if rule == "f-sum":
         return xr.DataArray(E * (-np.expm1(-x) if quantum else x))

@@ -18,7 +18,7 @@ from xbp.core.guards import choose, require_positive
 from xbp.core.independence import collapsed, independence_name, independence_variable
 from xbp.core.operation import operation
 from xbp.core.optional import require
-from xbp.core.pint_data import Data
+from xbp.core.pint_data import Data, is_lazy
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import read
 from xbp.reduction.bins import bins_text, is_width, new_edges
@@ -377,7 +377,7 @@ def overlap_sums(
         Of dask arrays lazily, chunk by chunk.
     """
     geometry = (e_edges, ei, q_edges, factor)
-    if value.chunks is None:
+    if not is_lazy(value):
         errors = None if std is None else std.values
         return _add_up(value.values, errors, limits, *geometry)
     why = "spectra are in chunks"

@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
-from xbp.core.conditions import resolve_temperature
+from xbp.core.conditions import resolve
 from xbp.core.data_guards import require_dims, require_some, require_values
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.format import span
 from xbp.core.grid import is_pair, select_range
 from xbp.core.guards import choose, require_positive, shown
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, unwrap
+from xbp.core.pint_data import Data, is_lazy, unwrap
 from xbp.core.schema import labels, per_unit, require_units
 from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit
@@ -222,7 +222,7 @@ def to_reduced_raman(
     level = None
     if baseline is not None:
         value, level = _without_baseline(value, std, baseline)
-    temperature = resolve_temperature(signal.value, T)
+    temperature = resolve(signal.value, "temperature", T=T)
     to_mev = per_unit(signal.value, "E")
     require_sign(
         signal.value,
@@ -243,7 +243,6 @@ def to_reduced_raman(
     elif callable(coupling):
         factor = factor / xr.DataArray(_called(coupling, E.values), dims="E")
     kelvin, by = temperature.variable, factor.variable
-    kelvin.attrs = labels("temperature")
     common = {}
     if level is not None and std is not None:
         for i in range(level.sizes["_coefficient"]):
@@ -350,7 +349,7 @@ def _without_baseline(
     # One range could have a single point, and the polynomial of them all no error.
     # Dask arrays are not computed to be looked at.
     enough = inside.sum() >= degree + 2
-    if enough and value.chunks is None:
+    if enough and not is_lazy(value):
         known = _usable(value, std).isel(E=inside).sum("E")
         enough = (known >= degree + 2).any()
     if not enough:

@@ -9,7 +9,7 @@ import scipy
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import check_statistics, resolve_temperature
+from xbp.core.conditions import resolve, statistics_of
 from xbp.core.data_guards import require_dims, require_values
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
 from xbp.core.format import span
@@ -18,7 +18,7 @@ from xbp.core.guards import choose, require_fraction, require_number
 from xbp.core.independence import independence_name, mixed_independence, std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap
-from xbp.core.schema import labels, per_unit, require_units
+from xbp.core.schema import per_unit, require_units
 from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, magnitude
 from xbp.models.factors import thermal_factor
@@ -257,12 +257,8 @@ def to_quantum(data: Data, T: Any = None) -> Data:
     0.681
     """
     signal = read(data, "dynamic_structure_factor")
-    check_statistics(
-        signal.value.attrs.get("statistics"),
-        "classical",
-        "leave it as it is",
-    )
-    value, kelvin = signal.value, resolve_temperature(signal.value, T)
+    statistics_of(signal.value, "classical", "leave it as it is")
+    value, kelvin = signal.value, resolve(signal.value, "temperature", T=T)
     require_sign(value, signal.std, kelvin, REVERSED_BELOW)
     lower, upper = bin_limits(signal.source, "E")
     E = value["E"].variable
@@ -287,7 +283,7 @@ def to_quantum(data: Data, T: Any = None) -> Data:
 
     out, std = signal.both(with_gain)
     answer: Data = signal.answer(
-        out.assign_coords(temperature=kelvin.assign_attrs(labels("temperature"))),
+        out.assign_coords(temperature=kelvin),
         std,
         operation="to_quantum",
         arguments={"T": T},
@@ -455,7 +451,10 @@ def _require_same_temperature(
 ) -> None:
     if "temperature" not in measured.coords:
         return
-    kelvin, other = resolve_temperature(measured), resolve_temperature(simulated, T)
+    kelvin, other = (
+        resolve(measured, "temperature"),
+        resolve(simulated, "temperature", T=T),
+    )
     if bool((abs(kelvin - other) > tolerance * kelvin).any()):
         raise TemperatureError(
             f"the simulation is at {float(other.min()):g} K, the experiment at "

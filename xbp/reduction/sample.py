@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.conditions import resolve_u2
+from xbp.core.conditions import resolve
 from xbp.core.data_guards import require_finite
 from xbp.core.errors import QuantityError, XbpError
 from xbp.core.guards import (
@@ -336,7 +336,7 @@ def mass_or_u2(
             "none of mass=, composition=, u2= is given",
             fix="composition='V', mass='50.94 u' or u2='0.0066 angstrom^2'",
         )
-    return np.nan, resolve_u2(value, u2=u2)
+    return np.nan, resolve(value, "u2", u2=u2)
 
 
 def sample_attribute(signal: Signal, name: str) -> Any:

@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.independence import collapsed
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, unwrap
+from xbp.core.pint_data import Data, is_lazy, unwrap
 from xbp.core.schema import per_unit
 from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import format_unit, parse_unit
@@ -201,7 +201,7 @@ def to_vibrational_dos(
     coords["E"] = E
     # Where the range ends inside the band the area is unknown.
     each = xr.ones_like(found["status"]).where(whole)
-    lazy = each.chunks is not None
+    lazy = is_lazy(each)
     if whole.ndim or lazy:
         coords["area"] = area_coordinate(each)
     elements = 1 if composition is None else len(numbers_of(composition))
@@ -362,7 +362,7 @@ def correct_multiphonon(
 def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
     """Doubt a g(E) by its status, by what was not measured and by its ends."""
     g, status = ds["g"], ds["status"]
-    if any(v.chunks is not None for v in ds.variables.values()):
+    if any(is_lazy(v) for v in ds.variables.values()):
         return
     units = str(g["E"].attrs["units"])
 
