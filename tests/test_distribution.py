@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import xbp
-from xbp.core.optional import DISTRIBUTION, VERSION, install
+from xbp.core.errors import DISTRIBUTION, VERSION, install
 
 ROOT = Path(xbp.__file__).parent.parent
 OLD = re.compile(r"""pip3? install (-\S+ )*["'\\]*xbp\b|(["'`,\s])xbp\[\w""")

@@ -9,6 +9,6 @@ imported when the name is first used.
 import lazy_loader
 
 from xbp import accessor  # noqa: F401  (registers .bp)
-from xbp.core.optional import VERSION as __version__  # noqa: F401
+from xbp.core.errors import VERSION as __version__  # noqa: F401
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

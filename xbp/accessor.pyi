@@ -9,8 +9,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from xbp.core.data import Data
 from xbp.core.status import Diagnostic
-from xbp.core.pint_data import Data
 
 class PlotAccessor:
     def __init__(self, data: xr.DataArray | xr.Dataset) -> None: ...

@@ -9,8 +9,7 @@ import xarray as xr
 
 from xbp import plot
 from xbp.analysis import boson_peak, correlation_map, dispersion, scale_to_sq
-from xbp.core.errors import FileFormatError, MissingDependencyError
-from xbp.core.optional import require
+from xbp.core.errors import FileFormatError, MissingDependencyError, require
 from xbp.io import to_netcdf
 from xbp.io.netcdf import decline, open_netcdf
 from xbp.io.publish import make_folder, new_file

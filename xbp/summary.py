@@ -12,12 +12,12 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from xbp.core.data import is_lazy, unwrap
 from xbp.core.errors import QuantityError
-from xbp.core.format import with_error
 from xbp.core.operation import RESULTS, kinds_of, next_steps, steps_after
-from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, symbol_of
 from xbp.core.status import Status, diagnostics
+from xbp.core.units import with_error
 
 __all__ = ["describe", "describe_html", "describe_tree"]
 

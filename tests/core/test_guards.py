@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xbp.core import data_guards, guards
+from xbp.core import guards
+from xbp.core.data import (
+    require_columns,
+    require_dims,
+    require_finite,
+    require_inside,
+)
+from xbp.core.errors import shown
 from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
 
 #: What nobody means by a keyword, and what programs pass all the same.
@@ -28,9 +35,9 @@ FINE = {("positive", "1e+308"), ("keys", "None"), ("keys", "{}")}
 
 
 @pytest.mark.parametrize("guard", LIMITS)
-@pytest.mark.parametrize("value", ABSURD, ids=lambda v: guards.shown(v, 20))
+@pytest.mark.parametrize("value", ABSURD, ids=lambda v: shown(v, 20))
 def test_absurd_values_end_in_the_error_family(guard: str, value: Any) -> None:
-    if (guard, guards.shown(value)) in FINE:
+    if (guard, shown(value)) in FINE:
         LIMITS[guard](value)
         return
     with pytest.raises(XbpError) as info:
@@ -91,24 +98,24 @@ def test_whole_numbers_of_any_type(value: Any) -> None:
 
 def test_data_are_checked_for_what_an_operation_needs() -> None:
     S = xr.DataArray(np.ones(3), dims="E", name="S")
-    data_guards.require_dims(S, "E", "a fit")
+    require_dims(S, "E", "a fit")
     with pytest.raises(RangeError, match=r"a map needs .*'Q'.*'S'.*'E'"):
-        data_guards.require_dims(S, ("E", "Q"), "a map")
+        require_dims(S, ("E", "Q"), "a map")
     table = xr.Dataset({"energy": 1.0})
-    data_guards.require_columns(table, ["energy"], "boson_peak")
+    require_columns(table, ["energy"], "boson_peak")
     with pytest.raises(QuantityError, match=r"boson_peak.*'status'"):
-        data_guards.require_columns(table, ["energy", "status"], "boson_peak")
+        require_columns(table, ["energy", "status"], "boson_peak")
     with pytest.raises(QuantityError, match="Q is not finite in 1 of 2"):
-        data_guards.require_finite([1, np.nan], "Q")
+        require_finite([1, np.nan], "Q")
     with pytest.raises(QuantityError, match="real numbers"):
-        data_guards.require_finite([[1], [1, 2]], "Q")
+        require_finite([[1], [1, 2]], "Q")
 
 
 def test_ranges_and_contradictions() -> None:
-    data_guards.require_inside((1, 8.5 + 1e-10), (0, 8.5), "Q_range", "1/angstrom")
+    require_inside((1, 8.5 + 1e-10), (0, 8.5), "Q_range", "1/angstrom")
     for limits in ((-1, 8), (1, 9), (np.nan, 8)):
         with pytest.raises(RangeError, match=r"Q_range.*0 to 8.5 1/angstrom"):
-            data_guards.require_inside(limits, (0, 8.5), "Q_range", "1/angstrom")
+            require_inside(limits, (0, 8.5), "Q_range", "1/angstrom")
     guards.require_agreement(300, 300 + 1e-5, "T", "K")
     with pytest.raises(UnitsError, match=r"timestep=2 fs .*dump.txt.* 1 fs"):
         guards.require_agreement(

@@ -21,14 +21,13 @@ from xbp.analysis.checks import (
 from xbp.analysis.doubts import add_peak_doubts
 from xbp.analysis.simulated import Box, excess_over, judge_maximum, sampled_std
 from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
-from xbp.core.data_guards import require_dims
+from xbp.core.data import is_lazy, require_dims, unwrap
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
 from xbp.core.guards import choose, require_number, require_positive
 from xbp.core.history import range_used
 from xbp.core.independence import collapsed, independence, merged_bins, std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import Status, diagnosed, statuses
 from xbp.core.units import convert_factor, format_unit, parse_unit

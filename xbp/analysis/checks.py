@@ -9,10 +9,9 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.core.data_guards import require_dims
+from xbp.core.data import is_lazy, require_dims
 from xbp.core.errors import QuantityError
 from xbp.core.guards import require_number
-from xbp.core.pint_data import is_lazy
 from xbp.core.schema import quantity_name, require_same_grid
 from xbp.core.signal import Signal, map_over, read
 from xbp.core.status import Diagnostic, Status

@@ -13,13 +13,12 @@ import xarray as xr
 from xbp.analysis.phonons import Window
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data_guards import require_dims
+from xbp.core.data import is_lazy, require_dims, unwrap
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
 from xbp.core.guards import require_positive
 from xbp.core.independence import independence, std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.signal import Signal, map_over, result_table, table_signal
 from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit

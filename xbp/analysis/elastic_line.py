@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data_guards import require_dims
+from xbp.core.data import require_dims
 from xbp.core.grid import select_range
 from xbp.core.independence import independence, merged_bins, std_along
 from xbp.core.operation import operation

@@ -12,13 +12,12 @@ import xarray as xr
 from xbp import md
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data_guards import require_dims
+from xbp.core.data import Data, require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
 from xbp.core.guards import require_positive
 from xbp.core.independence import independence
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data
 from xbp.core.signal import read, result_table, table_signal
 from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor

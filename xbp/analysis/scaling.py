@@ -10,7 +10,7 @@ import scipy
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data_guards import require_dims
+from xbp.core.data import require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate, select_range
 from xbp.core.guards import require_flag, require_positive

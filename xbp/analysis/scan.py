@@ -16,11 +16,11 @@ from xbp.analysis.checks import EDGE_WIDTH, FILTER_END
 from xbp.analysis.doubts import add_heat_capacity_doubts, add_peak_doubts
 from xbp.analysis.heat_capacity import fit_heat_capacity
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.data import unwrap
 from xbp.core.errors import QuantityError
 from xbp.core.grid import interval, is_pair
 from xbp.core.guards import require_number
 from xbp.core.operation import operation
-from xbp.core.pint_data import unwrap
 from xbp.core.signal import extend_history, read
 from xbp.core.status import POOR_CHI2, POOR_RESIDUAL, Status
 from xbp.fitting.peak import Method

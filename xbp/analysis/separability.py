@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.analysis.boson_peak import boson_peak
 from xbp.analysis.scaling import SIGNALS, Pair
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data_guards import require_dims
+from xbp.core.data import require_dims
 from xbp.core.guards import choose, require_fraction
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, label_std, map_over, read, result_table

@@ -17,8 +17,8 @@ from typing import Any, Final, ParamSpec, TypeVar
 import numpy as np
 import xarray as xr
 
+from xbp.core.data import is_lazy, unwrap
 from xbp.core.errors import XbpError
-from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.status import Status
 
 __all__ = [

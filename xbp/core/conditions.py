@@ -15,15 +15,15 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import fingerprint
-from xbp.core.data_guards import require_finite, require_values
+from xbp.core.data import require_finite, require_values, unwrap
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
     TemperatureError,
     XbpError,
+    shown,
 )
-from xbp.core.guards import choose, exactly_one, require_positive, shown
-from xbp.core.pint_data import unwrap
+from xbp.core.guards import choose, exactly_one, require_positive
 from xbp.core.schema import COORDINATES, require_same_grid, require_units
 from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
 

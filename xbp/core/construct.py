@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import STATISTICS, temperature_coordinate
-from xbp.core.errors import CoordinateError, QuantityError
+from xbp.core.errors import CoordinateError, QuantityError, shown
 from xbp.core.grid import bin_limits
-from xbp.core.guards import choose, not_used, shown
+from xbp.core.guards import choose, not_used
 from xbp.core.schema import (
     CONVENTIONS,
     COORDINATES,

@@ -1,11 +1,17 @@
-"""The one family of errors xbp raises: what is wrong, why, and how to fix it."""
+"""The one family of errors xbp raises: what is wrong, why, and how to fix it.
+
+Also how packages of optional extras are imported, and the name and version of xbp.
+"""
 
 from __future__ import annotations
 
+import importlib
 import re
-from typing import Final
+from typing import Any, Final
 
 __all__ = [
+    "DISTRIBUTION",
+    "VERSION",
     "ArgumentsError",
     "CoordinateError",
     "FileFormatError",
@@ -16,32 +22,40 @@ __all__ = [
     "TemperatureError",
     "UnitsError",
     "XbpError",
+    "install",
+    "require",
+    "shown",
 ]
 
 
 _NUMBER: Final = r"[-+]?(?:nan|inf|\d[\d.]*(?:e[-+]?\d+)?|\.\d+)"
 #: A number as numpy writes it within a list.
-_SCALAR: Final = re.compile(r"np\.(?:float|u?int)\d+\(([^()]*)\)")
+_SCALAR: Final = re.compile(r"\bnp\.\w+\(([^()]*)\)")
 #: Numbers in a row, as of an array that was given as an argument.
 _ROW: Final = re.compile(rf"({_NUMBER})((?:[,\s]+{_NUMBER}){{11,}})", re.IGNORECASE)
 
 
-def shortened(text: str) -> str:
-    """Leave the ends of a row of twelve numbers or more.
+def shown(value: object, width: int = 60) -> str:
+    """Write a value on one line, of twelve numbers or more in a row only their ends.
 
     Nobody reads 401 of them before the reason.
 
     Examples
     --------
-    >>> shortened(f"r={list(range(401))} are no points")
-    'r=[0, 1, 2, …, 400] are no points'
+    >>> shown("Å"), shown(list(range(401))), shown("a" * 99, 4)
+    ("'Å'", '[0, 1, 2, …, 400]', "'aaa…")
     """
 
     def ends(row: re.Match[str]) -> str:
         numbers = re.split(r"[,\s]+", row[0])
         return ", ".join([*numbers[:3], "…", numbers[-1]])
 
-    return _ROW.sub(ends, _SCALAR.sub(r"\1", text))
+    try:
+        text = _SCALAR.sub(r"\1", " ".join(repr(value).split()))
+    except Exception:  # a repr that fails, as that of a whole number of 5000 digits
+        text = f"a {type(value).__name__}"
+    text = _ROW.sub(ends, text)
+    return text if len(text) <= width else f"{text[:width]}…"
 
 
 class XbpError(ValueError):
@@ -54,8 +68,7 @@ class XbpError(ValueError):
     reason : str, optional
         Why it is wrong, where that helps.
     fix : str, optional
-        What the user can type to fix it. Long runs of numbers in any of these are
-        shortened to their ends.
+        What the user can type to fix it.
 
     Examples
     --------
@@ -67,9 +80,7 @@ class XbpError(ValueError):
     """
 
     def __init__(self, summary: str, *, reason: str = "", fix: str = "") -> None:
-        self.summary, self.reason, self.fix = (
-            shortened(text) for text in (summary, reason, fix)
-        )
+        self.summary, self.reason, self.fix = summary, reason, fix
         lines = [f"  why:  {self.reason}"] * bool(reason) + [
             f"  fix:  {self.fix}"
         ] * bool(fix)
@@ -119,3 +130,56 @@ class SimulationError(XbpError):
 
 class MissingDependencyError(XbpError, ImportError):
     """An optional package is needed and is not installed."""
+
+
+#: What pip installs; "xbp" in the Python Package Index is another project.
+DISTRIBUTION = "xarray-bosonpeak"
+VERSION = "0.1.0"
+
+
+def install(extra: str) -> str:
+    """Write how an extra is installed, from the index or in a clone.
+
+    Examples
+    --------
+    >>> print(install("md"))
+    pip install "xarray-bosonpeak[md]", or ".[md]" in a clone
+    """
+    return f'pip install "{DISTRIBUTION}[{extra}]", or ".[{extra}]" in a clone'
+
+
+def require(module: str, purpose: str, extra: str, instead: str = "") -> Any:
+    """Import a package of an optional extra, or raise an error with how to install it.
+
+    Parameters
+    ----------
+    module : str
+        What to import.
+    purpose : str
+        A clause, such as "the segments of a trajectory are computed as its tasks".
+    extra : str
+        The extra of xbp that brings it.
+    instead : str
+        What to do without it, such as "give mass='26.98 u'".
+
+    Raises
+    ------
+    MissingDependencyError
+        If it is not installed.
+
+    Examples
+    --------
+    >>> require("nowhere", "examples need it", "md")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.MissingDependencyError: ...
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise MissingDependencyError(
+            f"{package} cannot be imported ({error})",
+            reason=purpose,
+            fix=f"{install(extra)}{instead and f'; or {instead}'}",
+        ) from error

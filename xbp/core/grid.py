@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import CoordinateError, RangeError
-from xbp.core.guards import shown
+from xbp.core.data import is_lazy
+from xbp.core.errors import CoordinateError, RangeError, shown
 from xbp.core.independence import (
     carried_independence,
     independence,
@@ -17,7 +17,6 @@ from xbp.core.independence import (
     mixed_independence,
     std_along,
 )
-from xbp.core.pint_data import is_lazy
 from xbp.core.units import magnitude
 
 __all__ = [

@@ -6,13 +6,12 @@ import difflib
 import math
 import numbers
 import os
-import re
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar, get_args
 
 import numpy as np
 
-from xbp.core.errors import QuantityError, RangeError, XbpError
+from xbp.core.errors import QuantityError, RangeError, XbpError, shown
 from xbp.core.units import magnitude
 
 __all__ = [
@@ -31,26 +30,9 @@ __all__ = [
     "require_number",
     "require_positive",
     "require_whole",
-    "shown",
 ]
 
 T = TypeVar("T")
-
-
-def shown(value: object, width: int = 60) -> str:
-    """Format a value on one line, cut off after `width` characters.
-
-    Examples
-    --------
-    >>> shown("Å"), shown(list(range(100)), 20)
-    ("'Å'", '[0, 1, 2, 3, 4, 5, 6…')
-    """
-    try:
-        # Numbers in a list without numpy's types about them.
-        text = re.sub(r"\bnp\.\w+\(([^()]*)\)", r"\1", " ".join(repr(value).split()))
-    except Exception:  # a repr that fails, as that of a whole number of 5000 digits
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= width else f"{text[:width]}…"
 
 
 def choose(

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.optional import VERSION
-from xbp.core.pint_data import is_lazy
+from xbp.core.data import is_lazy
+from xbp.core.errors import VERSION
 
 __all__ = ["Step", "extend_history", "parse_history", "range_used"]
 

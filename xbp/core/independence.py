@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.pint_data import is_lazy
+from xbp.core.data import is_lazy
 
 __all__ = [
     "carried_independence",

@@ -10,8 +10,13 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
-from xbp.core.guards import shown
+from xbp.core.errors import (
+    CoordinateError,
+    QuantityError,
+    TemperatureError,
+    UnitsError,
+    shown,
+)
 from xbp.core.operation import RESULTS, step_to
 from xbp.core.units import (
     convert_factor,

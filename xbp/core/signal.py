@@ -15,12 +15,11 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import with_common
-from xbp.core.data_guards import require_columns
+from xbp.core.data import is_lazy, require_columns, unwrap
 from xbp.core.errors import QuantityError
 from xbp.core.history import extend_history
 from xbp.core.independence import with_one_count
 from xbp.core.operation import RESULTS, step_to
-from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.schema import (
     CONVENTIONS,
     QUANTITIES,

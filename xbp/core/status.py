@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import xarray as xr
 
+from xbp.core.data import is_lazy
 from xbp.core.operation import operation
-from xbp.core.pint_data import is_lazy
 
 __all__ = [
     "POOR_CHI2",

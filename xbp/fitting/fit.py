@@ -11,9 +11,9 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError, RangeError, shown
 from xbp.core.grid import is_pair, select_range
-from xbp.core.guards import require_keys, require_number, shown
+from xbp.core.guards import require_keys, require_number
 from xbp.core.history import range_used
 from xbp.core.operation import operation
 from xbp.core.signal import read, result_table

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import QuantityError
-from xbp.core.guards import shown
+from xbp.core.errors import QuantityError, shown
 from xbp.core.independence import collapsed, independence, merged_bins, std_along
 from xbp.core.signal import map_over
 from xbp.core.status import Status

@@ -12,8 +12,7 @@ from typing import Any
 import xarray as xr
 
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.errors import FileFormatError, QuantityError
-from xbp.core.guards import shown
+from xbp.core.errors import FileFormatError, QuantityError, shown
 from xbp.io import (
     columns,
     dave,

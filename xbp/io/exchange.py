@@ -13,11 +13,10 @@ import xarray as xr
 
 from xbp.core.common_errors import SOURCE, common_name, with_common
 from xbp.core.conditions import STATISTICS, temperature_coordinate
-from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.data import unwrap
+from xbp.core.errors import QuantityError, UnitsError, require
 from xbp.core.guards import choose
 from xbp.core.operation import operation
-from xbp.core.optional import require
-from xbp.core.pint_data import unwrap
 from xbp.core.schema import (
     CONVENTIONS,
     QUANTITIES,

@@ -13,10 +13,9 @@ import lazy_loader
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import QuantityError
-from xbp.core.guards import shown
+from xbp.core.data import is_lazy, unwrap
+from xbp.core.errors import QuantityError, shown
 from xbp.core.operation import operation
-from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.io.hdf5 import (
     HDF5_ERRORS,

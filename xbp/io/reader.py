@@ -27,8 +27,9 @@ from xbp.core.errors import (
     QuantityError,
     UnitsError,
     XbpError,
+    shown,
 )
-from xbp.core.guards import choose, shown
+from xbp.core.guards import choose
 from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_unit
 from xbp.io.foreign import foreign_format

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from xbp.core.optional import require
+from xbp.core.errors import require
 from xbp.md.plan import Precision, Shells
 from xbp.md.trajectory import Block
 

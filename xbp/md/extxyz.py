@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from xbp.core import constants
-from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.errors import QuantityError, UnitsError, require
 from xbp.core.guards import not_used
-from xbp.core.optional import require
 from xbp.core.units import convert_factor
 from xbp.md.frames import (
     Columns,

@@ -13,10 +13,9 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.core.errors import QuantityError
-from xbp.core.guards import choose, require_kind, shown
+from xbp.core.errors import QuantityError, require, shown
+from xbp.core.guards import choose, require_kind
 from xbp.core.operation import operation
-from xbp.core.optional import require
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
 from xbp.md.neighbors import (

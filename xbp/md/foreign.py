@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from xbp.core.errors import QuantityError
-from xbp.core.optional import require
+from xbp.core.errors import QuantityError, require
 from xbp.md.extxyz import require_consecutive
 from xbp.md.frames import Found, Frames, Rows, cell_volume
 from xbp.md.given import Given, named

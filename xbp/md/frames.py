@@ -16,9 +16,8 @@ import pandas as pd
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.errors import FileFormatError, QuantityError
+from xbp.core.errors import FileFormatError, QuantityError, require
 from xbp.core.guards import require_keys, require_positive
-from xbp.core.optional import require
 from xbp.md.models import new_trajectory
 from xbp.md.source import Header, Source, reading, require_file
 from xbp.md.weights import atomic_mass

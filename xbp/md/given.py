@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 
 from xbp.core import constants
-from xbp.core.errors import QuantityError, UnitsError
-from xbp.core.guards import not_used, require_kind, require_positive, shown
+from xbp.core.errors import QuantityError, UnitsError, shown
+from xbp.core.guards import not_used, require_kind, require_positive
 from xbp.core.units import is_one_of
 from xbp.md.source import require_file
 

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.errors import QuantityError, UnitsError, require
 from xbp.core.guards import not_used
-from xbp.core.optional import require
 from xbp.md.frames import Found, Frames, Rows, cell_volume, masses_of, read_table
 from xbp.md.given import SAY_ELEMENTS, STYLES, Given, named
 from xbp.md.source import (

@@ -10,9 +10,8 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError, RangeError, require
 from xbp.core.guards import require_memory, require_positive
-from xbp.core.optional import require
 from xbp.core.units import is_one_of
 from xbp.md.block import heights
 from xbp.md.structure import radial_distribution

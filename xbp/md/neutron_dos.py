@@ -9,11 +9,10 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import resolve
-from xbp.core.data_guards import require_dims
+from xbp.core.data import Data, is_lazy, require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, is_lazy
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.units import convert_factor, magnitude
 from xbp.md.weights import atomic_mass, neutron_cross_sections

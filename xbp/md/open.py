@@ -15,14 +15,13 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.errors import TemperatureError, XbpError
+from xbp.core.errors import TemperatureError, XbpError, require
 from xbp.core.guards import (
     choose,
     require_agreement,
     require_positive,
     require_whole,
 )
-from xbp.core.optional import require
 from xbp.core.signal import extend_history
 from xbp.io import netcdf
 from xbp.io.hdf5 import HDF5_SIGNATURE

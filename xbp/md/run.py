@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xbp.core import constants
-from xbp.core.optional import require
+from xbp.core.errors import require
 from xbp.core.status import Diagnostic
 from xbp.md.trajectory import Block, Trajectory
 

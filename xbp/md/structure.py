@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.data import is_lazy
+from xbp.core.errors import QuantityError, RangeError, require, shown
 from xbp.core.grid import bin_limits
 from xbp.core.guards import (
     choose,
@@ -16,12 +17,9 @@ from xbp.core.guards import (
     require_memory,
     require_number,
     require_positive,
-    shown,
 )
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.optional import require
-from xbp.core.pint_data import is_lazy
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, split_quantity

@@ -11,10 +11,15 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
+from xbp.core.data import unwrap
+from xbp.core.errors import (
+    CoordinateError,
+    QuantityError,
+    RangeError,
+    TemperatureError,
+    require,
+)
 from xbp.core.guards import require_agreement
-from xbp.core.optional import require
-from xbp.core.pint_data import unwrap
 from xbp.core.schema import check_coordinate, require_units
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, to_kelvin

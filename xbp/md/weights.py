@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xbp.core.data_guards import require_finite
-from xbp.core.errors import QuantityError
-from xbp.core.guards import choose, not_used, require_keys, shown
+from xbp.core.data import require_finite
+from xbp.core.errors import QuantityError, shown
+from xbp.core.guards import choose, not_used, require_keys
 from xbp.core.units import is_one_of
 from xbp.md.trajectory import Block, Trajectory
 from xbp.reduction.sample import scatterer, table_entry

@@ -15,7 +15,7 @@ import scipy
 
 from xbp.core import constants
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.errors import RangeError
+from xbp.core.errors import RangeError, require
 from xbp.core.guards import (
     at_most_one,
     choose,
@@ -23,7 +23,6 @@ from xbp.core.guards import (
     require_number,
     require_positive,
 )
-from xbp.core.optional import require
 from xbp.core.status import Diagnostic
 from xbp.md.block import Block, resting_hops
 from xbp.md.trajectory import Trajectory

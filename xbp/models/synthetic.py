@@ -15,7 +15,7 @@ from xbp.core.conditions import (
     temperature_coordinate,
 )
 from xbp.core.construct import new_dataset
-from xbp.core.data_guards import require_values
+from xbp.core.data import require_values
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import choose, require_number, require_positive, require_whole
 from xbp.core.schema import labels, per_unit

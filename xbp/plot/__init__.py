@@ -1,9 +1,8 @@
 """Figures: matplotlib, one style, units on every axis."""
 
 from xbp.plot.curves import cut
-from xbp.plot.explore import explore
 from xbp.plot.fits import fit, peak
-from xbp.plot.maps import map
+from xbp.plot.maps import explore, map
 from xbp.plot.scaling import correlation, field_correlations, fluctuations, scaling
 from xbp.plot.style import COLORS
 from xbp.plot.tables import debye_waller, detailed_balance, heat_capacity, phonons

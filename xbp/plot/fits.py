@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from xbp.core.data_guards import require_columns
+from xbp.core.data import require_columns
 from xbp.core.errors import QuantityError, RangeError, UnitsError
 from xbp.core.grid import interval
 from xbp.core.guards import not_used

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import QuantityError, RangeError
-from xbp.core.format import percent, with_error
-from xbp.core.optional import require
-from xbp.core.pint_data import unwrap
+from xbp.core.data import unwrap
+from xbp.core.errors import QuantityError, RangeError, require
 from xbp.core.schema import symbol_of
 from xbp.core.signal import table_signal
 from xbp.core.status import is_poor
-from xbp.core.units import convert_factor, parse_unit
+from xbp.core.units import convert_factor, parse_unit, percent, with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import fingerprint
+from xbp.core.data import is_lazy
 from xbp.core.errors import QuantityError, XbpError
-from xbp.core.pint_data import is_lazy
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal
 from xbp.core.status import Diagnostic

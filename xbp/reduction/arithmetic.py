@@ -10,14 +10,12 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import along
-from xbp.core.data_guards import require_common_dims
-from xbp.core.errors import QuantityError, UnitsError
-from xbp.core.format import span
+from xbp.core.data import Data, require_common_dims
+from xbp.core.errors import QuantityError, UnitsError, shown
 from xbp.core.grid import bin_limits
-from xbp.core.guards import choose, require_number, shown
+from xbp.core.guards import choose, require_number
 from xbp.core.independence import difference_independence, independence_name
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, require_same_grid
 from xbp.core.signal import Signal, extend_history, label_std, read, table_signal
 from xbp.core.status import diagnosed
@@ -28,6 +26,7 @@ from xbp.core.units import (
     is_energy_like,
     magnitude,
     parse_unit,
+    span,
     split_quantity,
     swap_unit,
     to_kelvin,

@@ -9,14 +9,15 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import along, given_axis
-from xbp.core.data_guards import (
+from xbp.core.data import (
+    Data,
+    is_lazy,
     require_dims,
     require_finite,
     require_inside,
     require_values,
 )
 from xbp.core.errors import QuantityError, RangeError
-from xbp.core.format import span
 from xbp.core.grid import bin_limits, interval, is_pair, overlap, rebinned
 from xbp.core.guards import (
     choose,
@@ -27,10 +28,9 @@ from xbp.core.guards import (
     require_whole,
 )
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, is_lazy
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.core.units import convert_factor, magnitude
+from xbp.core.units import convert_factor, magnitude, span
 
 __all__ = ["cut_E", "cut_Q", "mask_elastic", "rebin", "shift_E"]
 

@@ -12,13 +12,12 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import statistics_of
-from xbp.core.data_guards import require_some
+from xbp.core.data import is_lazy, require_some, unwrap
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
 from xbp.core.guards import require_number
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, over_spectra, read, result_table
 from xbp.core.status import Diagnostic, Status, diagnosed

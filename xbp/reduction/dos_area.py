@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import xarray as xr
 
+from xbp.core.data import is_lazy
 from xbp.core.errors import QuantityError
 from xbp.core.grid import bin_limits
 from xbp.core.guards import (
@@ -26,7 +27,6 @@ from xbp.core.guards import (
     require_number,
     require_positive,
 )
-from xbp.core.pint_data import is_lazy
 from xbp.core.schema import AREA_UNKNOWN, labels
 from xbp.core.signal import Signal, over_spectra
 from xbp.core.status import Diagnostic, diagnosed

@@ -9,12 +9,11 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data_guards import require_dims
+from xbp.core.data import is_lazy, require_dims, unwrap
 from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, select_range
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.signal import Signal, over_spectra, read, result_table
 from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import format_unit, parse_unit

@@ -15,7 +15,7 @@ from xbp.core.conditions import (
     resolve,
     statistics_of,
 )
-from xbp.core.data_guards import require_dims, require_inside
+from xbp.core.data import Data, is_lazy, require_dims, require_inside
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, interval, overlap
 from xbp.core.guards import choose
@@ -27,7 +27,6 @@ from xbp.core.independence import (
     std_along,
 )
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, is_lazy
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.status import Diagnostic, diagnosed

@@ -16,16 +16,14 @@ from xbp.core.conditions import (
     resolve,
     statistics_of,
 )
-from xbp.core.data_guards import require_dims
+from xbp.core.data import Data, require_dims
 from xbp.core.errors import CoordinateError, QuantityError
-from xbp.core.format import span
 from xbp.core.guards import choose, not_used
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data
 from xbp.core.schema import per_unit
 from xbp.core.signal import read
 from xbp.core.status import diagnosed
-from xbp.core.units import times_powers
+from xbp.core.units import span, times_powers
 from xbp.models.factors import (
     CONVENTIONS,
     GAIN_INFORMS,

@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import given_axis, stated
-from xbp.core.data_guards import require_dims, require_some, require_values
+from xbp.core.data import Data, is_lazy, require_dims, require_some, require_values
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
@@ -28,7 +28,6 @@ from xbp.core.guards import (
 )
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, is_lazy
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed

@@ -15,12 +15,11 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.conditions import FIXED_ENERGY, given_axis, resolve_fixed_energy
-from xbp.core.data_guards import require_dims, require_values
-from xbp.core.errors import CoordinateError, QuantityError
+from xbp.core.data import require_dims, require_values
+from xbp.core.errors import CoordinateError, QuantityError, require
 from xbp.core.grid import is_pair
 from xbp.core.guards import require_number, require_positive
 from xbp.core.operation import operation
-from xbp.core.optional import require
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import extend_history, read, result_table
 from xbp.core.units import convert_factor

@@ -12,13 +12,12 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import given_axis, resolve, statistics_of
-from xbp.core.data_guards import require_common_dims, require_dims, require_some
+from xbp.core.data import Data, is_lazy, require_common_dims, require_dims, require_some
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits, interval, select_range
 from xbp.core.guards import choose, require_number, require_whole
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, is_lazy
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.status import Status, statuses

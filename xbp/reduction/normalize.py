@@ -11,13 +11,12 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import resolve, statistics_of
-from xbp.core.data_guards import require_common_dims, require_dims, require_some
+from xbp.core.data import Data, require_common_dims, require_dims, require_some
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
 from xbp.core.guards import choose, require_given, require_number
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed

@@ -11,14 +11,12 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy, stated
-from xbp.core.data_guards import require_dims, require_values
-from xbp.core.errors import CoordinateError
+from xbp.core.data import Data, is_lazy, require_dims, require_values
+from xbp.core.errors import CoordinateError, require
 from xbp.core.grid import bin_limits
 from xbp.core.guards import choose, require_positive
 from xbp.core.independence import collapsed, independence_name, independence_variable
 from xbp.core.operation import operation
-from xbp.core.optional import require
-from xbp.core.pint_data import Data, is_lazy
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import read
 from xbp.reduction.bins import bins_text, is_width, new_edges

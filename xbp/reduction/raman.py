@@ -10,16 +10,21 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import resolve
-from xbp.core.data_guards import require_dims, require_some, require_values
-from xbp.core.errors import CoordinateError, QuantityError, RangeError
-from xbp.core.format import span
+from xbp.core.data import (
+    Data,
+    is_lazy,
+    require_dims,
+    require_some,
+    require_values,
+    unwrap,
+)
+from xbp.core.errors import CoordinateError, QuantityError, RangeError, shown
 from xbp.core.grid import is_pair, select_range
-from xbp.core.guards import choose, require_positive, shown
+from xbp.core.guards import choose, require_positive
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, is_lazy, unwrap
 from xbp.core.schema import labels, per_unit, require_units
 from xbp.core.signal import Signal, over_spectra, read
-from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit
+from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit, span
 from xbp.models.factors import Coupling, Side, raman_factor, raman_shift
 from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
 

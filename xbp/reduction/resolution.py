@@ -10,17 +10,15 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import resolve, statistics_of
-from xbp.core.data_guards import require_dims, require_values
+from xbp.core.data import Data, require_dims, require_values, unwrap
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
-from xbp.core.format import span
 from xbp.core.grid import bin_limits, interpolate, overlap, rebinned, renamed
 from xbp.core.guards import choose, require_fraction, require_number
 from xbp.core.independence import independence_name, mixed_independence, std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, unwrap
 from xbp.core.schema import per_unit, require_units
 from xbp.core.signal import Signal, read
-from xbp.core.units import convert_factor, magnitude
+from xbp.core.units import convert_factor, magnitude, span
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 from xbp.reduction.alike import require_alike

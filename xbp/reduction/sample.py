@@ -12,17 +12,15 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.conditions import resolve
-from xbp.core.data_guards import require_finite
-from xbp.core.errors import QuantityError, XbpError
+from xbp.core.data import require_finite
+from xbp.core.errors import QuantityError, XbpError, require, shown
 from xbp.core.guards import (
     at_most_one,
     require_agreement,
     require_given,
     require_number,
     require_positive,
-    shown,
 )
-from xbp.core.optional import require
 from xbp.core.signal import Signal
 from xbp.core.units import magnitude, parse_unit, split_quantity
 

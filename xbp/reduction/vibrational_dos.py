@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.data import Data, is_lazy, unwrap
 from xbp.core.independence import collapsed
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, is_lazy, unwrap
 from xbp.core.schema import per_unit
 from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import format_unit, parse_unit

@@ -10,10 +10,10 @@ import xarray as xr
 
 from xbp.analysis.heat_capacity import fitted_dos
 from xbp.core.errors import QuantityError
-from xbp.core.format import with_error
 from xbp.core.operation import operation
 from xbp.core.signal import is_computed, read
 from xbp.core.status import Status, diagnostics, is_poor
+from xbp.core.units import with_error
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.curves import height_without_outliers, limit_height

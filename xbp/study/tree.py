@@ -11,17 +11,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import FileFormatError, QuantityError, RangeError, XbpError
+from xbp.core.data import unwrap
+from xbp.core.errors import FileFormatError, QuantityError, RangeError, XbpError, shown
 from xbp.core.grid import interval
-from xbp.core.guards import (
-    require_keys,
-    require_kind,
-    require_number,
-    require_positive,
-    shown,
-)
+from xbp.core.guards import require_keys, require_kind, require_number, require_positive
 from xbp.core.operation import operation
-from xbp.core.pint_data import unwrap
 from xbp.core.schema import (
     CONVENTIONS,
     QUANTITIES,

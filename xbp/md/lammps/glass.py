@@ -14,9 +14,14 @@ import lazy_loader
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import FileFormatError, MissingDependencyError, QuantityError
+from xbp.core.errors import (
+    FileFormatError,
+    MissingDependencyError,
+    QuantityError,
+    install,
+    require,
+)
 from xbp.core.guards import require_whole
-from xbp.core.optional import install, require
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
 from xbp.core.status import Status

@@ -18,8 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from xbp.core.errors import FileFormatError, MissingDependencyError, SimulationError
-from xbp.core.optional import install
+from xbp.core.errors import (
+    FileFormatError,
+    MissingDependencyError,
+    SimulationError,
+    install,
+)
 from xbp.io.publish import new_folder
 from xbp.md.source import require_file
 

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.errors import QuantityError, RangeError, UnitsError
+from xbp.core.errors import QuantityError, RangeError, UnitsError, install
 from xbp.core.guards import (
     choose,
     require_keys,
@@ -21,7 +21,6 @@ from xbp.core.guards import (
     require_positive,
     require_whole,
 )
-from xbp.core.optional import install
 from xbp.md.given import ARGON
 from xbp.md.lammps.runs import fingerprint
 from xbp.md.source import require_file

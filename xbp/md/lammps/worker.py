@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from xbp.core.optional import require
+from xbp.core.errors import require
 from xbp.md.lammps.runs import digest, saved_state
 
 __all__ = ["harmonic", "load_lammps", "main"]

@@ -8,9 +8,8 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.core.errors import QuantityError, RangeError, SimulationError
-from xbp.core.guards import not_used, require_number, require_positive, shown
-from xbp.core.optional import require
+from xbp.core.errors import QuantityError, RangeError, SimulationError, require, shown
+from xbp.core.guards import not_used, require_number, require_positive
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION, require_units
 from xbp.core.signal import extend_history
 from xbp.core.status import Diagnostic, diagnosed

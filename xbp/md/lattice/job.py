@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 
 from xbp.core import constants
-from xbp.core.data_guards import require_finite
+from xbp.core.data import require_finite
 from xbp.core.errors import QuantityError
 from xbp.core.guards import (
     choose,

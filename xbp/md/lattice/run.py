@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import SimulationError
+from xbp.core.errors import SimulationError, require
 from xbp.core.guards import require_flag, require_fraction, require_whole
 from xbp.core.operation import operation
-from xbp.core.optional import require
 from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
 from xbp.core.signal import extend_history
 from xbp.core.status import Diagnostic, diagnosed
