@@ -397,18 +397,23 @@ class _Map:
     def error_below(self, g: np.ndarray, state: _State) -> float:
         """Return the error of u² from the law of E² that continues g below its range.
 
-        Half the range of g/E² over the three points of the law, relative to it, is the
-        relative error of what the law adds to u².
+        Half the range of g/E² over the three points of the law, or its change within
+        the first octave if that is larger, relative to it, is the relative error of
+        what the law adds to u².
         """
-        modes, E = state.modes, self.grid.E[self.known][:3]
+        modes, E = state.modes, self.grid.E[self.known]
         if not modes.curvature > 0:
             return 0.0
         at = modes.step * np.arange(1, modes.density.size)
         under = at < E[0] * (1 - 1e-9)
         each = modes.density[1:] / at / np.tanh(at / (2 * modes.kT))
         gamma = (each[under].sum() + modes.curvature * modes.kT) * modes.step
-        spread = np.ptp(g[:3] / E**2) / 2 / modes.curvature
-        return float(state.per_gamma * gamma * spread)
+        level, octaves = g / E**2, np.log2(E / E[0])
+        lower, upper = octaves <= 0.5, (octaves > 0.5) & (octaves <= 1)
+        spread = np.ptp(level[:3]) / 2
+        if upper.any():
+            spread = max(spread, abs(level[upper].mean() - level[lower].mean()))
+        return float(state.per_gamma * gamma * spread / modes.curvature)
 
     def beyond(self, state: _State) -> np.ndarray:
         """Return g, on its scale, at the energies above its range; NaN elsewhere."""

@@ -137,8 +137,8 @@ def to_vibrational_dos(
         where g falls below a tenth of its maximum for good (at C = 0 if no C was found;
         NaN if it does not before E_high). If errors are known, ``u2_std``, that of
         counting in `E_range`, (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]², and of the
-        law below it, by the spread of g/E² over its three points; the choice of
-        `E_range` and C may matter more. NaN if u² was given.
+        law below it, by the spread of g/E² over its three points or the first octave;
+        the choice of `E_range` and C may matter more. NaN if u² was given.
 
     Raises
     ------
