@@ -33,8 +33,8 @@ _WORD: Final = re.compile(r"[^\W\d_][\w.]*(?:-[^\W\d][\w.]*)*")
 #: At which temperature, with which laser, ... it was measured; of which composition or
 #: run.
 _CONDITION: Final = re.compile(
-    r"(?:\b[^\W\d]\w*\s*=\s*)?(?<![\w.])(?:\d+\s*[x×]\s*)?\d+(?:\.\d+)?\s*(?:K|nm|m?W|m?T"
-    r"|[kMG]?Pa|k?bar|m?s|sec|min|h|m?eV|cm-1|[AÅ]\^?-1|1/[AÅ]|°C?|deg\w*)\b"
+    r"(?:\b[^\W\d]\w*\s*=\s*)?(?<![\w.])(?:\d+\s*[x×]\s*)?\d+(?:\.\d+)?\s*(?:K|nm|m?W"
+    r"|m?T|[kMG]?Pa|k?bar|m?s|sec|min|h|m?eV|cm-1|[AÅ]\^?-1|1/[AÅ]|°C?|deg\w*)\b"
     r"|#\d+\b|^#?\d$|\b[^\W\d]\w*\s*=\s*[\d.]+(?![*^/x×])"
     r"|(?<=[^\W_])(?<!times|minus)(?<![\s)\]]x)\s+#?\d+\s*$"
     r"|(?<![\w.])-?\d+(?:\.\d+)?(?:[A-Z][a-z]?[\d.]*){2,}(?!\w)"

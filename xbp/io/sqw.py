@@ -63,7 +63,8 @@ _NO_MOMENTUM: Final = re.compile(
 )
 #: Functions of S, and axes of the other sign.
 _OTHER_MATRIX: Final = re.compile(
-    r"\b(?:log(?:_?10)?|ln|lg|sqrt|times|chi)(?![a-z])|[*×]\s*\d|''|χ|suscept|/\s*\(?n\b",
+    r"\b(?:log(?:_?10)?|ln|lg|sqrt|times|chi)(?![a-z])|[*×]\s*\d|''|χ|suscept"
+    r"|/\s*\(?n\b",
     re.IGNORECASE,
 )
 _OTHER_SIGN: Final = re.compile(r"(?i)energy gain|-\s*(?:h?w|ω|omega|energy)\b")

@@ -107,7 +107,8 @@ _AXIS: Final = re.compile(
 )
 #: The same, with a unit, before further words; and what these must contain.
 _AXIS_ALONE: Final = re.compile(
-    rf"((?:{'|'.join(_AXES.values())})(?:\s*[(\[][^()\[\]]*[)\]]|\s*/\s*\S+)?)\s+(?=[^\s,;(\[])",
+    rf"((?:{'|'.join(_AXES.values())})(?:\s*[(\[][^()\[\]]*[)\]]|\s*/\s*\S+)?)"
+    r"\s+(?=[^\s,;(\[])",
     re.IGNORECASE,
 )
 _LAST_WORD: Final = re.compile(
