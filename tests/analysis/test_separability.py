@@ -143,3 +143,22 @@ def test_dask_gives_the_same() -> None:
     plain = bqe(S[:, None] * F, sigma)
     lazy = plain.chunk({"E": 5}).bp.fit_bqe(curve()).compute()
     xr.testing.assert_allclose(lazy, plain.bp.fit_bqe(curve()))
+
+
+def test_the_ratio_beside_r() -> None:
+    """A flat part leaves r at 1; the ratio to A·S and its rms tell."""
+    data = S[:, None] * F + 3e-4
+    B = bqe(data, np.full_like(data, 1e-5))
+    fit = B.isel(E=6).bp.scale_to_sq(curve())
+    np.testing.assert_allclose(fit.ratio, fit.cut / fit.scaled_structure_factor)
+    np.testing.assert_allclose(fit.ratio_std, 1e-5 / fit.scaled_structure_factor)
+    assert float(fit.pearson_r) == pytest.approx(1)
+    at = data[:, 6]
+    off = at / ((at @ S) / (S @ S) * S) - 1
+    assert float(fit.ratio_rms) == pytest.approx(np.sqrt(np.mean(off**2)), rel=1e-10)
+    r = B.bp.correlation_map(curve())
+    assert float(r.ratio_rms[6]) == pytest.approx(float(fit.ratio_rms), rel=1e-10)
+    error = float(fit.ratio_rms) / np.sqrt(2 * float(fit.n_effective))
+    assert float(fit.ratio_rms_std) == pytest.approx(error)
+    whole = B.isel(E=6).bp.scale_to_sq(curve(), offset=True)
+    np.testing.assert_allclose(whole.ratio, 1, atol=1e-6)

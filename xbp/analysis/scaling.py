@@ -87,7 +87,9 @@ def scale_to_sq(
         ``pearson_r_std`` of ``n_effective`` independent points (`correlation_map`);
         ``chi2_reduced`` where standard deviations are known; ``Q_min``, ``Q_max``,
         ``n_points`` used; the ``cut`` and the scaled curve ``scaled_structure_factor``
-        over Q with their std. NaN where fewer than three points (four with `offset`)
+        over Q with their std, and their ``ratio`` (with that of the cut; with `offset`
+        over A·S + c), which r alone does not tell; ``ratio_rms``, the rms of B/(A·S) −
+        1 without weights. NaN where fewer than three points (four with `offset`)
         can be used. Diagnostics report where `sq` and the cut carry compositions,
         names of samples or files that differ, or `sq` tends to 0 as F(Q) does.
 
@@ -129,6 +131,9 @@ def scale_to_sq(
         "cut": (pair.inside(signal.value), units, long_name),
         "scaled_structure_factor": (scaled, units, "scaled S(Q)"),
     }
+    variables["ratio"] = (pair.inside(signal.value) / scaled, "1", "cut/(A·S(Q))")
+    if pair.std is not None:
+        variables["ratio_std"] = (pair.inside(pair.std) / abs(scaled), "", "")
     if offset:
         variables["offset"] = (c, units, "constant added to the scaled S(Q)")
         variables["offset_std"] = (c_std, "", "")
@@ -180,17 +185,18 @@ def correlation_map(
     Returns
     -------
     xarray.Dataset
-        ``pearson_r`` and ``spearman_r`` over E (and leftover dimensions), with
-        ``n_points``, ``Q_min`` and ``Q_max`` used, which `Q_range` may reach beyond;
-        NaN where fewer than three Q bins are known. ``pearson_r_std`` is the sampling
-        error of r, (1 − ρ²)/√(n − 3.5) with ρ² = r² t²/(t² + 4), t² = r² (n − 2)/(1 −
-        r²), for n = ``n_effective`` independent points, NaN if they are fewer than
-        eight: autocorrelated curves have fewer of them than bins, n_eff = n/(1 + 2 Σ
-        ρ_B(l) ρ_S(l)), the sum over lags up to the first zero of the product, and at
-        most range/(2π/L) of a simulated `box`. ``highest_r`` is the largest running
-        median of r over five bins (above 1.15 times ``box_phonon`` where that is
-        marked), and ``highest_r_energy`` is
-        where: a single noisy bin does not count. Diagnostics as from `scale_to_sq`.
+        ``pearson_r`` and ``spearman_r`` over E (and leftover dimensions), and
+        ``ratio_rms`` with ``_std``, the rms over Q of B/(A·S) − 1 with A by least
+        squares, which r does not tell (`fit_bqe`); with ``n_points``, ``Q_min`` and
+        ``Q_max`` used, which `Q_range` may reach beyond; NaN where fewer than three Q
+        bins are known. ``pearson_r_std`` is the sampling error of r, (1 − ρ²)/√(n −
+        3.5) with ρ² = r² t²/(t² + 4), t² = r² (n − 2)/(1 − r²), for n = ``n_effective``
+        independent points, NaN if they are fewer than eight: autocorrelated curves have
+        fewer of them than bins, n_eff = n/(1 + 2 Σ ρ_B(l) ρ_S(l)), the sum over lags up
+        to the first zero of the product, and at most range/(2π/L) of a simulated `box`.
+        ``highest_r`` is the largest running median of r over five bins (above 1.15
+        times ``box_phonon`` where that is marked), and ``highest_r_energy`` is where: a
+        single noisy bin does not count. Diagnostics as from `scale_to_sq`.
 
     Raises
     ------
@@ -328,6 +334,8 @@ class Pair:
             "Q_max": (units, "highest Q used"),
             "n_points": ("1", "number of Q bins used"),
             "n_effective": ("1", "number of independent Q"),
+            "ratio_rms": ("1", "rms over Q of the ratio to A·S(Q), less 1"),
+            "ratio_rms_std": ("1", "sampling error of that"),
         }
         numbers = map_over(
             _statistics, *self.arrays[:2], dims="Q", gives=[["_number"]],
@@ -366,7 +374,7 @@ def _interpolated(
 def _statistics(
     x: np.ndarray, y: np.ndarray, *, Q: np.ndarray, used: np.ndarray, per_Q: float
 ) -> np.ndarray:
-    """Return r with its error, Spearman's r, range and number of points (…, 7).
+    """Return r with its error, Spearman's r, range, points, rms with its error (…, 9).
 
     NaN for fewer than three points where both are known. Of a box there are `per_Q`
     independent points in a range of Q.
@@ -399,9 +407,13 @@ def _statistics(
     points = np.clip(n / (2 * counted.sum(axis=-1) - 1), 2.0, np.maximum(n, 2.0))
     points = np.minimum(points, np.maximum((high - low) * per_Q, 2.0))
     r = correlation(dx, dy)
+    one, other = (np.where(both, a, 0.0) for a in (x, y))
+    scale = (one * other).sum(axis=-1) / (other**2).sum(axis=-1)
+    off = np.where(both, x / (scale[..., None] * y) - 1, 0.0)
+    rms = np.sqrt((off**2).sum(axis=-1) / n)
     few = [r, correlation_error(r, points), correlation(*ranks), low, high, n, points]
-    found = np.stack(few, axis=-1)
-    found[n < 3, :3] = found[n < 3, 6] = np.nan
+    found = np.stack([*few, rms, rms / np.sqrt(2 * points)], axis=-1)
+    found[n < 3, :3] = found[n < 3, 6:] = np.nan
     found[n == 0, 3:5] = np.nan
     return found
 
