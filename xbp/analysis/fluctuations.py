@@ -11,8 +11,9 @@ import xarray as xr
 from xbp import md, reduction
 from xbp.analysis.boson_peak import boson_peak
 from xbp.analysis.dispersion import dispersion
+from xbp.analysis.pair import correlation_error
 from xbp.analysis.phonons import phonon_dispersion
-from xbp.analysis.scaling import correlation_error, correlation_map
+from xbp.analysis.scaling import correlation_map
 from xbp.core import constants
 from xbp.core.errors import RangeError
 from xbp.core.grid import select_range

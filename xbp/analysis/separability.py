@@ -9,7 +9,7 @@ import scipy
 import xarray as xr
 
 from xbp.analysis.boson_peak import boson_peak
-from xbp.analysis.scaling import SIGNALS, Pair
+from xbp.analysis.pair import SIGNALS, Pair
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.data import require_dims
 from xbp.core.guards import choose, require_fraction
