@@ -176,6 +176,7 @@ def _lowest(B: np.ndarray, errors: np.ndarray, bins: np.ndarray) -> tuple[float,
     return min(means, default=(np.nan, np.nan))
 
 
+@np.errstate(all="ignore")  # what overflows shows no excess
 def excess_over(
     E: np.ndarray,
     B: np.ndarray,
