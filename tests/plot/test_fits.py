@@ -216,7 +216,7 @@ def test_what_is_next_works_of_however_many_fits(lines: xr.Dataset) -> None:
             lines.bp.plot.fit(table)
     with pytest.raises(QuantityError, match=r"table.bp.plot.fit\(data\)"):
         one.bp.plot.fit()
-    with pytest.raises(QuantityError, match="parameter='energy' or 'height'"):
+    with pytest.raises(QuantityError, match="'energy', 'height'"):
         many.bp.plot.fit(parameter="width")
     with pytest.raises(QuantityError, match="fwhm"):
         lines.bp.plot.fit(one, parameter="fwhm")

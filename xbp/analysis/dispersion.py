@@ -13,7 +13,7 @@ import xarray as xr
 from xbp.analysis.phonons import Window
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data import is_lazy, require_dims, unwrap
+from xbp.core.data import is_lazy, require_dims, require_over, unwrap
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
 from xbp.core.guards import require_positive
@@ -274,11 +274,9 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
 
 def _read(branches: xr.Dataset) -> Signal:
     signal = table_signal(branches, "phonon_dispersion", "energy")
-    if set(signal.value.dims) != {"branch", "Q"}:
-        raise QuantityError(
-            f"the branches are over {signal.value.dims}, not over branch and Q",
-            fix="pass the whole table of .bp.phonon_dispersion()",
-        )
+    fix = "pass the whole table of .bp.phonon_dispersion()"
+    wanted = "branches are over branch and Q"
+    require_over(signal.value, ("branch", "Q"), wanted, fix=fix, error=QuantityError)
     return signal
 
 

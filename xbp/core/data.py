@@ -23,6 +23,7 @@ __all__ = [
     "require_dims",
     "require_finite",
     "require_inside",
+    "require_over",
     "require_some",
     "require_values",
     "unwrap",
@@ -140,6 +141,31 @@ def require_dims(
                 f"{tuple(map(str, data.dims))}",
                 fix=fix,
             )
+
+
+def require_over(
+    data: xr.DataArray,
+    dims: Collection[str],
+    wanted: str,
+    *,
+    may: Collection[str] = (),
+    fix: str = "data.isel(...)",
+    error: type[XbpError] = RangeError,
+) -> None:
+    """Raise an error if data are not over just these dimensions, and `may` at most.
+
+    Examples
+    --------
+    >>> S = xr.DataArray([1.0], dims="run", name="S")
+    >>> require_over(S, ("Q", "E"), "a map has Q and E", fix="S.isel(run=0)")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: 'S' is over ('run',); a map has Q and E
+      fix:  S.isel(run=0)
+    """
+    if not {*dims} <= {*data.dims} <= {*dims, *may}:
+        own = tuple(map(str, data.dims))
+        raise error(f"'{data.name}' is over {own}; {wanted}", fix=fix)
 
 
 def require_common_dims(other: xr.DataArray, data: xr.DataArray, name: str) -> None:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.data import unwrap
+from xbp.core.data import require_over, unwrap
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
@@ -272,11 +272,9 @@ class Trajectory:
         if "temperature" not in self.source.coords:
             return None
         carried = self.source.coords["temperature"]
-        if carried.ndim:
-            raise TemperatureError(
-                f"the trajectory's temperature is over {carried.dims}",
-                fix="traj.drop_vars('temperature'), and T=",
-            )
+        fix = "traj.drop_vars('temperature'), and T="
+        wanted = "a trajectory has one"
+        require_over(carried, (), wanted, fix=fix, error=TemperatureError)
         units = require_units(carried, "coordinate 'temperature'", "K")
         return float(to_kelvin(float(carried), units, name="T"))
 

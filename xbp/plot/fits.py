@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from xbp.core.data import require_columns
+from xbp.core.data import require_columns, require_over
 from xbp.core.errors import QuantityError, RangeError, UnitsError
 from xbp.core.grid import interval
-from xbp.core.guards import not_used
+from xbp.core.guards import choose, not_used
 from xbp.core.operation import operation, steps_after
 from xbp.core.schema import quantity_name
 from xbp.core.signal import Signal, read
@@ -175,12 +175,7 @@ def _draw_many(
             fix=f"table{steps_after(plain)[0]} {own}",
         )
     known = _parameters(plain)
-    name = known[0] if parameter is None else parameter
-    if name not in known:
-        raise QuantityError(
-            f"the table has no parameter {parameter!r}",
-            fix=f"parameter={' or '.join(map(repr, known))}",
-        )
+    name: str = choose(known[0] if parameter is None else parameter, known, "parameter")
     axes = draw_parameter(ax, plain, name, what=f"{name} of {kind}", **kwargs)
     symbol = _symbols(plain)[name]
     symbol = "position of the maximum" if symbol == "maximum at" else symbol
@@ -200,13 +195,15 @@ def _one_fit(table: Any) -> tuple[xr.Dataset, str]:
             fix=own_figure(table) or "data.bp.plot.fit(data.bp.fit_elastic_line())",
         )
     plain, status = read_table(table, str(given), "status", "n_points")
-    if status.ndim:
-        at = ", ".join(f"{dim}=0" for dim in status.dims)
-        raise QuantityError(
-            f"the fits are over {status.dims}; one spectrum has one fit",
-            fix=f"table{steps_after(plain)[0]} draws what they found; or "
-            f"data.isel({at}).bp.plot.fit(table.isel({at}))",
-        )
+    at = ", ".join(f"{dim}=0" for dim in status.dims)
+    require_over(
+        status,
+        (),
+        "one spectrum has one fit",
+        fix=f"table{steps_after(plain)[0]} draws what they found; or "
+        f"data.isel({at}).bp.plot.fit(table.isel({at}))",
+        error=QuantityError,
+    )
     ends = [str(name) for name in plain.variables if str(name).endswith("_low")]
     require_columns(plain, ends or ["E_low"], str(given))
     return plain, ends[0].removesuffix("_low")
@@ -225,12 +222,8 @@ def _fitted_part(signal: Signal, table: xr.Dataset, along: str) -> Signal:
 
 
 def _require_spectrum(value: xr.DataArray, along: str) -> None:
-    if value.dims != (along,):
-        raise RangeError(
-            f"'{value.name}' is over {value.dims}; a fit is drawn in a spectrum over "
-            f"{along}",
-            fix="data.bp.cut_Q(...), or data.isel(...)",
-        )
+    wanted = f"a fit is drawn in a spectrum over {along}"
+    require_over(value, (along,), wanted, fix="data.bp.cut_Q(...), or data.isel(...)")
 
 
 def _curve(
@@ -379,11 +372,8 @@ def peak(
             _show(axes, read(data), shown)
         return axes
     table, energies = read_table(peak, "boson_peak", "energy", *_COLUMNS, "status")
-    if energies.ndim:
-        raise QuantityError(
-            f"the peaks are over {energies.dims}; one spectrum has one",
-            fix="peak.isel(...)",
-        )
+    wanted = "one spectrum has one peak"
+    require_over(energies, (), wanted, fix="peak.isel(...)", error=QuantityError)
     signal = read(data)
     value = signal.value
     _require_spectrum(value, "E")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from xbp.core.data import require_over
 from xbp.core.errors import RangeError, require
 from xbp.core.grid import bin_limits, interval, select_range
 from xbp.core.operation import operation
@@ -28,7 +29,6 @@ from xbp.plot.style import (
     mark_box_phonon,
     overlay,
     power_of,
-    require_dims,
     signal_label,
     units_label,
 )
@@ -149,7 +149,7 @@ def _overlay_structure_factor(
     axes: Axes, signal: Signal, sq: xr.DataArray | xr.Dataset
 ) -> None:
     given = read(sq, "static_structure_factor")
-    require_dims(given.value, "Q")
+    require_over(given.value, "Q", "S(Q) is over Q")
     units = (str(value["Q"].attrs["units"]) for value in (given.value, signal.value))
     doubt = " (of another sample?)" if another_sample(signal, given) else ""
     Q = given.value.Q * convert_factor(*units)
@@ -333,11 +333,7 @@ def explore(
     hv.extension("bokeh", logo=False)
     signal = read(data)
     source: Any = signal.source
-    if set(signal.value.dims) != {"Q", "E"}:
-        raise RangeError(
-            f"'{signal.value.name}' is over {signal.value.dims}; a map has Q and E",
-            fix="data.isel(...)",
-        )
+    require_over(signal.value, ("Q", "E"), "a map has Q and E")
     value = signal.value.transpose("E", "Q").compute()
     letter = QUANTITIES[value.attrs["quantity"]].label.split("(")[0]
     edges, limits, widths, axis = {}, {}, {}, {}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 import xarray as xr
 
-from xbp.core.data import unwrap
-from xbp.core.errors import QuantityError, RangeError, require
+from xbp.core.data import require_over, unwrap
+from xbp.core.errors import QuantityError, require
 from xbp.core.schema import symbol_of
 from xbp.core.signal import table_signal
 from xbp.core.status import is_poor
@@ -43,7 +43,6 @@ __all__ = [
     "power_of",
     "pyplot",
     "read_table",
-    "require_dims",
     "set_title",
     "signal_label",
     "systematic_error",
@@ -90,15 +89,6 @@ def axes_of(ax: Axes | None, figsize: tuple[float, float] = (4.8, 3.6)) -> Axes:
     return ax
 
 
-def require_dims(value: xr.DataArray, *dims: str) -> None:
-    """Raise an error if values do not have exactly the given dimensions."""
-    if value.dims != dims:
-        raise RangeError(
-            f"'{value.name}' is over {value.dims}, not over {' and '.join(dims)}",
-            fix="data.isel(...)",
-        )
-
-
 def read_table(
     table: Any, kind: str, column: str, *needs: str, over: str | None = None
 ) -> tuple[xr.Dataset, xr.DataArray]:
@@ -106,7 +96,7 @@ def read_table(
     plain = unwrap(table)[0].compute() if isinstance(table, xr.Dataset) else table
     value = table_signal(plain, kind, column, needs=needs).value
     if over is not None:
-        require_dims(value, over)
+        require_over(value, (over,), f"one figure is drawn over {over}")
     return plain, value
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.data import require_over
+from xbp.core.errors import QuantityError
 from xbp.core.operation import operation
 from xbp.core.schema import quantity_name
 from xbp.core.signal import read
@@ -30,7 +31,6 @@ from xbp.plot.style import (
     logarithmic,
     power_of,
     read_table,
-    require_dims,
     set_title,
     units_label,
 )
@@ -230,15 +230,14 @@ def heat_capacity(
         fit = data
         data = xr.Dataset({name: data[name] for name in ("C", "C_std") if name in data})
     signal = read(in_kelvin(data), "heat_capacity")
-    require_dims(signal.value, "temperature")
+    require_over(signal.value, ("temperature",), "a heat capacity is drawn over T")
     table, numbers, found = xr.Dataset(), dict[str, float](), False
     if fit is not None:
         needs = (*_NAMES, *_ENERGIES)
         table, theta = read_table(fit, "fit_heat_capacity", "theta_E", *needs)
-        if theta.ndim:
-            raise QuantityError(
-                f"the fits are over {theta.dims}; one is drawn", fix="fit.isel(...)"
-            )
+        require_over(
+            theta, (), "one fit is drawn", fix="fit.isel(...)", error=QuantityError
+        )
         numbers = {name: float(table[name]) for name in _NAMES}
         found = str(table["status"].values) == Status.OK
     gamma: Any = f"{numbers['gamma']!r} J/mol/K^2" if found else 0.0
@@ -326,11 +325,8 @@ def phonons(branches: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
         If they have a further dimension.
     """
     table, energy = read_table(branches, "phonon_dispersion", "energy")
-    if not {"Q"} <= set(energy.dims) <= {"Q", "branch"}:
-        raise RangeError(
-            f"the branches are over {energy.dims}; they are drawn against Q",
-            fix="branches.isel(...)",
-        )
+    wanted = "branches are drawn against Q"
+    require_over(energy, "Q", wanted, may=("branch",), fix="branches.isel(...)")
     E_units = str(energy.attrs["units"])
     axes = on_axes(ax, energy.Q, ("E", E_units))
     names = np.atleast_1d(table.branch.values).tolist()

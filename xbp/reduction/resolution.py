@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import resolve, statistics_of
-from xbp.core.data import Data, require_dims, require_values, unwrap
+from xbp.core.data import Data, require_dims, require_over, require_values, unwrap
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
 from xbp.core.grid import bin_limits, interpolate, overlap, rebinned, renamed
 from xbp.core.guards import choose, require_fraction, require_number
@@ -378,12 +378,9 @@ def like(
     measured: Signal = read(experiment, "dynamic_structure_factor")
     simulated: Signal = read(data, "dynamic_structure_factor")
     require_dims(simulated.value, ("Q", "E"), "like")
-    maps = [measured.value.dims, *([simulated.value.dims] if scale else [])]
-    if any(set(dims) != {"Q", "E"} for dims in maps):
-        raise RangeError(
-            "the experiment must be one map over Q and E, as what is scaled to it",
-            fix="choose one: .isel(...)",
-        )
+    for one in (measured, simulated) if scale else (measured,):
+        wanted = "the experiment, and what is scaled to it, is one map over Q and E"
+        require_over(one.value, ("Q", "E"), wanted)
     quantum: Any = data
     if simulated.value.attrs.get("statistics") == "classical":
         quantum = to_quantum(data, T)

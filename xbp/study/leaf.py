@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.analysis.boson_peak import boson_peak
+from xbp.core.data import require_over
 from xbp.core.errors import QuantityError, RangeError, XbpError
 from xbp.core.grid import interval
 from xbp.core.guards import choose, not_used, require_positive
@@ -146,12 +147,9 @@ def _kind(name: str, ds: xr.Dataset) -> str:
                 fix="pass data.bp.fit_heat_capacity(), which keeps the data too",
             )
         signal = read(ds, *_SPECTRA)
-        if set(signal.value.dims) - {"Q"} != {"E"}:
-            raise RangeError(
-                f"'{signal.value.name}' has the dimensions {tuple(signal.value.dims)}; "
-                "a leaf contains one spectrum, over E, or Q and E",
-                fix="make a leaf of each: {'raman/a': data.isel(sample=0), ...}",
-            )
+        wanted = "a leaf contains one spectrum, over E, or Q and E"
+        fix = "make a leaf of each: {'raman/a': data.isel(sample=0), ...}"
+        require_over(signal.value, "E", wanted, may="Q", fix=fix)
         ranges = {key: ds.attrs.get(OPTION + key) for key in ("E_range", "Q_range")}
         if "Q" in signal.value.dims and ranges["Q_range"] is None:
             raise RangeError(
@@ -165,15 +163,12 @@ def _kind(name: str, ds: xr.Dataset) -> str:
             if limits is not None:
                 interval(limits, ds, key[0], name=key)
         choose(ds.attrs.get(OPTION + "method", "lognormal"), Method, "method")
-        if "box_phonon" in ds.coords and ds["box_phonon"].ndim:
-            raise QuantityError(
-                f"'box_phonon' is over {ds['box_phonon'].dims}; a box has one",
-                fix="choose one: data.isel(...)",
-            )
+        if "box_phonon" in ds.coords:
+            require_over(ds["box_phonon"], (), "a box has one", error=QuantityError)
         if OPTION + "debye_energy" in ds.attrs:
             if signal.quantity.name != "vibrational_dos":
-                raise QuantityError(
-                    f"debye_energy is for a g(E), not a {signal.quantity.name!r}"
+                not_used(
+                    "it is not a g(E)", debye_energy=ds.attrs[OPTION + "debye_energy"]
                 )
             area_of_all_modes(signal)
         return signal.quantity.name
