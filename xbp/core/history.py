@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from xbp.core.data import is_lazy
 from xbp.core.errors import VERSION
@@ -116,7 +117,7 @@ def range_used(
     """
     if given is not None:
         return {name: given}
-    if np.ndim(low) or (hasattr(low, "data") and is_lazy(low)):
+    if np.ndim(low) or (isinstance(low, xr.DataArray | xr.Variable) and is_lazy(low)):
         return {
             name: "each fit its own, see the table",
             f"{name}_chosen": "automatically",
