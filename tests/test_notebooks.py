@@ -40,15 +40,3 @@ def test_notebook(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ):  # from where docs/conf.py takes them
         del notebook.cells[0]
         nbformat.write(notebook, Path(folder) / path.name)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")
-def test_measured_files_are_used_where_they_are(
-    tmp_path: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XBP_SHARED_DATA", str(shared_data))
-    notebook = run(NOTEBOOKS[0].with_name("3_my_own_neutron_data.ipynb"), tmp_path)
-    printed = "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
-    assert "ok: u2" in printed
-    assert "no maximum" in printed

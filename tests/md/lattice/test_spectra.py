@@ -415,6 +415,29 @@ def test_wrong_matrices() -> None:
         lattice.new_force_constants(matrix, rest())
 
 
+def test_what_is_no_box_and_no_matrix() -> None:
+    position, cell = fcc(3)
+    matrix = second_derivatives(position, cell)
+    with pytest.raises(QuantityError, match="plane"):
+        lattice.new_force_constants(matrix, rest().assign_attrs(dimension=2))
+    with pytest.raises(RangeError, match="open"):
+        lattice.new_force_constants(matrix, rest().assign_attrs(periodic="110"))
+    for wrong in ("abc", matrix * 1j, matrix.toarray() * 1j, matrix * 0):
+        with pytest.raises(QuantityError):
+            lattice.new_force_constants(wrong, rest())
+
+
+def test_what_is_no_modes_and_no_function(alloy: xr.Dataset) -> None:
+    modes = alloy.bp.bloch_modes(n_wavevectors=2, Q_max=None)
+    for wrong in (3, lambda m: 3):
+        with pytest.raises(QuantityError, match="function"):
+            lattice.jackknife(modes, wrong)
+    with pytest.raises(QuantityError, match="no modes"):
+        modes.assign(mode_energy=modes.mode_energy * np.nan).bp.bloch_vdos()
+    with pytest.raises(QuantityError, match="no modes"):
+        modes.drop_attrs().assign_attrs(quantity="bloch_modes").bp.bloch_vdos()
+
+
 def test_units_and_masses_of_a_matrix() -> None:
     position, cell = fcc(3)
     matrix = second_derivatives(position, cell)

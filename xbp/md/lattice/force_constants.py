@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from xbp.core.data import require_finite
 from xbp.core.errors import QuantityError, RangeError, SimulationError, require, shown
 from xbp.core.guards import not_used, require_number, require_positive
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION, require_units
@@ -166,7 +167,12 @@ def new_force_constants(
     """
     trajectory = read_trajectory(configuration)
     mass, n = trajectory.masses(), 3 * trajectory.n_atoms
-    sparse = scipy.sparse.csr_array(matrix, dtype=float)
+    if not scipy.sparse.issparse(matrix):
+        matrix = require_finite(matrix, "matrix")
+    sparse = scipy.sparse.csr_array(matrix)
+    if sparse.dtype.kind not in "fiu":
+        raise QuantityError(f"matrix= has the type {sparse.dtype}, not real numbers")
+    sparse = sparse.astype(float)
     if trajectory.n_frames != 1 or sparse.shape != (n, n):
         raise QuantityError(
             f"matrix= has the shape {sparse.shape}, and the configuration "
@@ -203,6 +209,13 @@ def _labelled(
 ) -> xr.Dataset:
     """Put a matrix and its minimum into the data model."""
     trajectory = read_trajectory(rest)
+    trajectory.require_space("lattice dynamics of a box")
+    if not trajectory.repeats.all():
+        raise RangeError(
+            "a side of the box is open: it does not repeat", fix="a periodic box"
+        )
+    if not matrix.count_nonzero():
+        raise QuantityError("all second derivatives are zero: nothing holds the atoms")
     position = trajectory.block(0, 1).scaled()[0].T @ trajectory.mean_cell
     springs, violation = springs_of(
         matrix, position, trajectory.mean_cell, trajectory.masses()

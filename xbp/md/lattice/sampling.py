@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
+from xbp.core.guards import require_kind, shown
 from xbp.md.trajectory import Trajectory, read_trajectory
 
 __all__ = [
@@ -41,6 +42,8 @@ def read_modes(data: xr.Dataset, *needed: str) -> Trajectory:
             f"the modes have no {', '.join(sorted(missing))}",
             fix="phi.bp.bloch_modes(Q_max=…, strain=True)",
         )
+    if "highest_energy" not in data.attrs or not np.isfinite(data["mode_energy"]).any():
+        raise QuantityError("these are no modes from bloch_modes")
     _require_stable(data)
     return read_trajectory(data)
 
@@ -303,6 +306,9 @@ def jackknife(
     >>> sorted(cut.data_vars)
     ['g', 'g_std']
     """
+    read_modes(modes)
+    if not callable(function):
+        raise QuantityError(f"function={shown(function)} must be a function of modes")
     sampled = Sampled(modes)
     if len(sampled.weights) == 1:
         raise QuantityError("one k has no scatter", fix="raise n_wavevectors=")
@@ -311,6 +317,9 @@ def jackknife(
     few = [
         function(modes.isel(k=np.flatnonzero(parts != one))) for one in np.unique(parts)
     ]
+    require_kind(
+        whole, (xr.Dataset, xr.DataArray), "the answer of function", "a Dataset"
+    )
     table = whole.to_dataset() if isinstance(whole, xr.DataArray) else whole.copy()
     for name, variable in table.data_vars.items():
         if variable.dtype.kind != "f" or str(name).endswith("_std"):
