@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import CoordinateError, QuantityError, RangeError
-from xbp.core.guards import require_kind, shown
+from xbp.core.errors import CoordinateError, QuantityError, RangeError, shown
+from xbp.core.guards import require_kind
 from xbp.md.trajectory import Trajectory, read_trajectory
 
 __all__ = [
