@@ -358,6 +358,8 @@ def test_modes_up_to_an_energy_have_no_u2(alloy: xr.Dataset) -> None:
     )
     g = few.bp.bloch_vdos("1 meV").g
     assert g.attrs["area"] == "unknown"
+    with pytest.raises(RangeError, match="wider"):
+        few.bp.bloch_vdos("9 meV")
 
 
 def test_imaginary_modes_are_left_out_and_listed(alloy: xr.Dataset) -> None:

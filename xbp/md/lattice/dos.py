@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.errors import RangeError
 from xbp.core.guards import require_flag, require_positive
 from xbp.core.operation import operation
 from xbp.core.schema import QUANTITIES
@@ -68,9 +69,19 @@ def bloch_vdos(
     n_bins = int(float(data.attrs["highest_energy"]) / width) + 1
     if "E_max" in data.attrs:
         n_bins = int(float(data.attrs["E_max"]) / width + 1e-9)
+        if not n_bins:
+            raise RangeError(
+                f"dE={width:g} meV is wider than the range of the modes, "
+                f"{data.attrs['E_max']:g} meV",
+                fix="a smaller dE=",
+            )
     edges = np.arange(n_bins + 1) * width
     bin_of = np.floor(energy / width)
-    inside = (energy > 0) & ~at_rest(energy) & (bin_of < n_bins)
+    inside = (
+        (energy > 0)
+        & ~at_rest(energy, data.attrs["highest_energy"])
+        & (bin_of < n_bins)
+    )
     # At k = 0 three of the modes are translations of the whole.
     at_zero = (data["wavevector"].values == 0).all(axis=1)
     n_modes = 3 * trajectory.n_atoms - np.where(at_zero, 3, 0)

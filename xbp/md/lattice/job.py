@@ -28,7 +28,7 @@ from xbp.md.lattice.modes import Springs
 from xbp.md.neighbors import choose_cutoff
 from xbp.md.trajectory import Trajectory
 
-__all__ = ["DTYPES", "Precision", "make_job"]
+__all__ = ["DTYPES", "Precision", "highest_energy", "make_job"]
 
 Precision = Literal["single", "double"]
 DTYPES = {"single": np.complex64, "double": np.complex128}
@@ -80,7 +80,7 @@ def make_job(
         most = given["max_wavevectors_per_shell"]
         if most is not None:
             most = require_whole(most, "max_wavevectors_per_shell")
-        top = job["E_max"] or _highest(springs)
+        top = job["E_max"] or highest_energy(springs)
         n_Q, n_E = int(np.ceil(Q_max / dQ - 1e-9)), int(np.ceil(top / dE - 1e-9))
         pairs = names.size * (names.size + 1)
         require_memory(
@@ -100,7 +100,7 @@ def make_job(
     return json.loads(json.dumps(job)), {"springs.npz": stream.getvalue()}
 
 
-def _highest(springs: Springs, *, margin: float = 1.05) -> float:
+def highest_energy(springs: Springs, *, margin: float = 1.05) -> float:
     """Return an energy above all modes, meV: a little above the highest at Γ."""
     n, root = springs.n_atoms, np.sqrt(springs.mass)
     pairs = springs.first, springs.second

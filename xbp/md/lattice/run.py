@@ -25,7 +25,7 @@ from xbp.core.status import Diagnostic, diagnosed
 from xbp.io.publish import check_target, new_file, reported
 from xbp.md.lammps.runs import at_rest, begin, remove
 from xbp.md.lattice.force_constants import read_force_constants
-from xbp.md.lattice.job import DTYPES, Precision, make_job
+from xbp.md.lattice.job import DTYPES, Precision, highest_energy, make_job
 from xbp.md.lattice.modes import (
     Springs,
     draw_wavevector,
@@ -340,6 +340,9 @@ def _collect(
     kept = ("position", "cell", "mass", "element", "time")
     ds = data.drop_vars([name for name in data.variables if name not in kept])
     energy = stacked("mode_energy")
+    highest = float(np.nanmax(energy, initial=0.0))
+    if job["E_max"] is not None:
+        highest = highest_energy(read_force_constants(data)[1])
     label = {"units": "meV", "long_name": "energy of the mode"}
     ds["mode_energy"] = (("k", "mode"), energy, label)
     ds = ds.assign_coords(
@@ -385,9 +388,9 @@ def _collect(
         "xbp_schema": SCHEMA_VERSION,
         "quantity": "bloch_modes",
         **({} if job["E_max"] is None else {"E_max": job["E_max"]}),
-        "highest_energy": float(np.nanmax(energy)),
+        "highest_energy": highest,
         "most_imaginary": given["most_imaginary"],
-        **diagnosed(data.attrs, *_imaginary(energy)),
+        **diagnosed(data.attrs, *_imaginary(energy, highest)),
     }
     shown = {
         name: value
@@ -426,9 +429,9 @@ def _static(data: xr.Dataset, bins: Mapping[str, Any]) -> np.ndarray:
     return full
 
 
-def _imaginary(energy: np.ndarray) -> Iterator[Diagnostic]:
+def _imaginary(energy: np.ndarray, highest: float) -> Iterator[Diagnostic]:
     """Give the diagnostic of imaginary modes."""
-    below = (energy < 0) & ~without_energy(energy)
+    below = (energy < 0) & ~without_energy(energy, highest)
     if below.any():
         per_k = below.sum(axis=1)
         text = (

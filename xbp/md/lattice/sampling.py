@@ -29,9 +29,9 @@ __all__ = [
 _AT_REST = 1e-3
 
 
-def at_rest(energy: np.ndarray) -> np.ndarray:
-    """Return which modes have no energy but for rounding."""
-    return np.asarray(np.abs(energy) < _AT_REST * np.nanmax(energy))
+def at_rest(energy: np.ndarray, highest: float) -> np.ndarray:
+    """Return which modes have no energy but for rounding, beside the highest."""
+    return np.asarray(np.abs(energy) < _AT_REST * highest)
 
 
 def read_modes(data: xr.Dataset, *needed: str) -> Trajectory:
@@ -55,7 +55,7 @@ def _require_stable(data: xr.Dataset, *, extended: float = 0.3) -> None:
     soft place but the whole glass is unstable.
     """
     energy = data["mode_energy"].values
-    below = (energy < 0) & ~at_rest(energy)
+    below = (energy < 0) & ~at_rest(energy, data.attrs["highest_energy"])
     most = float(data.attrs.get("most_imaginary", 1.0))
     ratio = np.nan
     if "participation_ratio" in data and below.any():

@@ -48,7 +48,7 @@ def _displacements(
     """
     energy = data["mode_energy"].values
     share = data["displacement_share"].transpose("k", "species", "mode").values
-    moving = (energy > 0) & ~at_rest(energy)
+    moving = (energy > 0) & ~at_rest(energy, data.attrs["highest_energy"])
     E = np.where(moving, energy, 1.0)
     kT = constants.BOLTZMANN_MEV * T
     factor = 2 * kT / E**2 if statistics == "classical" else 1 / np.tanh(E / 2 / kT) / E
