@@ -49,7 +49,7 @@ class Box:
     @classmethod
     def of(cls, value: xr.DataArray, given: Any, to_mev: float) -> Box:
         """Read coordinates and attributes of a spectrum, and the argument."""
-        # A maximum of a local field is no boson peak, whatever its energy.
+        # Maxima of local fields are not boson peaks.
         simulated = (
             value.attrs.get("origin") == "simulation"
             and value.attrs.get("quantity") == "reduced_dos"

@@ -46,16 +46,16 @@ def table(glass: str, vanadium: str) -> xr.Dataset:
     shape = shape - shape.sel(E=slice(*FLAT)).mean("E")
     inside = shape.sel(E=slice(*ELASTIC))
     shape = shape.where(abs(shape.E) < END, 0.0) / (float(inside.sum()) * 0.5)
-    # Vanadium scatters alike at all Q, but for its Debye-Waller factor.
+    # Vanadium scatters equally at all Q, but for its Debye-Waller factor.
     Q = sample["Q"]
-    alike = of_vanadium.Sq * np.exp(Q**2 * U2_VANADIUM)
-    line = elastic.Sq * shape / alike
-    S = sample.S / alike - line
+    equal = of_vanadium.Sq * np.exp(Q**2 * U2_VANADIUM)
+    line = elastic.Sq * shape / equal
+    S = sample.S / equal - line
     relative = np.hypot(
         elastic.Sq_std / elastic.Sq, of_vanadium.Sq_std / of_vanadium.Sq
     )
-    std = np.sqrt((sample.S_std / alike) ** 2 + (line * relative) ** 2)
-    Sq = elastic.Sq / alike * np.exp(Q**2 * U2_GLASS)
+    std = np.sqrt((sample.S_std / equal) ** 2 + (line * relative) ** 2)
+    Sq = elastic.Sq / equal * np.exp(Q**2 * U2_GLASS)
     # S(Q) tends to 1: its mean over the oscillations beyond the third maximum.
     level = float(Sq.sel(Q=slice(5.6, 8.4)).mean())
     u2 = ((), U2_GLASS, {"units": "angstrom**2"})

@@ -222,9 +222,8 @@ def _labelled(
     )
     if violation > allowed:
         text = (
-            "forces change by up to "
-            f"{100 * violation:.2g} % of the largest force constant if all atoms move "
-            "alike; the own force constants were corrected"
+            f"moving all atoms together changes forces by {100 * violation:.2g} % of the "
+            "largest force constant; the diagonal was corrected"
         )
         fix = "a larger step=, or tighter forces"
         doubts = [*doubts, Diagnostic("acoustic_sum_rule", "warning", text, fix)]
@@ -301,7 +300,7 @@ def _by_calculator(
     ase = require("ase", "it asks the calculator", "formats")
     if not hasattr(calculator, "get_property"):
         raise QuantityError(
-            f"system={shown(calculator)} is no model glass, and no calculator of ASE"
+            f"system={shown(calculator)} must be a model glass or an ASE calculator"
         )
     fire = require("ase.optimize", "it finds the minimum", "formats").FIRE
     cell = trajectory.mean_cell

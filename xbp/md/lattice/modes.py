@@ -97,7 +97,7 @@ def springs_of(
     Returns
     -------
     springs : Springs
-        With Σ_j ∂²U/∂r_i∂r_j = 0: if all atoms move alike no energy is needed.
+        With Σ_j ∂²U/∂r_i∂r_j = 0: moving all atoms together needs no energy.
     violation : float
         Largest element of that sum before, relative to the largest second derivative.
 
@@ -206,7 +206,7 @@ def bloch_modes(
 
 
 def participation_ratio(vectors: np.ndarray) -> np.ndarray:
-    """Return (Σ|e_j|²)² / (N Σ|e_j|⁴): 1 where all atoms move alike, 1/N for one alone.
+    """Return (Σ|e_j|²)² / (N Σ|e_j|⁴): 1 where all move equally, 1/N for one alone.
 
     Parameters
     ----------

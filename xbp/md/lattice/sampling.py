@@ -81,7 +81,7 @@ def replicate_weights(modes: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     weights : numpy.ndarray, shape (1 + n_replicates, n_k)
-        The first row is of all. Each glass counts alike, and in it each part of the
+        The first row is of all. Each glass has equal weight, and in it each part of the
         zone by its volume. With several glasses one is left out in each further row,
         else one k.
     factors : numpy.ndarray, shape (n_replicates,)
@@ -224,13 +224,13 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
     if not modes:
         raise QuantityError("no modes are given")
     elements = [read_modes(one).elements() for one in modes]
-    alike = all(sorted(e) == sorted(elements[0]) for e in elements)
+    same_atoms = all(sorted(e) == sorted(elements[0]) for e in elements)
     axes = [{n: one[n].values for n in ("Q", "E") if n in one.coords} for one in modes]
     same = all(
         a.keys() == axes[0].keys() and all(np.array_equal(a[n], axes[0][n]) for n in a)
         for a in axes
     )
-    if not alike or not same:
+    if not same_atoms or not same:
         raise CoordinateError(
             "the modes are of boxes with other atoms, or in other bins",
             fix="bloch_modes with the same Q_max=, dQ=, E_max= and dE=",

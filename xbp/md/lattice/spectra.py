@@ -246,7 +246,7 @@ def _independence(
     """Return the fraction of an independent bin that each Q represents.
 
     From the errors of means over Q, which common modes make larger than those of
-    independent bins; relative to the mean, so that all E count alike.
+    independent bins; relative to the mean, so that all E have equal weight.
     """
     seen = np.isfinite(replicates).all(axis=(0, 2)) & (np.nan_to_num(value) > 0).any(1)
     some = np.isfinite(least)
