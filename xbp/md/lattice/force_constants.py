@@ -222,8 +222,8 @@ def _labelled(
     )
     if violation > allowed:
         text = (
-            f"moving all atoms together changes forces by {100 * violation:.2g} % of the "
-            "largest force constant; the diagonal was corrected"
+            f"moving all atoms together changes forces by {100 * violation:.2g} % of "
+            "the largest force constant; the diagonal was corrected"
         )
         fix = "a larger step=, or tighter forces"
         doubts = [*doubts, Diagnostic("acoustic_sum_rule", "warning", text, fix)]
