@@ -125,17 +125,10 @@ def fold(
     choose(weights, Weights, "weights")
     signal = with_both_signs(data)
     value, std = signal.value, signal.std
-    x: Any = value["E"].variable * 0.0
-    carried: dict[str, xr.Variable] = {}
-    quantum = statistics_of(value) == "quantum"
-    if quantum or "temperature" in value.coords:
-        temperature = resolve(value, "temperature", T=T if quantum else None)
-        require_sign(value, std, temperature, reversed_below)
-    if quantum:
-        if "temperature" not in value.coords:
-            carried = {"temperature": temperature.variable}
-        kT = constants.BOLTZMANN_MEV * temperature.variable
-        x = value["E"].variable * per_unit(value, "E") / kT
+    x, carried = _in_kT(value, T)
+    known = value.assign_coords(carried)
+    if "temperature" in known.coords:
+        require_sign(value, std, resolve(known, "temperature"), reversed_below)
     # exp(−x/2) S is even. Beyond x = 600 nothing of energy gain is left to fold.
     half = np.exp(np.clip(-x / 2, -300.0, 300.0))
     kept = value["E"].values >= 0
@@ -218,23 +211,34 @@ def fold(
         bounds={"E": (lower[kept], upper[kept])},
     )
     if agreement is not None and isinstance(answer, xr.Dataset):
-        agreement.attrs = {
-            "units": "1",
-            "long_name": "reduced chi-squared of the sides",
-        }
-        answer["fold_chi2"] = agreement
-        # Two sides of thousands of bins that are one have a chi-squared of 1.
-        if not is_lazy(agreement) and float(agreement.max()) > 2:
-            doubt = Diagnostic(
-                "fold_disagrees",
-                "warning",
-                "energy gain and loss that were folded disagree (reduced chi2 "
-                f"{float(agreement.max()):.2g})",
-                "look at .bp.detailed_balance() before .bp.fold()",
-            )
-            target = answer[str(value.name)]
-            target.attrs |= diagnosed(target.attrs, doubt)
+        _record_agreement(answer, str(value.name), agreement)
     return answer
+
+
+def _in_kT(value: xr.DataArray, T: Any) -> tuple[Any, dict[str, xr.Variable]]:
+    """Return E/k_BT, 0 for classical data; and the coordinate T if the data lack it."""
+    E = xr.Variable("E", value["E"].values * per_unit(value, "E"))
+    if statistics_of(value) == "classical":
+        return E * 0.0, {}
+    kelvin = resolve(value, "temperature", T=T).variable
+    carried = {} if "temperature" in value.coords else {"temperature": kelvin}
+    return E / (constants.BOLTZMANN_MEV * kelvin), carried
+
+
+def _record_agreement(folded: xr.Dataset, name: str, chi2: xr.Variable) -> None:
+    """Keep the reduced χ² of both sides in the answer, and doubt sides that differ."""
+    label = "reduced chi-squared of the sides"
+    folded["fold_chi2"] = chi2.dims, chi2.data, {"units": "1", "long_name": label}
+    # Two sides of thousands of bins that are one have a chi-squared of 1.
+    if not is_lazy(chi2) and float(chi2.max()) > 2:
+        doubt = Diagnostic(
+            "fold_disagrees",
+            "warning",
+            "energy gain and loss that were folded disagree (reduced chi2 "
+            f"{float(chi2.max()):.2g})",
+            "look at .bp.detailed_balance() before .bp.fold()",
+        )
+        folded[name].attrs |= diagnosed(folded[name].attrs, doubt)
 
 
 @np.errstate(divide="ignore", invalid="ignore")
@@ -337,13 +341,7 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
     weights = xr.Variable("E", overlap(lower, upper, low, high))
     carried: dict[str, xr.Variable] = {}
     if gain and low < 0:
-        x = xr.Variable("E", value["E"].values * 0.0)
-        if statistics_of(value) == "quantum":
-            kelvin = resolve(value, "temperature", T=T).variable
-            kT = constants.BOLTZMANN_MEV * kelvin
-            x = xr.Variable("E", value["E"].values * per_unit(value, "E")) / kT
-            if "temperature" not in value.coords:
-                carried = {"temperature": kelvin}
+        x, carried = _in_kT(value, T)
         image = xr.Variable("E", mirrored(lower, upper, low, high))
         weights = weights + np.exp(-x) * image
     used = (weights > 0).transpose("E", ...).values.reshape(lower.size, -1).any(axis=1)
