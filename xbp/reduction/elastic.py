@@ -117,13 +117,7 @@ def debye_waller(
     lower, upper = bin_limits(signal.source, "E")
     in_Q = select_range(signal.source, "Q", Q_range, name="Q_range")
     first, last = lower[window][0], upper[window][-1]
-    half = (last - first) / 2
-    away = np.abs((lower + upper) / 2 - (first + last) / 2)
-    windows = {
-        "as used": window,
-        "half as wide in E": (away <= half / 2) | (away <= away.min() * (1 + 1e-9)),
-        "twice as wide in E": away <= 2 * half,
-    }
+    windows = _windows(lower, upper, window)
     lines = [
         _integral(value, std, upper - lower, chosen, xr.DataArray(in_Q, dims="Q"))
         for chosen in windows.values()
@@ -146,10 +140,8 @@ def debye_waller(
         [fit.isel(_out=0, drop=True) for fit in fits], xr.Variable("window", names)
     )
     # Windows with the same bins, as of a line of one bin, do not count as a choice.
-    chosen = list(windows.values())
-    new = [
-        not any(np.array_equal(w, v) for v in chosen[:i]) for i, w in enumerate(chosen)
-    ]
+    bins = [chosen.tobytes() for chosen in windows.values()]
+    new = [one not in bins[:i] for i, one in enumerate(bins)]
     tried = by_window.notnull() & xr.DataArray([*new, True, True], dims="window")
     systematic = (by_window.max("window") - by_window.min("window")) / 2
     systematic = systematic.where(tried.sum("window") > 1)
@@ -195,6 +187,20 @@ def debye_waller(
     )  # fmt: skip
     answer.attrs |= diagnosed(answer.attrs, *_of_the_decay(unwrap(answer)[0]))
     return answer
+
+
+def _windows(
+    lower: np.ndarray, upper: np.ndarray, window: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the bins of the elastic line, and those half and twice as far in E."""
+    first, last = lower[window][0], upper[window][-1]
+    half = (last - first) / 2
+    away = np.abs((lower + upper) / 2 - (first + last) / 2)
+    return {
+        "as used": window,
+        "half as wide in E": (away <= half / 2) | (away <= away.min() * (1 + 1e-9)),
+        "twice as wide in E": away <= 2 * half,
+    }
 
 
 def _of_the_decay(table: xr.Dataset) -> Iterator[Diagnostic]:

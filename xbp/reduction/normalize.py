@@ -296,8 +296,8 @@ def normalize_to_sum_rule(
     by_energy = _both_sides(signal, T, rule) if f_sum or one_sided(value) else None
     doubts = []
 
-    def doubt(code: str, message: str, fix: str) -> None:
-        doubts.append(Diagnostic(code, "warning", message, fix))
+    def doubt(code: str, *text: str) -> None:
+        doubts.append(Diagnostic(code, "warning", *text))
 
     right = xr.DataArray(np.ones(q_in.size), dims="Q")
     if atomic is not None:
@@ -313,8 +313,7 @@ def normalize_to_sum_rule(
     if not f_sum:
         window = select_range(signal.source, "E", E_range, name="E_range")
         lower, upper = (edge[window] for edge in bin_limits(signal.source, "E"))
-        if lower.size:
-            require_elastic(lower, upper, e_units)
+        require_elastic(lower, upper, e_units)
     left, left_std, weight = _moment(signal, E_range, Q_range, by_energy)
     weight = weight.where(right.notnull(), 0.0)
     if atomic is not None:
@@ -336,11 +335,8 @@ def normalize_to_sum_rule(
         errors = {fingerprint("sum rule", *label): error}
     used = (weight > 0).any([d for d in weight.dims if d != "Q"])
     used_q, q_units = value["Q"].values[used.values], value["Q"].attrs["units"]
-    share = weight * left / total
-    single = (right / left.where(left != 0)).where(share > 0, factor)
-    spread = float((share * (single / factor - 1) ** 2).sum("Q").max() ** 0.5)
-    if bool(((weight > 0).sum("Q") == 1).any()):
-        spread = np.nan
+    spread = _scatter(left, right, weight / total, factor)
+    if np.isnan(spread):
         message = f"the {rule} factor is that of a single Q"
         doubt("sum_rule_one_Q", message, "widen Q_range or E_range")
     if spread > most_spread:
@@ -372,6 +368,17 @@ def normalize_to_sum_rule(
         },
     )  # fmt: skip
     return answer
+
+
+def _scatter(
+    left: xr.DataArray, right: xr.DataArray, weight: xr.DataArray, factor: xr.DataArray
+) -> float:
+    """Return the relative scatter of the factors of single Q; NaN if there is one Q."""
+    if bool(((weight > 0).sum("Q") == 1).any()):
+        return np.nan
+    share = weight * left
+    single = (right / left.where(left != 0)).where(share > 0, factor)
+    return float((share * (single / factor - 1) ** 2).sum("Q").max() ** 0.5)
 
 
 def _energy_units(signal: Signal) -> str:

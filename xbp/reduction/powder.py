@@ -142,19 +142,7 @@ def angle_to_Q(
     if not known.any():
         raise CoordinateError("no detector has angle and energy")
     energies, widest = np.unique(each[known]), limits[1][known].max()
-    # The largest Q is at the highest k_i or k_f, or where the other neutrons stop.
-    stop = -1.0 if geometry == "indirect" else 1.0
-    reach = max(
-        float(
-            np.nanmax(
-                momentum_transfer(
-                    stop * np.minimum(stop * e_edges, one), one, widest, geometry
-                )
-            )
-        )
-        for one in energies
-    )
-    q_edges = _edges(Q, reach)
+    q_edges = _edges(Q, _highest_Q(e_edges, energies, widest, geometry))
     centres = (e_edges[1:] + e_edges[:-1]) / 2
     lead: list[str] = [str(d) for d in value.dims if d not in ("detector", "E")]
     # Q is symmetric in k_i and k_f: indirect geometry is direct geometry with the sign
@@ -215,6 +203,19 @@ def angle_to_Q(
         bounds={"Q": (q_edges[:-1], q_edges[1:])},
     )
     return out
+
+
+def _highest_Q(
+    E: np.ndarray, energies: np.ndarray, widest: float, geometry: str
+) -> float:
+    """Return the largest Q: at the highest k_i or k_f, or where other neutrons stop."""
+    stop = -1.0 if geometry == "indirect" else 1.0
+    highest = 0.0
+    for one in energies:
+        reached = stop * np.minimum(stop * E, one)
+        Q = momentum_transfer(reached, one, widest, geometry)
+        highest = max(highest, float(np.nanmax(Q)))
+    return highest
 
 
 def _angle_limits(value: xr.DataArray, angle_width: Any) -> np.ndarray:

@@ -18,6 +18,7 @@ from xbp.core.units import format_unit, parse_unit
 from xbp.models.multiphonon import Below
 from xbp.reduction.detailed_balance import REVERSED_BELOW
 from xbp.reduction.dos_area import area_attributes, area_coordinate
+from xbp.reduction.inversion import Axis
 from xbp.reduction.multiphonon import Task
 from xbp.reduction.sample import numbers_of
 
@@ -180,17 +181,8 @@ def to_vibrational_dos(
     found = task.run(axis.taken)
     whole, constant_part = found["u2_status"] == 0, found["background"]
     e_units, to_mev = value["E"].attrs["units"], per_unit(value, "E")
-    coords = task.conditions(found)
+    coords = task.conditions(found) | _fractions(task, axis)
     g_std = found["g_std"]
-    held: dict[str, Any] = dict(collapsed(value, "Q"))
-    if "E_independence" in value.coords:
-        held["E_independence"] = value.coords["E_independence"].variable
-    for name, f in held.items():
-        if "Q" not in f.dims and "E" in f.dims:
-            # The bins that continue are independent.
-            own = f.isel(E=task.grid.positive).isel(E=axis.taken[: axis.own])
-            n = axis.centres.size - own.sizes["E"]
-            coords[name] = own.pad(E=(0, n), constant_values=1.0)
     if "E_independence" in coords:
         f = xr.DataArray(coords["E_independence"]).rename(E="_g")
         g_std = g_std / f**0.5
@@ -236,12 +228,35 @@ def to_vibrational_dos(
         attrs=attrs,
         bounds={"E": limits} if axis.further else {},
     )
+    if isinstance(answer, xr.Dataset):
+        _report(answer, task, found, None if signal.std is None else u2_std)
     out: Data = answer
-    if not isinstance(answer, xr.Dataset):
-        return out
+    return out
+
+
+def _fractions(task: Task, axis: Axis) -> dict[str, Any]:
+    """Return the fractions of independent bins over E, those that continue being so."""
+    value = task.signal.value
+    held: dict[str, Any] = dict(collapsed(value, "Q"))
+    if "E_independence" in value.coords:
+        held["E_independence"] = value.coords["E_independence"].variable
+    found = {}
+    for name, f in held.items():
+        if "Q" not in f.dims and "E" in f.dims:
+            own = f.isel(E=task.grid.positive).isel(E=axis.taken[: axis.own])
+            n = axis.centres.size - own.sizes["E"]
+            found[name] = own.pad(E=(0, n), constant_values=1.0)
+    return found
+
+
+def _report(
+    answer: xr.Dataset, task: Task, found: dict[str, xr.DataArray], u2_std: Any
+) -> None:
+    """Add to g(E) what its computation found, with diagnostics."""
+    signal, whole = task.signal, found["u2_status"] == 0
+    e_units, to_mev = signal.value["E"].attrs["units"], per_unit(signal.value, "E")
     scale_units = format_unit(parse_unit(signal.units) * parse_unit(e_units))
     low, high = task.reach()
-    constant = found["constant"]
     report = {
         "iterations": (found["iterations"], "1", "iterations"),
         "change": (found["change"], "1", "last change of g"),
@@ -249,20 +264,19 @@ def to_vibrational_dos(
         "scale": (
             (found["scale"] / to_mev).where(whole), scale_units, "scale of the data",
         ),
-        "multiple_scattering": (constant, "1", "multiple scattering"),
-        "background": (constant_part, "1", "part without Q"),
+        "multiple_scattering": (found["constant"], "1", "multiple scattering"),
+        "background": (found["background"], "1", "part without Q"),
         "extended": (found["extended"].where(whole), "1", "area below the range"),
         "highest_phonon": (found["highest"] / to_mev, e_units, "end of the phonons"),
         "E_low": (low, e_units, "begin of g"),
         "E_high": (high, e_units, "end of g"),
     }  # fmt: skip
-    if signal.std is not None:
+    if u2_std is not None:
         report["u2_std"] = (u2_std, "angstrom**2", "standard deviation of u2")
     for name, (array, units, label) in report.items():
         answer[name] = array.variable
         answer[name].attrs = {"units": units, "long_name": label}
     answer["g"].attrs |= diagnosed(answer["g"].attrs, *dos_doubts(unwrap(answer)[0]))
-    return out
 
 
 @operation(takes="dynamic_structure_factor")
