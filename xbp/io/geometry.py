@@ -293,7 +293,8 @@ def angle_dataset(
     outside = ((polar < 0) | (polar > 180)).any()
     check(not outside, "some scattering angles are not from 0 to 180 degrees")
     infinite = [name for name, angle in angles.items() if np.isinf(angle).any()]
-    infinite += [n for n, e in fixed.items() if n != "geometry" and np.isinf(e).any()]
+    energies = {n: e for n, e in fixed.items() if not isinstance(e, str | None)}
+    infinite += [name for name, e in energies.items() if np.isinf(e).any()]
     check(not infinite, f"{', '.join(infinite)} is infinite for some detectors")
     masked = masked_rows(values, std) | np.isnan(polar)
     values, std = measured(values, std, mask=masked[:, np.newaxis])

@@ -11,7 +11,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.data import require_over, unwrap
+from xbp.core.data import require_over, require_values, unwrap
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
@@ -350,9 +350,8 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
         mass = np.asarray(plain["mass"].values, dtype=float) * _factor(
             plain, "mass", "u"
         )
-        wrong = mass[~(np.isfinite(mass) & (mass > 0))]
-        if wrong.size:
-            raise QuantityError(f"'mass' has the value {wrong[0]:g} u, not positive")
+        limits: Any = {"above": 0, "below": np.inf, "error": QuantityError}
+        require_values(mass, "'mass'", "u", **limits)
     for name, per_atom in (("element", element), ("mass", mass)):
         if per_atom is not None and per_atom.shape != position.shape[1:2]:
             raise QuantityError(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xbp.core.data import require_finite
+from xbp.core.data import require_finite, require_values
 from xbp.core.errors import QuantityError, shown
 from xbp.core.guards import choose, not_used, require_keys
 from xbp.core.units import is_one_of
@@ -227,8 +227,7 @@ def power_weights(trajectory: Trajectory, weights: Any, b: Any) -> np.ndarray:
     _require_neutrons(weights, b)
     if not isinstance(weights, str):
         values = _user_weights(trajectory, weights)
-        if (values < 0).any():
-            raise QuantityError("a weight is negative")
+        require_values(values, "the weight", least=0, error=QuantityError)
         return values
     name: str = choose(weights, ("mass", "unit", "neutron"), "weights")
     if name == "neutron":
