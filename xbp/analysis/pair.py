@@ -18,7 +18,7 @@ from xbp.core.schema import require_same_grid
 from xbp.core.signal import Signal, map_over, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, parse_unit
-from xbp.reduction.alike import another_sample, off_scale
+from xbp.reduction.comparable import another_sample, off_scale
 
 __all__ = ["SIGNALS", "Pair", "correlation_error"]
 

@@ -1,4 +1,4 @@
-"""The title of a column: a name, units and decorations, and what is none of these."""
+"""The title of a column: a name, units and decorations, and everything else."""
 
 from __future__ import annotations
 

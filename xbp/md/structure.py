@@ -29,7 +29,7 @@ from xbp.md.plan import Plan, Precision, Shells, answer, read_call
 from xbp.md.run import blocks, summarize
 from xbp.md.trajectory import Block, Trajectory
 from xbp.md.weights import Constant, Normalization, groups_of
-from xbp.reduction.alike import wrong_limit
+from xbp.reduction.comparable import wrong_limit
 from xbp.reduction.sample import sample_density
 
 __all__ = [

@@ -33,7 +33,7 @@ from xbp.plot.style import (
     units_label,
 )
 from xbp.reduction import cut_E, cut_Q
-from xbp.reduction.alike import another_sample
+from xbp.reduction.comparable import another_sample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

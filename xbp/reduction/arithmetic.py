@@ -31,12 +31,12 @@ from xbp.core.units import (
     swap_unit,
     to_kelvin,
 )
-from xbp.reduction.alike import (
+from xbp.reduction.comparable import (
     SUBTRACTED,
     all_subtracted,
     is_the_same,
     other_conditions,
-    require_alike,
+    require_comparable,
 )
 from xbp.reduction.dos_area import scaled_area
 
@@ -108,7 +108,7 @@ def subtract(
     other = read(background, signal.quantity.name)
     require_common_dims(other.value, signal.value, "the background")
     require_same_grid(signal.value, other.value, other.value.dims)
-    require_alike(signal.value, other.value, "the background")
+    require_comparable(signal.value, other.value, "the background")
     factor, factor_std = _factor(signal.value, scale, scale_std)
     per_unit = convert_factor(other.units, signal.units, name="the background")
     in_units = other.value.variable * per_unit

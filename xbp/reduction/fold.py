@@ -32,7 +32,7 @@ from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import format_unit, parse_unit
 from xbp.models.factors import GAIN_INFORMS
-from xbp.reduction.alike import off_scale
+from xbp.reduction.comparable import off_scale
 from xbp.reduction.detailed_balance import (
     REVERSED_BELOW,
     require_sign,

@@ -26,8 +26,8 @@ from xbp.core.units import (
     parse_unit,
 )
 from xbp.models.factors import beyond_range
-from xbp.reduction.alike import another_sample, require_alike
 from xbp.reduction.arithmetic import convert
+from xbp.reduction.comparable import another_sample, require_comparable
 from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
 from xbp.reduction.fold import mirrored, one_sided, refuse_parts, require_elastic
 from xbp.reduction.sample import (
@@ -124,7 +124,7 @@ def normalize_to_vanadium(
     signal = read(data, "dynamic_structure_factor")
     other = read(vanadium, "dynamic_structure_factor")
     units = _energy_units(signal)
-    require_alike(signal.value, other.value, "the vanadium")
+    require_comparable(signal.value, other.value, "the vanadium")
     if _energy_units(other) != units:
         # ∫ dE is taken in the units of the data, in which both are densities.
         source: Any = other.source

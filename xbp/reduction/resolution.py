@@ -21,8 +21,8 @@ from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, magnitude, span
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import FWHM_PER_SIGMA
-from xbp.reduction.alike import require_alike
 from xbp.reduction.arithmetic import convert
+from xbp.reduction.comparable import require_comparable
 from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
 
 __all__ = ["convolve", "like", "to_quantum"]
@@ -163,7 +163,7 @@ def _sigma_at(value: xr.DataArray, resolution: Any, width: Width) -> np.ndarray:
             raise QuantityError(
                 "the resolution curve is a FWHM, not σ", fix="width='fwhm'"
             )
-        require_alike(value, curve, "the resolution")
+        require_comparable(value, curve, "the resolution")
         wide = _curve_at(E, units, curve)
     else:
         number = magnitude(resolution, units, name="resolution", energy=True)

@@ -1,4 +1,4 @@
-"""Whether two signals may be combined: measured alike, and not the same twice."""
+"""Whether two signals may be combined: measured in the same way, not twice the same."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
     "is_the_same",
     "off_scale",
     "other_conditions",
-    "require_alike",
+    "require_comparable",
     "wrong_limit",
 ]
 
@@ -29,7 +29,7 @@ __all__ = [
 SUBTRACTED = "subtracted"
 
 
-def require_alike(data: xr.DataArray, other: xr.DataArray, what: str) -> None:
+def require_comparable(data: xr.DataArray, other: xr.DataArray, what: str) -> None:
     """Refuse two signals that were measured or reduced in different ways."""
     for key in ("statistics", "convention", "ki_over_kf", "geometry"):
         mine, its = (x.attrs.get(key) for x in (data, other))
