@@ -382,6 +382,37 @@ def test_samples_have_names() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("plot.map", {}),
+        ("plot.map", {"E_range": (1, 2)}),
+        ("plot.peak", {"E_range": (1, 2)}),
+        ("scan_boson_peak", {"E_ranges": [(1, 2)]}),
+        ("scan_boson_peak", {"methods": xr.DataArray("lognormal")}),
+        ("fit", {"model": "gaussian", "dim": xr.DataArray([1.0, 2.0], dims="x")}),
+        ("fit", {"model": "gaussian", "dim": 0}),
+    ],
+)
+def test_data_without_the_axis(method: str, arguments: dict[str, object]) -> None:
+    """Each once raised a KeyError, TypeError or ValueError of its own."""
+    T = np.arange(2.0, 50)
+    C = xbp.new_dataset(
+        "heat_capacity", T**2, units="J/(mol K)", coords={"temperature": (T, "K")}
+    )
+    of = C.bp.plot if method.startswith("plot.") else C.bp
+    with pytest.raises(XbpError):
+        getattr(of, method.removeprefix("plot."))(**arguments)
+
+
+def test_a_map_of_what_has_no_Q() -> None:
+    g = xbp.new_dataset(
+        "vibrational_dos", [1.0, 2.0], units="1", coords={"E": ([1.0, 2.0], "meV")}
+    )
+    with pytest.raises(RangeError, match="a map needs E"):
+        g.bp.plot.map()
+
+
 def test_long_rows_of_numbers_are_shortened_and_the_wrong_one_is_named() -> None:
     sq = xbp.tutorial.open_dataset("zr46cu46al8_md").Sq
     r = np.linspace(0, 8, 401)

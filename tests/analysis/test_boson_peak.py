@@ -637,6 +637,12 @@ def test_the_mean_of_peaks_that_a_shape_misses_keeps_its_error(
     mean = peaks.bp.dispersion((2.6, 8.2)).mean_energy_std
     assert float(mean) > 0.5 * abs(float(misfit.sel(Q=slice(2.6, 8.2)).mean())) > 0.01
     assert float(mean) > 3 * float(peaks.energy_std.min()) / 112**0.5
+    lazy = glass.chunk(Q=17).bp.to_bqe().bp.boson_peak(E_range=(1.2, 12)).compute()
+    for name in ("energy_std", "energy_std_common"):
+        np.testing.assert_allclose(lazy[name], peaks[name], rtol=1e-9)
+    assert float(lazy.bp.dispersion((2.6, 8.2)).mean_energy_std) == pytest.approx(
+        float(mean)
+    )
 
 
 def test_a_range_that_is_found_widens_by_a_power() -> None:

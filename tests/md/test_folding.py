@@ -159,6 +159,17 @@ def test_steps_by_half_of_the_cell_give_no_velocities() -> None:
 
 
 @pytest.mark.slow
+def test_atoms_that_are_where_they_were_one_frame_before() -> None:
+    """The period is the time between frames: once a ValueError of scipy."""
+    energy = "8 meV"
+    step = f"{1000 * H / 8:.6f} fs"
+    solid = models.einstein_solid(
+        27, 300, cell=12, energy=energy, T=300, mass=40, time_step=step, seed=1
+    )
+    with pytest.raises(RangeError, match="alias"):
+        solid.bp.vdos(window="20 ps")
+
+
 def test_the_limit_is_an_argument() -> None:
     limits: dict[str, Callable[..., xr.DataArray]] = {
         "vdos": CALLS["vdos"],

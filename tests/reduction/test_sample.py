@@ -14,7 +14,12 @@ import xarray as xr
 import xbp
 from xbp.core.signal import Signal, read
 from xbp.errors import QuantityError
-from xbp.reduction.sample import coherent_part, sample_density, sample_mass
+from xbp.reduction.sample import (
+    coherent_part,
+    numbers_of,
+    sample_density,
+    sample_mass,
+)
 
 FOREIGN = pytest.mark.parametrize(
     ("data", "sq", "said"),
@@ -215,3 +220,11 @@ def test_the_coherent_part_is_in_percent() -> None:
     assert found is not None
     assert found.startswith("80 %")
     assert coherent_part(carrying(sigma_coh=1.0, sigma_inc=4.0)) is None
+
+
+@pytest.mark.parametrize("text", ["CuSO4.5H2O", "LaCl3.7D2O", "CaSO4 .5 H2O"])
+def test_a_hydrate_is_no_fraction_of_atoms(text: str) -> None:
+    """CuSO4.5H2O was read as O4.5 and two H, not as ten."""
+    with pytest.raises(QuantityError, match="hydrate"):
+        numbers_of(text)
+    assert numbers_of("SiO2.5") == {"Si": 1, "O": 2.5}

@@ -802,7 +802,7 @@ def test_measured_energies_are_stitched(shared_data: Path) -> None:
     ) == pytest.approx(0.0160, abs=1e-4)
     found = low.bp.to_vibrational_dos(**options, initial_dos=high)
     assert str(found.status.values) == "ok"
-    assert str(found.u2_status.values) == "disagrees with Q"
+    assert str(found.u2_status.values) == "range truncated"
     assert float(found.background) > 0.8
     assert np.isnan(found.u2)
     assert found.g.attrs["area"] == "unknown"
@@ -855,14 +855,35 @@ def test_what_is_stitched_on_counts_above_the_range_only(
     np.testing.assert_allclose(two.g, one.g, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("low", "status"), [(2, "ok"), (10, "range truncated")])
+def test_a_range_that_begins_within_the_band(low: float, status: str) -> None:
+    """g/E² falls by e every 10 meV: u2 from 10 meV was 26 % too small, from 20 half."""
+    E = np.linspace(0.25, 40, 160)
+    g = xbp.new_dataset(
+        "vibrational_dos", E**2 * np.exp(-E / 10), units="1", coords={"E": (E, "meV")}
+    )
+    Q, at = np.arange(0.5, 8, 0.5), np.arange(0.25, 60, 0.25)
+    S = g.bp.multiphonon_sqe(Q, at, T="300 K", mass="50 u", area=1)
+    for part in (S, S.drop_vars("u2")):
+        found = part.bp.to_vibrational_dos(E_range=(low, 50), mass="50 u")
+        assert str(found.u2_status.values) == status
+        assert str(found.status.values) == "ok"
+    if status == "ok":
+        assert float(found.u2) == pytest.approx(float(S.u2), rel=0.03)
+    else:
+        assert np.isnan(found.u2)
+        assert found.g.attrs["area"] == "unknown"
+
+
 def test_bins_right_beyond_the_range_are_those_of_its_last_twentieth() -> None:
     """g ends high, and falls within 5 % of the range beyond: by the mean of five bins."""
     E = np.arange(0.5, 40.0)
     inside, beyond = np.full(40, 1.0), np.full(40, np.nan)
+    inside[:3] = 0.1
     E = np.concatenate([E, 40.1 + 0.3 * np.arange(5)])
     g = np.concatenate([inside, np.full(5, np.nan)])
     beyond = np.concatenate([beyond, [0.3, 0.3, 0.3, -0.2, -0.2]])
-    grid = SimpleNamespace(E=E, initial_E=np.empty(0), end=0.15)
+    grid = SimpleNamespace(E=E, initial_E=np.empty(0), end=0.15, whole=False)
     assert Inversion.falls(grid, g, np.empty(0), beyond)  # type: ignore[arg-type]
     beyond[-2:] = np.nan
     assert not Inversion.falls(grid, g, np.empty(0), beyond)  # type: ignore[arg-type]

@@ -330,7 +330,7 @@ def fit_peaks(
     variables["status"] = (status, "", "whether the fit can be used")
     low, high = (variables[f"E_{end}"][0] for end in ("low", "high"))
     # Along Q one shape misses all spectra in like manner.
-    shared = "Q" in numbers.dims and not is_lazy(numbers)
+    shared = "Q" in numbers.dims
     if not shared:
         for column in _MISFIT:
             total = (variables[f"{column}_std"][0] ** 2 + off[column] ** 2) ** 0.5
@@ -350,7 +350,7 @@ def fit_peaks(
     )
     plain, rewrap = unwrap(add_peak_doubts(answer))
     for column, part in off.items() if shared else ():
-        if bool((part != 0).any()):
+        if is_lazy(part) or bool((part != 0).any()):
             source = fingerprint(f"misfit of {method}", value)
             own = plain[f"{column}_std"].variable
             plain = with_common(plain, column, own, {source: part.fillna(0.0)})

@@ -141,6 +141,10 @@ def interval(
     >>> interval((2.1, "8.5 1/angstrom"), S, "Q", name="Q_range")
     (2.1, 8.5)
     """
+    if dim not in data.coords:
+        raise RangeError(
+            f"{name}={shown(limits)} is given, but the data have no '{dim}'"
+        )
     units = data.coords.variables[dim].attrs["units"]
     lower, upper = bin_limits(data, dim)
     if limits is None:

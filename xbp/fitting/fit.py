@@ -146,10 +146,18 @@ def fit(
     """
     signal = read(data)
     value = signal.value
-    along = dim or (
-        "E" if "E" in value.dims else str(value.dims[0]) if value.ndim == 1 else None
+    along = (
+        dim
+        if dim is not None
+        else (
+            "E"
+            if "E" in value.dims
+            else str(value.dims[0])
+            if value.ndim == 1
+            else None
+        )
     )
-    if along is None or along not in value.dims:
+    if not isinstance(along, str) or along not in value.dims:
         raise RangeError(
             f"dim={dim!r} is not one of the dimensions {tuple(value.dims)} of "
             f"'{value.name}'",

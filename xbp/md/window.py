@@ -341,9 +341,10 @@ def _sufficient_step(step: float, moved: float | None) -> float:
 
     if excess(1e-3) <= 0:
         return step / 2
-    return min(
-        step / 2, np.pi * step / (2 * float(scipy.optimize.brentq(excess, 1e-3, 1e4)))
-    )
+    # Beyond it 6 (x − sin x)/x³ < 12/x².
+    highest = 1 + np.sqrt(12 / moved)
+    phase = float(scipy.optimize.brentq(excess, 1e-3, highest))
+    return float(min(step / 2, np.pi * step / (2 * phase)))
 
 
 def _displacement_ratio(

@@ -404,9 +404,9 @@ def peak(
 
 def _limits(signal: Signal, E_range: Any, fitted_to: float) -> tuple[float, float]:
     """Return the energies to show: those asked for, or twice those fitted."""
-    E = signal.value["E"]
     if E_range is not None:
         return interval(E_range, signal.source, "E", name="E_range")
+    E = signal.value["E"]
     if not np.isfinite(fitted_to):  # no fit: to 30 meV, where boson peaks are sought
         fitted_to = 15 * convert_factor("meV", str(E.attrs["units"]), energy=True)
     first, last = float(E[0]), float(E[-1])

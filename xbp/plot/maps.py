@@ -14,6 +14,7 @@ import xarray as xr
 from xbp.core.data import require_over
 from xbp.core.errors import RangeError, require
 from xbp.core.grid import bin_limits, interval, select_range
+from xbp.core.guards import require_flag
 from xbp.core.operation import operation
 from xbp.core.schema import QUANTITIES
 from xbp.core.signal import Signal, read
@@ -107,8 +108,8 @@ def map(  # the method users know from xarray-like libraries
     value, source = signal.value, signal.source
     other = str(next((d for d in value.dims if d != "E"), "Q"))
     # Detectors are numbered, but in no order along an axis.
-    numbers = other != "detector" and value[other].dtype.kind in "fiu"
-    if set(value.dims) != {other, "E"} or not numbers:
+    numbers = {other, "E"} == {*value.dims} and value[other].dtype.kind in "fiu"
+    if other == "detector" or not numbers:
         of_angles = signal.quantity.name == "detector_spectra"
         raise RangeError(
             f"'{value.name}' has the dimensions {tuple(value.dims)}; a map needs E and "
@@ -127,7 +128,7 @@ def map(  # the method users know from xarray-like libraries
     style: dict[str, Any] = {"cmap": "viridis", "rasterized": True} | kwargs
     painted = paintable(value.values, norm)
     mesh = axes.pcolormesh(x_edges, E_edges, painted, norm=norm, **style)
-    if add_colorbar:
+    if require_flag(add_colorbar, "add_colorbar"):
         text = functools.partial(signal_label, value.transpose(other, "E"))
         # On top, since the axis of S(Q) is at the right.
         color_bar(mesh, axes, shown, text, location="top", aspect=30)

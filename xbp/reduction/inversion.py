@@ -123,10 +123,10 @@ class Inversion:
         return self.E > 0
 
     def falls(self, g: np.ndarray, initial: np.ndarray, beyond: np.ndarray) -> bool:
-        """Return whether g is small at the end of its range, or right beyond it.
+        """Return whether g is small at both ends of its range, or right above it.
 
-        Its mean over the last 5 % of E, or at least three bins, is compared with its
-        maximum, that of means of three bins.
+        Its means over the first three bins, and over the last 5 % of E or at least
+        three bins, are compared with its maximum, that of means of three bins.
         """
         known = np.isfinite(g)
         E, g_known = self.E[known], g[known]
@@ -143,6 +143,11 @@ class Inversion:
             smooth = np.convolve(g_known, np.ones(3) / 3, "valid")
             highest = min(highest, smooth.max())
         limit = self.end * highest
+        # Most of u² is then that of a law assumed below the range.
+        if g_known[:3].mean() > limit:
+            return False
+        if self.whole:
+            return True
         if g_known[at_end].mean() <= limit:
             return True
         after = further[self.E[further] <= 1.05 * top]
@@ -268,7 +273,7 @@ class _Map:
             variance = (self.weight**2 * errors**2).sum(axis=0)
             g_std = (np.sqrt(variance) / np.abs(state.per_g * unit))[grid.positive]
         initial, beyond = state.join * self.initial, self.beyond(state) / unit
-        falls = grid.whole or grid.falls(shape, initial, beyond)
+        falls = grid.falls(shape, initial, beyond)
         unexplained, background = self.residuals(unit * x, state)
         return Solution(
             shape[grid.positive],

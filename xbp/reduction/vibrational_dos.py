@@ -95,9 +95,9 @@ def to_vibrational_dos(
         Energies (bare: in the units of the data) over which the two have equal area. By
         default the upper half of E_range.
     end : float
-        g has fallen at the end of its range if it is at most this fraction of its
-        maximum there, or right beyond if there are data: in the mean over 5 % of the
-        highest energy, and at least three bins.
+        g has fallen at the ends of its range if it is at most this fraction of its
+        maximum there: in the mean over the first three bins, and over 5 % of the
+        highest energy, and at least three bins, or right beyond if there are data.
     background : float
         Largest part of S in E_range that may not depend on Q. It is found by fitting a
         constant at each energy beside one phonon, and counts if that leaves less than
@@ -117,7 +117,7 @@ def to_vibrational_dos(
         ``attrs["area"]`` (or the coordinate ``area`` of several maps). Coordinates
         ``u2`` (angstrom²; that of the last iteration), ``u2_status`` and ``status``.
 
-        ``u2_status`` is "ok"; "range truncated" if g has not fallen at the end of its
+        ``u2_status`` is "ok"; "range truncated" if g has not fallen at an end of its
         range; "disagrees with Q" if a third of u² leaves less than 0.9 of what u²
         leaves of S unexplained, as may be if the range ends inside the band, or if more
         than `background` of S does not depend on Q; or the status. Unless it is "ok" u2
