@@ -353,7 +353,7 @@ def _several(given: Any, name: str, example: str) -> list[Any]:
         [given]
         if isinstance(given, str)
         else list(given)
-        if isinstance(given, Iterable) and getattr(given, "ndim", 1)
+        if isinstance(given, Iterable) and getattr(given, "ndim", 1) > 0
         else []
     )
     if not choices or (
