@@ -406,3 +406,16 @@ def test_units_in_the_header_of_xbp(
     path.write_text("\n".join([mark + json.dumps(header), *lines, ""]))
     with pytest.raises(XbpError):
         xbp.open_dataset(path)
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["f (THz) g", "f (THz) VDOS (ps)", "angular frequency (THz) g", "E (meV) S(E)"],
+)
+def test_titles_of_another_axis_or_quantity(tmp_path: Path, title: str) -> None:
+    """f in THz was read as E in meV, and S(E) as g(E)."""
+    path = tmp_path / "table.dat"
+    path.write_text(f"# {title}\n1 2\n2 3\n3 4\n4 5\n")
+    options = {"quantity": "vibrational_dos", "units": "1/meV"}
+    with pytest.raises(XbpError, match=r"title|header"):
+        xbp.open_dataset(path, coordinate_units="meV", **options)

@@ -29,7 +29,7 @@ _TITLE: Final = re.compile(
 )
 #: Titles of two words.
 _TWO_WORDS: Final = re.compile(
-    r"\b(absolute|raman|optical|heat|specific|delta|(?:log|ln|lg)(?= [teq]\b)"
+    r"\b(absolute|angular|raman|optical|heat|specific|delta|(?:log|ln|lg)(?= [teq]\b)"
     r"|neutron(?= energy)|energy(?= (?:gain|loss|transfer))) (?=\w)",
     re.IGNORECASE,
 )
@@ -101,7 +101,8 @@ _AXES: Final = {
 #: Titles of a first column; other lines above a table are remarks with as many words.
 _AXIS: Final = re.compile(
     rf"(?:{'|'.join(_AXES.values())}"
-    r"|x|wave|log(?:_?10|_?2)?|ln|lg|10* ?/ ?[tqe]|neutron energy|e_?f ?[-\u2212] ?e_?i"
+    r"|x|f|angular freq\w*|wave|log(?:_?10|_?2)?|ln|lg|10* ?/ ?[tqe]|neutron energy"
+    r"|e_?f ?[-\u2212] ?e_?i"
     r"|[-\u2212](?:e|hw|w|ω|ħω))(?![a-z])",
     re.IGNORECASE,
 )
@@ -128,7 +129,7 @@ _VALUE: Final = re.compile(
 )
 #: Titles that name one quantity.
 _VALUES: Final = {
-    "dynamic_structure_factor": r"s\(\w,\s*[ewω]\w?\)",
+    "dynamic_structure_factor": r"s\((?:\w,\s*)?[ewω]\w?\)",
     "static_structure_factor": r"s\(q\)$|^sq$",
     "interference_function": r"^[fi]\(q\)",
     "intermediate_scattering_function": r"[fi]\(q,\s*t\)",
