@@ -263,7 +263,8 @@ def _quality(table: xr.Dataset) -> str:
         axis = str(name).removesuffix("_low")
         if f"{axis}_low" == name and f"{axis}_high" in table.variables:
             low, high = table[f"{axis}_low"], table[f"{axis}_high"]
-            if not low.ndim and not high.ndim and not str(name).startswith("scan_"):
+            one = not low.ndim and not high.ndim and bool(low.notnull())
+            if one and not str(name).startswith("scan_"):
                 text.append(f"{axis} {_short(low)} to {_short(high)}{_units(high)}")
     if "n_points" in table and not table["n_points"].ndim:
         text.append(f"{int(table['n_points'])} points")

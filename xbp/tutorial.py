@@ -38,8 +38,8 @@ def open_dataset(name: str) -> xr.Dataset:
         glass at 6 K, as `make_glass` made it. ``bmg_lrmecs``: S(Q,E) of a bulk metallic
         glass measured at 300 K on LRMECS with E_i = 78.3 meV, from 6 meV up in bins of
         0.2 1/angstrom and 2 meV, the elastic line (``line``, FWHM 5.8 meV) subtracted,
-        and S(Q) of that line; its scale is arbitrary. Derived from raw spectra in
-        danse-inelastic/ins-data.
+        and S(Q) of that line; its scale is arbitrary, and ``u2`` is that of simulated
+        Zr46Cu46Al8. Derived from raw spectra in danse-inelastic/ins-data.
 
     Returns
     -------

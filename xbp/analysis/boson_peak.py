@@ -55,7 +55,7 @@ _MISFIT = ("energy", "height", "width")
 
 # Columns about the excess of a simulated spectrum, with their long names.
 _EXCESS = (
-    ("excess_energy", "", "energy of the largest excess over the Debye level"),
+    ("excess_energy", "", "energy where the data are highest"),
     ("excess", "1", "largest ratio to the Debye level"),
     ("excess_std", "", ""),
     ("excess_low", "", "lowest energy of the excess"),

@@ -1,4 +1,4 @@
-"""Whether B(Q,E) is a function of E times the static structure factor."""
+"""Test whether B(Q,E) is a function of E times the static structure factor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xbp.core.data import require_dims
 from xbp.core.guards import choose, require_fraction
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, label_std, map_over, read, result_table
-from xbp.core.status import diagnosed, diagnostics
+from xbp.core.status import Status, diagnosed, diagnostics
 from xbp.fitting.peak import Method, evaluate
 
 __all__ = ["fit_bqe"]
@@ -23,7 +23,7 @@ __all__ = ["fit_bqe"]
 ProfileShape = Literal["free", "lognormal", "quadratic", "gaussian"]
 
 
-#: What may be a function of E times S(Q), and have a boson peak.
+#: Signals that may be a function of E times S(Q) and have a boson peak.
 _MAPS = tuple(kind for kind in SIGNALS if kind != "dynamic_structure_factor")
 
 
@@ -49,41 +49,43 @@ def fit_bqe(
     .. math:: \chi^2 = \sum_{Q,E} \frac{[B(Q,E) - A\,f(E)\,S(Q)]^2} {\sigma_B^2 +
               A^2f^2\sigma_S^2}
 
-    For a free f the minimum is known at every energy, A·f(E) = Σ_Q B S/σ² / Σ_Q S²/σ²,
-    which is ``profile``; a named shape is then fitted to it, which is the same as to
-    the whole map. The residual tells how well Eq. 2 holds; a correlation with S(Q) does
-    not: r does not change if a part of B that does not depend on Q is added.
+    For a free f the minimum at each energy is A·f(E) = Σ_Q B S/σ² / Σ_Q S²/σ², the
+    ``profile``. A named shape is then fitted to the profile, which is equivalent to a
+    fit to the whole map. The residual shows how well Eq. 2 holds. A correlation with
+    S(Q) does not, because r does not change if a part independent of Q is added to B.
 
-    One-phonon scattering of sound of long waves follows Q² S(Q) as well [1]_ [2]_: that
-    Eq. 2 holds at low energies is nothing special of the boson peak.
+    One-phonon scattering from long sound waves follows Q² S(Q) too [1]_ [2]_. That Eq.
+    2 holds at low energies is therefore no sign of a boson peak.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
         B(Q,E) over Q, E and any leftover dimensions.
     sq : xarray.DataArray or xarray.Dataset
-        S(Q), as for `scale_to_sq`.
+        S(Q), as for `scale_to_sq`; if the data contain it, ``data.Sq``.
     shape : {"free", "lognormal", "quadratic", "gaussian"}
-        What is fitted to the profile, as by `boson_peak`; ``free``: nothing.
+        Shape to fit to the profile, as in `boson_peak`; ``free``: none.
     Q_range : pair of scalars with units, optional
-        Momentum transfers to use; by default all where both are known.
+        Momentum transfers to use; by default all where B and S are known. Small Q,
+        where B shows the longitudinal phonon, should be left out.
     E_range : pair of scalars with units, optional
         Energies to which the shape is fitted, as for `boson_peak`.
     significance : float
-        Eq. 2 does not hold at an energy where chi-squared is so large with at most this
-        probability.
+        Eq. 2 does not hold at an energy where a chi-squared as large as found has at
+        most this probability.
 
     Returns
     -------
     xarray.Dataset
         ``profile`` A·f(E) with ``profile_std`` (units of B); ``ratio`` B/(A·f·S) over Q
         and E with ``ratio_std``; ``rms_E``, the rms over Q of ``ratio`` − 1, and
-        ``noise_E``, what the standard deviations alone make of it; ``rms_Q`` over E;
-        ``chi2_reduced_E`` and ``holds`` (1 or 0; −1 without standard deviations) at
-        each energy; ``E_holds_low`` and ``E_holds_high``, the range about the maximum
-        of the profile where Eq. 2 holds at every energy. With a shape also the columns
-        of `boson_peak` of the profile, and ``residual``, (B − A·f·S)/(A·f·S) with the
-        fitted f.
+        ``noise_E``, the rms that the standard deviations alone would give; ``rms_Q``,
+        the rms over E; ``chi2_reduced_E`` and ``holds`` (1 or 0; −1 without standard
+        deviations) at each energy; ``E_holds_low`` and ``E_holds_high``, the range
+        about the maximum of the profile where Eq. 2 holds at every energy (NaN if it
+        does not hold at the maximum). With a shape, also the columns of `boson_peak`
+        for the profile, and ``residual``, (B − A·f·S)/(A·f·S) with the fitted f, NaN
+        unless ``status`` is "ok".
 
     Raises
     ------
@@ -111,7 +113,9 @@ def fit_bqe(
     read(data, *_MAPS)
     pair = Pair(data, sq, Q_range, 3)
     signal, value = pair.signal, pair.signal.value
-    require_dims(value, "E", "fit_bqe", fix="B(Q,E); for one cut, .bp.scale_to_sq(sq)")
+    require_dims(
+        value, "E", "fit_bqe", fix="pass B(Q,E); for one cut, .bp.scale_to_sq(sq)"
+    )
     known = pair.std is not None or pair.curve_std is not None
     E_units, E = str(value["E"].attrs["units"]), value["E"].values.astype(float)
     curves, ratio, ratio_std, rms_Q, ends = map_over(
@@ -120,6 +124,7 @@ def fit_bqe(
         sizes={"_number": 6, "_end": 2}, used=pair.used, known=known, E=E,
         significance=significance,
     )  # fmt: skip
+    ratio, ratio_std = (one.transpose(*value.dims) for one in (ratio, ratio_std))
     names = ("profile", "profile_std", "rms", "noise", "chi2", "holds")
     found = {name: curves.isel(_number=i) for i, name in enumerate(names)}
     variables: dict[str, tuple[Any, str, str]] = {
@@ -135,7 +140,7 @@ def fit_bqe(
     if known:
         variables |= {
             "ratio_std": (ratio_std, "", ""),
-            "noise_E": (found["noise"], "1", "what errors alone make of rms_E"),
+            "noise_E": (found["noise"], "1", "rms_E expected from the errors alone"),
             "chi2_reduced_E": (found["chi2"], "1", "reduced chi-squared over Q"),
         }
     doubts = dict(pair.doubts)
@@ -150,8 +155,9 @@ def fit_bqe(
             gives=[["E"]], sizes={"E": E.size}, E=E, method=shape,
         )  # fmt: skip
         scaled = (shaped * pair.arrays[1]).transpose(*value.dims)
+        scaled = scaled.where(peak["status"].variable == Status.OK)
         off = pair.inside(value) - scaled
-        text = "B − A·f·S of the shape, over A·f·S"
+        text = "(B − A·f·S)/(A·f·S) with the fitted shape"
         variables["residual"] = (off / scaled, "1", text)
     answer: xr.Dataset = result_table(
         signal, variables, quantity="fit_bqe", operation="fit_bqe",
@@ -165,7 +171,7 @@ def fit_bqe(
     return answer
 
 
-#: The numbers of a fitted peak that make its curve.
+#: The parameters of each shape.
 _OF_SHAPE = {
     "lognormal": ("energy", "height", "width"),
     "quadratic": ("energy", "height", "width"),
@@ -189,7 +195,7 @@ def _fit_map(
 ) -> tuple[np.ndarray, ...]:
     """Fit maps (…, E, Q): six curves over E, the ratio, its std, rms over E, the range.
 
-    The curves are the profile with its std, rms and noise, χ² and whether Eq. 2 holds.
+    The curves are the profile, its std, rms, noise, χ², and whether Eq. 2 holds.
     """
     both = np.isfinite(B) & np.isfinite(S) & used & (np.abs(S) > 0)
     part = np.minimum(B_part, S_part)
@@ -198,7 +204,7 @@ def _fit_map(
     weight = both.astype(float)
     profile = _ratio((weight * B * S).sum(-1), (weight * S**2).sum(-1))
     variance = np.ones_like(B)
-    # The error of S counts by the profile: after two rounds that no longer changes.
+    # The error of S is multiplied by the profile, which two rounds determine.
     for _ in range(3 if known else 0):
         variance = (own**2 + (profile[..., None] * curve) ** 2) / part
         weight = np.where(both & (variance > 0), 1 / variance, 0.0)
@@ -228,14 +234,14 @@ def _fit_map(
 
 
 def _ratio(above: Any, below: np.ndarray) -> np.ndarray:
-    """Divide; NaN where nothing was summed."""
+    """Divide; NaN where the denominator is not positive."""
     return np.asarray(
         np.where(below > 0, above / np.where(below > 0, below, 1), np.nan)
     )
 
 
 def _range(holds: np.ndarray, profile: np.ndarray, E: np.ndarray) -> np.ndarray:
-    """Return the ends of the energies about the highest profile where Eq. 2 holds."""
+    """Return the range of E about the maximum of the profile where Eq. 2 holds."""
     ends = np.full((*holds.shape[:-1], 2), np.nan)
     for index in np.ndindex(holds.shape[:-1]):
         one = np.where(np.isfinite(profile[index]) & (E > 0), profile[index], -np.inf)
@@ -256,7 +262,7 @@ def _peak(
     E_range: Any,
     known: bool,
 ) -> xr.Dataset:
-    """Fit a shape to the profile, which is a B(E)."""
+    """Fit a shape to the profile, taken as a B(E)."""
     name = str(signal.value.name)
     kept = {
         key: one

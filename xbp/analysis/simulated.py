@@ -1,4 +1,4 @@
-"""When a maximum of simulated spectra is a boson peak, and not the gap of the box."""
+"""Decide whether a maximum of a simulated spectrum is a boson peak."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from xbp.fitting.top import scatter
 
 __all__ = ["Box", "excess_over", "judge_maximum", "lowest_peak", "sampled_std"]
 
-#: Over the lowest phonon of the box: nearer, a maximum is its line.
+#: A maximum below this multiple of the lowest phonon of the box is that phonon's line.
 _ABOVE_BOX = 1.5
-#: Bins within this part of the energy of a maximum are its top.
+#: Bins closer than this to a maximum, relative to its energy, are its top.
 _TOP = 0.15
-#: Differences that count, in standard deviations.
+#: Significant differences, in standard deviations.
 _SEEN = 2.0
 
 
 @dataclass(frozen=True)
 class Box:
-    """What is known of the box of simulated data.
+    """What is known about the box of simulated data.
 
     Attributes
     ----------
     simulated : bool
-        Whether the data are of a simulation.
+        Whether the data come from a simulation.
     phonon, fwhm : float or xarray.Variable
-        Its lowest phonon, 0 without a box and NaN if it is not known, and the energy
-        resolution, in the unit of E.
+        Its lowest phonon (0 without a box, NaN if not known) and the energy resolution,
+        in the unit of E.
     n_modes : float
-        3N of a trajectory, whose segments all see the same modes; 0 where errors
-        contain this, or N is not known.
+        3N of a trajectory, whose segments all contain the same modes; 0 if the errors
+        already include this, or N is not known.
     """
 
     simulated: bool
@@ -48,7 +48,7 @@ class Box:
 
     @classmethod
     def of(cls, value: xr.DataArray, given: Any, to_mev: float) -> Box:
-        """Read coordinates and attributes of a spectrum, and the argument."""
+        """Read coordinates and attributes of a spectrum, and ``box_phonon=``."""
         # Maxima of local fields are not boson peaks.
         simulated = (
             value.attrs.get("origin") == "simulation"
@@ -59,7 +59,7 @@ class Box:
         if given is not None:
             if not simulated:
                 raise QuantityError(
-                    "box_phonon= is for B(Q,E) or g(E)/E² of a simulation",
+                    "box_phonon= is only for B(Q,E) or g(E)/E² from a simulation",
                     fix="data.attrs['origin'] = 'simulation'",
                 )
             units = value["E"].attrs["units"]
@@ -74,7 +74,7 @@ class Box:
 
 
 def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None:
-    """Return an energy that the data carry as a coordinate, in the unit of E."""
+    """Return an energy from a coordinate of the data, in the unit of E."""
     if name not in value.coords:
         return None
     mark = value.coords[name]
@@ -87,10 +87,11 @@ def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None
 def sampled_std(
     E: np.ndarray, B: np.ndarray, std: np.ndarray, n_modes: float
 ) -> np.ndarray:
-    r"""Return errors of spectra (m, k) that are at least those of counting modes.
+    r"""Return errors of spectra (m, k), at least the counting error of the modes.
 
-    Segments of one trajectory see the same modes, so their scatter does not tell how
-    few these are. E² B is taken as g(E), whose area over the data is all modes:
+    All segments of one trajectory contain the same modes, so their scatter does not
+    show how few there are. E² B is taken as g(E), and its area over the data as all
+    modes:
 
     .. math:: \sigma \ge B/\sqrt{n}, \quad n = 3N \frac{E^2 B\,\Delta E}{\int E^2 B\,
               \mathrm{d}E}
@@ -117,21 +118,22 @@ def judge_maximum(
     fwhm: float,
     high: float,
 ) -> Status:
-    """Tell whether a maximum of a simulated spectrum is a boson peak.
+    """Decide whether a maximum of a simulated spectrum is a boson peak.
 
-    It is one if (i) it lies above `lowest_peak`; (ii) a fit to the bins above the
-    phonon of the box alone gives the same energy, within two standard deviations; (iii)
-    it exceeds the level on both sides, down to the phonon of the box and up to the end
-    of the range, by two standard deviations.
+    It is one if (i) it lies above `lowest_peak`; (ii) a fit to only the bins above the
+    phonon of the box gives the same energy within two standard deviations; and (iii) it
+    exceeds the level on both sides, down to the phonon of the box and up to the end of
+    the range, by two standard deviations.
 
     Parameters
     ----------
     E, B, std : numpy.ndarray, shape (n,)
-        The spectrum; without `std` the scatter of neighbours is its error.
+        The spectrum; without `std`, its error is the scatter of neighbouring bins.
     energy, again : (float, float)
-        Of the maximum, and of that fit, with standard deviations; NaN without maximum.
+        Energy of the maximum, and that of the second fit, each with its standard
+        deviation; NaN without a maximum.
     box, fwhm : float
-        Lowest phonon of the box, 0 without a box, NaN if it is not known; resolution.
+        Lowest phonon of the box (0 without a box, NaN if not known); resolution.
     high : float
         End of the range fitted.
 
@@ -161,7 +163,7 @@ def judge_maximum(
 
 
 def _mean(B: np.ndarray, errors: np.ndarray, some: np.ndarray) -> tuple[float, float]:
-    """Return the mean of some bins with its standard deviation; NaN of none."""
+    """Return the mean of some bins with its standard deviation; NaN without any."""
     if not some.any():
         return np.nan, np.nan
     values, own = B[some], errors[some]
@@ -176,7 +178,7 @@ def _lowest(B: np.ndarray, errors: np.ndarray, bins: np.ndarray) -> tuple[float,
     return min(means, default=(np.nan, np.nan))
 
 
-@np.errstate(all="ignore")  # what overflows shows no excess
+@np.errstate(all="ignore")  # an overflow means no excess
 def excess_over(
     E: np.ndarray,
     B: np.ndarray,
@@ -186,11 +188,11 @@ def excess_over(
     fwhm: float,
     highest: float,
 ) -> tuple[float, float, float, float, float]:
-    """Return where the excess over a level is largest, its ratio, std and range.
+    """Return the energy of the largest excess over a level, its ratio, std and range.
 
-    Means of three bins count, above `lowest_peak` and up to `highest`. The range is
-    that about the largest where the ratio is above 1 by two standard deviations. NaN
-    without data; without a `level` only the energy.
+    Means of three bins are used, above `lowest_peak` and up to `highest`. The range is
+    where the ratio, about its largest value, exceeds 1 by two standard deviations.
+    Without data all are NaN; without a `level`, all but the energy.
     """
     floor = float(np.nan_to_num(lowest_peak(box, fwhm)))
     inside = np.isfinite(B) & (floor <= E) & (highest >= E)

@@ -16,11 +16,11 @@ import xarray as xr
 import xbp
 
 ELASTIC = (-5.0, 6.0)  # meV: the line, whose FWHM is 5.8 meV
-LOW_Q = (0.8, 2.4)  # 1/Å: there vanadium has least inelastic scattering
-END = 13.0  # meV: beyond, nothing of the line is seen
-FLAT = (15.0, 40.0)  # meV: beyond the line, vanadium's own inelastic scattering
-#: Mean-square displacements per axis at 300 K, Å²: vanadium's as tabulated
-#: (B = 0.54 Å²), that of the glass as simulated for Zr46Cu46Al8.
+LOW_Q = (0.8, 2.4)  # 1/Å: where vanadium has the least inelastic scattering
+END = 13.0  # meV: the line is zero beyond
+FLAT = (15.0, 40.0)  # meV: beyond the line, only vanadium's inelastic scattering
+#: Mean-square displacements per axis at 300 K, Å²: the tabulated value of vanadium
+#: (B = 0.54 Å²), and the simulated value of Zr46Cu46Al8 for the glass.
 U2_VANADIUM, U2_GLASS = 0.0068, 0.0134
 TITLE = "bulk metallic glass, LRMECS, 78.3 meV, 300 K, elastic line subtracted"
 SOURCE = "raw spectra of danse-inelastic/ins-data, in bins of 0.2 1/angstrom and 2 meV"
@@ -40,13 +40,13 @@ def table(glass: str, vanadium: str) -> xr.Dataset:
         for path in (glass, vanadium)
     )
     elastic, of_vanadium = (one.bp.integrate_E(ELASTIC) for one in (sample, reference))
-    # The shape of the line, from the vanadium of small Q; what is flat there is its
-    # phonons, not the line.
+    # The shape of the line is that of vanadium at small Q, without the flat scattering
+    # from its phonons.
     shape = reference.S.sel(Q=slice(*LOW_Q)).mean("Q")
     shape = shape - shape.sel(E=slice(*FLAT)).mean("E")
     inside = shape.sel(E=slice(*ELASTIC))
     shape = shape.where(abs(shape.E) < END, 0.0) / (float(inside.sum()) * 0.5)
-    # Vanadium scatters equally at all Q, but for its Debye-Waller factor.
+    # Vanadium scatters equally at all Q, apart from its Debye-Waller factor.
     Q = sample["Q"]
     equal = of_vanadium.Sq * np.exp(Q**2 * U2_VANADIUM)
     line = elastic.Sq * shape / equal
@@ -56,7 +56,7 @@ def table(glass: str, vanadium: str) -> xr.Dataset:
     )
     std = np.sqrt((sample.S_std / equal) ** 2 + (line * relative) ** 2)
     Sq = elastic.Sq / equal * np.exp(Q**2 * U2_GLASS)
-    # S(Q) tends to 1: its mean over the oscillations beyond the third maximum.
+    # S(Q) tends to 1: its mean over the oscillations beyond the third maximum is 1.
     level = float(Sq.sel(Q=slice(5.6, 8.4)).mean())
     u2 = ((), U2_GLASS, {"units": "angstrom**2"})
 
@@ -85,6 +85,9 @@ def table(glass: str, vanadium: str) -> xr.Dataset:
     for name in ("S", "S_std", "line"):
         made[name] = made[name].astype("float32")
     made["S"].attrs["origin"] = "measurement"
+    # These come from the integral over the line and from vanadium.
+    for name in ("diagnostics", "source"):
+        made["S"].attrs.pop(name, None)
     made.attrs |= {"title": TITLE, "source": SOURCE}
     return made
 

@@ -189,9 +189,10 @@ def _one_fit(table: Any) -> tuple[xr.Dataset, str]:
     """Return the table of one fit, and the dimension it was along."""
     given = quantity_name(table) if isinstance(table, xr.Dataset) else None
     if given not in FITS:
-        what = f"got {repr(given) if given else type(table).__name__}"
+        what = repr(given) if given else f"a {type(table).__name__}"
         raise QuantityError(
-            f"{'no table is given' if table is None else what}, not a table of .bp.fit",
+            f"{'no table is given' if table is None else f'got {what}'}: plot.fit "
+            "needs a table of .bp.fit",
             fix=own_figure(table) or "data.bp.plot.fit(data.bp.fit_elastic_line())",
         )
     plain, status = read_table(table, str(given), "status", "n_points")

@@ -241,7 +241,8 @@ def mark_box_phonon(
             mark.attrs["units"], axis.attrs["units"], name="box_phonon", energy=True
         )
         at, name = float(mark) * factor, "first phonon of the box"
-        line(at, color=color, lw=1.4, ls=":", label=name)
+        if at > 0:  # 0: no box cuts these spectra off
+            line(at, color=color, lw=1.4, ls=":", label=name)
 
 
 def overlay(axes: Axes, x: xr.DataArray, curve: xr.DataArray, symbol: str) -> Axes:

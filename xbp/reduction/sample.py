@@ -192,7 +192,8 @@ def table_entry(symbol: str, instead: str = "") -> Any:
     except ValueError:
         raise QuantityError(
             f"'{symbol}' is not an element",
-            fix="elements={1: 'Zr', …} or masses={'A': '40 u'} when opening",
+            fix="elements={1: 'Zr', …} or masses={'A': '40 u'} when opening; "
+            "weights='unit' for spectra of a model glass",
         ) from None
 
 

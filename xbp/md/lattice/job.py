@@ -1,4 +1,4 @@
-"""What a run over wave vectors depends on, in plain numbers."""
+"""The inputs of a run over wave vectors, as plain numbers."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ DTYPES = {"single": np.complex64, "double": np.complex128}
 def make_job(
     trajectory: Trajectory, springs: Springs, given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Check the arguments of a call; return what a run depends on, and its input."""
+    """Check the arguments of a call; return the job of a run and its input files."""
     n = 3 * springs.n_atoms
     precision: Precision = choose(given["precision"], Precision, "precision")
-    # The matrix, the vectors and the eigensolver's own.
+    # The matrix, the vectors and the work space of the eigensolver.
     count = 4 * n**2 * np.dtype(DTYPES[precision]).itemsize / 8
-    require_memory(count, f"a matrix of {n} x {n}", fix="a smaller box")
+    require_memory(count, f"a matrix of {n} x {n}", fix="use a smaller box")
     if given["k"] is None:
         count = require_whole(given["n_wavevectors"], "n_wavevectors")
         chosen = None
@@ -70,7 +70,7 @@ def make_job(
     names, index = np.unique(trajectory.elements(), return_inverse=True)
     arrays["groups"] = (index == np.arange(names.size)[:, None]).astype(float)
     if given["Q_max"] is None:
-        not_used("without Q_max only energies are found", cutoff=given["cutoff"])
+        not_used("Q_max=None finds energies only", cutoff=given["cutoff"])
         if job["strain"]:
             raise QuantityError("strain=True needs Q_max=")
     else:

@@ -1,4 +1,4 @@
-"""Labels of what follows from the modes of a glass."""
+"""Labels of the results computed from the modes of a glass."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def begin_result(data: xr.Dataset, trajectory: Trajectory) -> xr.Dataset:
     """Begin a result over the axes of the modes."""
     names = [n for n in ("Q", "Q_bnds", "E", "E_bnds") if n in data.coords]
     ds = xr.Dataset(coords={name: data[name].variable for name in names})
-    # No box sets a lowest energy.
+    # 0: no box sets a lowest energy.
     ds = ds.assign_coords(box_phonon=((), 0.0, labels("box_phonon")))
     ds.attrs = {
         "Conventions": CONVENTIONS,
@@ -61,7 +61,7 @@ def add_column(
 def finish_result(
     ds: xr.Dataset, data: xr.Dataset, maker: str, arguments: Mapping[str, Any]
 ) -> xr.Dataset:
-    """Record what was done."""
+    """Record the operation in the history of the result and of its variables."""
     n = data.sizes["k"]
     glasses = np.unique(data["glass"].values).size
     history = extend_history(
@@ -70,7 +70,7 @@ def finish_result(
         {**arguments, "n_wavevectors": n, "glasses": glasses},
     )
     if n < 4 and glasses < 4:
-        text = f"errors are from the scatter of {n} wave vectors"
+        text = f"errors come from the scatter between only {n} wave vectors"
         found = Diagnostic("few_wavevectors", "warning", text, "raise n_wavevectors=")
         ds.attrs |= diagnosed(ds.attrs, found)
     ds.attrs["history"] = history

@@ -1,7 +1,7 @@
 """Vibrations of a periodic box at any wave vector, from its second derivatives.
 
 A box of N atoms that is repeated without end has 3N modes at every wave vector k. They
-are found from the N atoms of one box, so the box sets no lowest phonon.
+are computed from the N atoms of one box, and the box sets no lowest phonon.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Springs:
-    """Second derivatives of the energy of a box, by pairs of atoms.
+    """Second derivatives of the energy of a box, for pairs of atoms.
 
     Attributes
     ----------
     first, second : numpy.ndarray of int, shape (n_pairs,)
-        Atoms of each pair, in both orders; an atom with itself too.
+        Atoms of each pair, in both orders, including each atom with itself.
     block : numpy.ndarray, shape (n_pairs, 3, 3)
         ∂²U/∂r_i∂r_j, eV/Å².
     position : numpy.ndarray, shape (n_atoms, 3)
-        Of the minimum, Å.
+        Positions at the minimum, Å.
     cell : numpy.ndarray, shape (3, 3)
         Rows are the vectors of the cell, Å.
     mass : numpy.ndarray, shape (n_atoms,)
@@ -63,7 +63,7 @@ class Springs:
 
     @cached_property
     def bond(self) -> np.ndarray:
-        """From the first to the nearest image of the second, shape (n_pairs, 3), Å."""
+        """Vector from first to nearest image of second, shape (n_pairs, 3), Å."""
         return nearest_image(self.position, self.cell, self.first, self.second)
 
 
@@ -83,29 +83,33 @@ def springs_of(
     *,
     least: float = 1e-9,
 ) -> tuple[Springs, float]:
-    """Take the second derivatives of the energy of a box apart into pairs.
+    """Split the second derivatives of the energy of a box into pairs of atoms.
 
     Parameters
     ----------
     matrix : sparse array, shape (3 n_atoms, 3 n_atoms)
         ∂²U/∂r_i∂r_j, symmetric, eV/Å².
     position, cell, mass
-        Of the minimum, in the order of the matrix.
+        Positions at the minimum, cell and masses, with atoms in the order of the
+        matrix.
     least : float
-        Pairs below this part of the largest element are left out: rounding.
+        Pairs below this fraction of the largest element are left out, as rounding
+        errors.
 
     Returns
     -------
     springs : Springs
-        With Σ_j ∂²U/∂r_i∂r_j = 0: moving all atoms together needs no energy.
+        Corrected so that Σ_j ∂²U/∂r_i∂r_j = 0: moving all atoms together needs no
+        energy.
     violation : float
-        Largest element of that sum before, relative to the largest second derivative.
+        Largest element of that sum before the correction, relative to the largest
+        second derivative.
 
     Raises
     ------
     RangeError
-        If the forces reach as far as half of the box: the image of an atom that a
-        second derivative belongs to is then not known.
+        If the range of the forces is half of the box or more: it is then not known to
+        which image of an atom a second derivative belongs.
     """
     n = mass.size
     blocks = scipy.sparse.bsr_array(matrix, blocksize=(3, 3))
@@ -121,9 +125,9 @@ def springs_of(
     width = float((1 / np.linalg.norm(np.linalg.inv(cell), axis=0)).min())
     if not 2 * reach < width:
         raise RangeError(
-            f"the forces reach {reach:.4g} angstrom, the box is {width:.4g} wide",
-            reason="beyond half of the box the image that acts is not known",
-            fix="take a larger box",
+            f"the forces reach {reach:.4g} angstrom in a box {width:.4g} angstrom wide",
+            reason="beyond half of the box it is not known which image acts",
+            fix="use a larger box",
         )
     total = np.zeros((n, 3, 3))
     np.add.at(total, first, block)
@@ -180,14 +184,14 @@ def bloch_modes(
     E_max : float, optional
         Find only modes up to this energy, meV.
     vectors : bool
-        Whether their vectors are wanted too.
+        Whether to return their eigenvectors too.
 
     Returns
     -------
     energy : numpy.ndarray, shape (n_modes,)
         ħω in meV, ascending; −ħ|ω| where ω is imaginary.
     vectors : numpy.ndarray, shape (3 n_atoms, n_modes), or None
-        Columns e_s of unit length: atom j moves as e_sj e^{ik·r_j}/√m_j.
+        Columns e_s of unit length; atom j moves as e_sj e^{ik·r_j}/√m_j.
     """
     some = {}
     if E_max is not None:
@@ -206,7 +210,7 @@ def bloch_modes(
 
 
 def participation_ratio(vectors: np.ndarray) -> np.ndarray:
-    """Return (Σ|e_j|²)² / (N Σ|e_j|⁴): 1 where all move equally, 1/N for one alone.
+    """Return (Σ|e_j|²)² / (N Σ|e_j|⁴): 1 if all atoms move equally, 1/N if one moves.
 
     Parameters
     ----------
@@ -238,17 +242,17 @@ def squared(vectors: np.ndarray) -> np.ndarray:
 def draw_wavevector(
     cell: np.ndarray, index: int, seed: int, inner: float
 ) -> tuple[np.ndarray, int, float]:
-    """Draw one of the wave vectors that sample the zone of a box.
+    """Draw one of the wave vectors that sample the Brillouin zone of a box.
 
-    Every fourth is drawn from a sphere about Γ, where the long waves are, the others
-    from the rest of the zone. k and −k have the same modes.
+    Every fourth is drawn from a sphere about Γ, where the long waves are; the others
+    come from the rest of the zone. k and −k have the same modes.
 
     Parameters
     ----------
     cell : numpy.ndarray, shape (3, 3)
         Å.
     index, seed : int
-        The same vector for the same two numbers.
+        The same two numbers give the same wave vector.
     inner : float
         Radius of the sphere, in units of the largest that fits into the zone.
 
@@ -259,7 +263,7 @@ def draw_wavevector(
     stratum : int
         1 inside the sphere, 0 outside.
     share : float
-        Of that part in the volume of the zone.
+        Fraction of the volume of the zone that this part has.
 
     Examples
     --------
@@ -298,9 +302,9 @@ def wave_vectors(
     k : numpy.ndarray, shape (3,)
         1/Å.
     edges : numpy.ndarray, shape (n_shells + 1,)
-        Of the shells, 1/Å.
+        Edges of the shells, 1/Å.
     most : int or None
-        At most so many of each shell, drawn at random; None for all.
+        Largest number of vectors per shell, drawn at random; None for all.
     rng : numpy.random.Generator
 
     Returns
@@ -310,7 +314,7 @@ def wave_vectors(
     shell : numpy.ndarray, shape (n,)
         Ascending.
     count : numpy.ndarray, shape (n_shells,)
-        How many each shell has, drawn or not.
+        Number of vectors in each shell, whether drawn or not.
     """
     reciprocal = 2 * np.pi * np.linalg.inv(cell).T
     reach = edges[-1] + np.linalg.norm(k)
@@ -323,7 +327,7 @@ def wave_vectors(
     inside = (shell >= 0) & (shell < edges.size - 1) & (length > 0)
     G, shell = G[inside], shell[inside]
     count = np.bincount(shell, minlength=edges.size - 1)
-    # In a random order first, so that the first `most` of each shell are a sample.
+    # In random order, so that the first `most` of each shell are a random sample.
     order = rng.permutation(shell.size)
     order = order[np.argsort(shell[order], kind="stable")]
     G, shell = G[order], shell[order]
@@ -340,7 +344,7 @@ def amplitudes(
     G: np.ndarray,
     groups: np.ndarray,
 ) -> np.ndarray:
-    r"""Return the waves that the modes make of the atoms of each group, at Q = k + G.
+    r"""Return the amplitude of each mode for the atoms of each group, at Q = k + G.
 
     .. math:: \mathbf F_{as} = \sum_{j \in a} \frac{\mathbf e_{sj}}{\sqrt{m_j}}
               e^{-i\mathbf G\cdot\mathbf r_j}
@@ -378,7 +382,7 @@ def field_amplitudes(
     G: np.ndarray,
     bonds: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    r"""Return the waves that the modes make of the strain of the atoms, at Q = k + G.
+    r"""Return the amplitude of the strain of the atoms in each mode, at Q = k + G.
 
     .. math:: \mathbf X_s = \sum_j \boldsymbol\epsilon_{sj} e^{-i\mathbf G\cdot\mathbf
               r_j}, \quad \boldsymbol\epsilon_{sj} = \mathrm{sym} \sum_l
@@ -390,7 +394,7 @@ def field_amplitudes(
     springs, vectors, k, G
         As for `amplitudes`.
     bonds : (first, second, weight)
-        Atoms j and l of each bond, and w, shape (n_bonds, 3), 1/Å, see
+        Atoms j and l of each bond, and its w, shape (n_bonds, 3), 1/Å; see
         `xbp.md.fields.Deformation`.
 
     Returns

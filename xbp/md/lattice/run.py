@@ -1,4 +1,4 @@
-"""Modes of a box at many wave vectors, one file for each, so that a run can resume."""
+"""Modes at many wave vectors, one file for each k, so that a run can resume."""
 
 from __future__ import annotations
 
@@ -67,77 +67,79 @@ def bloch_modes(
     progress: bool = False,
     overwrite: bool = False,
 ) -> xr.Dataset:
-    r"""Find the modes of a glass at wave vectors of all lengths.
+    r"""Find the modes of a glass at wave vectors of any length.
 
-    The box, repeated without end, has 3N modes at every wave vector k of its zone:
-    eigenvectors of
+    The box, repeated without end, has 3N modes at every wave vector k of its Brillouin
+    zone: the eigenvectors of
 
     .. math:: D_{ij}(\mathbf k) = \frac{1}{\sqrt{m_i m_j}} \sum_{\mathbf R}
               \Phi_{ij}(\mathbf R)\, e^{i\mathbf k\cdot(\mathbf r_j + \mathbf R -
               \mathbf r_i)}
 
-    so that the box sets no lowest energy. They scatter at every Q = k + G.
+    The box therefore sets no lowest energy. The modes scatter at every Q = k + G.
 
     Parameters
     ----------
     data : xarray.Dataset
         From `force_constants`.
     out : path-like, optional
-        The netCDF file to make; beside it ``<out>.run`` holds every k that is finished,
-        and the same call goes on from there. None: the result is only returned.
+        The netCDF file to make. Finished k are kept beside it in ``<out>.run``; if a
+        run is interrupted, the same call continues it. None: the result is only
+        returned.
     n_wavevectors : int
-        Wave vectors k, drawn at random; every fourth from a sphere about Γ.
+        Number of wave vectors k, drawn at random; every fourth from a sphere about Γ.
     Q_max, dQ : scalar with units
-        Largest Q, and width of the shells (bare: 1/angstrom). ``Q_max=None``: only the
-        energies of the modes, for g(E).
+        Largest Q, and width of the shells (bare: 1/angstrom). ``Q_max=None``: find only
+        the energies of the modes, for g(E).
     E_max : scalar with units, optional
-        Find only the modes up to this energy (bare: meV); by default all. Then u² is
-        not known, nor are sums over all energies.
+        Find only the modes up to this energy (bare: meV); by default all. With it, u²
+        and sums over all energies are not known.
     dE : scalar with units
-        Width of the bins of the scattering (bare: meV).
+        Width of the energy bins of the scattering (bare: meV).
     max_wavevectors_per_shell : int or None
-        At most this many Q of each shell and k, drawn at random; None for all.
+        Use at most this many Q of each shell and k, drawn at random; None for all.
     strain : bool
-        Also what the modes do to the volumetric and the shear strain of the atoms.
+        Whether to compute the volumetric and the shear strain of the modes too, for
+        `bloch_fluctuations`.
     cutoff : scalar with units, or mapping, optional
-        Of the neighbors of the strain, as for `local_fields`.
+        Cutoff of the neighbors that define the strain, as for `local_fields`.
     k : array_like, shape (n, 3), optional
-        These wave vectors, in units of the reciprocal vectors, with equal weights; then
-        `n_wavevectors` is not used.
+        Use these wave vectors, in units of the reciprocal vectors, with equal weights;
+        `n_wavevectors` is then not used.
     inner : float
         Radius of the sphere about Γ, in units of the largest that fits into the zone.
     seed : int
-        Of k and of the Q in a shell.
+        Seed of the random numbers that draw k, and Q in a shell.
     most_imaginary : float
-        Spectra are refused if a larger part of the modes is imaginary, or one of them
-        extends through the glass (a participation ratio above 0.3).
+        Spectra are refused if more than this fraction of the modes is imaginary, or if
+        one imaginary mode extends through the glass (participation ratio above 0.3).
     precision : {"single", "double"}
-        Of the eigensolver.
+        Precision of the eigensolver.
     processes : int
-        Processes, each with k of its own.
+        Number of processes; they share the wave vectors.
     progress : bool
-        Show a bar with the time left.
+        Whether to show a progress bar.
     overwrite : bool
-        Replace `out`, and forget an unfinished run.
+        Replace `out`, and discard an unfinished run.
 
     Returns
     -------
     xarray.Dataset
-        The modes summed per k: ``mode_energy`` (meV; negative where imaginary, NaN
-        where fewer were found) and, with Q, ``species_share``,
-        ``displacement_share``, ``participation_ratio``, ``strength``,
-        ``transverse_strength`` (1/u/meV) over k, ``pair``, Q and E, and ``Sq`` of the
-        atoms at rest. `bloch_structure_factor`, `bloch_vdos`, `bloch_currents`,
-        `bloch_fluctuations` and `jackknife` go on from here.
+        The modes of each k: ``mode_energy`` (meV; negative where imaginary, NaN where
+        fewer modes were found) and, with Q, ``species_share``, ``displacement_share``
+        and ``participation_ratio`` of each mode; ``strength`` and
+        ``transverse_strength`` (1/u/meV) over k, ``pair``, Q and E; and ``Sq`` of the
+        atoms at rest. The next steps are `bloch_structure_factor`, `bloch_vdos`,
+        `bloch_currents`, `bloch_fluctuations` and `jackknife`.
 
     Raises
     ------
     QuantityError, RangeError, UnitsError
-        If an argument is not what it should be, or the matrix would not fit in memory.
+        If an argument is invalid, or the matrix would not fit in memory.
     FileFormatError
         If `out` exists or cannot be written.
     SimulationError
-        If a process fails, or an unfinished run is of another call.
+        If a process fails, or an unfinished run belongs to a different call.
 
     References
     ----------
@@ -217,7 +219,7 @@ def work(folder: Path, first: int = 0, step: int = 1) -> Iterator[int]:
 def _at(
     springs: Springs, job: Mapping[str, Any], loaded: Mapping[str, Any], index: int
 ) -> dict[str, Any]:
-    """Find and sum up the modes at one wave vector."""
+    """Find the modes at one wave vector and sum them in bins."""
     if job["k"] is None:
         k, stratum, share = draw_wavevector(
             springs.cell, index, job["seed"], job["inner"]
@@ -268,7 +270,7 @@ def _compute(
             for _ in work(folder):
                 show(finished())
             return
-        # One thread of the linear algebra each.
+        # Each process uses one thread for linear algebra.
         names = ("OMP", "OPENBLAS", "MKL")
         single = {f"{name}_NUM_THREADS": "1" for name in names}
         start = (
@@ -297,15 +299,15 @@ def _compute(
             printed = errors.read().strip()[-400:]
     if any(worker.returncode for worker in workers):
         raise SimulationError(
-            "a process did not finish its wave vectors",
-            reason=printed.rpartition("\n")[2] or "it was ended",
-            fix="repeat the call, and the run continues",
+            "a process ended before it finished its wave vectors",
+            reason=printed.rpartition("\n")[2] or "it was killed",
+            fix="repeat the call to continue the run",
         )
 
 
 @contextlib.contextmanager
 def _bar(total: int, progress: bool) -> Iterator[Callable[[int], None]]:
-    """Yield what shows how many wave vectors are finished."""
+    """Yield a function that shows how many wave vectors are finished."""
     if not progress:
         yield lambda done: None
         return
@@ -329,7 +331,7 @@ def _collect(
             parts.append(dict(arrays))
 
     def stacked(name: str) -> np.ndarray:
-        """Stack over k; fewer modes are filled up with NaN."""
+        """Stack over k, with NaN where a k has fewer modes."""
         rows = [part[name] for part in parts]
         most = max(row.shape[-1] for row in rows)
         full = np.full((len(rows), *rows[0].shape[:-1], most), np.nan)
@@ -406,9 +408,10 @@ _PER_LENGTH = {"units": "1/angstrom", "long_name": "wave vector of the zone"}
 
 
 def _static(data: xr.Dataset, bins: Mapping[str, Any]) -> np.ndarray:
-    """Return the partial S(Q) of the atoms at rest, per atom, on the shells of the Q.
+    """Return the partial S(Q) of the atoms at rest, per atom, in the shells of Q.
 
-    The repeated box scatters at its own wave vectors only; shells without have NaN.
+    The repeated box scatters elastically only at its own wave vectors; shells without
+    any are NaN.
     """
     kept = ("position", "cell", "mass", "element", "time")
     rest = data.drop_vars([name for name in data.variables if name not in kept])
@@ -435,9 +438,9 @@ def _imaginary(energy: np.ndarray, highest: float) -> Iterator[Diagnostic]:
     if below.any():
         per_k = below.sum(axis=1)
         text = (
-            f"{below.sum()} modes of {np.isfinite(energy).sum()} are imaginary, up to "
-            f"{per_k.max()} at one k, the lowest at {np.nanmin(energy):.3g} meV; they "
-            "are left out"
+            f"{below.sum()} of {np.isfinite(energy).sum()} modes are imaginary, at "
+            f"most {per_k.max()} at one k, the lowest at {np.nanmin(energy):.3g} meV; "
+            "they are left out"
         )
         fix = "relax the configuration further, or change step="
         yield Diagnostic("imaginary_modes", "warning", text, fix)

@@ -1,7 +1,7 @@
-"""How results follow from modes at random wave vectors, and the errors of that.
+"""Means over modes at random wave vectors, and the errors due to this sampling.
 
-Few modes carry many Q: errors are the scatter over wave vectors of the zone, or over
-glasses, never over bins of Q.
+A few modes give the scattering at many Q, so errors are the scatter between wave
+vectors k, or between glasses, never between bins of Q.
 """
 
 from __future__ import annotations
@@ -24,35 +24,37 @@ __all__ = [
     "replicate_weights",
 ]
 
-#: Part of the highest energy below which modes are at rest: translations of the whole
-#: that rounding has given an energy, in single precision √(1e-7) of the highest.
+#: Modes below this fraction of the highest energy are translations of the whole box,
+#: which have an energy only from rounding: in single precision √(1e-7) of the highest.
 _AT_REST = 1e-3
 
 
 def at_rest(energy: np.ndarray, highest: float) -> np.ndarray:
-    """Return which modes have no energy but for rounding, beside the highest."""
+    """Return which modes have no energy, apart from rounding."""
     return np.asarray(np.abs(energy) < _AT_REST * highest)
 
 
 def read_modes(data: xr.Dataset, *needed: str) -> Trajectory:
-    """Return the atoms of modes that have what is needed."""
+    """Return the atoms of modes; refuse modes that lack a variable `needed`."""
     missing = {"mode_energy", "stratum", "glass", *needed} - set(data.variables)
     if missing:
+        strain = "field_strength" in missing
         raise QuantityError(
             f"the modes have no {', '.join(sorted(missing))}",
-            fix="phi.bp.bloch_modes(Q_max=…, strain=True)",
+            reason="they were computed without strain=True" if strain else "",
+            fix=f"phi.bp.bloch_modes(Q_max=…{', strain=True' if strain else ''})",
         )
     if "highest_energy" not in data.attrs or not np.isfinite(data["mode_energy"]).any():
-        raise QuantityError("these are no modes from bloch_modes")
+        raise QuantityError("there are no modes from bloch_modes in these data")
     _require_stable(data)
     return read_trajectory(data)
 
 
 def _require_stable(data: xr.Dataset, *, extended: float = 0.3) -> None:
-    """Refuse modes of which more are imaginary than ``attrs["most_imaginary"]``.
+    """Refuse modes if too many are imaginary, by ``attrs["most_imaginary"]``.
 
-    Or of which one has more than `extended` for its participation ratio: not a single
-    soft place but the whole glass is unstable.
+    Also refuse them if the participation ratio of an imaginary mode exceeds `extended`:
+    then the whole glass is unstable, not a single soft spot.
     """
     energy = data["mode_energy"].values
     below = (energy < 0) & ~at_rest(energy, data.attrs["highest_energy"])
@@ -71,21 +73,21 @@ def _require_stable(data: xr.Dataset, *, extended: float = 0.3) -> None:
 
 
 def replicate_weights(modes: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return how each k counts, with all and with one k, or one glass, left out.
+    """Return the weight of each k, with all k and with one k, or glass, left out.
 
     Parameters
     ----------
     modes : xarray.Dataset
-        From `bloch_modes`, or several of these by `join_modes`.
+        From `bloch_modes` or `join_modes`.
 
     Returns
     -------
     weights : numpy.ndarray, shape (1 + n_replicates, n_k)
-        The first row is of all. Each glass has equal weight, and in it each part of the
-        zone by its volume. With several glasses one is left out in each further row,
-        else one k.
+        The first row is for all k. All glasses have equal weight; within a glass, each
+        part of the zone is weighted by its volume. In each further row one glass is
+        left out, or one k if there is only one glass.
     factors : numpy.ndarray, shape (n_replicates,)
-        The variance of a result θ is Σ factor (θ_r − ⟨θ⟩)², the mean being over
+        The variance of a result θ is Σ factor (θ_r − ⟨θ⟩)², where the mean is over
         replicates of one part of the zone.
 
     References
@@ -131,14 +133,15 @@ class Sampled:
 
     def __init__(self, data: xr.Dataset) -> None:
         self.weights, self._factors = replicate_weights(data)
-        # Where its parts are drawn separately, the scatter is that within each.
+        # If the parts of the zone are sampled separately, scatter is within each part.
         apart = np.unique(self._factors).size > 1
         self._part = data["stratum"].values if apart else np.zeros(self._factors.size)
 
     def std(self, replicates: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of a result, NaN of a single k.
+        """Return the standard deviation of a result; NaN for a single k.
 
-        `replicates` are results by the weights but the first, along the first axis.
+        `replicates` are the results from all weights but the first, along the first
+        axis.
         """
         if not self._factors.size:
             return np.full(replicates.shape[1:], np.nan)
@@ -150,12 +153,13 @@ class Sampled:
         return np.asarray(np.sqrt(variance))
 
     def relative_std(self, energy: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        r"""Return the least relative error of each bin of E, that of its modes.
+        r"""Return the counting error of the modes in each bin of E, relative.
 
         .. math:: \sigma_{rel} = \frac{\sqrt{\sum_k w_k^2 n_k}}{\sum_k w_k n_k}
 
-        with n_k modes in the bin: wave vectors of one glass see the same soft places,
-        so their scatter may be smaller than that of glasses. NaN without modes.
+        with n_k modes in the bin. Errors must not be smaller: all wave vectors of one
+        glass contain the same soft spots, so their scatter may be smaller than that
+        between glasses. NaN where there are no modes.
 
         Parameters
         ----------
@@ -174,7 +178,7 @@ class Sampled:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Average over k; return also the standard deviation and the replicates.
 
-        With `counts`, (k, Q), each k counts at Q as often as it has Q of that shell;
+        With `counts`, (k, Q), each k is weighted by the number of its Q in that shell;
         values are (k, Q, E).
         """
         if counts is None:
@@ -188,25 +192,25 @@ class Sampled:
 
 
 def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
-    """Put the modes of several glasses, or further wave vectors of one, together.
+    """Combine the modes of several glasses, or further wave vectors of one glass.
 
     Parameters
     ----------
     *modes : xarray.Dataset
-        From `bloch_modes`, of boxes with the same numbers of atoms and the same bins.
+        From `bloch_modes`, for boxes with the same numbers of atoms and the same bins.
     same_glass : bool
-        They are wave vectors of one glass, drawn with different ``seed=``.
+        Whether they are wave vectors of one glass, drawn with different ``seed=``.
 
     Returns
     -------
     xarray.Dataset
         As from `bloch_modes`, along k; the coordinate ``glass`` numbers the glasses.
-        S(Q) is the mean; positions are those of the first.
+        ``Sq`` is the mean; positions are those of the first glass.
 
     Raises
     ------
     QuantityError, CoordinateError
-        If they do not fit together.
+        If their atoms or bins differ.
 
     Examples
     --------
@@ -232,8 +236,8 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
     )
     if not same_atoms or not same:
         raise CoordinateError(
-            "the modes are of boxes with other atoms, or in other bins",
-            fix="bloch_modes with the same Q_max=, dQ=, E_max= and dE=",
+            "the modes differ in their atoms or in their bins",
+            fix="call bloch_modes with the same Q_max=, dQ=, E_max= and dE=",
         )
     rest = [name for name in modes[0].data_vars if "k" not in modes[0][name].dims]
     parts, first = [], 0
@@ -259,35 +263,35 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
 def jackknife(
     modes: xr.Dataset, function: Callable[[xr.Dataset], xr.Dataset | xr.DataArray]
 ) -> xr.Dataset:
-    r"""Compute what follows from modes, with errors from the sampling of modes.
+    r"""Repeat an analysis of modes to find its errors due to the sampling of modes.
 
-    The whole chain is repeated without each k, or without each glass where there are
-    several:
+    The whole analysis is repeated with each k left out in turn, or each glass if there
+    are several:
 
     .. math:: \sigma^2 = \frac{n-1}{n} \sum_r (\theta_r - \bar\theta)^2
 
-    so that common modes of different Q, which errors of single bins cannot tell, are
-    in the errors of a boson peak, a slope or a correlation.
+    Different Q share the same modes, which the errors of single bins cannot show; the
+    errors of a boson peak, a slope or a correlation found in this way include it.
 
     Parameters
     ----------
     modes : xarray.Dataset
         From `bloch_modes` or `join_modes`.
     function : callable
-        From modes to a Dataset or DataArray, such as ``lambda m:
-        m.bp.bloch_vdos().g.bp.boson_peak()``.
+        Takes modes and returns a Dataset or DataArray, such as ``lambda m:
+        m.bp.bloch_vdos().bp.to_bqe().bp.boson_peak()``.
 
     Returns
     -------
     xarray.Dataset
-        What `function` returns of all modes, where ``<name>_std`` of every real number
-        is the scatter of the replicates; NaN where a replicate has no number, as a fit
-        without a maximum.
+        What `function` returns for all modes, where ``<name>_std`` of every real number
+        is the scatter of the repetitions; NaN where a repetition gives NaN, such as a
+        fit without a maximum.
 
     Raises
     ------
     QuantityError
-        If there is only one k.
+        If there is only one k, or `function` does not return a Dataset or DataArray.
 
     References
     ----------
@@ -311,15 +315,13 @@ def jackknife(
         raise QuantityError(f"function={shown(function)} must be a function of modes")
     sampled = Sampled(modes)
     if len(sampled.weights) == 1:
-        raise QuantityError("one k has no scatter", fix="raise n_wavevectors=")
+        raise QuantityError("one k gives no errors", fix="raise n_wavevectors=")
     glass, whole = modes["glass"].values, function(modes)
     parts = glass if np.unique(glass).size > 1 else np.arange(glass.size)
     few = [
         function(modes.isel(k=np.flatnonzero(parts != one))) for one in np.unique(parts)
     ]
-    require_kind(
-        whole, (xr.Dataset, xr.DataArray), "the answer of function", "a Dataset"
-    )
+    require_kind(whole, (xr.Dataset, xr.DataArray), "function(modes)", "a Dataset")
     table = whole.to_dataset() if isinstance(whole, xr.DataArray) else whole.copy()
     for name, variable in table.data_vars.items():
         if variable.dtype.kind != "f" or str(name).endswith("_std"):

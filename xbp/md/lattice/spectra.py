@@ -1,7 +1,7 @@
 """Spectra from the modes of a glass at many wave vectors.
 
-Few modes carry many Q: errors are the scatter over wave vectors of the zone, or over
-glasses, never over bins of Q.
+A few modes give the scattering at many Q, so errors are the scatter between wave
+vectors k, or between glasses, never between bins of Q.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def bloch_structure_factor(
               e^{-i\mathbf G\cdot\mathbf r_j} \Big|^2 \Big\rangle
               \frac{\hbar^2}{2E_s}\, [n(E_s) + 1]\, \delta(E - E_s)
 
-    averaged over all Q = k + G of a shell; classical: k_BT/E for n + 1. u² is that of
-    the species.
+    averaged over all Q = k + G of a shell; with classical statistics, k_BT/E replaces
+    n + 1. u² is the mean of each species.
 
     Parameters
     ----------
@@ -87,27 +87,30 @@ def bloch_structure_factor(
         From `bloch_modes`.
     T : scalar with units
         Temperature (bare: K).
-    weights : {"neutron", "xray", "unit", "mass"} or array_like, shape (n_atoms,)
-        As for `dynamic_structure_factor`.
+    weights : {"neutron", "xray", "unit"}
+        As for `dynamic_structure_factor`; a model glass, whose species are not
+        elements, needs "unit".
     b, partials, normalization
         As for `dynamic_structure_factor`.
     statistics : {"quantum", "classical"}
-        Of the occupation of the modes.
+        Statistics of the occupation of the modes.
     debye_waller : bool
-        False: without the Debye-Waller factors, u² = 0.
+        Whether to include the Debye-Waller factors; False: u² = 0.
 
     Returns
     -------
     xarray.Dataset
-        ``S`` (1/meV) over Q and E > 0 with ``S_std``, the scatter over the wave vectors
-        of the zone, or over glasses; ``Sq``, the S(Q) of the atoms at rest; ``u2`` and
-        ``temperature``. Errors of different Q are correlated: ``Q_independence``.
+        ``S`` (1/meV) over Q and E > 0 with ``S_std``, the scatter between wave vectors,
+        or between glasses, and at least the counting error of the modes in a bin;
+        ``Sq``, the S(Q) of the atoms at rest; ``u2`` and ``temperature``. Errors at
+        different Q are correlated: ``Q_independence`` is the fraction of an independent
+        bin that each Q represents.
 
     Raises
     ------
     QuantityError, RangeError, TemperatureError
-        If the modes have no scattering, an argument is not what it should be, or u² is
-        not known since `bloch_modes` found only the modes up to an energy.
+        If the modes were computed without Q, an argument is invalid, or u² is not known
+        because `bloch_modes` found only the modes up to an energy.
 
     References
     ----------
@@ -135,8 +138,8 @@ def bloch_structure_factor(
     if require_flag(debye_waller, "debye_waller"):
         if "E_max" in data.attrs:
             raise RangeError(
-                "u2 is not known: only the modes up to E_max= were found",
-                fix="debye_waller=False, or bloch_modes without E_max",
+                "u2 is not known, because only the modes up to E_max= were found",
+                fix="debye_waller=False, or bloch_modes without E_max=",
             )
         u2 = _displacements(data, trajectory, kelvin, chosen)
     Q, E = data["Q"].values, data["E"].values
@@ -199,13 +202,15 @@ def _mixing(
     normalization: Normalization,
     Q: np.ndarray,
 ) -> tuple[Mixing, np.ndarray]:
-    """Return how the sums over pairs of species add up, and how u² does."""
+    """Return the weights of the pairs of species in S, and of the species in u²."""
     require_flag(partials, "partials")
     name = check_normalization(normalization, partials=partials, static=False)
     if not isinstance(weights, str):
-        raise QuantityError("weights= must be 'neutron', 'xray', 'unit' or 'mass'")
+        raise QuantityError("weights= must be 'neutron', 'xray' or 'unit'")
     if weights == "mass":
-        raise QuantityError("modes have no weights='mass'", fix="weights='unit'")
+        raise QuantityError(
+            "bloch_structure_factor has no weights='mass'", fix="weights='unit'"
+        )
     found = weighting(trajectory, weights, Q, by_element=True, squared=False, b=b)
     power = np.abs(found.factors) ** 2
     power = power[:, 0] if power.ndim == 2 else power
@@ -217,9 +222,10 @@ def _mixing(
 def _rows(
     data: xr.Dataset, trajectory: Trajectory, name: str, u2: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return sums over pairs of species, (k, pair, Q, E), and those at rest, (pair, Q).
+    """Return the spectra of pairs of species, (k, pair, Q, E), and S(Q), (pair, Q).
 
-    Of all atoms, as `mix_rows` takes them, the former with Debye-Waller factors.
+    Both are sums over all atoms, as `mix_rows` needs; the spectra include the
+    Debye-Waller factors.
     """
     n = trajectory.n_atoms
     strength = data[name].transpose("k", "pair", "Q", "E").values.astype(float)
@@ -230,7 +236,7 @@ def _rows(
 
 
 def _least(sampled: Sampled, data: xr.Dataset) -> np.ndarray:
-    """Return the least relative error of the bins of E of the modes."""
+    """Return the smallest relative error that each bin of E may have."""
     bounds = data["E_bnds"].values
     edges = np.append(bounds[:, 0], bounds[-1, 1])
     return sampled.relative_std(data["mode_energy"].values, edges)
@@ -245,8 +251,9 @@ def _independence(
 ) -> float:
     """Return the fraction of an independent bin that each Q represents.
 
-    From the errors of means over Q, which common modes make larger than those of
-    independent bins; relative to the mean, so that all E have equal weight.
+    Found from the errors of means over Q, which are larger than for independent bins
+    because all Q share the same modes; relative to the mean, so that all E have equal
+    weight.
     """
     seen = np.isfinite(replicates).all(axis=(0, 2)) & (np.nan_to_num(value) > 0).any(1)
     some = np.isfinite(least)
@@ -274,8 +281,9 @@ def bloch_currents(
               G\cdot\mathbf r_j} \Big|^2 \Big\rangle \frac{E_s}{2}\, [n(E_s) + 1]\,
               \delta(E - E_s)
 
-    and C_T half of what the directions across Q give. Every atom counts once, without
-    Debye-Waller factors; classical: k_BT/E for n + 1.
+    and C_T is half the sum over the two directions across Q. All atoms have equal
+    weight, and there are no Debye-Waller factors; with classical statistics, k_BT/E
+    replaces n + 1.
 
     Parameters
     ----------
@@ -284,7 +292,7 @@ def bloch_currents(
     T : scalar with units
         Temperature (bare: K).
     statistics : {"quantum", "classical"}
-        Of the occupation of the modes.
+        Statistics of the occupation of the modes.
 
     Returns
     -------
@@ -294,7 +302,7 @@ def bloch_currents(
     Raises
     ------
     QuantityError, TemperatureError
-        If an argument is not what it should be, or the modes have no scattering.
+        If an argument is invalid, or the modes were computed without Q.
 
     Examples
     --------
@@ -345,7 +353,7 @@ def bloch_fluctuations(
     *,
     T: Any = None,
 ) -> xr.Dataset:
-    r"""Compute how the strain of a glass fluctuates, from its modes.
+    r"""Compute the spectrum of the strain fluctuations of a glass from its modes.
 
     .. math:: \varphi(Q,E) = \frac1N \sum_s \Big\langle \Big| \sum_j X_{sj}
               e^{-i\mathbf G\cdot\mathbf r_j} \Big|^2 \Big\rangle
@@ -353,29 +361,28 @@ def bloch_fluctuations(
               \frac{\varphi(Q,E)}{\int \varphi\, \mathrm{d}E}
 
     X_sj is the strain of the neighbors of atom j in mode s, linear in the
-    displacements; the shear strain counts by its double contraction. Classical, without
-    Debye-Waller factors.
+    displacements; for the shear strain, its double contraction is used. Statistics are
+    classical, and there are no Debye-Waller factors.
 
     Parameters
     ----------
     data : xarray.Dataset
         From `bloch_modes` with ``strain=True``.
     field : {"volumetric_strain", "shear_strain"}
-        Which of the fields.
+        Which strain.
     T : scalar with units, optional
-        Temperature of φ (bare: K); Ω does not depend on it, and without T φ is left
-        out.
+        Temperature of φ (bare: K). Ω does not depend on it; without T, φ is left out.
 
     Returns
     -------
     xarray.Dataset
-        ``Omega`` (1/meV) over Q and E > 0 with ``Omega_std``; its integral over both
-        sides of E is 1. With T also ``phi`` (1/meV).
+        ``Omega`` (1/meV) over Q and E > 0 with ``Omega_std``; its integral over
+        positive and negative E is 1. With T also ``phi`` (1/meV).
 
     Raises
     ------
     QuantityError, TemperatureError
-        If an argument is not what it should be, or the modes have no strain.
+        If an argument is invalid, or the modes were computed without strain.
 
     References
     ----------

@@ -31,7 +31,7 @@ class Bins:
     E : numpy.ndarray, shape (n_E + 1,)
         Edges, meV.
     most : int or None
-        Wave vectors of a shell, at each k, that are used.
+        Largest number of wave vectors of a shell that are used at each k.
     """
 
     Q: np.ndarray
@@ -49,15 +49,15 @@ def mode_strengths(
     bonds: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    r"""Sum the modes at one wave vector of the zone, over Q = k + G and E.
+    r"""Sum over the modes at one wave vector k, in bins of Q = |k + G| and E.
 
     .. math:: W_{ab}(Q,E) = \frac{1}{N} \sum_s \mathrm{Re}\,
               \langle F_{as} F_{bs}^* \rangle_{|\mathbf Q|=Q}\, \delta(E - E_s), \quad
               F_{as} = \sum_{j\in a} \frac{\hat{\mathbf Q}\cdot\mathbf e_{sj}}
               {\sqrt{m_j}} e^{-i\mathbf G\cdot\mathbf r_j}
 
-    Over all modes its sum is Σ_{j∈a} 1/(N m_j) for a = b, 0 otherwise, at every Q: the
-    f-sum rule.
+    Summed over all modes it is Σ_{j∈a} 1/(N m_j) for a = b and 0 otherwise, at every Q:
+    the f-sum rule.
 
     Parameters
     ----------
@@ -70,18 +70,18 @@ def mode_strengths(
         1 for the atoms of each group, 0 for others.
     bins : Bins
     bonds : (first, second, weight) or None
-        Of the strain, see `field_amplitudes`.
+        Bonds that define the strain, see `field_amplitudes`.
     rng : numpy.random.Generator
         Draws the wave vectors of a shell.
 
     Returns
     -------
     dict of numpy.ndarray
-        ``strength`` (W) and ``transverse_strength`` (half of what the other directions
-        give), shape (n_pairs, n_Q, n_E), 1/u/meV; ``field_strength``, shape (2, n_Q,
-        n_E), 1/Å²/u/meV: of the volumetric strain, and of the shear strain, whose
-        components are added up; ``count``, shape (n_Q,): wave vectors k + G of each
-        shell, drawn or not. Shells without any have 0.
+        ``strength`` (W) and ``transverse_strength`` (half the sum over the two
+        directions across Q), shape (n_pairs, n_Q, n_E), 1/u/meV; ``field_strength``,
+        shape (2, n_Q, n_E), 1/Å²/u/meV: that of the volumetric strain and that of the
+        shear strain, summed over components; ``count``, shape (n_Q,): wave vectors
+        k + G in each shell, whether drawn or not. Empty shells have 0.
     """
     G, shell, count = wave_vectors(springs.cell, k, bins.Q, bins.most, rng)
     n_Q, n_E = bins.Q.size - 1, bins.E.size - 1
@@ -129,7 +129,7 @@ def _product(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _indicator(index: np.ndarray, size: int) -> scipy.sparse.csr_array:
-    """Return the matrix that sums rows into bins; those outside are left out."""
+    """Return the matrix that sums rows into bins, without those outside all bins."""
     inside = np.flatnonzero((index >= 0) & (index < size))
     return scipy.sparse.csr_array(
         (np.ones(inside.size), (inside, index[inside])), shape=(index.size, size)
