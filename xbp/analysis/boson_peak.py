@@ -133,11 +133,12 @@ def boson_peak(
         Q), a cut by its upper limit. The first maximum of no solid is above twice it:
         atoms would be less than 2 angstrom apart.
     box_phonon : scalar with units, optional
-        Of simulated data (``attrs["origin"]`` is "simulation"): the lowest phonon of
-        the box (bare: the unit of E), 0 where no box sets one; by default the
+        For simulated data (``attrs["origin"]`` is "simulation"): the lowest phonon of
+        the box (bare: the unit of E), or 0 if no box sets one; by default the
         coordinate ``box_phonon``, which `mark_box_phonon` sets.
     debye_level : scalar with units, optional
-        What sound alone would give (bare: the units of the data): 3/E_D³ for g(E)/E².
+        Level expected from sound alone (bare: the units of the data): 3/E_D³ for
+        g(E)/E².
 
     Returns
     -------
@@ -169,20 +170,23 @@ def boson_peak(
         lies above 1.5 E₁ and E₁ + FWHM, with the lowest phonon of the box E₁ and the
         coordinate ``resolution_fwhm``; if a fit to the bins above E₁ alone gives the
         same energy within two std; and if it exceeds the level on both sides by two
-        std. Else it is a "box phonon" or a "plateau", and "box unknown" if E₁ is not
-        known. Then also ``excess_energy``, where means of three bins above that energy
-        are highest; with `debye_level` also ``excess``, their ratio to it, with
-        ``_std``, and ``excess_low`` to ``excess_high``, where it is above 1 by two std.
+        std. Otherwise the status is "box phonon" (too low) or "plateau", or "box
+        unknown" if E₁ is not known. Simulated data also give ``excess_energy``, the
+        energy above 1.5 E₁ and E₁ + FWHM where means of three bins are highest; with
+        `debye_level` also ``excess``, the ratio of that mean to the level, with
+        ``_std``, and ``excess_low`` to ``excess_high``, the range where the ratio
+        exceeds 1 by two std.
         Bins are taken as independent, and those that share counts (``E_independence``,
-        as after `rebin`) are fitted as independent ones; bins of a simulated
-        trajectory have at least the counting error of the modes in them. A curve whose
-        ``chi2_reduced`` chance gives in less than one of 40 cases (without errors: its
-        residual beside the noise, one of 6) does not have the shape of the peak. The
-        stds then include how far the three numbers are from those of the points
-        themselves (the top of the curve and a cubic in ln E through what it leaves, and
-        where they fall to half of it), along Q as one error of all spectra in
-        ``energy_std_common``; above 10 the rest is √χ² times larger. The width of
-        ``quadratic``, which is beyond its points, includes this whatever χ².
+        as after `rebin`) are fitted as the independent bins they came from; the error
+        of a bin of a simulated trajectory is at least the counting error of its modes.
+        If chance gives such a ``chi2_reduced`` in less than one of 40 cases (without
+        errors: such a residual compared with the noise, one of 6), the curve does not
+        have the shape of the peak. The stds then include how far the three numbers are
+        from those of the points themselves (the maximum of the curve plus a cubic in ln
+        E through its residuals, and where that sum falls to half), along Q as one error
+        common to all spectra in ``energy_std_common``; above 10 the rest is multiplied
+        by √χ². The std of the width of ``quadratic``, which lies outside its points,
+        always includes this.
 
     Raises
     ------

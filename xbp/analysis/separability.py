@@ -77,8 +77,8 @@ def fit_bqe(
     Returns
     -------
     xarray.Dataset
-        ``profile`` A·f(E) with ``profile_std`` (units of B); ``ratio`` B/(A·f·S) over Q
-        and E with ``ratio_std``; ``rms_E``, the rms over Q of ``ratio`` − 1, and
+        ``profile`` A·f(E) with ``profile_std`` (units of B); ``ratio`` B/(A·f·S) over E
+        and Q with ``ratio_std``; ``rms_E``, the rms over Q of ``ratio`` − 1, and
         ``noise_E``, the rms that the standard deviations alone would give; ``rms_Q``,
         the rms over E; ``chi2_reduced_E`` and ``holds`` (1 or 0; −1 without standard
         deviations) at each energy; ``E_holds_low`` and ``E_holds_high``, the range
@@ -124,7 +124,6 @@ def fit_bqe(
         sizes={"_number": 6, "_end": 2}, used=pair.used, known=known, E=E,
         significance=significance,
     )  # fmt: skip
-    ratio, ratio_std = (one.transpose(*value.dims) for one in (ratio, ratio_std))
     names = ("profile", "profile_std", "rms", "noise", "chi2", "holds")
     found = {name: curves.isel(_number=i) for i, name in enumerate(names)}
     variables: dict[str, tuple[Any, str, str]] = {

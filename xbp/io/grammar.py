@@ -15,7 +15,7 @@ from xbp.core.units import is_energy_like, parse_unit
 __all__ = ["SUPERSCRIPTS", "Title", "parse_title", "read_units"]
 
 SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-", "\u2212": "-"})
-#: Functions of a quantity.
+#: Functions and factors applied to a quantity.
 _FUNCTION: Final = re.compile(
     r"(?<![a-z])(?:log(?:[_ ]?\{?(?:10|2|e)\}?)?|ln|lg|sqrt|asinh|arcsinh)"
     r"(?![a-z])|(?<![a-z_])exp(?=\s*\()|√|per ?cent|%|\bdbm?\b"
@@ -24,14 +24,13 @@ _FUNCTION: Final = re.compile(
     re.IGNORECASE,
 )
 _BRACKET: Final = re.compile(r"[(\[]((?:[^()\[\]]|[(\[][^()\[\]]*[)\]])*)[)\]]")
-#: Arguments of a function: Q,E.
+#: Arguments of a function, such as Q,E.
 _SYMBOL: Final = (
     r"(?:[QqkETtrwωντxαβ]|hw|ħω|omega|nu|alpha|beta|2?(?:θ|theta))(?:\s*=\s*[\d.]+)?"
 )
 _ARGUMENTS: Final = re.compile(rf"{_SYMBOL}(?:\s*,\s*{_SYMBOL})*")
 _WORD: Final = re.compile(r"[^\W\d_][\w.]*(?:-[^\W\d][\w.]*)*")
-#: At which temperature, with which laser, ... it was measured; of which composition or
-#: run.
+#: Conditions of the measurement (temperature, laser, ...), composition, or run number.
 _CONDITION: Final = re.compile(
     r"(?:\b[^\W\d]\w*\s*=\s*)?(?<![\w.])(?:\d+\s*[x×]\s*)?\d+(?:\.\d+)?\s*(?:K|nm|m?W"
     r"|m?T|[kMG]?Pa|k?bar|m?s|sec|min|h|m?eV|cm-1|[AÅ]\^?-1|1/[AÅ]|°C?|deg\w*)\b"
@@ -39,9 +38,9 @@ _CONDITION: Final = re.compile(
     r"|(?<=[^\W_])(?<!times|minus)(?<![\s)\]]x)\s+#?\d+\s*$"
     r"|(?<![\w.])-?\d+(?:\.\d+)?(?:[A-Z][a-z]?[\d.]*){2,}(?!\w)"
 )
-#: Polarisations, also in sums.
+#: Polarisations, and sums of them.
 _POLARIZED: Final = re.compile(r"\b[VH]{2}(?:\s*[-+]\s*(?:4\s*/\s*3\s*)?[VH]{2})?\b")
-#: What counts are divided by, and how arbitrary units are written.
+#: Divisors of counts, and spellings of arbitrary units.
 _NORMALIZATION: Final = re.compile(
     r"(?:[\d.^e ]*(?:s|sec|min|h|ms|m?W|[mµu]?A|[mµu]?Ah|m?C|m?g|kg|(?i:ch\w*|pixel"
     r"|det\w*|mon\w*|max\w*|[is]_?(?:0|max|el)|norm\w*|proton\w*|charge|time|mass|area"
@@ -53,7 +52,7 @@ _ARBITRARY: Final = re.compile(
     r"(?:\s*units?)?)?|-+",
     re.IGNORECASE,
 )
-#: Names that are ratios or powers themselves.
+#: Names that contain a ratio or a power.
 _OWN_NAMES: Final = {
     "reduced_dos": r"(?:v?dos|g)(?:\(\w\))?\s*/\s*(?:[ewων]|hw|ħω)\s*(?:\^|\*\*)?[2²]",
     "reduced_heat_capacity": r"\(?c_?[pv]?(?:\(t\))?"
@@ -61,13 +60,13 @@ _OWN_NAMES: Final = {
     "intermediate_scattering_function": r"[sfi]\(q,\s*t\)\s*/\s*[sfi]\(q(?:,\s*0)?\)",
     "mean_square_displacement": r"[<⟨][^<>⟨⟩]*[2²][^<>⟨⟩]*[>⟩]|[urx]\s*\^?[2²]",
 }
-#: Arguments while the rest of a title is taken apart.
+#: Hide the arguments while the rest of a title is parsed.
 _HIDDEN: Final = str.maketrans("(),", "\x01\x02\x03")
 _SHOWN: Final = str.maketrans("\x01\x02\x03", "(),")
 _PREFIX: Final = re.compile(
     r"\b(milli|micro|nano|kilo|mega|giga|tera)[- ]?(?=e|hz)", re.IGNORECASE
 )
-#: What is written for units that pint does not know.
+#: Replacements for spellings of units that pint does not know.
 _REPLACED: Final = (
     (r"(?i)\binv(?:erse)?\b[. ]*", "1/"),
     (r"(?<![A-Za-z])(?:AA|Angs?t?\.?)(?![a-z])", "angstrom"),
@@ -85,11 +84,11 @@ class Title(NamedTuple):
     Attributes
     ----------
     name : str
-        Without units and decorations.
+        The name without units and decorations.
     units : list of list of pint.Unit
-        Each unit in it, in all its readings.
+        Each unit in the title, with all its possible readings.
     rest : str
-        What is neither a name nor a unit nor a decoration: a factor, a function.
+        Whatever is not a name, a unit or a decoration, such as a factor or a function.
     """
 
     name: str
@@ -105,9 +104,9 @@ def parse_title(title: str, quantity: str, like: str) -> Title:
     title : str
         As in the file.
     quantity : str
-        What it is a title of, a name in the vocabulary or of a coordinate.
+        Name of the quantity or coordinate in the column.
     like : str
-        Units of that dimension.
+        Any units of its dimension.
 
     Examples
     --------
@@ -120,7 +119,7 @@ def parse_title(title: str, quantity: str, like: str) -> Title:
     title = title.replace("\\cdot", "·").replace("\\times", "×")
     text = re.sub(r"\\(?:mathrm|mathit|text|rm)\b|[$\\{}\"]", "", title).strip(" #")
     text = unicodedata.normalize("NFC", text.translate(SUPERSCRIPTS))
-    # ν with a tilde, the molar C_p,m, a footnote.
+    # Drop the tilde of ν, the m of the molar C_p,m, and footnote marks.
     text = re.sub("[\\u0300-\\u036f]|(?<=')s |(?<=[pv]),\\s?m\\b|\\*$", "", text)
     text = _POLARIZED.sub("polarized", text)
     if not quantity.endswith("heat_capacity"):
@@ -144,7 +143,7 @@ def parse_title(title: str, quantity: str, like: str) -> Title:
             found = [unit for unit in read_units(last, like) if fits(unit)]
         if len(part) > 1 and part.isalpha() and part.isupper() and words:
             found = [unit for unit in found if fits(unit)]  # MD, EXP
-        # Short words below a slash may be variables, T in C/T.
+        # Short words below a slash may be variables, such as T in C/T.
         usual = (u for u in found for own in _PER if u.is_compatible_with(own))
         if found and (words or any(map(fits, found)) or any(usual)):
             units.append(found)
@@ -187,14 +186,14 @@ def parse_title(title: str, quantity: str, like: str) -> Title:
 
 
 def _left(text: str) -> str:
-    """Return what is left of a text without words and conditions."""
+    """Return what is left of a text after removing words and conditions."""
     text = re.sub(r"(?:\b|_)(?:cm|nm|[AÅ])\^?-1\b", " ", _CONDITION.sub(" ", text))
     text = _WORD.sub(" ", text)
     return re.sub(r"\s+", " ", text).strip(" .,:;_#@&|~-±°")
 
 
 def read_units(text: str, like: str) -> list[pint.Unit]:
-    """Return the readings of a unit: J/mol K is J/(mol K) or (J/mol) K.
+    """Return the possible readings of a unit: J/mol K is J/(mol K) or (J/mol) K.
 
     Examples
     --------
