@@ -106,11 +106,15 @@ def open_dave(path: Path, lines: list[str], *, T: Any = None) -> xr.Dataset:
     n_energy, n_group = (
         int(to_numbers(parts[i], headers[i], size=1)[0]) for i in (0, 1)
     )
-    check(len(parts) == n_group + 4, f"it has not {n_group} groups, as announced")
+    check(
+        len(parts) == n_group + 4,
+        f"it does not have the {n_group} groups that it declares",
+    )
     for header in headers[2:]:
         strange = _STRANGE.search(header)
         check(
-            not strange, f"{header.strip()!r} is not an axis or a spectrum, with errors"
+            not strange,
+            f"{header.strip()!r} is not an axis, nor a spectrum with errors",
         )
     E_units, other_units = map(_units, headers[2:4])
     check(E_units in _TO_MEV, f"{headers[2].strip()!r} names neither meV nor µeV")

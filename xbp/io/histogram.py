@@ -102,7 +102,7 @@ def open_histogram(
     (array([1., 3.]), array([[0.2, 0.3]]))
     """
     several = _histograms(found.file)
-    check(len(several) == 1, f"it has {len(several)} histograms: save one alone")
+    check(len(several) == 1, f"it has {len(several)} histograms: save only one")
     edges: dict[str, np.ndarray] = {}
     order: dict[int, str] = {}
     to_mev = 1.0

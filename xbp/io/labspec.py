@@ -38,7 +38,7 @@ FORMAT = Format(
     "a LabSpec export",
     "text",
     _find,
-    "it has no two of the header rows '#Acq. time', '#Instrument', '#AxisUnit[1]'",
+    "it lacks header rows such as '#Acq. time', '#Instrument', '#AxisUnit[1]'",
     resembles=r"^#(?:Acq\. time|Instrument=|Axis(?:Unit|Type)\[|Spectro \()",
     is_table=True,
 )

@@ -143,7 +143,7 @@ def open_mantid(
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
     asked.kind()
     several = "mantid_workspace_2" in entry.parent
-    check(not several, "it contains several workspaces: save one alone")
+    check(not several, "it contains several workspaces: save only one")
     run = Run(entry)
     check(not run.quantity, f"it is {run.quantity}, not S")
     if T is None:

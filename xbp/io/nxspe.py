@@ -165,7 +165,7 @@ def open_nxspe(
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
     asked.kind()
     several = _entries(entry.file)
-    check(len(several) == 1, f"it has {len(several)} entries: save one alone")
+    check(len(several) == 1, f"it has {len(several)} entries: save only one")
     data, info = entry["data"], entry["NXSPE_info"]
     values = numbers(data, "data", ndim=2)
     std = numbers(data, "error", shape=values.shape)

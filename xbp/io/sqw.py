@@ -255,7 +255,7 @@ def _factor(comments: list[str], canonical: str) -> float:
     placed = re.findall(r"(?:\[|\bin\s+\[?)([^\s\[\],:;()]+)", last)
     text = _EQUATION.sub(" ", " ".join(comments))
     reversed_ = _OTHER_SIGN.search(text) if energy else None
-    check(not reversed_, f"its energies are of the other sign: {text[:60]!r}")
+    check(not reversed_, f"its energies have the opposite sign: {text[:60]!r}")
     strange = (_NO_ENERGY if energy else _NO_MOMENTUM).search(text)
     check(not strange, f"{strange and strange[0]!r} does not convert to '{canonical}'")
     for word in [*placed, *re.split(r"[\s\[\](){},:;=#]+", text)]:

@@ -225,7 +225,7 @@ def _declared(path: Any, picked: list[Header]) -> dict[str, str]:
     for key, value in (item for head in picked for item in head.info.items()):
         if match := _UNITS.fullmatch(key):
             before = found.setdefault(match[1] or "", value)
-            require_file(before == value, path, f"{key}={value} follows {before}")
+            require_file(before == value, path, f"{key}={value} contradicts {before}")
     cell = found.pop("lattice", None) or found.pop("cell", None)
     length = found.get("length", found.get("pos"))
     require_file(

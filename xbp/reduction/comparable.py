@@ -53,8 +53,8 @@ def all_subtracted(signal: Signal, background: Signal, factor: xr.Variable) -> s
     this = _name(background)
     if this in own or (own & its and bool((factor < 0).any())):
         raise QuantityError(
-            "the background is in the data already, and its error with it",
-            fix="subtract it once, with scale= the sum; or without its errors",
+            "this background, or one that both share, was subtracted already",
+            fix="subtract it once, with the sum of both scale=, or drop its errors",
         )
     return " ".join(sorted({*own, *its, this}))
 

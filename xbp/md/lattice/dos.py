@@ -74,7 +74,7 @@ def bloch_vdos(
             raise RangeError(
                 f"dE={width:g} meV is wider than the range of the modes, "
                 f"{data.attrs['E_max']:g} meV",
-                fix="a smaller dE=",
+                fix="pass a smaller dE=",
             )
     edges = np.arange(n_bins + 1) * width
     bin_of = np.floor(energy / width)

@@ -178,7 +178,7 @@ def new_force_constants(
         raise QuantityError(
             f"matrix= has the shape {sparse.shape}, and the configuration "
             f"{trajectory.n_frames} frames of {trajectory.n_atoms} atoms",
-            fix=f"one frame, and a matrix of ({n}, {n})",
+            fix=f"pass one frame, and a matrix of shape ({n}, {n})",
         )
     if not np.isfinite(sparse.data).all():
         raise QuantityError("matrix= has elements that are not finite")
