@@ -327,8 +327,11 @@ def test_replicates_have_the_bins_of_all(alloy: xr.Dataset) -> None:
 
 
 def test_several_glasses_count_alike(alloy: xr.Dataset) -> None:
+    # The same springs in other places stand for other glasses.
     draws = [
-        alloy.bp.bloch_modes(n_wavevectors=n, Q_max=2, dQ=0.5, dE="1 meV", seed=n)
+        alloy.assign(position=alloy.position + 0.01 * n).bp.bloch_modes(
+            n_wavevectors=n, Q_max=2, dQ=0.5, dE="1 meV", seed=n
+        )
         for n in (2, 5, 3)
     ]
     joined = lattice.join_modes(*draws)
@@ -339,8 +342,20 @@ def test_several_glasses_count_alike(alloy: xr.Dataset) -> None:
     table = lattice.jackknife(joined, lambda m: m.bp.bloch_vdos("5 meV"))
     spread = each.std(axis=0, ddof=1) / np.sqrt(3)
     np.testing.assert_allclose(table.g_std, spread, rtol=1e-8, atol=1e-15)
-    same = lattice.join_modes(*draws, same_glass=True)
+    one, two = (
+        alloy.bp.bloch_modes(n_wavevectors=2, Q_max=2, dQ=0.5, dE="1 meV", seed=n)
+        for n in (1, 2)
+    )
+    same = lattice.join_modes(one, two, same_glass=True)
     assert np.unique(same.glass).size == 1
+    # Counted twice, modes would have errors that are too small.
+    for modes, kind in (((one, one), True), ((one, one), False), ((one, two), False)):
+        with pytest.raises(CoordinateError, match="twice"):
+            lattice.join_modes(*modes, same_glass=kind)
+    with pytest.raises(CoordinateError, match="different glasses"):
+        lattice.join_modes(*draws, same_glass=True)
+    with pytest.raises(QuantityError):
+        lattice.join_modes(3)
     other = alloy.bp.bloch_modes(n_wavevectors=1, Q_max=1, dQ=0.5)
     with pytest.raises(CoordinateError):
         lattice.join_modes(draws[0], other)
@@ -394,6 +409,7 @@ def test_imaginary_modes_are_left_out_and_listed(alloy: xr.Dataset) -> None:
         ({"seed": -1}, RangeError),
         ({"max_wavevectors_per_shell": 0}, RangeError),
         ({"processes": 0}, RangeError),
+        ({"cutoff": 3}, QuantityError),
     ],
 )
 def test_wrong_arguments(
@@ -427,6 +443,16 @@ def test_what_is_no_box_and_no_matrix() -> None:
     for wrong in ("abc", matrix * 1j, matrix.toarray() * 1j, matrix * 0):
         with pytest.raises(QuantityError):
             lattice.new_force_constants(wrong, rest())
+
+
+def test_no_modes_below_an_energy_and_a_glass_at_a_maximum(alloy: xr.Dataset) -> None:
+    few = alloy.bp.bloch_modes(k=[[0.3, 0.2, 0.1]], Q_max=2, dQ=0.5, E_max="0.01 meV")
+    assert few.sizes["mode"] == 0
+    assert float(few.strength.sum()) == 0
+    top = alloy.assign(force_constant=-alloy["force_constant"])
+    top["force_constant"].attrs = alloy["force_constant"].attrs
+    with pytest.raises(RangeError, match=r"minimum|imaginary"):
+        top.bp.bloch_modes(n_wavevectors=1, Q_max=2, dQ=0.5).bp.bloch_vdos()
 
 
 def test_what_is_no_modes_and_no_function(alloy: xr.Dataset) -> None:

@@ -13,7 +13,7 @@ import scipy
 
 from xbp.core import constants
 from xbp.core.data import require_finite
-from xbp.core.errors import QuantityError
+from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import (
     choose,
     not_used,
@@ -89,7 +89,9 @@ def make_job(
             fix="raise dQ= or dE=",
         )
         job["bins"] = {"n_Q": n_Q, "dQ": dQ, "n_E": n_E, "dE": dE, "most": most}
-    if job["strain"]:
+    if not job["strain"]:
+        not_used("without strain=True no bonds are needed", cutoff=given["cutoff"])
+    else:
         arrays |= _bonds(trajectory, springs, given["cutoff"])
     stream = io.BytesIO()
     np.savez(stream, **arrays)
@@ -113,6 +115,10 @@ def highest_energy(springs: Springs, *, margin: float = 1.05) -> float:
     top = scipy.sparse.linalg.eigsh(
         matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4
     )
+    if not top[0] > 0:
+        raise RangeError(
+            "no mode has a real energy", reason="the glass is not at a minimum"
+        )
     return margin * constants.HBAR_ROOT_EV_PER_U * float(np.sqrt(top[0]))
 
 

@@ -235,7 +235,7 @@ def participation_ratio(vectors: np.ndarray) -> np.ndarray:
 
 def squared(vectors: np.ndarray) -> np.ndarray:
     """Return |e_j|² of every atom, shape (n_atoms, n_modes)."""
-    parts = vectors.reshape(-1, 3, vectors.shape[-1])
+    parts = vectors.reshape(len(vectors) // 3, 3, vectors.shape[-1])
     return np.asarray((np.abs(parts) ** 2).sum(axis=1))
 
 
@@ -364,7 +364,7 @@ def amplitudes(
     numpy.ndarray, shape (n_groups, 3, n_Q, n_modes)
         1/√u.
     """
-    by_atom = vectors.reshape(-1, 3, vectors.shape[-1])
+    by_atom = vectors.reshape(springs.n_atoms, 3, vectors.shape[-1])
     phase = np.exp(-1j * (G @ springs.position.T)) / np.sqrt(springs.mass)
     found = np.zeros((len(groups), 3, len(G), vectors.shape[-1]), dtype=vectors.dtype)
     for group, out in zip(groups, found, strict=True):
@@ -404,7 +404,7 @@ def field_amplitudes(
     """
     first, second, weight = bonds
     n = springs.n_atoms
-    by_atom = vectors.reshape(n, 3, -1)
+    by_atom = vectors.reshape(n, 3, vectors.shape[-1])
     along = nearest_image(springs.position, springs.cell, first, second)
     phase = np.exp(1j * (along @ k)) / np.sqrt(springs.mass[second])
     rest = 1 / np.sqrt(springs.mass[first])

@@ -6,7 +6,7 @@ vectors k, or between glasses, never between bins of Q.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -36,6 +36,7 @@ def at_rest(energy: np.ndarray, highest: float) -> np.ndarray:
 
 def read_modes(data: xr.Dataset, *needed: str) -> Trajectory:
     """Return the atoms of modes; refuse modes that lack a variable `needed`."""
+    require_kind(data, xr.Dataset, "modes", "a Dataset from bloch_modes")
     missing = {"mode_energy", "stratum", "glass", *needed} - set(data.variables)
     if missing:
         strain = "field_strength" in missing
@@ -229,16 +230,20 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
         raise QuantityError("no modes are given")
     elements = [read_modes(one).elements() for one in modes]
     same_atoms = all(sorted(e) == sorted(elements[0]) for e in elements)
-    axes = [{n: one[n].values for n in ("Q", "E") if n in one.coords} for one in modes]
-    same = all(
-        a.keys() == axes[0].keys() and all(np.array_equal(a[n], axes[0][n]) for n in a)
-        for a in axes
-    )
+    axes = [
+        {
+            "E_max": one.attrs.get("E_max"),
+            **{n: one[n].values.tolist() for n in ("Q", "E") if n in one.coords},
+        }
+        for one in modes
+    ]
+    same = all(one == axes[0] for one in axes)
     if not same_atoms or not same:
         raise CoordinateError(
             "the modes differ in their atoms or in their bins",
             fix="call bloch_modes with the same Q_max=, dQ=, E_max= and dE=",
         )
+    _require_other_draws(modes, same_glass)
     rest = [name for name in modes[0].data_vars if "k" not in modes[0][name].dims]
     parts, first = [], 0
     most = max(one.sizes["mode"] for one in modes)
@@ -258,6 +263,30 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
         found["Sq"] = sum(one["Sq"] for one in modes) / len(modes)
     found.attrs["highest_energy"] = max(one.attrs["highest_energy"] for one in modes)
     return found
+
+
+def _require_other_draws(modes: Sequence[xr.Dataset], same_glass: bool) -> None:
+    """Refuse glasses, or wave vectors of one glass, that are counted twice."""
+    places = [np.asarray(one["position"].values) for one in modes]
+    equal = [np.array_equal(one, places[0]) for one in places[1:]]
+    if same_glass and not all(equal):
+        raise CoordinateError(
+            "the modes are of different glasses", fix="same_glass=False"
+        )
+    if same_glass:
+        k = np.concatenate([one["wavevector"].values for one in modes])
+        if len(np.unique(k, axis=0)) < len(k):
+            raise CoordinateError(
+                "the same wave vectors are given twice",
+                fix="bloch_modes with another seed=",
+            )
+    energies = [np.asarray(one["mode_energy"].values) for one in modes]
+    for i, one in enumerate(energies):
+        for other in energies[:i]:
+            if np.array_equal(one, other, equal_nan=True) and not same_glass:
+                raise CoordinateError("the same modes are given twice")
+    if not same_glass and any(equal):
+        raise CoordinateError("the same glass is given twice", fix="same_glass=True")
 
 
 def jackknife(

@@ -94,7 +94,7 @@ def mode_strengths(
     to_bins = _indicator(np.searchsorted(bins.E, energy, side="right") - 1, n_E)
     scale = 1 / (springs.n_atoms * np.diff(bins.E))
     waves = 9 if bonds is not None else 0
-    each = vectors.itemsize * energy.size * (3 * len(groups) + 1 + waves)
+    each = vectors.itemsize * max(1, energy.size) * (3 * len(groups) + 1 + waves)
     step = max(1, int(_CHUNK // each))
     for begin in range(0, shell.size, step):
         part = slice(begin, begin + step)
