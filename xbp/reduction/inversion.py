@@ -417,7 +417,9 @@ class _Map:
         lower, upper = octaves <= 0.5, (octaves > 0.5) & (octaves <= 1)
         spread = np.ptp(level[:3]) / 2
         if upper.any():
-            spread = max(spread, abs(level[upper].mean() - level[lower].mean()))
+            # Means of half an octave are half an octave apart.
+            change = 2 * abs(level[upper].mean() - level[lower].mean())
+            spread = max(spread, change)
         return float(state.per_gamma * gamma * spread / modes.curvature)
 
     def beyond(self, state: _State) -> np.ndarray:
