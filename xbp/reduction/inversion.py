@@ -417,9 +417,7 @@ class _Map:
         lower, upper = octaves <= 0.5, (octaves > 0.5) & (octaves <= 1)
         spread = np.ptp(level[:3]) / 2
         if upper.any():
-            # Means of half an octave are half an octave apart.
-            change = 2 * abs(level[upper].mean() - level[lower].mean())
-            spread = max(spread, change)
+            spread = max(spread, abs(level[upper].mean() - level[lower].mean()))
         return float(state.per_gamma * gamma * spread / modes.curvature)
 
     def beyond(self, state: _State) -> np.ndarray:
