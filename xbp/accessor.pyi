@@ -95,12 +95,12 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.md.lattice.bloch_currents`.
         """
     def bloch_fluctuations(self, field: str, *, T: Any = ...) -> xr.Dataset:
-        """Compute how the strain of a glass fluctuates, from its modes.
+        """Compute the spectrum of the strain fluctuations of a glass from its modes.
 
         See `xbp.md.lattice.bloch_fluctuations`.
         """
     def bloch_modes(self, out: str | os.PathLike[str] | None = ..., n_wavevectors: int = ..., *, Q_max: Any = ..., dQ: Any = ..., E_max: Any = ..., dE: Any = ..., max_wavevectors_per_shell: int | None = ..., strain: bool = ..., cutoff: Any = ..., k: Any = ..., inner: float = ..., seed: int = ..., most_imaginary: float = ..., precision: Literal['single', 'double'] = ..., processes: int = ..., progress: bool = ..., overwrite: bool = ...) -> xr.Dataset:
-        """Find the modes of a glass at wave vectors of all lengths.
+        """Find the modes of a glass at wave vectors of any length.
 
         See `xbp.md.lattice.bloch_modes`.
         """

@@ -157,7 +157,7 @@ def test_a_part_of_the_table_is_refused() -> None:
     table = branches(q, {"longitudinal": bent(q, 4400), "transverse": bent(q, 1900)})
     for part in (table.isel(Q=0), table.sel(branch="transverse")):
         for function in (xbp.sound_velocity, xbp.ioffe_regel):
-            with pytest.raises(QuantityError, match="the branches are over"):
+            with pytest.raises(QuantityError, match="over branch and Q"):
                 function(part)
 
 

@@ -196,10 +196,14 @@ def test_dask_equals_numpy(chunks: dict[str, int]) -> None:
         (lazy.bp.convert(E="THz"), S.bp.convert(E="THz")),
     ]
     for got, expected in pairs:
+        found = got.compute().drop_vars("B_std", errors="ignore")
+        if "source" in found.dims and "source" not in expected.dims:
+            # What is not computed yet may have a common error; here it has none.
+            common = [n for n in found if str(n).endswith("_std_common")]
+            assert all(not found[name].any() for name in common)
+            found = found.drop_vars([*common, "source"])
         xr.testing.assert_allclose(
-            got.compute().drop_vars("B_std", errors="ignore"),
-            expected.drop_vars("B_std", errors="ignore"),
-            rtol=1e-9,
+            found, expected.drop_vars("B_std", errors="ignore"), rtol=1e-9
         )
 
 
