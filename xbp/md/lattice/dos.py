@@ -34,8 +34,8 @@ def bloch_vdos(
     dE : scalar with units
         Width of the bins (bare: meV).
     partials : bool
-        Whether to give one g(E) for each element, along ``element``, weighted by Σ_j
-        |e_sj|² of its atoms; they add up to the total. Needs modes with Q.
+        Of each element, along ``element``: the squares of the vectors of its atoms;
+        they add up to the total. Needs modes with Q.
 
     Returns
     -------
