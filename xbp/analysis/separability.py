@@ -210,6 +210,7 @@ def _fit_map(
         profile = _ratio((weight * B * S).sum(-1), (weight * S**2).sum(-1))
     n = (weight > 0).sum(-1)
     model = profile[..., None] * S
+    both &= model != 0
     ratio = np.where(both, B / model, np.nan)
     rms = np.sqrt(_ratio(np.where(both, (ratio - 1) ** 2, 0).sum(-1), both.sum(-1)))
     chi2 = (weight * (B - model) ** 2).sum(-1) / np.maximum(n - 1, 1)

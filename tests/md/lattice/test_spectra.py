@@ -326,6 +326,21 @@ def test_replicates_have_the_bins_of_all(alloy: xr.Dataset) -> None:
     assert float(table.g_std[-1]) > 0
 
 
+def test_jackknife_of_a_table_has_no_other_errors(modes: xr.Dataset) -> None:
+    """Columns without units pass, and errors in common are those of the scatter."""
+
+    def peak(m: xr.Dataset) -> xr.Dataset:
+        B = m.bp.bloch_structure_factor(300).bp.to_bqe()
+        return B.bp.fit_bqe(B.Sq, "free", Q_range=(2, 5))
+
+    table = lattice.jackknife(modes, peak)
+    assert "holds_std" in table
+    fitted = modes.bp.bloch_vdos("2 meV").bp.to_bqe().bp.boson_peak(E_range=(2, 30))
+    fitted["energy_std_common"] = ("source", [0.1])
+    found = lattice.jackknife(modes, lambda m: fitted)
+    assert not [n for n in found.variables if "common" in str(n) or n == "source"]
+
+
 def test_several_glasses_count_alike(alloy: xr.Dataset) -> None:
     # The same springs in other places stand for other glasses.
     draws = [
@@ -349,7 +364,13 @@ def test_several_glasses_count_alike(alloy: xr.Dataset) -> None:
     same = lattice.join_modes(one, two, same_glass=True)
     assert np.unique(same.glass).size == 1
     # Counted twice, modes would have errors that are too small.
-    for modes, kind in (((one, one), True), ((one, one), False), ((one, two), False)):
+    other = draws[0]
+    for modes, kind in (
+        ((one, one), True),
+        ((one, one), False),
+        ((one, two), False),
+        ((other, one, two), False),
+    ):
         with pytest.raises(CoordinateError, match="twice"):
             lattice.join_modes(*modes, same_glass=kind)
     with pytest.raises(CoordinateError, match="different glasses"):
@@ -365,6 +386,11 @@ def test_modes_up_to_an_energy_have_no_u2(alloy: xr.Dataset) -> None:
     few = alloy.bp.bloch_modes(n_wavevectors=2, Q_max=2, dQ=0.5, E_max="8 meV")
     with pytest.raises(RangeError, match="u2"):
         few.bp.bloch_structure_factor(300)
+    strained = alloy.bp.bloch_modes(
+        n_wavevectors=1, Q_max=1, dQ=0.5, E_max="8 meV", strain=True, cutoff=3.4
+    )
+    with pytest.raises(RangeError, match="E_max"):
+        strained.bp.bloch_fluctuations("shear_strain")
     part = few.bp.bloch_structure_factor(300, debye_waller=False)
     whole = alloy.bp.bloch_modes(n_wavevectors=2, Q_max=2, dQ=0.5)
     wanted = whole.bp.bloch_structure_factor(300, debye_waller=False)

@@ -6,11 +6,13 @@ vectors k, or between glasses, never between bins of Q.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
 
+from xbp.core.common_errors import SOURCE
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, shown
 from xbp.core.guards import require_kind
 from xbp.md.trajectory import Trajectory, read_trajectory
@@ -268,7 +270,7 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
 def _require_other_draws(modes: Sequence[xr.Dataset], same_glass: bool) -> None:
     """Refuse glasses, or wave vectors of one glass, that are counted twice."""
     places = [np.asarray(one["position"].values) for one in modes]
-    equal = [np.array_equal(one, places[0]) for one in places[1:]]
+    equal = [np.array_equal(*pair) for pair in itertools.combinations(places, 2)]
     if same_glass and not all(equal):
         raise CoordinateError(
             "the modes are of different glasses", fix="same_glass=False"
@@ -280,12 +282,7 @@ def _require_other_draws(modes: Sequence[xr.Dataset], same_glass: bool) -> None:
                 "the same wave vectors are given twice",
                 fix="bloch_modes with another seed=",
             )
-    energies = [np.asarray(one["mode_energy"].values) for one in modes]
-    for i, one in enumerate(energies):
-        for other in energies[:i]:
-            if np.array_equal(one, other, equal_nan=True) and not same_glass:
-                raise CoordinateError("the same modes are given twice")
-    if not same_glass and any(equal):
+    elif any(equal):
         raise CoordinateError("the same glass is given twice", fix="same_glass=True")
 
 
@@ -353,12 +350,15 @@ def jackknife(
     require_kind(whole, (xr.Dataset, xr.DataArray), "function(modes)", "a Dataset")
     table = whole.to_dataset() if isinstance(whole, xr.DataArray) else whole.copy()
     for name, variable in table.data_vars.items():
-        if variable.dtype.kind != "f" or str(name).endswith("_std"):
+        if variable.dtype.kind != "f" or "_std" in str(name):
             continue
         several = [
             np.asarray((one if isinstance(one, xr.DataArray) else one[name]).values)
             for one in few
         ]
         std = sampled.std(np.stack(several))
-        table[f"{name}_std"] = (variable.dims, std, {"units": variable.attrs["units"]})
-    return table
+        units = {k: v for k, v in variable.attrs.items() if k == "units"}
+        table[f"{name}_std"] = (variable.dims, std, units)
+    # The scatter of the repetitions includes what bins have in common.
+    common = [name for name in table if str(name).endswith("_std_common")]
+    return table.drop_vars([*common, SOURCE], errors="ignore")

@@ -13,7 +13,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.errors import RangeError
 from xbp.core.guards import choose, require_flag
 from xbp.core.operation import operation
 from xbp.md.lattice.labels import add_column, begin_result, finish_result
@@ -136,11 +136,7 @@ def bloch_structure_factor(
     _, counts = np.unique(trajectory.elements(), return_counts=True)
     u2 = np.zeros(counts.size)
     if require_flag(debye_waller, "debye_waller"):
-        if "E_max" in data.attrs:
-            raise RangeError(
-                "u2 is not known, because only the modes up to E_max= were found",
-                fix="debye_waller=False, or bloch_modes without E_max=",
-            )
+        _require_all_modes(data, "u2", "debye_waller=False, or")
         u2 = _displacements(data, trajectory, kelvin, chosen)
     Q, E = data["Q"].values, data["E"].values
     mixing, of_u2 = _mixing(trajectory, weights, b, partials, normalization, Q)
@@ -188,10 +184,19 @@ def bloch_structure_factor(
         extra["pair"] = ("pair", list(mixing.labels))
         share = mixing.share
         extra["weight"] = (("pair", "Q")[: share.ndim], share, {"units": "1"})
-    arguments = {"T": f"{kelvin:g} K", "statistics": chosen, "weights": _name(weights)}
+    arguments = {"T": f"{kelvin:g} K", "statistics": chosen, "weights": weights}
     return finish_result(
         ds.assign_coords(extra), data, "bloch_structure_factor", arguments
     )
+
+
+def _require_all_modes(data: xr.Dataset, what: str, instead: str = "") -> None:
+    """Refuse modes up to an energy for what needs all of them."""
+    if "E_max" in data.attrs:
+        raise RangeError(
+            f"{what} is not known, because only the modes up to E_max= were found",
+            fix=f"{instead} bloch_modes without E_max=".strip(),
+        )
 
 
 def _mixing(
@@ -205,12 +210,7 @@ def _mixing(
     """Return the weights of the pairs of species in S, and of the species in u²."""
     require_flag(partials, "partials")
     name = check_normalization(normalization, partials=partials, static=False)
-    if not isinstance(weights, str):
-        raise QuantityError("weights= must be 'neutron', 'xray' or 'unit'")
-    if weights == "mass":
-        raise QuantityError(
-            "bloch_structure_factor has no weights='mass'", fix="weights='unit'"
-        )
+    choose(weights, ("neutron", "xray", "unit"), "weights")
     found = weighting(trajectory, weights, Q, by_element=True, squared=False, b=b)
     power = np.abs(found.factors) ** 2
     power = power[:, 0] if power.ndim == 2 else power
@@ -264,10 +264,6 @@ def _independence(
     together = np.fmax(spread / mean, least[some]) ** 2
     apart = ((std[seen][:, some] / mean) ** 2).mean(axis=0) / seen.sum()
     return float(np.clip(apart.sum() / together.sum(), 1 / seen.sum(), 1))
-
-
-def _name(weights: Any) -> str:
-    return weights if isinstance(weights, str) else "array"
 
 
 @operation(takes="bloch_modes", gives="current_spectrum", step=3)
@@ -383,6 +379,8 @@ def bloch_fluctuations(
     ------
     QuantityError, TemperatureError
         If an argument is invalid, or the modes were computed without strain.
+    RangeError
+        If only the modes up to an energy were found.
 
     References
     ----------
@@ -399,6 +397,7 @@ def bloch_fluctuations(
     True
     """
     trajectory = read_modes(data, "field_strength")
+    _require_all_modes(data, "the integral of φ")
     name: str = choose(field, [str(n) for n in data["field"].values], "field")
     E = data["E"].values
     widths = np.diff(data["E_bnds"].values, axis=1)[:, 0]
