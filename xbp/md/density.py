@@ -125,8 +125,8 @@ class Slab:
 
     def _sums(self, n_frames: int, frames: Frames) -> np.ndarray:
         _, real, complex_ = _ACCURACY[self.precision]
-        low, high = self.hkl.min(axis=0), self.hkl.max(axis=0)
-        columns = (self.hkl - low).T
+        top = np.abs(self.hkl).max(axis=0)
+        columns = (self.hkl + top).T
         rows = max(1, 2**22 // max(1, self.index.size))
         out: Any = 0.0
         for t, (scaled, weights) in zip(range(n_frames), frames, strict=False):
@@ -135,24 +135,25 @@ class Slab:
                 out = np.zeros(size, dtype=complex_)
             for first in range(0, scaled.shape[1], rows):
                 part = slice(first, first + rows)
-                tables: list[np.ndarray] = [
-                    _powers(s, a, b).astype(complex_)
-                    for s, a, b in zip(scaled[:, part], low, high, strict=True)
-                ]
-                phase: np.ndarray = tables[0][columns[0]]
-                phase *= tables[1][columns[1]]
-                phase *= tables[2][columns[2]]
-                out[t] += weights[:, part].astype(real) @ phase.T
+                tables = map(_powers, np.exp(2j * np.pi * scaled[:, part]), top)
+                h, k, l_ = (
+                    table.astype(complex_)[column]
+                    for table, column in zip(tables, columns, strict=True)
+                )
+                h *= k
+                h *= l_
+                out[t] += weights[:, part].astype(real) @ h.T
         return np.asarray(out)
 
 
-def _powers(scaled: np.ndarray, low: int, high: int) -> np.ndarray:
-    """Return exp(2πi n x) for n = low … high, shape (high − low + 1, n_atoms)."""
-    base = np.exp(2j * np.pi * scaled)
-    top = max(abs(low), abs(high))
-    positive = np.multiply.accumulate(np.broadcast_to(base, (top, base.size)), axis=0)
-    all_ = np.concatenate([positive[::-1].conj(), np.ones((1, base.size)), positive])
-    return np.asarray(all_[top + low : top + high + 1])
+def _powers(base: np.ndarray, top: int) -> np.ndarray:
+    """Return base^n of numbers on the unit circle, n = −top … top, one in each row."""
+    powers = np.empty((2 * top + 1, base.size), dtype=complex)
+    powers[top] = 1
+    powers[top + 1 :] = base
+    np.multiply.accumulate(powers[top + 1 :], axis=0, out=powers[top + 1 :])
+    np.conj(powers[:top:-1], out=powers[:top])
+    return powers
 
 
 def slabs(

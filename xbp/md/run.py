@@ -31,8 +31,9 @@ __all__ = [
 FEWEST = 4
 #: Bytes that a task holds of its frames, unless one segment takes more.
 _BLOCK_BYTES = 256 * 2**20
-#: Short trajectories are cut into this many tasks or more, so that all cores have work.
-_MIN_TASKS = 8
+#: Short trajectories are cut into this many tasks or more, so that all cores have work;
+#: but a task of fewer bytes takes less time than dask needs for it.
+_MIN_TASKS, _TASK_BYTES = 8, 2**18
 
 
 @dataclass(frozen=True)
@@ -313,8 +314,9 @@ def add_up(
         The same, to rounding, under any scheduler.
     """
     n = trajectory.n_frames
-    fitting = _BLOCK_BYTES // (trajectory.n_atoms * 30 * 8)
-    length = max(1, min(-(-n // _MIN_TASKS), fitting))
+    frame_bytes = trajectory.n_atoms * 30 * 8
+    length = max(-(-n // _MIN_TASKS), _TASK_BYTES // frame_bytes)
+    length = max(1, min(length, _BLOCK_BYTES // frame_bytes))
     parts = []
     for first in range(0, n, length):
         stop = min(first + length, n)
@@ -351,7 +353,7 @@ def _computed(
             client = sys.modules["distributed"].get_client()
     if client is None:
         bar = require("tqdm.dask", "it shows the progress", "md").TqdmCallback
-        with bar(desc=f"xbp, {n_tasks} tasks"):
+        with bar(desc=f"xbp, tasks: {n_tasks}"):
             return root.compute()
     future = client.compute(root)
     sys.modules["distributed"].progress(future, notebook=False)
@@ -370,7 +372,8 @@ def _runs(
     step = cut.starts[1] - cut.starts[0] if n > 1 else cut.length
     frame_bytes = trajectory.n_atoms * numbers_per_atom * 8
     by_memory = (_BLOCK_BYTES // frame_bytes - cut.length) // step + 1
-    size = int(max(1, min(by_memory, n // _MIN_TASKS, most)))
+    wanted = max(min(n // _MIN_TASKS, most), _TASK_BYTES // (step * frame_bytes))
+    size = int(max(1, min(by_memory, wanted)))
     return [list(cut.starts[i : i + size]) for i in range(0, n, size)]
 
 
