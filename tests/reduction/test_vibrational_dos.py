@@ -22,7 +22,7 @@ from xbp.errors import (
 )
 from xbp.models.multiphonon import Modes
 from xbp.reduction.inversion import Inversion, _Map
-from xbp.reduction.vibrational_dos import dos_doubts
+from xbp.reduction.vibrational_dos import _change_below, dos_doubts
 
 Q = np.arange(1.25, 12, 0.5)
 E_BINS = np.arange(-40.0, 61.0)
@@ -523,6 +523,51 @@ def test_the_error_of_u2_covers_the_law_below_the_range() -> None:
         found = noisy.bp.to_vibrational_dos(E_range=(4.6, 35.5), composition="V")
         assert abs(float(found.u2) - true) < 1.5 * float(found.u2_std)
         assert float(found.u2_std) > 1e-3 * true
+
+
+@pytest.mark.parametrize(
+    ("falls", "bump", "low"), [(10, 0, 1.0), (10, 0, 4.0), (1e9, 2, 2.6)]
+)
+def test_the_error_of_u2_covers_what_the_range_does_not_show(
+    falls: float, bump: float, low: float
+) -> None:
+    """g/E² that falls, or has a maximum right above the range: pulls were −1.5 and +1.9."""
+    E = np.arange(0.1, 40, 0.2)
+    peak = bump * np.exp(-(np.log(E / 3.3) ** 2) / (2 * 0.45**2))
+    g = E**2 * np.exp(-E / falls) * (1 + peak) / (1 + np.exp((E - 28) / 1.5))
+    dos = xbp.new_dataset(
+        "vibrational_dos", g, units="1", coords={"E": (E, "meV")}, temperature="300 K"
+    )
+    S = dos.bp.multiphonon_sqe(
+        np.arange(1, 8, 0.25), np.arange(-35.9, 50, 0.4), composition="V", area=1
+    )
+    true = float(S.u2)
+    noisy = xbp.models.with_counting_noise(S.drop_vars("u2"), counts=10_000, seed=1)
+    found = noisy.bp.to_vibrational_dos(E_range=(low, 49), composition="V")
+    assert str(found.u2_status.values) == "ok"
+    assert abs(float(found.u2) - true) < 1.3 * float(found.u2_std)
+    assert float(found.u2_std) < 0.2 * true
+
+
+def test_counting_is_no_change_of_the_law_below_the_range() -> None:
+    """A level that does not change adds little; one linear in log E, what it changes by."""
+    E = np.arange(2.0, 9, 0.02)
+    rng = np.random.default_rng(18)
+    std = 0.3 * E**2
+    flat = [
+        _change_below(E, E**2 + std * rng.normal(size=E.size), std) for _ in range(200)
+    ]
+    groups = [np.count_nonzero(np.floor(2 * np.log2(E / 2)) == k) for k in range(4)]
+    counting = 2.5**2 * np.mean(0.09 / np.array(groups))
+    assert np.mean(flat) < 0.6 * counting
+    slope = 0.1
+    trend = _change_below(E, E**2 * (1 + slope * np.log2(E / 2)), 0 * E)
+    below = slope / np.log(2)  # the mean of −log2(E/2) from 0 to 2
+    assert 0.5 * below < np.sqrt(trend) < 1.2 * below
+    # What varies far above the range only is not carried on below it.
+    far = E**2 * (1 + np.where(E > 4.5, 0.5 * (E - 4.5), 0))
+    assert _change_below(E, far, 1e-3 * E**2) < 1e-3
+    assert np.isnan(_change_below(E[:3], E[:3] ** 2, 0 * E[:3]))
 
 
 def loose(u2_at_least: float) -> tuple[xr.Dataset, xr.Dataset]:

@@ -31,7 +31,7 @@ class Solution:
     `many` is N(1+C) Σ S_n of two and more phonons, in the units of S; `join` is the
     factor of the density beyond the range; `unexplained` is the weighted sum of the
     squares that all phonons leave of S, `background` the part of S that does not depend
-    on Q, `u2_below_std` the error of u² from g below its range; the others as
+    on Q, `gamma_of_law` the change of γ₀ with g/E² below the range; the others as
     `xbp.to_vibrational_dos` returns them.
     """
 
@@ -51,7 +51,7 @@ class Solution:
     join: float = np.nan
     unexplained: float = np.nan
     background: float = np.nan
-    u2_below_std: float = 0.0
+    gamma_of_law: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -292,7 +292,7 @@ class _Map:
             join=state.join,
             unexplained=unexplained,
             background=background,
-            u2_below_std=self.error_below(x, state),
+            gamma_of_law=self.gamma_of_law(state.modes),
         )
 
     def change_without(self, g: np.ndarray) -> float:
@@ -399,26 +399,17 @@ class _Map:
             return unexplained, 0.0
         return unexplained, float((level * n).sum() / (w * S[:, self.known]).sum())
 
-    def error_below(self, g: np.ndarray, state: _State) -> float:
-        """Return the error of u² from the law of E² that continues g below its range.
+    def gamma_of_law(self, modes: Modes) -> float:
+        """Return the change of γ₀ with g/E² of the law below the range, at fixed area.
 
-        Half the range of g/E² over the three points of the law, or its change within
-        the first octave if that is larger, relative to it, is the relative error of
-        what the law adds to u².
+        0 if g is 0 there.
         """
-        modes, E = state.modes, self.grid.E[self.known]
-        if not modes.curvature > 0:
+        if self.grid.below == "nothing":
             return 0.0
         at = modes.step * np.arange(1, modes.density.size)
-        under = at < E[0] * (1 - 1e-9)
-        each = modes.density[1:] / at / np.tanh(at / (2 * modes.kT))
-        gamma = (each[under].sum() + modes.curvature * modes.kT) * modes.step
-        level, octaves = g / E**2, np.log2(E / E[0])
-        lower, upper = octaves <= 0.5, (octaves > 0.5) & (octaves <= 1)
-        spread = np.ptp(level[:3]) / 2
-        if upper.any():
-            spread = max(spread, abs(level[upper].mean() - level[lower].mean()))
-        return float(state.per_gamma * gamma * spread / modes.curvature)
+        at = at[at < self.grid.E[self.known][0] * (1 - 1e-9)]
+        each = at / np.tanh(at / (2 * modes.kT)) - modes.gamma * at**2
+        return float((each.sum() + modes.kT) * modes.step)
 
     def beyond(self, state: _State) -> np.ndarray:
         """Return g, on its scale, at the energies above its range; NaN elsewhere."""

@@ -233,7 +233,7 @@ def multiphonon_sqe(
 #: What is returned of the `Solution` of each map, besides its densities.
 _NUMBERS = (
     "u2", "status", "u2_status", "iterations", "change", "orders", "scale", "constant",
-    "extended", "highest", "background", "u2_below_std",
+    "extended", "highest", "background", "gamma_of_law",
 )  # fmt: skip
 #: Limits of numbers among the options, which are positive.
 _BELOW = {"tolerance": 1.0, "end": 1.0, "background": np.inf, "uncertain": np.inf}
@@ -471,17 +471,3 @@ class Task:
             )
             coords[name] = (words.dims, words.data, {"long_name": label})
         return coords
-
-    def error_of_u2(
-        self, found: dict[str, xr.DataArray], g_std: xr.DataArray, axis: Axis
-    ) -> xr.DataArray:
-        """Return the std of u² = (ħ²/2M) γ₀ from that of g, whose area stays 1."""
-        E = xr.DataArray(axis.centres, dims="_g")
-        width = xr.DataArray(axis.upper - axis.lower, dims="_g")
-        x = E / (2 * constants.BOLTZMANN_MEV * self.temperature)
-        per_g = 1 / (E * np.tanh(x)) - found["u2"] / self.grid.per_gamma
-        variance = ((per_g * width * g_std) ** 2).sum("_g")
-        out: xr.DataArray = (
-            self.grid.per_gamma**2 * variance + found["u2_below_std"] ** 2
-        ) ** 0.5
-        return out

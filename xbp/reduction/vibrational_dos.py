@@ -8,11 +8,13 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.data import Data, is_lazy, unwrap
 from xbp.core.independence import collapsed
 from xbp.core.operation import operation
 from xbp.core.schema import per_unit
+from xbp.core.signal import over_spectra
 from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import format_unit, parse_unit
 from xbp.models.multiphonon import Below
@@ -137,9 +139,12 @@ def to_vibrational_dos(
         range, ``E_low`` and ``E_high``, the range with values, and ``highest_phonon``,
         where g falls below a tenth of its maximum for good (at C = 0 if no C was found;
         NaN if it does not before E_high). If errors are known, ``u2_std``, that of
-        counting in `E_range`, (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]², and of the
-        law below it, by the spread of g/E² over its three points or the first octave;
-        the choice of `E_range` and C may matter more. NaN if u² was given.
+        counting, (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]² with the law below, and
+        that of the law: g/E² below `E_range` is as uncertain as it varies over the two
+        octaves above (2.5 standard deviations of half octaves, less counting), or as a
+        parabola through the first of them, with twice its error, differs from the law
+        below, if that is less. The choice of `E_range` and C may matter more. NaN if u²
+        was given.
 
     Raises
     ------
@@ -186,7 +191,7 @@ def to_vibrational_dos(
     if "E_independence" in coords:
         f = xr.DataArray(coords["E_independence"]).rename(E="_g")
         g_std = g_std / f**0.5
-    u2_std = task.error_of_u2(found, g_std, axis).where(whole)
+    u2_std = _error_of_u2(task, found, g_std, axis).where(whole)
     E = value["E"][-axis.centres.size :].variable
     if axis.further:
         E = xr.Variable("E", axis.centres / to_mev, value["E"].attrs)
@@ -232,6 +237,67 @@ def to_vibrational_dos(
         _report(answer, task, found, None if signal.std is None else u2_std)
     out: Data = answer
     return out
+
+
+def _error_of_u2(
+    task: Task, found: dict[str, xr.DataArray], g_std: xr.DataArray, axis: Axis
+) -> xr.DataArray:
+    """Return the std of u² = (ħ²/2M) γ₀ from that of g and of the law below it."""
+    width, per_gamma = axis.upper - axis.lower, task.grid.per_gamma
+
+    def of_one(
+        g: np.ndarray, std: np.ndarray, kelvin: float, u2: float, of_law: float
+    ) -> np.float64:
+        kT = float(constants.BOLTZMANN_MEV * kelvin)
+        gamma = u2 / per_gamma
+        known = np.isfinite(g)
+        if not known.any():
+            return np.float64(np.nan)
+        E, y, error = axis.centres[known], g[known], np.nan_to_num(std[known])
+        per_g = width[known] * (1 / (E * np.tanh(E / (2 * kT))) - gamma)
+        per_g[:3] += of_law * E[:3] ** 2 / (E[:3] ** 4).sum()
+        variance = ((per_g * error) ** 2).sum()
+        return np.float64(
+            per_gamma * np.sqrt(variance + of_law**2 * _change_below(E, y, error))
+        )
+
+    out: xr.DataArray = over_spectra(
+        of_one,
+        found["g"],
+        g_std,
+        task.temperature,
+        found["u2"],
+        found["gamma_of_law"],
+        core=("_g",),
+        gives=[()],
+    )
+    return out
+
+
+def _change_below(E: np.ndarray, g: np.ndarray, std: np.ndarray) -> float:
+    """Return the variance of g/E² below its range, by how it varies above.
+
+    The variance between half octaves over the first two octaves, less that of counting,
+    times 2.5²: so far is the law at the end of the range from its mean below if g/E² is
+    linear in log E. But no more than a parabola in E through the first octave, carried
+    on, differs from the law, with twice its error.
+    """
+    half = np.floor(2 * np.log2(E / E[0]) + 1e-9) == np.arange(4)[:, np.newaxis]
+    half = half[half.any(axis=1)]
+    if len(half) < 2:
+        return float("nan")
+    norm = half @ E**4
+    level, variance = half @ (g * E**2) / norm, half @ (E**2 * std) ** 2 / norm**2
+    changes = 2.5**2 * max(float(level.var(ddof=1) - variance.mean()), 0.0)
+    at = 2 * E[0] * (1 + 1e-9) >= E
+    if np.count_nonzero(at) < 3:
+        return changes
+    # The mean of a parabola from 0 to E[0], by the numbers that it is drawn through.
+    weight = 1 / np.arange(1, 4) @ np.linalg.pinv(np.vander(E[at] / E[0], 3)[:, ::-1])
+    law = (g * E**2)[:3].sum() / (E[:3] ** 4).sum()
+    carried = abs(weight @ (g / E**2)[at] - law)
+    error = np.sqrt(((weight * (std / E**2)[at]) ** 2).sum())
+    return min(changes, float(carried + 2 * error) ** 2)
 
 
 def _fractions(task: Task, axis: Axis) -> dict[str, Any]:
