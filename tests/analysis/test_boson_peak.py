@@ -628,6 +628,51 @@ def test_a_curve_of_another_shape_has_an_error_that_contains_it(
         assert np.abs(pulls).mean() < 2 if pulls.size else True
 
 
+def _pulls(y: Any, true: float, noise: float, method: Any) -> np.ndarray:
+    """Return the pulls of the energy of 60 noisy spectra over 1 to 9 meV."""
+    E = np.arange(0.6, 14, 0.2)
+    rng = np.random.default_rng(1)
+    draws = y(E) + noise * rng.normal(size=(60, E.size))
+    B = xbp.new_dataset(
+        "reduced_dos", draws, std=np.full(draws.shape, noise), units="1/meV^3",
+        coords={"draw": (np.arange(60), "1"), "E": (E, "meV")},
+    )  # fmt: skip
+    peak = B.bp.boson_peak(method, E_range=(1, 9))
+    pulls = (peak.energy - true) / peak.energy_std
+    return np.asarray(pulls.values[(peak.status == "ok").values])
+
+
+def test_a_top_that_is_steeper_on_its_right_has_an_error_that_contains_it() -> None:
+    """A long tail to the left: the pulls of a parabola were -3.7 ± 2, of a Gaussian -2."""
+    x = np.linspace(0, 30, 3001)
+
+    def tail(E: np.ndarray) -> np.ndarray:
+        y = np.exp(-x / 3) @ np.exp(-((6 - E - x[:, np.newaxis]) ** 2) / 2)
+        return np.asarray(y)
+
+    E = np.linspace(3, 6, 3001)
+    top, highest = float(E[tail(E).argmax()]), float(tail(E).max())
+    pulls = _pulls(lambda E: tail(E) / highest, top, 0.02, "quadratic")
+    assert pulls.size == 60
+    assert abs(pulls.mean()) < 1.3
+    assert pulls.std() < 0.5
+
+
+def test_a_misfit_is_found_though_most_points_are_far_from_it() -> None:
+    """Of 40 points few contradict a log-normal: chi-squared over all missed half."""
+
+    def gamma(E: np.ndarray) -> np.ndarray:
+        return np.asarray((E / 4) ** 2 * np.exp(2 - E / 2))
+
+    pulls = _pulls(gamma, 4.0, 0.06, "lognormal")
+    assert abs(pulls.mean()) < 3  # was -4.6
+    assert np.median(np.abs(pulls)) < 1.5
+    right = _pulls(
+        lambda E: np.exp(-(np.log(E / 4) ** 2) / 0.72), 4.0, 0.06, "lognormal"
+    )
+    assert right.std() == pytest.approx(1, abs=0.2)
+
+
 def test_the_mean_of_peaks_that_a_shape_misses_keeps_its_error(
     glass: xr.Dataset,
 ) -> None:

@@ -240,6 +240,16 @@ def test_the_error_of_a_top_is_its_distance_from_that_of_a_parabola_in_ln_E() ->
         assert moved[0] == pytest.approx(9 - energy)
 
 
+def test_the_error_of_a_top_is_its_distance_from_that_of_the_mirror_image_too() -> None:
+    x = np.linspace(6.0, 13.0, 20)
+    for energy in (8.0, 9.5):
+        y = 1 - (np.log((2 * energy - x + 1e-3) / 8.2) / 0.8) ** 2
+        weight, place = np.full((1, x.size), 1e5), np.array([energy])
+        there = x < 2 * energy - 2
+        moved, _ = off_parabola(x, y[None], weight * there, place)
+        assert moved[0] == pytest.approx(energy - 8.2, abs=5e-3)
+
+
 @pytest.mark.parametrize("chi2", [1.2, 3.0])
 def test_the_error_of_a_height_grows_with_a_chi2_beyond_two_of_its_own(
     chi2: float,

@@ -161,14 +161,22 @@ def fit_shape(
     rms = np.sqrt((left**2).sum(axis=1) / number["n_points"])
     number["relative_residual"] = rms / number["height"]
     ok = status == Status.OK.code
-    noise, most = np.ones(len(y)), permitted(free)
+    noise, of_noise = np.ones(len(y)), None
     if std is None:
         # What is left of exact data is not noise.
         for i in np.flatnonzero(ok):
             noise[i] = max(scatter(left[i, usable[i]]), _EXACT)
         # The median of so many second differences is as good as a third of them.
-        most = permitted(free, number["n_points"] / 3)
-    poor = number["chi2_reduced"] > most * noise**2
+        of_noise = number["n_points"] / 3
+    poor = number["chi2_reduced"] > permitted(free, of_noise) * noise**2
+    # What a wrong shape leaves is smooth: a polynomial with two parameters more takes
+    # of it what is not noise.
+    middle = np.where(ok, number["energy"], 1.0)[:, None]
+    log_x, rest = np.log(np.where(E > 0, E, 1.0) / middle), np.nan_to_num(left)
+    degree = N_PARAMETERS[method] + 1
+    _, _, unexplained = polynomial(log_x, rest, weight, degree)
+    smooth = ((rest * weight) ** 2).sum(axis=1) - unexplained
+    poor |= (free > 2) & (smooth > 2 * permitted(2, of_noise) * noise**2)
     for name in ("energy", "height", "width"):
         number[f"{name}_off"] = np.nan_to_num(number[f"{name}_off"])
     for i in np.flatnonzero(ok & (poor | (method == "quadratic"))):

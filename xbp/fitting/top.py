@@ -64,16 +64,26 @@ def off_parabola(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how far tops may lie from those of parabolas, in energy and in height.
 
-    Boson peaks are steeper on their left, nearer to a parabola in ln E. The more the
-    points prefer that, the more of the distance between the two tops is an error. The
-    height is moved by the fourth order, which flattens a top.
+    Tops are steeper on their left, nearer to a parabola in ln E, or on their right,
+    nearer to its mirror image. The more the points prefer one of these, the more of the
+    distance between the tops is an error. The height is moved by the fourth order,
+    which flattens a top.
     """
     away = E - energy[:, None]
     by_two, two, in_e = polynomial(away, y, weight, 2)
-    log_away = np.log(np.where(E > 0, E, np.nan) / energy[:, None])
-    (_, b, c), _, in_log = polynomial(log_away, y, weight, 2)
-    preferred = np.sqrt(scipy.special.expit((in_e - in_log) / 2))
-    moved = np.where(c < 0, preferred * energy * np.expm1(-b / (2 * c)), 0.0)
+    moves, chi2 = [np.zeros_like(in_e)], [in_e]
+    for side in (1, -1):
+        x = 1 + side * away / energy[:, None]
+        (_, b, c), _, in_log = polynomial(
+            np.log(np.where(x > 0, x, 1.0)), y, np.where(x > 0, weight, 0.0), 2
+        )
+        moves.append(np.where(c < 0, side * energy * np.expm1(-b / (2 * c)), 0.0))
+        # A mirror image that ends within the points is none of theirs.
+        inside = ((x > 0) | (weight == 0)).all(axis=1)
+        chi2.append(np.where(inside, in_log, np.inf))
+    part = scipy.special.softmax(-np.array(chi2) / 2, axis=0)
+    moved = np.sqrt((part * np.square(moves)).sum(axis=0))
+    moved = np.copysign(moved, (part * moves).sum(axis=0))
     by_four, four, _ = polynomial(away, y, weight, 4)
     # What noise alone makes of their difference is not an error of the shape.
     excess = (by_four[0] - by_two[0]) ** 2 - (four[:, 0, 0] - two[:, 0, 0])
