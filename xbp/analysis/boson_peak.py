@@ -179,15 +179,13 @@ def boson_peak(
         Bins are taken as independent, and those that share counts (``E_independence``,
         as after `rebin`) are fitted as the independent bins they came from; the error
         of a bin of a simulated trajectory is at least the counting error of its modes.
-        If chance gives such a ``chi2_reduced``, or lets a polynomial in ln E with two
-        parameters more take so much of the residual, in less than one of 40 cases
-        (without errors: compared with the noise, one of 6), the curve does not have the
-        shape of the peak. The stds then include how far the three numbers are from
-        those of the points themselves (the maximum of the curve plus a cubic in ln E
-        through its residuals, and where that sum falls to half), along Q as one error
-        common to all spectra in ``energy_std_common``; above 10 the rest is multiplied
-        by √χ². The std of the width of ``quadratic``, which lies outside its points,
-        always includes this.
+        If chance gives such a ``chi2_reduced``, or such a smooth residual, in less than
+        one of 40 cases (without errors: compared with the noise, one of 6), the stds
+        include how far the three numbers are from those of the points themselves (the
+        maximum of the curve plus a cubic in ln E through its residuals, and where that
+        sum falls to half), along Q as one error common to all spectra in
+        ``energy_std_common``; above 10 the rest is multiplied by √χ². The std of the
+        width of ``quadratic``, which lies outside its points, always includes this.
 
     Raises
     ------
