@@ -162,3 +162,8 @@ def test_the_ratio_beside_r() -> None:
     assert float(fit.ratio_rms_std) == pytest.approx(error)
     whole = B.isel(E=6).bp.scale_to_sq(curve(), offset=True)
     np.testing.assert_allclose(whole.ratio, 1, atol=1e-6)
+
+
+def test_the_other_sign_of_s_q_is_refused() -> None:
+    with pytest.raises(QuantityError, match="opposite signs"):
+        bqe(S[:, None] * F).bp.fit_bqe(curve(-S))

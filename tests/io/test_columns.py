@@ -410,8 +410,9 @@ def test_units_in_the_header_of_xbp(
 
 @pytest.mark.parametrize(
     "title",
-    ["f (THz) g", "f (THz) VDOS (ps)", "angular frequency (THz) g", "E (meV) S(E)"],
-)
+    ["f (THz) g", "f (THz) VDOS (ps)", "angular frequency (THz) g", "E (meV) S(E)",
+     "E (meV)  THz DOS", "E (meV)  E g(E)", "E (meV)  E² g(E)"],
+)  # fmt: skip
 def test_titles_of_another_axis_or_quantity(tmp_path: Path, title: str) -> None:
     """f in THz was read as E in meV, and S(E) as g(E)."""
     path = tmp_path / "table.dat"

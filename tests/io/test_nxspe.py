@@ -390,3 +390,15 @@ def test_declarations_that_contradict(tmp_path: Path) -> None:
         file.copy("aluminium", "second")
     with pytest.raises(FileFormatError, match="2 entries"):
         xbp.open_dataset(path)
+
+
+@pytest.mark.parametrize("label", ["variance", "Variances of the counts", "error^2"])
+def test_errors_that_are_called_variances(tmp_path: Path, label: str) -> None:
+    path = write(tmp_path / "a.nxspe")
+    with h5py.File(path, "a") as file:
+        file["aluminium/data/error"].attrs["long_name"] = "standard deviation"
+    xbp.open_dataset(path)
+    with h5py.File(path, "a") as file:
+        file["aluminium/data/error"].attrs["long_name"] = label
+    with pytest.raises(FileFormatError, match="not standard deviations"):
+        xbp.open_dataset(path)

@@ -441,3 +441,13 @@ def test_energies_of_the_other_sign(tmp_path: Path, comment: str) -> None:
 def test_another_matrix(tmp_path: Path, comment: str) -> None:
     with pytest.raises(FileFormatError, match="matrix"):
         opened(tmp_path, TEXT.replace("sqw values", comment))
+
+
+def test_a_symmetrised_map_is_not_quantum(tmp_path: Path) -> None:
+    text = TEXT.replace("# by nobody", "# symmetrised in energy")
+    with pytest.raises(FileFormatError, match="contradicts"):
+        opened(tmp_path, text)
+    classical = text.replace("classical   0", "classical   1")
+    assert opened(tmp_path, classical).S.attrs["statistics"] == "classical"
+    for words in ("not symmetrised", "unsymmetrised", "symmetrised: no"):
+        opened(tmp_path, TEXT.replace("by nobody", words))

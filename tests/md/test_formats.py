@@ -198,6 +198,13 @@ def test_xdatcar(tmp_path: Path, text: str) -> None:
         open_trajectory(tmp_path / "any name")
 
 
+def test_lengths_that_leave_no_room_for_atoms(tmp_path: Path) -> None:
+    """In nm the cell is 1000 times too small, and every energy and Q is wrong."""
+    text = HEADER.replace("2.0", "0.1", 1) + "\n" + rows(0) + "\n" + rows(1)
+    with pytest.raises(FileFormatError, match="per atom"):
+        open_trajectory(written(tmp_path, text), time_between_frames="2 fs")
+
+
 def test_xdatcar_whose_cell_changes_or_that_has_no_names(tmp_path: Path) -> None:
     second = HEADER.replace("2.0", "2.002")
     text = (

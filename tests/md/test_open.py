@@ -265,6 +265,24 @@ def test_a_general_cell_with_its_origin(tmp_path: Path) -> None:
     np.testing.assert_allclose(traj.position.values, SCALED[:1] @ CELL, atol=1e-12)
 
 
+def test_two_columns_of_positions_agree(tmp_path: Path) -> None:
+    text = dump(SCALED[:2], VELOCITY[:2], "id element x y z xs ys zs")
+    one = dump(SCALED[:2], VELOCITY[:2], "id element x y z")
+    traj = open_trajectory(written(tmp_path, text), **METAL)
+    other = open_trajectory(written(tmp_path, one, "b.lammpstrj"), **METAL)
+    np.testing.assert_allclose(traj.position, other.position, atol=1e-4)
+    wrong = dump(SCALED[:2], VELOCITY[:2], "id element xu yu zu xs ys zs")
+    places = [line.split() for line in wrong.splitlines()]
+    lines = [
+        " ".join([*words[:5], "0.5", *words[6:]])
+        if len(words) == 8
+        else " ".join(words)
+        for words in places
+    ]
+    with pytest.raises(FileFormatError, match="xu and xs contradict"):
+        open_trajectory(written(tmp_path, "\n".join(lines) + "\n"), **METAL)
+
+
 def test_a_moving_origin_is_taken_out(tmp_path: Path) -> None:
     """Under a barostat LAMMPS moves the bounds; positions are counted from the cell's corner."""
     shift = dump(SCALED[:1], VELOCITY[:1], "id element xs ys zs")

@@ -228,3 +228,14 @@ def test_a_hydrate_is_no_fraction_of_atoms(text: str) -> None:
     with pytest.raises(QuantityError, match="hydrate"):
         numbers_of(text)
     assert numbers_of("SiO2.5") == {"Si": 1, "O": 2.5}
+
+
+@pytest.mark.parametrize("text", ["He3", "Ni58", "Li7"])
+def test_an_element_with_a_mass_number_is_an_isotope(text: str) -> None:
+    """He3 was three atoms of natural helium; molecules and hydrogen stay formulas."""
+    with pytest.raises(QuantityError, match="isotope"):
+        xbp.effective_mass(text)
+    symbol, number = re.fullmatch(r"([A-Za-z]+)(\d+)", text).groups()  # type: ignore[union-attr]
+    assert float(xbp.effective_mass({f"{number}-{symbol}": 1})) > 2
+    for formula in ("H2", "D2", "O2", "C60", "B12", "Zr46Cu46Al8"):
+        assert float(xbp.effective_mass(formula)) > 0

@@ -20,9 +20,9 @@ from xbp.errors import (
     TemperatureError,
     XbpError,
 )
-from xbp.models.multiphonon import Modes
+from xbp.models.multiphonon import Modes, law_variance
 from xbp.reduction.inversion import Inversion, _Map
-from xbp.reduction.vibrational_dos import _change_below, dos_doubts
+from xbp.reduction.vibrational_dos import dos_doubts
 
 Q = np.arange(1.25, 12, 0.5)
 E_BINS = np.arange(-40.0, 61.0)
@@ -555,19 +555,19 @@ def test_counting_is_no_change_of_the_law_below_the_range() -> None:
     rng = np.random.default_rng(18)
     std = 0.3 * E**2
     flat = [
-        _change_below(E, E**2 + std * rng.normal(size=E.size), std) for _ in range(200)
+        law_variance(E, E**2 + std * rng.normal(size=E.size), std) for _ in range(200)
     ]
     groups = [np.count_nonzero(np.floor(2 * np.log2(E / 2)) == k) for k in range(4)]
     counting = 2.5**2 * np.mean(0.09 / np.array(groups))
     assert np.mean(flat) < 0.6 * counting
     slope = 0.1
-    trend = _change_below(E, E**2 * (1 + slope * np.log2(E / 2)), 0 * E)
+    trend = law_variance(E, E**2 * (1 + slope * np.log2(E / 2)), 0 * E)
     below = slope / np.log(2)  # the mean of −log2(E/2) from 0 to 2
     assert 0.5 * below < np.sqrt(trend) < 1.2 * below
     # What varies far above the range only is not carried on below it.
     far = E**2 * (1 + np.where(E > 4.5, 0.5 * (E - 4.5), 0))
-    assert _change_below(E, far, 1e-3 * E**2) < 1e-3
-    assert np.isnan(_change_below(E[:3], E[:3] ** 2, 0 * E[:3]))
+    assert law_variance(E, far, 1e-3 * E**2) < 1e-3
+    assert np.isnan(law_variance(E[:3], E[:3] ** 2, 0 * E[:3]))
 
 
 def loose(u2_at_least: float) -> tuple[xr.Dataset, xr.Dataset]:

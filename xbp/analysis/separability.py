@@ -11,7 +11,8 @@ import xarray as xr
 from xbp.analysis.boson_peak import boson_peak
 from xbp.analysis.pair import SIGNALS, Pair
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data import require_dims
+from xbp.core.data import is_lazy, require_dims
+from xbp.core.errors import QuantityError
 from xbp.core.guards import choose, require_fraction
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, label_std, map_over, read, result_table
@@ -116,6 +117,12 @@ def fit_bqe(
     require_dims(
         value, "E", "fit_bqe", fix="pass B(Q,E); for one cut, .bp.scale_to_sq(sq)"
     )
+    opposite = (pair.inside(value) * pair.arrays[1]).sum() < 0
+    if not is_lazy(value) and bool(opposite):
+        raise QuantityError(
+            f"'{value.name}' and S(Q) have opposite signs",
+            fix="pass S(Q), which is positive and tends to 1",
+        )
     known = pair.std is not None or pair.curve_std is not None
     E_units, E = str(value["E"].attrs["units"]), value["E"].values.astype(float)
     curves, ratio, ratio_std, rms_Q, ends = map_over(

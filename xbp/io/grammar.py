@@ -177,9 +177,17 @@ def parse_title(title: str, quantity: str, like: str) -> Title:
     elif below and not _NORMALIZATION.fullmatch(below):
         take(below, f"{parts[-1]}/{below}" if len(parts) > 1 else "")
     elif len(parts) > 1 and like != "1":
-        last = [unit for unit in read_units(parts[-1], like) if fits(unit)]
-        units += [last] if last else []
+        for part in parts:
+            # The unit of E stands in titles of densities, too: THz DOS.
+            of_axis = re.search(r"[A-Z\d]", part) and len(part) > 2
+            found = [u for u in read_units(part, like) if fits(u)]
+            found += [
+                u for u in read_units(part, "meV") if of_axis and is_energy_like(u)
+            ]
+            units += [found] if found else []
     left = _left(re.sub("\x01[^\x02]*\x02", "", name)) + _left(tail)
+    if product := re.match(rf"({_SYMBOL})(?:\s|\s*[*·]\s*)(?=\w+\x01)", name):
+        left = left or product[1]
     if odd := re.match(r"-|\d+$", name.strip()) or re.search("[²³⁴]", name):
         left = left or odd[0]
     return Title(name.translate(_SHOWN), units, " ".join([left, *rest]).strip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -180,6 +181,9 @@ def open_nxspe(
     own = parse_unit(attribute(data["error"], "units") or units, name="'error'")
     same = own in (parse_unit(units), parse_unit("1"))
     check(same, f"its errors are in {own}, its spectra in {units}")
+    label = attribute(data["error"], "long_name") or ""
+    squares = re.search(r"(?i)varian|squared?\b|\^ ?2|²", label)
+    check(squares is None, f"its errors are called {label!r}, not standard deviations")
     values, std, units = density_per_mev(values, std, axis=to_mev, units=units)
     # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN
     # for both.

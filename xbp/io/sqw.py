@@ -49,6 +49,10 @@ _PARAMETER: Final = re.compile(
     r"#\s*([A-Za-z_]+)\s*[:=]?\s+([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?:\s|$)"
 )
 _FIRST_LINE: Final = re.compile(r"#.*\bsqw\b", re.IGNORECASE)
+#: S(q,−w) = S(q,w), as of classical data.
+_SYMMETRISED: Final = re.compile(
+    r"(?i)(?<!not )(?<!non)(?<!non-)(?<!un)\bsymmetri[sz]ed\b(?!\W*(?:0|no|false)\b)"
+)
 _CLASSICAL: Final = re.compile(r"(?i)#\s*classical\s*[:=]?\s+([-+]?(?:\d|inf|nan)\S*)")
 #: How comments write an angstrom, and what stands before a slash and a unit.
 _ANGSTROM: Final = re.compile(
@@ -180,6 +184,9 @@ def open_sqw(
     unclear = f"'classical {' and '.join(sorted(words))}' is not 0 or 1"
     check(len(stated) < 2 and None not in stated, unclear)
     statistics = stated.pop() if stated else None
+    symmetric = next(filter(None, map(_SYMMETRISED.search, comments)), None)
+    both = statistics != "quantum" or symmetric is None
+    check(both, f"'classical 0' contradicts {symmetric and symmetric.string[:60]!r}")
     known: dict[str, Any] = {
         name: _parameter(found[name.lower()], _UNITS[name])
         for name in PARAMETERS

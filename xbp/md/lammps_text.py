@@ -65,7 +65,8 @@ def open_dump(source: Source, given: Given) -> Found:
     kind = next((c for c in ("element", "type") if c in columns), None)
 
     def rows(numbers: range) -> Iterator[Rows]:
-        wanted = ["id", *filter(None, [kind]), *coordinates, *images, *moving]
+        others = [name for names in places[1:] for name in names]
+        wanted = ["id", *filter(None, [kind]), *coordinates, *images, *moving, *others]
         for number in numbers:
             head = table[number]
             found = read_table(source, head, columns, wanted)
@@ -77,6 +78,10 @@ def open_dump(source: Source, given: Given) -> Found:
                 scaled = all(np.abs(found[name]).max() < 2 for name in coordinates)
                 require_file(scaled, path, "xs, ys, zs are not scaled to the box")
             r = r @ head.cell if "s" in coordinates[0] else r - head.origin
+            for names in places[1:]:
+                other = np.stack([found[name] for name in names], axis=1)
+                other = other @ head.cell if "s" in names[0] else other - head.origin
+                _require_one_place(r, other, head, [coordinates[0], names[0]], path)
             r = r if shift is None else r + shift @ head.cell
             yield Rows(
                 found[kind] if kind else np.zeros(len(r)),
@@ -106,6 +111,16 @@ def open_dump(source: Source, given: Given) -> Found:
         table[0].shared["periodic"],
         style.name == "lj",
     )
+
+
+def _require_one_place(
+    r: np.ndarray, other: np.ndarray, head: Header, names: list[str], path: Any
+) -> None:
+    """Refuse positions in two columns that differ by more than whole cells."""
+    away = (r - other) @ np.linalg.inv(head.cell)
+    away -= np.round(away)
+    same = bool((np.abs(away) < 1e-3).all())
+    require_file(same, path, f"its columns {' and '.join(names)} contradict each other")
 
 
 #: Columns that describe an atom.

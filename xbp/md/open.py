@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import xarray as xr
@@ -44,6 +44,8 @@ from xbp.md.trajectory import read_trajectory
 __all__ = ["convert", "open_trajectory"]
 
 Reader = Callable[[Source, Given], Found]
+#: Volume of an atom in angstrom³ that no matter falls below: hydrogen at 1 TPa has 0.8.
+_DENSEST: Final = 0.5
 
 _COMMON = ("elements", "masses", "time_between_frames")
 _LAMMPS = (*_COMMON, "units", "lj", "timestep")
@@ -214,6 +216,12 @@ def open_trajectory(
     else:
         with reading(where):
             found = _reader(source, head, given)(source, given)
+        cells, n = found.cells, max(found.element.size, 1)
+        thin = np.linalg.norm(np.linalg.inv(cells), axis=1).max()
+        # A plane of atoms is as thick as these.
+        each = np.abs(np.linalg.det(cells)).min() / n * max(1.0, 2.0 * thin)
+        dense = f"{each:.3g} angstrom³ per atom: its lengths have other units"
+        require_file(each > _DENSEST, where, dense)
         tolerance = np.inf if found.reduced else 0.25
         mass = masses_of(where, found.element, masses, found.mass, tolerance=tolerance)
         ends = require_motion(where, found, mass, hottest=limit)

@@ -25,6 +25,7 @@ __all__ = [
     "Below",
     "Modes",
     "expansion",
+    "law_variance",
     "onto_bins",
     "order_weights",
     "orders_needed",
@@ -144,6 +145,32 @@ def grid_step(E: np.ndarray) -> float:
     on_grid = np.abs(E / step - np.round(E / step)).max() < 1e-6
     # Rounding of the distances would add up over the grid.
     return float(E[-1] / np.round(E[-1] / step)) if on_grid else step / 2
+
+
+def law_variance(E: np.ndarray, g: np.ndarray, std: np.ndarray) -> float:
+    """Return the variance of g/E² below its range, by how it varies above.
+
+    The variance between half octaves over the first two octaves, less that of counting,
+    times 2.5²: so far is the law at the end of the range from its mean below if g/E² is
+    linear in log E. But no more than a parabola in E through the first octave, carried
+    on, differs from the law, with twice its error.
+    """
+    half = np.floor(2 * np.log2(E / E[0]) + 1e-9) == np.arange(4)[:, np.newaxis]
+    half = half[half.any(axis=1)]
+    if len(half) < 2:
+        return float("nan")
+    norm = half @ E**4
+    level, variance = half @ (g * E**2) / norm, half @ (E**2 * std) ** 2 / norm**2
+    changes = 2.5**2 * max(float(level.var(ddof=1) - variance.mean()), 0.0)
+    at = 2 * E[0] * (1 + 1e-9) >= E
+    if np.count_nonzero(at) < 3:
+        return changes
+    # The mean of a parabola from 0 to E[0], by the numbers that it is drawn through.
+    weight = 1 / np.arange(1, 4) @ np.linalg.pinv(np.vander(E[at] / E[0], 3)[:, ::-1])
+    law = (g * E**2)[:3].sum() / (E[:3] ** 4).sum()
+    carried = abs(weight @ (g / E**2)[at] - law)
+    error = np.sqrt(((weight * (std / E**2)[at]) ** 2).sum())
+    return min(changes, float(carried + 2 * error) ** 2)
 
 
 def expansion(modes: Modes, orders: int) -> Iterator[np.ndarray]:

@@ -269,7 +269,7 @@ def atoms_of(
     """Return the atoms of each element; `b` as for `scatterer`."""
     instead = "b_mean_squared= or mass= for composition="
     found = {}
-    for symbol, count in numbers_of(composition).items():
+    for symbol, count in _looked_up(composition).items():
         entry = scatterer(symbol, b, instead=instead)
         found[symbol] = Atoms(count, entry.mass, entry.sigma, entry.b)
     return found
@@ -277,9 +277,23 @@ def atoms_of(
 
 def mass_of(composition: str | Mapping[str, float]) -> float:
     """Return the mean mass of an atom, u."""
-    numbers = numbers_of(composition)
+    numbers = _looked_up(composition)
     total = sum(float(table_entry(s).mass) * n for s, n in numbers.items())
     return total / sum(numbers.values())
+
+
+def _looked_up(composition: str | Mapping[str, float]) -> dict[str, float]:
+    """Return `numbers_of` a composition; refuse Ni58, which may be an isotope."""
+    numbers = numbers_of(composition)
+    symbol, count = next(iter(numbers.items()))
+    if isinstance(composition, str) and len(numbers) == 1 and symbol not in "HDT":
+        entry = table_entry(symbol)
+        if count in getattr(entry, "isotopes", ()) and entry[int(count)].abundance:
+            raise QuantityError(
+                f"composition={shown(composition)} may be an isotope",
+                fix=f"composition={{'{count:g}-{symbol}': 1}}, or {symbol!r}",
+            )
+    return numbers
 
 
 def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
@@ -362,9 +376,8 @@ def sample_mass(
     """Return the mass in u and its origin: the arguments, or else the data.
 
     The data have the effective mass of ``attrs["composition"]``, or the ``weight``
-    (g/mol) if it is that of one element: that of a molecule is not the mass of a sum
-    rule. A molecule's effective mass is never above its weight, and that of several
-    elements is not a mean of their masses and is not compared with it.
+    (g/mol) if it is that of one element, not of a molecule. A molecule's effective mass
+    is never above its weight; that of several elements is not compared with it.
 
     Parameters
     ----------
@@ -374,12 +387,6 @@ def sample_mass(
         As for `resolve_mass`.
     same : float
         Largest relative difference of a given mass from the weight of the data.
-
-    Raises
-    ------
-    QuantityError
-        As for `resolve_mass`; if the mass contradicts that of the file, or the weight
-        may be that of a molecule and nothing else is known.
     """
     given = resolve_mass(mass, composition)
     weight = _carried_number(signal, "weight")
@@ -437,16 +444,7 @@ def _is_of_one_element(signal: Signal, weight: float) -> bool:
 def sample_density(
     signal: Signal, number_density: Any, *, same: float = 0.01
 ) -> tuple[float, str]:
-    """Return atoms per angstrom³ and their origin: the argument, or the data.
-
-    Raises
-    ------
-    QuantityError
-        If it is missing, or the argument differs from that of the data by more than
-        `same`, relatively.
-    RangeError
-        If it is not positive.
-    """
+    """Return atoms per angstrom³ and their origin: the argument, or the data."""
     names = ("number_density", "V_rho")  # the second is that of `.sqw`
     carried = {name: _carried_number(signal, name) for name in names}
     name, known = next(((n, v) for n, v in carried.items() if v), ("", None))

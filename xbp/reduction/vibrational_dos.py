@@ -17,7 +17,7 @@ from xbp.core.schema import per_unit
 from xbp.core.signal import over_spectra
 from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import format_unit, parse_unit
-from xbp.models.multiphonon import Below
+from xbp.models.multiphonon import Below, law_variance
 from xbp.reduction.detailed_balance import REVERSED_BELOW
 from xbp.reduction.dos_area import area_attributes, area_coordinate
 from xbp.reduction.inversion import Axis
@@ -258,7 +258,7 @@ def _error_of_u2(
         per_g[:3] += of_law * E[:3] ** 2 / (E[:3] ** 4).sum()
         variance = ((per_g * error) ** 2).sum()
         return np.float64(
-            per_gamma * np.sqrt(variance + of_law**2 * _change_below(E, y, error))
+            per_gamma * np.sqrt(variance + of_law**2 * law_variance(E, y, error))
         )
 
     out: xr.DataArray = over_spectra(
@@ -272,32 +272,6 @@ def _error_of_u2(
         gives=[()],
     )
     return out
-
-
-def _change_below(E: np.ndarray, g: np.ndarray, std: np.ndarray) -> float:
-    """Return the variance of g/E² below its range, by how it varies above.
-
-    The variance between half octaves over the first two octaves, less that of counting,
-    times 2.5²: so far is the law at the end of the range from its mean below if g/E² is
-    linear in log E. But no more than a parabola in E through the first octave, carried
-    on, differs from the law, with twice its error.
-    """
-    half = np.floor(2 * np.log2(E / E[0]) + 1e-9) == np.arange(4)[:, np.newaxis]
-    half = half[half.any(axis=1)]
-    if len(half) < 2:
-        return float("nan")
-    norm = half @ E**4
-    level, variance = half @ (g * E**2) / norm, half @ (E**2 * std) ** 2 / norm**2
-    changes = 2.5**2 * max(float(level.var(ddof=1) - variance.mean()), 0.0)
-    at = 2 * E[0] * (1 + 1e-9) >= E
-    if np.count_nonzero(at) < 3:
-        return changes
-    # The mean of a parabola from 0 to E[0], by the numbers that it is drawn through.
-    weight = 1 / np.arange(1, 4) @ np.linalg.pinv(np.vander(E[at] / E[0], 3)[:, ::-1])
-    law = (g * E**2)[:3].sum() / (E[:3] ** 4).sum()
-    carried = abs(weight @ (g / E**2)[at] - law)
-    error = np.sqrt(((weight * (std / E**2)[at]) ** 2).sum())
-    return min(changes, float(carried + 2 * error) ** 2)
 
 
 def _fractions(task: Task, axis: Axis) -> dict[str, Any]:
