@@ -11,6 +11,7 @@ import xarray as xr
 import xbp
 from tests.md.lattice.crystals import A, K, M, fcc, primitive, second_derivatives
 from xbp.core import constants
+from xbp.core.operation import next_steps
 from xbp.errors import (
     CoordinateError,
     FileFormatError,
@@ -313,6 +314,32 @@ def test_jackknife_of_a_mean_is_its_error(modes: xr.Dataset) -> None:
     one = modes.isel(k=[0])
     with pytest.raises(QuantityError, match="one k"):
         lattice.jackknife(one, lambda m: m.bp.bloch_vdos())
+
+
+def test_parts_of_the_zone_with_as_many_wave_vectors_are_told_apart(
+    modes: xr.Dataset,
+) -> None:
+    """The scatter of two inner and two outer k is within each part, not between."""
+    stratum = modes.stratum.values
+    few = [*np.flatnonzero(stratum == 1)[:2], *np.flatnonzero(stratum == 0)[:2]]
+    four = modes.isel(k=few)
+    table = lattice.jackknife(four, lambda m: m.bp.bloch_vdos("4 meV"))
+    left_out = [
+        four.isel(k=[i for i in range(4) if i != out]).bp.bloch_vdos("4 meV").g.values
+        for out in range(4)
+    ]
+    variance = sum(
+        0.5 * ((pair - pair.mean(axis=0)) ** 2).sum(axis=0)
+        for pair in (np.stack(left_out[:2]), np.stack(left_out[2:]))
+    )
+    np.testing.assert_allclose(table.g_std, np.sqrt(variance), rtol=1e-10)
+
+
+def test_next_steps_are_those_the_modes_allow(alloy: xr.Dataset) -> None:
+    energies = alloy.bp.bloch_modes(n_wavevectors=1, Q_max=None)
+    assert next_steps(energies, "bloch_modes") == [".bp.bloch_vdos()"]
+    full = alloy.bp.bloch_modes(n_wavevectors=1, Q_max=1)
+    assert ".bp.bloch_fluctuations(…)" not in next_steps(full, "bloch_modes")
 
 
 def test_replicates_have_the_bins_of_all(alloy: xr.Dataset) -> None:

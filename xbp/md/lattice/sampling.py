@@ -75,7 +75,9 @@ def _require_stable(data: xr.Dataset, *, extended: float = 0.3) -> None:
         )
 
 
-def replicate_weights(modes: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+def replicate_weights(
+    modes: xr.Dataset,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the weight of each k, with all k and with one k, or glass, left out.
 
     Parameters
@@ -90,8 +92,10 @@ def replicate_weights(modes: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         part of the zone is weighted by its volume. In each further row one glass is
         left out, or one k if there is only one glass.
     factors : numpy.ndarray, shape (n_replicates,)
-        The variance of a result θ is Σ factor (θ_r − ⟨θ⟩)², where the mean is over
-        replicates of one part of the zone.
+        The variance of a result θ is Σ factor (θ_r − ⟨θ⟩)².
+    groups : numpy.ndarray, shape (n_replicates,)
+        The mean ⟨θ⟩ is over replicates with the same number here: those of one part of
+        the zone, where the parts are sampled separately.
 
     References
     ----------
@@ -115,14 +119,15 @@ def replicate_weights(modes: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     left_out = [parts != one for one in np.unique(parts)]
     rows = [weights(np.ones(n, dtype=bool))]
     if len(left_out) < 2:
-        return np.array(rows), np.zeros(0)
+        return np.array(rows), np.zeros(0), np.zeros(0)
     rows += [weights(kept) for kept in left_out]
     size = len(left_out)
-    counts = np.full(size, size)
+    counts, groups = np.full(size, size), np.zeros(size)
     if size == n:
         own = np.array([(stratum == part).sum() for part in stratum])
-        counts = own if (own > 1).all() else counts
-    return np.array(rows), (counts - 1) / counts
+        if (own > 1).all():
+            counts, groups = own, stratum
+    return np.array(rows), (counts - 1) / counts, groups
 
 
 class Sampled:
@@ -135,10 +140,7 @@ class Sampled:
     """
 
     def __init__(self, data: xr.Dataset) -> None:
-        self.weights, self._factors = replicate_weights(data)
-        # If the parts of the zone are sampled separately, scatter is within each part.
-        apart = np.unique(self._factors).size > 1
-        self._part = data["stratum"].values if apart else np.zeros(self._factors.size)
+        self.weights, self._factors, self._groups = replicate_weights(data)
 
     def std(self, replicates: np.ndarray) -> np.ndarray:
         """Return the standard deviation of a result; NaN for a single k.
@@ -149,8 +151,8 @@ class Sampled:
         if not self._factors.size:
             return np.full(replicates.shape[1:], np.nan)
         variance = np.zeros(replicates.shape[1:])
-        for part in np.unique(self._part):
-            some = self._part == part
+        for group in np.unique(self._groups):
+            some = self._groups == group
             off = replicates[some] - replicates[some].mean(axis=0)
             variance = variance + np.tensordot(self._factors[some], off**2, axes=1)
         return np.asarray(np.sqrt(variance))
@@ -311,8 +313,8 @@ def jackknife(
     -------
     xarray.Dataset
         What `function` returns for all modes, where ``<name>_std`` of every real number
-        is the scatter of the repetitions; NaN where a repetition gives NaN, such as a
-        fit without a maximum.
+        that varies is the scatter of the repetitions; NaN where a repetition gives NaN,
+        such as a fit without a maximum.
 
     Raises
     ------
@@ -357,6 +359,8 @@ def jackknife(
             for one in few
         ]
         std = sampled.std(np.stack(several))
+        if (std == 0).all():  # an argument of the analysis, such as a limit
+            continue
         units = {k: v for k, v in variable.attrs.items() if k == "units"}
         table[f"{name}_std"] = (variable.dims, std, units)
     # The scatter of the repetitions includes what bins have in common.

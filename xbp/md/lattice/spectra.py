@@ -59,7 +59,15 @@ def _displacements(
     return np.asarray(weights @ per_k / (3 * counts))
 
 
-@operation(takes="bloch_modes", gives="dynamic_structure_factor", step=1)
+def _scatter(modes: xr.Dataset) -> bool:
+    return "strength" in modes
+
+
+def _strained(modes: xr.Dataset) -> bool:
+    return "field_strength" in modes
+
+
+@operation(takes="bloch_modes", gives="dynamic_structure_factor", step=1, when=_scatter)
 def bloch_structure_factor(
     data: xr.Dataset,
     T: Any,
@@ -266,7 +274,7 @@ def _independence(
     return float(np.clip(apart.sum() / together.sum(), 1 / seen.sum(), 1))
 
 
-@operation(takes="bloch_modes", gives="current_spectrum", step=3)
+@operation(takes="bloch_modes", gives="current_spectrum", step=3, when=_scatter)
 def bloch_currents(
     data: xr.Dataset, T: Any, *, statistics: Statistics = "classical"
 ) -> xr.Dataset:
@@ -342,7 +350,12 @@ def bloch_currents(
     return finish_result(ds, data, "bloch_currents", arguments)
 
 
-@operation(takes="bloch_modes", gives="normalized_fluctuation_spectrum", step=4)
+@operation(
+    takes="bloch_modes",
+    gives="normalized_fluctuation_spectrum",
+    step=4,
+    when=_strained,
+)
 def bloch_fluctuations(
     data: xr.Dataset,
     field: str,
