@@ -63,6 +63,19 @@ def test_the_gap_of_a_box_of_4000_atoms_is_no_peak(
     assert 2.5 < float(peak.excess_energy) < 4
 
 
+def test_boxes_of_several_sizes_have_each_their_own_counting_error() -> None:
+    both = xbp.tutorial.open_datatree("kob_andersen_series")["n_atoms"].to_dataset()
+    table = both.bp.to_bqe().bp.cut_Q((1.4, 4.2)).bp.boson_peak(E_range=(0.25, 1.5))
+    for n in (4000, 16000):
+        alone = both.sel(n_atoms=n).drop_vars("n_atoms").bp.to_bqe()
+        alone.B.attrs["n_atoms"] = n
+        one = alone.bp.cut_Q((1.4, 4.2)).bp.boson_peak(E_range=(0.25, 1.5))
+        assert one.status == table.status.sel(n_atoms=n) != "ok"
+        np.testing.assert_array_equal(
+            one.excess_energy, table.excess_energy.sel(n_atoms=n)
+        )
+
+
 def test_how_often_a_plateau_passes_for_a_peak() -> None:
     """Noise alone: at most one in twenty is 'ok'."""
     flat = 1 / (1 + (E / 12) ** 6)
@@ -146,11 +159,13 @@ def test_errors_contain_the_sampling_of_modes() -> None:
     g = E**2 * np.exp(-((E / 12) ** 6))
     B = g / E**2
     n_modes = 3000.0
-    found = sampled_std(E, B[None], np.zeros((1, E.size)), n_modes)[0]
+    found = sampled_std(E, B[None], np.zeros((1, E.size)), np.array([n_modes]))[0]
     modes = n_modes * g / g.sum()
     np.testing.assert_allclose(found, B / np.sqrt(modes), rtol=1e-10)
     large = np.full((1, E.size), 7.0)
-    np.testing.assert_array_equal(sampled_std(E, B[None], large, n_modes), large)
+    np.testing.assert_array_equal(
+        sampled_std(E, B[None], large, np.array([n_modes])), large
+    )
     data = spectrum(lognormal(), box=1.0, error=1e-4)
     tight = data.bp.boson_peak()
     data["B"].attrs["n_atoms"] = 20_000

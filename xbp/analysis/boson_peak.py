@@ -282,12 +282,12 @@ def fit_peaks(
         1.0 if f is None else f.isel(E=positive),
         covered,
         box.fwhm,
+        box.n_modes,
         dims="E",
         gives=[["_number"], [], ["_excess"]],
         dtypes=[float, "<U19", float],
         sizes={"_number": len(NUMBERS) + 1, "_excess": len(_EXCESS)},
         simulated=box.simulated,
-        n_modes=box.n_modes,
         level=level,
         to_mev=to_mev,
         E=E,
@@ -369,6 +369,7 @@ def _fit_spectra(
     part: np.ndarray,
     covered: np.ndarray,
     fwhm: np.ndarray,
+    n_modes: np.ndarray,
     *,
     E: np.ndarray,
     inside: np.ndarray,
@@ -378,30 +379,30 @@ def _fit_spectra(
     edge_width: float,
     filter_end: float,
     simulated: bool,
-    n_modes: float,
     level: float,
     to_mev: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit spectra (…, k): `NUMBERS` and `modes_below`, the statuses, and `_EXCESS`."""
     arrays = [np.asarray(a) for a in (B, std, part, covered)]
     outer = np.broadcast_shapes(
-        *(a.shape[:-1] for a in arrays), *map(np.shape, (box, sound, fwhm))
+        *(a.shape[:-1] for a in arrays), *map(np.shape, (box, sound, fwhm, n_modes))
     )
     # Counts and single precision are fitted as any other numbers.
     rows, known, parts, seen = (
         np.broadcast_to(a, (*outer, E.size)).reshape(-1, E.size).astype(float)
         for a in arrays
     )
-    boxes, sounds, widths = (
-        np.broadcast_to(a, outer).ravel() for a in (box, sound, fwhm)
+    boxes, sounds, widths, modes = (
+        np.broadcast_to(a, outer).ravel() for a in (box, sound, fwhm, n_modes)
     )
     floors = np.nan_to_num(boxes)[:, None]
     parts, mean, std_of = merged_bins(parts, rows, inside)
     E, inside, rows, seen = mean(E), mean(inside) > 0.5, mean(rows), mean(seen)
     known = std_of(known)
-    if n_modes:
-        known = sampled_std(E, rows, known, n_modes)
-    given = known if np.ndim(std) or n_modes else None
+    sampled = (modes > 0).any()
+    if sampled:
+        known = sampled_std(E, rows, known, modes)
+    given = known if np.ndim(std) or sampled else None
     errors: Any = [None] * len(rows) if given is None else given
     sought = np.broadcast_to(inside, rows.shape)
     chosen = sought.copy()

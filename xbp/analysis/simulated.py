@@ -36,7 +36,7 @@ class Box:
     phonon, fwhm : float or xarray.Variable
         Its lowest phonon (0 without a box, NaN if not known) and the energy resolution,
         in the unit of E.
-    n_modes : float
+    n_modes : float or xarray.Variable
         3N of a trajectory, whose segments all contain the same modes; 0 if the errors
         already include this, or N is not known.
     """
@@ -44,7 +44,7 @@ class Box:
     simulated: bool
     phonon: Any
     fwhm: Any
-    n_modes: float
+    n_modes: Any
 
     @classmethod
     def of(cls, value: xr.DataArray, given: Any, to_mev: float) -> Box:
@@ -69,8 +69,12 @@ class Box:
         elif not simulated:
             phonon = phonon.fillna(0.0)
         fwhm = 0.0 if fwhm is None else fwhm.fillna(0.0)
-        n_atoms = value.attrs.get("n_atoms", 0) if simulated else 0
-        return cls(simulated, phonon, fwhm, 3.0 * float(n_atoms))
+        n_modes: Any = 0.0
+        if simulated and "n_atoms" in value.coords:  # boxes of several sizes
+            n_modes = 3.0 * value.coords["n_atoms"].variable
+        elif simulated:
+            n_modes = 3.0 * float(value.attrs.get("n_atoms", 0))
+        return cls(simulated, phonon, fwhm, n_modes)
 
 
 def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None:
@@ -85,9 +89,9 @@ def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None
 
 
 def sampled_std(
-    E: np.ndarray, B: np.ndarray, std: np.ndarray, n_modes: float
+    E: np.ndarray, B: np.ndarray, std: np.ndarray, n_modes: np.ndarray
 ) -> np.ndarray:
-    r"""Return errors of spectra (m, k), at least the counting error of the modes.
+    r"""Return errors of spectra (m, k), at least the counting error of n modes (m,).
 
     All segments of one trajectory contain the same modes, so their scatter does not
     show how few there are. E² B is taken as g(E), and its area over the data as all
@@ -99,7 +103,7 @@ def sampled_std(
     part = np.nan_to_num(np.clip(B, 0, None)) * E**2 * np.gradient(E)
     whole = part.sum(axis=1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        least = np.abs(B) / np.sqrt(n_modes * part / whole)
+        least = np.abs(B) / np.sqrt(n_modes[:, None] * part / whole)
     return np.asarray(np.fmax(std, np.where(np.isfinite(least), least, np.nan)))
 
 
