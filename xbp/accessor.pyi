@@ -79,6 +79,11 @@ class PlotAccessor:
 
         See `xbp.plot.scaling`.
         """
+    def separability(self, E_range: Any = ..., *, figure: Figure | None = ..., **kwargs: Any) -> Figure:
+        """Draw where B(Q,E) is a function of energy times S(Q): the paper's Eq. 2.
+
+        See `xbp.plot.separability`.
+        """
 
 class BosonPeakAccessor(Generic[Data]):
     def __init__(self, data: Data) -> None: ...

@@ -759,3 +759,37 @@ def test_a_correlation_is_labelled_by_what_is_correlated(glass: xr.Dataset) -> N
     )
     assert phi.bp.plot.cut().get_ylabel() == "$φ(Q)$"
     plt.close("all")
+
+
+def test_separability_shows_the_ratio_and_where_it_is_one() -> None:
+    Q, E = np.linspace(2, 8, 30), np.linspace(0.5, 20, 40)
+    S = 1 + 0.3 * np.sin(2 * Q)
+    profile = np.exp(-(np.log(E / 5) ** 2))
+    # Eq. 2 holds up to 10 meV only.
+    values = profile * np.where(E < 10, S[:, None], 1.0)
+    B = xbp.new_dataset(
+        "reduced_dos",
+        values * np.random.default_rng(1).normal(1, 0.01, values.shape),
+        std=0.01 * values,
+        units="1",
+        coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")},
+    )
+    sq = xr.DataArray(S, dims="Q", coords={"Q": B.Q}, attrs={"units": "1"})
+    table = B.bp.fit_bqe(sq.assign_attrs(quantity="static_structure_factor"), "free")
+    left, right, bar = table.bp.plot.separability((1, 18)).axes
+    shown = table.sel(E=slice(1, 18))
+    (mesh,) = left.collections
+    np.testing.assert_allclose(
+        np.asarray(mesh.get_array()).reshape(shown.sizes["E"], Q.size),
+        shown.ratio.transpose("E", "Q"),
+    )
+    assert mesh.get_clim() == (0, 2)
+    found, noise = right.lines[:2]
+    np.testing.assert_allclose(found.get_xdata(), shown.rms_E)
+    np.testing.assert_allclose(noise.get_xdata(), shown.noise_E)
+    ends = sorted({float(line.get_ydata()[0]) for line in left.lines})
+    assert ends == [float(table.E_holds_low), float(table.E_holds_high)]
+    assert ends[1] == pytest.approx(10, abs=0.6)
+    assert "angstrom" not in bar.get_ylabel()
+    with pytest.raises(QuantityError, match="fit_bqe"):
+        B.bp.boson_peak().bp.plot.separability()

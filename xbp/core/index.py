@@ -99,6 +99,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "peak": "plot.fits",
         "phonons": "plot.tables",
         "scaling": "plot.scaling",
+        "separability": "plot.scaling",
     },
     "study": {
         "compare": "study.compare",

@@ -3,7 +3,13 @@
 from xbp.plot.curves import cut
 from xbp.plot.fits import fit, peak
 from xbp.plot.maps import explore, map
-from xbp.plot.scaling import correlation, field_correlations, fluctuations, scaling
+from xbp.plot.scaling import (
+    correlation,
+    field_correlations,
+    fluctuations,
+    scaling,
+    separability,
+)
 from xbp.plot.style import COLORS
 from xbp.plot.tables import debye_waller, detailed_balance, heat_capacity, phonons
 
@@ -22,4 +28,5 @@ __all__ = [
     "peak",
     "phonons",
     "scaling",
+    "separability",
 ]

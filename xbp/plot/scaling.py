@@ -35,7 +35,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["correlation", "field_correlations", "fluctuations", "scaling"]
+__all__ = [
+    "correlation",
+    "field_correlations",
+    "fluctuations",
+    "scaling",
+    "separability",
+]
 
 
 @operation(takes="scale_to_sq", step=50, where="plot")
@@ -124,6 +130,69 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     label_axes(axes, axis_label(r.E), text, general="correlation with $S(Q)$")
     axes.set_ylim(-1.05, 1.05)
     return axes
+
+
+@operation(takes="fit_bqe", step=50, where="plot")
+def separability(
+    table: xr.Dataset,
+    E_range: Any = None,
+    *,
+    figure: Figure | None = None,
+    **kwargs: Any,
+) -> Figure:
+    """Draw where B(Q,E) is a function of energy times S(Q): the paper's Eq. 2.
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        What `fit_bqe` returned, without leftover dimensions.
+    E_range : pair of scalars with units, optional
+        Energies to show; by default all.
+    figure : matplotlib.figure.Figure, optional
+        Where to draw; by default a new one.
+    **kwargs
+        For `matplotlib.axes.Axes.pcolormesh`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Left, the ratio B/(A·f·S), white where Eq. 2 holds exactly. Right, its rms over
+        Q at each energy, with what the standard deviations alone would give. Dotted:
+        the range of energies where Eq. 2 holds within them.
+
+    Raises
+    ------
+    QuantityError
+        If the table is another.
+    RangeError
+        If it has a further dimension, or `E_range` has no data.
+    MissingDependencyError
+        If matplotlib is not installed.
+    """
+    table, rms = read_table(table, "fit_bqe", "rms_E", over="E")
+    shown = table.isel(E=select_range(rms, "E", E_range, name="E_range"))
+    if figure is None:
+        figure = pyplot().figure(figsize=(9, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+    ratio = shown["ratio"].transpose("E", "Q")
+    limits = [bin_limits(ratio, dim) for dim in ("Q", "E")]
+    Q, E = (np.append(low, high[-1]) for low, high in limits)
+    style: dict[str, Any] = {"cmap": "RdBu_r", "vmin": 0, "vmax": 2} | kwargs
+    mesh = left.pcolormesh(Q, E, ratio.values, rasterized=True, **style)
+    bar = figure.colorbar(mesh, ax=left, pad=0.01, fraction=0.05, extend="max")
+    what = QUANTITIES[table.attrs.get("signal", "reduced_dos")].label
+    bar.set_label(f"${what}/[A\\,f(E)\\,S(Q)]$")
+    left.set(xlabel=axis_label(ratio.Q), ylabel=axis_label(ratio.E))
+    right.plot(shown.rms_E, shown.E, color=BLUE, lw=1.4, label="found")
+    if "noise_E" in shown:
+        right.plot(shown.noise_E, shown.E, color=GREY, lw=1, label="from errors alone")
+        show_legend(right, fontsize="small")
+    right.set(xlabel="rms over $Q$ of the ratio − 1", xlim=(0, None))
+    for end in (table.E_holds_low, table.E_holds_high):
+        if np.isfinite(float(end)):
+            for axes in (left, right):
+                axes.axhline(float(end), color="black", lw=0.8, ls=":")
+    return figure
 
 
 @operation(takes="compare_fluctuations", step=50, where="plot")

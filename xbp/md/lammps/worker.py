@@ -126,7 +126,8 @@ class _Run:
             self.take(stage)
             if since >= job["checkpoint_every"]:
                 self.checkpoint()
-                since = 0
+                # LAMMPS moves atoms between lists to write them.
+                fresh, since = True, 0
         command("unfix ensemble")
         command("unfix momentum")
 

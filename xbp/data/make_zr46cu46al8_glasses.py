@@ -1,0 +1,128 @@
+"""Make glasses of Zr46Cu46Al8 and their spectra without a box, and embed both.
+
+Run it as ``python -m xbp.data.make_zr46cu46al8_glasses FOLDER POTENTIAL GLASS …``, the
+potential being ZrCuAl2011.eam.alloy. A glass is a seed, or the path of a LAMMPS data
+file of 1500 atoms. Each takes about an hour of one core, the first three two hours;
+repeated, the call continues; calls for different glasses can run at the same time. Once
+the folder has all glasses of a call, it writes ``zr46cu46al8_glasses.nc`` (every glass
+at rest, with its g(E)) and ``zr46cu46al8.nc`` (S(Q,E), S(Q), g(E) and sound
+velocities).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import xbp
+from xbp.md import lattice
+from xbp.md.lammps import make_glass
+
+#: As the paper's glass (Li et al. 2025), but with shorter waits.
+QUENCH = {
+    "n_atoms": 1500,
+    "cooling_rate": "1e12 K/s",
+    "melt": "1600 K",
+    "melt_time": "30 ps",
+    "relax_time": "20 ps",
+    "collect_time": "0.2 ps",
+}
+WAVEVECTORS = 32
+WIDTH = "0.25 meV"
+#: Of so many glasses S(Q,E) is computed, of the others g(E).
+FULL = 3
+TITLE = "Zr46Cu46Al8 metallic glass, lattice dynamics at any wave vector"
+
+
+def main(folder: Path, potential: Path, *names: str) -> None:
+    """Make the glasses and their modes in a folder, and write what is embedded."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {
+        Path(name).stem: modes(folder, potential, name, full=i < FULL)
+        for i, name in enumerate(names)
+    }
+    write(tree(made), "zr46cu46al8_glasses")
+    write(spectra(made), "zr46cu46al8")
+
+
+def modes(folder: Path, potential: Path, name: str, *, full: bool) -> xr.Dataset:
+    """Return the modes of a glass, with S(Q,E) if `full`; unfinished parts go on."""
+    stem = Path(name).stem
+    matrix = folder / f"phi_{stem}.nc"
+    if not matrix.exists():
+        glass = configuration(folder, potential, name)
+        found = lattice.force_constants(glass, "ZrCuAl", potential=potential)
+        xbp.to_netcdf(found, matrix)
+    kind, Q_max = ("modes", "8.6 1/angstrom") if full else ("energies", None)
+    path = folder / f"{kind}_{stem}.nc"
+    if not path.exists():
+        phi = xbp.open_dataset(matrix)
+        phi.bp.bloch_modes(path, WAVEVECTORS, Q_max=Q_max)
+    return xbp.open_dataset(path)
+
+
+def configuration(folder: Path, potential: Path, name: str) -> xr.Dataset:
+    """Return one frame of a glass: that of a file, or a new one for a seed."""
+    if not name.isdigit():
+        return xbp.md.open_trajectory(name, units="metal", elements=["Zr", "Cu", "Al"])
+    path = folder / f"glass_{name}.nc"
+    glass = (
+        xbp.md.open_trajectory(path)
+        if path.exists()
+        else make_glass("ZrCuAl", path, potential=potential, seed=int(name), **QUENCH)
+    )
+    return glass.isel(time=[-1])
+
+
+def tree(made: dict[str, xr.Dataset]) -> xr.DataTree:
+    """Return each glass at rest, with its g(E)."""
+    nodes = {}
+    for name, one in made.items():
+        nodes[name] = one.bp.bloch_vdos(WIDTH)[["g", "g_std"]]
+        rest = one[["position", "cell", "mass", "element"]]
+        nodes[f"{name}/at_rest"] = rest.assign_coords(time=one["time"])
+    return xr.DataTree.from_dict({name: single(node) for name, node in nodes.items()})
+
+
+def spectra(made: dict[str, xr.Dataset]) -> xr.Dataset:
+    """Return S(Q,E) and S(Q) of the glasses that have them, and g(E) of all."""
+    full = lattice.join_modes(*(one for one in made.values() if "strength" in one))
+    energies = [
+        one.drop_vars([n for n in one.variables if {"Q", "E"} & {*one[n].dims}])
+        for one in made.values()
+    ]
+    g = lattice.join_modes(*energies).bp.bloch_vdos(WIDTH)
+    branches = full.bp.bloch_currents("300 K").bp.phonon_dispersion()
+    sound = branches.bp.sound_velocity()
+    edges = np.append(g.E_bnds.values[:, 0], g.E_bnds.values[-1, 1])
+    ds: xr.Dataset = full.bp.bloch_structure_factor("300 K").bp.rebin(E=edges)
+    columns = ("debye_energy", "debye_energy_std", "velocity", "velocity_std")
+    return single(
+        ds.assign(
+            {name: g[name].variable for name in ("g", "g_std")},
+            **{name: sound[name].variable for name in columns},
+        ).assign_attrs(title=f"{TITLE}, {len(made)} glasses of 1500 atoms")
+    )
+
+
+def single(ds: xr.Dataset) -> xr.Dataset:
+    """Return spectra in single precision."""
+    wide = [n for n in ds.data_vars if ds[n].dtype == float and ds[n].ndim]
+    return ds.assign({n: ds[n].astype("float32") for n in wide})
+
+
+def write(data: xr.Dataset | xr.DataTree, name: str) -> None:
+    """Write a file beside this one."""
+    path = Path(__file__).with_name(f"{name}.nc")
+    packed = {"zlib": True, "complevel": 9, "shuffle": True}
+    if isinstance(data, xr.Dataset):
+        data.to_netcdf(path, encoding={n: packed for n in data if data[n].ndim > 1})
+    else:
+        data.to_netcdf(path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
