@@ -43,6 +43,12 @@ def glass() -> xr.Dataset:
 
 
 @pytest.fixture
+def unboxed() -> xr.Dataset:
+    """Spectra of glasses without a box, in which there is a boson peak."""
+    return xbp.tutorial.open_dataset("zr46cu46al8")
+
+
+@pytest.fixture
 def model() -> xr.Dataset:
     """S(Q,E) of Eq. 3 with `KNOWN` answers, on both sides of E = 0 and without E = 0 itself."""
     return xbp.models.dynamic_structure_factor(

@@ -12,6 +12,7 @@ from xbp.core.guards import choose
 __all__ = ["open_dataset", "open_datatree"]
 
 NAMES = (
+    "zr46cu46al8",
     "zr46cu46al8_md",
     "zr46cu46al8_fluctuations",
     "kob_andersen_trajectory",
@@ -29,7 +30,8 @@ def open_dataset(name: str) -> xr.Dataset:
 
     Parameters
     ----------
-    name : {"zr46cu46al8_md", "zr46cu46al8_fluctuations", "kob_andersen_trajectory",
+    name : {"zr46cu46al8",
+    "zr46cu46al8_md", "zr46cu46al8_fluctuations", "kob_andersen_trajectory",
     "bmg_lrmecs"}
         ``zr46cu46al8_md``: S(Q,E), S(Q) and g(E), with standard deviations, of a
         Zr46Cu46Al8 metallic glass of 4000 atoms from classical MD at 300 K.

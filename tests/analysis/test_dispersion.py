@@ -83,9 +83,9 @@ def test_other_tables_are_refused(glass: xr.Dataset) -> None:
 
 
 def test_energies_that_scatter_by_more_than_their_errors_are_a_diagnostic(
-    glass: xr.Dataset,
+    unboxed: xr.Dataset,
 ) -> None:
-    peaks = glass.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12))
+    peaks = unboxed.bp.to_bqe().bp.boson_peak(E_range=(0.9, 8))
     wide = peaks.assign(
         energy_std=(100 * peaks.energy_std).assign_attrs(peaks.energy_std.attrs)
     )
@@ -94,3 +94,35 @@ def test_energies_that_scatter_by_more_than_their_errors_are_a_diagnostic(
         assert (float(found.p_value) < 0.01) is expected
         codes = [one.code for one in found.bp.diagnostics()]
         assert ("scattered_energies" in codes) is expected
+
+
+def test_what_all_Q_have_in_common_is_in_the_mean_and_not_in_the_slope() -> None:
+    """Pulls of both are 1 wide, and χ² is that of the differences between Q."""
+    rng, Q, own, common = np.random.default_rng(4), np.linspace(2, 8, 25), 0.03, 0.12
+    draws = 400
+    energy = 5 + 0.02 * Q + rng.normal(0, own, (draws, Q.size))
+    energy += rng.normal(0, common, (draws, 1))
+    std = np.full(energy.shape, np.hypot(own, common))
+    rho = common**2 / std[0, 0] ** 2
+    f = std[0, 0] ** 2 / Q.size / (common**2 + own**2 / Q.size)
+    table = xr.Dataset(
+        {
+            "energy": (("draw", "Q"), energy, {"units": "meV"}),
+            "energy_std": (("draw", "Q"), std, {"units": "meV"}),
+            "status": (("draw", "Q"), np.full(energy.shape, "ok")),
+        },
+        {
+            "Q": ("Q", Q, {"units": "1/angstrom"}),
+            "Q_independence": ("Q", np.full(Q.size, f), {"units": "1"}),
+            "Q_common": ("Q", np.full(Q.size, rho), {"units": "1"}),
+        },
+        {"quantity": "boson_peak"},
+    )
+    flat = table.bp.dispersion()
+    expected = {"mean_energy": 5 + 0.02 * Q.mean(), "slope": 0.02}
+    for name, value in expected.items():
+        pulls = (flat[name] - value) / flat[f"{name}_std"]
+        assert float(pulls.std()) == pytest.approx(1, abs=0.12)
+    straight = (flat.chi2_reduced * (Q.size - 1)).mean() / (Q.size - 1)
+    tilt = 0.02**2 * Q.var() / own**2 * Q.size / (Q.size - 1)
+    assert float(straight) == pytest.approx(1 + tilt, abs=0.1)

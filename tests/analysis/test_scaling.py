@@ -343,3 +343,37 @@ def test_series_of_other_runs_are_not_paired(sq: xr.Dataset) -> None:
     assert b.bp.scale_to_sq(s).scale.dims == ("run",)
     with pytest.raises(XbpError, match="run"):
         b.bp.scale_to_sq(s.assign_coords(run=[5, 6, 7]))
+
+
+def test_errors_common_to_all_Q_are_those_of_the_factor_alone() -> None:
+    """B = A f(E) S(Q), too high or too low at all Q alike: pulls of A and of Eq. 2."""
+    rng, Q, own, common = np.random.default_rng(5), np.linspace(2, 8, 30), 0.02, 0.1
+    E, S = np.arange(0.5, 300), 1 + 0.5 * np.sin(2 * Q)
+    off = rng.normal(0, own, (Q.size, E.size)) + rng.normal(0, common, E.size)
+    B = xbp.new_dataset(
+        "reduced_dos",
+        3 * S[:, None] * (1 + off),
+        std=3 * S[:, None] * np.hypot(own, common) * np.ones(E.size),
+        units="1",
+        coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")},
+    ).assign_coords(
+        Q_common=(
+            "Q",
+            np.full(Q.size, common**2 / (common**2 + own**2)),
+            {"units": "1"},
+        )
+    )
+    labels = {"units": "1", "quantity": "static_structure_factor"}
+    sq = xr.DataArray(S, dims="Q", coords={"Q": B.Q}, attrs=labels)
+    table = B.bp.scale_to_sq(sq)
+    pulls = (table.scale - 3) / table.scale_std
+    assert float(pulls.std()) == pytest.approx(1, abs=0.15)
+    assert float(table.chi2_reduced.mean()) == pytest.approx(1, abs=0.1)
+    fit = B.bp.fit_bqe(sq, "free")
+    pulls = (fit.profile - 3) / fit.profile_std
+    assert float(pulls.std()) == pytest.approx(1, abs=0.15)
+    assert float(fit.noise_E.mean()) == pytest.approx(own, rel=0.05)
+    assert float((fit.holds == 1).mean()) > 0.95
+    # A deviation of twice the independent errors is seen, far below the total ones.
+    bent = B.assign(B=B.B * (1 + 0.04 * np.cos(3 * B.Q)).variable)
+    assert float((bent.bp.fit_bqe(sq, "free").holds == 1).mean()) < 0.1

@@ -17,7 +17,7 @@ from xbp.core.data import is_lazy, require_dims, require_over, unwrap
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
 from xbp.core.guards import require_positive
-from xbp.core.independence import independence, std_along
+from xbp.core.independence import contrast_independence, independence
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, map_over, result_table, table_signal
 from xbp.core.status import Diagnostic, Status, diagnosed
@@ -53,7 +53,8 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     -------
     xarray.Dataset
         ``mean_energy``, ``slope`` (energy per unit of Q), each with ``_std`` from the
-        errors of the fits, taken as independent but for ``Q_independence``;
+        errors of the fits, taken as independent but for ``Q_independence``; what all Q
+        have in common (``Q_common``) is in the error of the mean alone;
         ``chi2_reduced`` of "constant" and ``p_value``, the chance of a larger one if
         the energy is constant; ``scatter``, the standard deviation of the energies;
         ``Q_min``, ``Q_max`` and ``n_points`` used, which `Q_range` may reach beyond.
@@ -86,14 +87,14 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     used = (plain["status"] == Status.OK) & xr.DataArray(
         select_range(plain, "Q", Q_range, name="Q_range"), dims="Q"
     )
-    f = independence(energy, "Q")
-    held = xr.ones_like(plain["Q"], dtype=float) if f is None else xr.DataArray(f)
+    one = xr.ones_like(plain["Q"], dtype=float)
+    fs = [find(energy, "Q") for find in (independence, contrast_independence)]
     numbers = map_over(
         _line,
         energy.where(used),
-        std_along(plain["energy_std"], "Q"),
+        plain["energy_std"],
         plain["Q"].astype(float),
-        held,
+        *(one if f is None else xr.DataArray(f) for f in fs),
         dims="Q",
         gives=[["_number"]],
         sizes={"_number": 10},
@@ -141,19 +142,26 @@ def _scattered(p_value: xr.DataArray) -> Iterator[Diagnostic]:
 
 
 def _line(
-    energy: np.ndarray, std: np.ndarray, q: np.ndarray, held: np.ndarray
+    energy: np.ndarray,
+    std: np.ndarray,
+    q: np.ndarray,
+    held: np.ndarray,
+    contrast: np.ndarray,
 ) -> np.ndarray:
+    """Return the columns of the table; `held` and `contrast` are f of the bins."""
     ok = np.isfinite(energy) & np.isfinite(std) & (std > 0)
     n = int(ok.sum())
-    independent = float(held[ok].sum())
+    # Bins with errors in common are independent where they are compared.
+    independent = float(np.minimum(contrast, 1.0)[ok].sum())
     if n < 3 or independent <= 2:
         return np.array([np.nan] * 9 + [n])
-    e, w, x = energy[ok], 1 / std[ok], q[ok]
+    e, s, x = energy[ok], std[ok], q[ok]
+    w, of_mean = np.sqrt(contrast[ok]) / s, held[ok] / s**2
     mean = float(np.average(e, weights=w**2))
     chi2 = float((w**2 * (e - mean) ** 2).sum())
     (slope, _), covariance = np.polyfit(x, e, 1, w=w, cov="unscaled")
     return np.array([
-        mean, 1 / np.sqrt((w**2).sum()), slope, np.sqrt(covariance[0, 0]),
+        mean, 1 / np.sqrt(of_mean.sum()), slope, np.sqrt(covariance[0, 0]),
         chi2 / (independent - 1),
         scipy.special.gammaincc((independent - 1) / 2, chi2 / 2), e.std(ddof=1),
         x.min(), x.max(), n,

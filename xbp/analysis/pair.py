@@ -13,7 +13,7 @@ from xbp.core.data import require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate, select_range
 from xbp.core.guards import require_positive
-from xbp.core.independence import independence
+from xbp.core.independence import contrast_independence
 from xbp.core.schema import require_same_grid
 from xbp.core.signal import Signal, map_over, read
 from xbp.core.status import Diagnostic, diagnosed
@@ -63,8 +63,8 @@ class Pair:
             for array in (value, curve, std, curve_std)
         ]
         #: Which part of an independent bin each is.
-        fs = [independence(value if std is None else std, "Q")]
-        fs += [independence(curve if curve_std is None else curve_std, "Q")]
+        fs = [contrast_independence(value if std is None else std, "Q")]
+        fs += [contrast_independence(curve if curve_std is None else curve_std, "Q")]
         self.parts = [1.0 if f is None else f for f in fs]
         self.coords: dict[Hashable, xr.Variable] = {
             dim: curve.coords.variables[dim] for dim in every if dim in curve.coords
@@ -83,6 +83,16 @@ class Pair:
         after = array.ndim - 1 - array.get_axis_num("Q")
         used = self.used.reshape(-1, *[1] * after)
         return xr.Variable(array.dims, np.where(used, array.data, np.nan))
+
+    def with_common(self, std: xr.Variable, value: xr.Variable) -> xr.Variable:
+        """Add the errors that all Q have in common to those of a factor of S(Q)."""
+        if self.std is None or "Q_common" not in self.std.coords:
+            return std
+        relative = self.inside(self.std) / self.inside(self.signal.value)
+        part = self.std.coords["Q_common"].variable * relative**2
+        mean = part.where(np.isfinite(part)).mean("Q")
+        whole: xr.Variable = (std**2 + mean * value**2) ** 0.5
+        return whole
 
     def correlation(self, box: Any, of: str) -> dict[str, tuple[Any, str, str]]:
         """Return the columns about r that both tables have."""

@@ -44,8 +44,8 @@ def scale_to_sq(
     .. math:: \chi^2 = \sum_Q \frac{[B(Q) - A\,S(Q) - c]^2}{\sigma_B^2 + A^2\sigma_S^2}
 
     S(Q) is interpolated linearly onto the Q of the cut, its std with it; Q bins are
-    taken as independent, and those that share what was measured (``Q_independence``) as
-    fractions of one.
+    taken as independent, those that share what was measured (``Q_independence``) as
+    fractions of one, and errors common to all Q (``Q_common``) as errors of A.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def scale_to_sq(
     long_name = str(signal.value.attrs.get("long_name", signal.value.name))
     variables: dict[str, tuple[Any, str, str]] = {
         "scale": (A, units, "factor of S(Q)"),
-        "scale_std": (A_std, "", ""),
+        "scale_std": (pair.with_common(A_std, A), "", ""),
         **pair.correlation(box, "with S(Q)"),
         "n_points": (count, "1", "number of Q bins used"),
         "cut": (pair.inside(signal.value), units, long_name),
@@ -303,9 +303,10 @@ def _fit_scale(
     start = np.stack([A, np.zeros_like(A)][:n], axis=1)
     found = solve(shape, target, ok * 1.0, start, target, b, s, vb, vs, known=known)
     A = found.values[:, 0]
-    part = fb
+    # Bins with errors in common are whole ones where they are compared.
+    part, of_curve = np.minimum(fb, 1), np.minimum(fs, 1)
     if known:
-        part = (vb * fb + A[:, None] ** 2 * vs * fs) / variance(A, vb, vs)
+        part = (vb * part + A[:, None] ** 2 * vs * of_curve) / variance(A, vb, vs)
     free = np.where(ok, part, 0.0).sum(axis=1) - n
     chi2, _, stds = found.errors(free, known)
     good = found.converged & ~found.vague.any(axis=1) & (free > 0)

@@ -133,9 +133,11 @@ def fit_bqe(
     )  # fmt: skip
     names = ("profile", "profile_std", "rms", "noise", "chi2", "holds")
     found = {name: curves.isel(_number=i) for i, name in enumerate(names)}
+    profile_std = pair.with_common(found["profile_std"], found["profile"])
+    found["profile_std"] = profile_std
     variables: dict[str, tuple[Any, str, str]] = {
         "profile": (found["profile"], signal.units, "A·f(E), the factor of S(Q)"),
-        "profile_std": (found["profile_std"], "", ""),
+        "profile_std": (profile_std, "", ""),
         "ratio": (ratio, "1", "B/(A·f·S)"),
         "rms_E": (found["rms"], "1", "rms over Q of B/(A·f·S) − 1"),
         "rms_Q": (rms_Q, "1", "rms over E of B/(A·f·S) − 1"),
@@ -204,15 +206,17 @@ def _fit_map(
     The curves are the profile, its std, rms, noise, χ², and whether Eq. 2 holds.
     """
     both = np.isfinite(B) & np.isfinite(S) & used & (np.abs(S) > 0)
-    part = np.minimum(B_part, S_part)
     own, curve = (np.nan_to_num(np.broadcast_to(a, both.shape)) for a in (B_std, S_std))
     B, S = np.where(both, B, 0.0), np.where(both, S, 0.0)
     weight = both.astype(float)
     profile = _ratio((weight * B * S).sum(-1), (weight * S**2).sum(-1))
-    variance = np.ones_like(B)
+    variance = apart = np.ones_like(B)
     # The error of S is multiplied by the profile, which two rounds determine.
     for _ in range(3 if known else 0):
-        variance = (own**2 + (profile[..., None] * curve) ** 2) / part
+        of_S = (profile[..., None] * curve) ** 2
+        variance = own**2 / B_part + of_S / S_part
+        # What all Q have in common is in the profile, not in the ratio.
+        apart = own**2 / np.maximum(B_part, 1) + of_S / np.maximum(S_part, 1)
         weight = np.where(both & (variance > 0), 1 / variance, 0.0)
         profile = _ratio((weight * B * S).sum(-1), (weight * S**2).sum(-1))
     n = (weight > 0).sum(-1)
@@ -222,7 +226,7 @@ def _fit_map(
     rms = np.sqrt(_ratio(np.where(both, (ratio - 1) ** 2, 0).sum(-1), both.sum(-1)))
     chi2 = (weight * (B - model) ** 2).sum(-1) / np.maximum(n - 1, 1)
     std = np.sqrt(_ratio(1.0, (weight * S**2).sum(-1)))
-    ratio_std = np.where(both, np.sqrt(variance * part) / np.abs(model), np.nan)
+    ratio_std = np.where(both, np.sqrt(apart) / np.abs(model), np.nan)
     noise = np.sqrt(_ratio(np.where(both, ratio_std**2, 0).sum(-1), both.sum(-1)))
     holds = np.full(profile.shape, -1.0)
     if known:

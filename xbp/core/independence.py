@@ -8,6 +8,10 @@ the variance that an interval contributes to an integral: a mean over bins of th
 wᵢ has the variance Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)². A bin split into four gives four with
 f = 1/4; bins shifted by half have f = 1/2.
 
+Spectra of a few modes err alike at all Q. The coordinate ``Q_common`` is the fraction ρ
+of the variance that all Q have in common: it does not average out in means over Q,
+and cancels in differences between them.
+
 A bin with zero counts has a standard deviation of 0, but its value is not exact.
 """
 
@@ -24,6 +28,7 @@ from xbp.core.data import is_lazy
 __all__ = [
     "carried_independence",
     "collapsed",
+    "contrast_independence",
     "difference_independence",
     "independence",
     "independence_name",
@@ -64,6 +69,22 @@ def independence(data: xr.DataArray | None, dim: str) -> xr.Variable | None:
     return (
         None if data is None or name not in data.coords else data.coords[name].variable
     )
+
+
+def contrast_independence(data: xr.DataArray | None, dim: str) -> xr.Variable | None:
+    """Return f for differences between bins: 1/(1 − ρ) if bins have ρ in common.
+
+    Examples
+    --------
+    >>> Q = {"Q": [1.0, 2.0], "Q_common": ("Q", [0.75, 0.75])}
+    >>> contrast_independence(xr.DataArray([1.0, 1.0], Q, "Q"), "Q").values
+    array([4., 4.])
+    """
+    name = f"{dim}_common"
+    if data is None or name not in data.coords:
+        return independence(data, dim)
+    f: xr.Variable = 1 / (1 - data.coords[name].variable)
+    return f
 
 
 def std_along(std: xr.DataArray, *dims: str) -> xr.DataArray:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -22,7 +23,7 @@ from xbp.md import lattice
 from xbp.md.lammps import make_glass
 
 #: As the paper's glass (Li et al. 2025), but with shorter waits.
-QUENCH = {
+QUENCH: dict[str, Any] = {
     "n_atoms": 1500,
     "cooling_rate": "1e12 K/s",
     "melt": "1600 K",
@@ -31,7 +32,7 @@ QUENCH = {
     "collect_time": "0.2 ps",
 }
 WAVEVECTORS = 32
-WIDTH = "0.25 meV"
+WIDTH = "0.2 meV"
 #: Of so many glasses S(Q,E) is computed, of the others g(E).
 FULL = 3
 TITLE = "Zr46Cu46Al8 metallic glass, lattice dynamics at any wave vector"
@@ -101,10 +102,10 @@ def spectra(made: dict[str, xr.Dataset]) -> xr.Dataset:
     ds: xr.Dataset = full.bp.bloch_structure_factor("300 K").bp.rebin(E=edges)
     columns = ("debye_energy", "debye_energy_std", "velocity", "velocity_std")
     return single(
-        ds.assign(
-            {name: g[name].variable for name in ("g", "g_std")},
-            **{name: sound[name].variable for name in columns},
-        ).assign_attrs(title=f"{TITLE}, {len(made)} glasses of 1500 atoms")
+        ds.assign({name: g[name].variable for name in ("g", "g_std")})
+        .assign({name: sound[name].variable for name in columns})
+        .assign_coords(branch=sound["branch"].variable)
+        .assign_attrs(title=f"{TITLE}, {len(made)} glasses of 1500 atoms")
     )
 
 

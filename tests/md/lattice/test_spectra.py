@@ -529,3 +529,38 @@ def test_units_and_masses_of_a_matrix() -> None:
     np.testing.assert_allclose(
         other["force_constant"], plain["force_constant"], atol=1e-9
     )
+
+
+@pytest.mark.slow
+def test_what_all_q_have_in_common(alloy: xr.Dataset) -> None:
+    """The scatter of ratios between Q, over many draws of k, is what is stated."""
+    many = [
+        alloy.bp.bloch_modes(
+            n_wavevectors=6, Q_max=5, dQ=0.5, dE="4 meV", seed=s
+        ).bp.bloch_structure_factor(300)
+        for s in range(24)
+    ]
+    S = np.array([one.S.sel(Q=slice(2, 5)).values for one in many])
+    stated = np.array([
+        (one.S_std * (1 - one.Q_common) ** 0.5).sel(Q=slice(2, 5)).values
+        for one in many
+    ])  # fmt: skip
+    full = (S > 0).all(axis=(0, 1))
+    ratio = (S / S.mean(axis=1, keepdims=True))[:, :, full]
+    found = np.sqrt((ratio.std(axis=0, ddof=1) ** 2).mean())
+    relative = (stated / S.mean(axis=1, keepdims=True))[:, :, full]
+    assert found / np.sqrt((relative**2).mean()) == pytest.approx(1, abs=0.4)
+
+
+def test_shells_are_labelled_by_their_mean_q(alloy: xr.Dataset) -> None:
+    """One k leaves one vector in the first shell: Q is its length, not the centre."""
+    k = np.array([[0.21, 0.0, 0.0]])
+    modes = alloy.bp.bloch_modes(k=k, Q_max=1.5, dQ=0.25)
+    cell = alloy.cell.values
+    reciprocal = 2 * np.pi * np.linalg.inv(cell).T
+    n = np.stack(np.meshgrid(*[np.arange(-6, 7)] * 3), axis=-1).reshape(-1, 3)
+    length = np.linalg.norm((n + k) @ reciprocal, axis=1)
+    for (low, high), Q in zip(modes.Q_bnds.values, modes.Q.values, strict=True):
+        inside = length[(low <= length) & (length < high)]
+        expected = inside.mean() if inside.size else (low + high) / 2
+        assert pytest.approx(expected) == Q

@@ -25,6 +25,7 @@ __all__ = [
     "field_amplitudes",
     "nearest_image",
     "participation_ratio",
+    "shell_means",
     "springs_of",
     "squared",
     "wave_vectors",
@@ -336,6 +337,38 @@ def wave_vectors(
         kept = np.arange(shell.size) - begin < most
         G, shell = G[kept], shell[kept]
     return G, shell, count
+
+
+def shell_means(
+    cell: np.ndarray, wavevectors: np.ndarray, weights: np.ndarray, edges: np.ndarray
+) -> np.ndarray:
+    r"""Return the mean \|k + G\| of each shell; the centre of a shell without any.
+
+    Parameters
+    ----------
+    cell : numpy.ndarray, shape (3, 3)
+        Å.
+    wavevectors : numpy.ndarray, shape (n_k, 3)
+        1/Å.
+    weights : numpy.ndarray, shape (n_k,)
+        Weight of each k.
+    edges : numpy.ndarray, shape (n_shells + 1,)
+        1/Å.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_shells,)
+        1/Å.
+    """
+    number, total = np.zeros((2, edges.size - 1))
+    rng = np.random.default_rng(0)  # draws nothing: all vectors are used
+    for k, weight in zip(wavevectors, weights, strict=True):
+        G, shell, count = wave_vectors(cell, k, edges, None, rng)
+        length = np.linalg.norm(k + G, axis=1)
+        number += weight * count
+        total += weight * np.bincount(shell, length, minlength=count.size)
+    centre = (edges[:-1] + edges[1:]) / 2
+    return np.where(number > 0, total / np.where(number > 0, number, 1.0), centre)
 
 
 def amplitudes(

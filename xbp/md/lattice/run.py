@@ -30,12 +30,14 @@ from xbp.md.lattice.modes import (
     Springs,
     draw_wavevector,
     participation_ratio,
+    shell_means,
     squared,
 )
 from xbp.md.lattice.modes import (
     bloch_modes as modes_at,
 )
 from xbp.md.lattice.sampling import at_rest as without_energy
+from xbp.md.lattice.sampling import replicate_weights
 from xbp.md.lattice.strengths import Bins, mode_strengths
 from xbp.md.structure import structure_factor
 from xbp.md.trajectory import Trajectory
@@ -372,6 +374,12 @@ def _collect(
             axes[dim] = (dim, bounds.mean(axis=1), own)
             axes[f"{dim}_bnds"] = ((dim, "bnds"), bounds)
         ds = ds.assign_coords(species=names, pair=pairs, **axes)
+        # A few k leave few Q in the smallest shells, off their centres.
+        edges = np.append(ds["Q_bnds"].values[:, 0], ds["Q_bnds"].values[-1, 1])
+        weights = replicate_weights(ds)[0][0]
+        ds["Q"] = ds["Q"].copy(
+            data=shell_means(ds["cell"].values, ds["wavevector"].values, weights, edges)
+        )
         dims = ("k", "pair", "Q", "E")
         for name, which, units in (
             ("strength", dims, "1/u/meV"),

@@ -234,10 +234,11 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
         raise QuantityError("no modes are given")
     elements = [read_modes(one).elements() for one in modes]
     same_atoms = all(sorted(e) == sorted(elements[0]) for e in elements)
+    bounds = ("Q_bnds", "E_bnds")
     axes = [
         {
             "E_max": one.attrs.get("E_max"),
-            **{n: one[n].values.tolist() for n in ("Q", "E") if n in one.coords},
+            **{n: one[n].values.tolist() for n in bounds if n in one.coords},
         }
         for one in modes
     ]
@@ -265,6 +266,10 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
         found[name] = modes[0][name]
     if "Sq" in rest and not same_glass:
         found["Sq"] = sum(one["Sq"] for one in modes) / len(modes)
+    if "Q" in found.coords:
+        found["Q"] = found["Q"].copy(
+            data=np.mean([one["Q"].values for one in modes], axis=0)
+        )
     found.attrs["highest_energy"] = max(one.attrs["highest_energy"] for one in modes)
     return found
 

@@ -112,7 +112,8 @@ def bloch_structure_factor(
         or between glasses, and at least the counting error of the modes in a bin;
         ``Sq``, the S(Q) of the atoms at rest; ``u2`` and ``temperature``. Errors at
         different Q are correlated: ``Q_independence`` is the fraction of an independent
-        bin that each Q represents.
+        bin that each Q represents in a mean over Q, ``Q_common`` the fraction of the
+        variance that all Q have in common.
 
     Raises
     ------
@@ -154,14 +155,14 @@ def bloch_structure_factor(
     dims = ("pair", "Q", "E") if partials else ("Q", "E")
     sampled, count = Sampled(data), data["n_wavevectors"].values
     least = _least(sampled, data)
-    values, stds, f = [], [], 1.0
+    values, stds, f, common = [], [], 1.0, 0.0
     for out in range(len(mixing.mix)):
         mix = np.broadcast_to(mixing.mix[out], (rows.shape[1], Q.size))
         per_k = np.einsum("pq,kpqe->kqe", mix, rows) * factor
         value, std, replicates = sampled.mean(per_k, count)
         std = np.fmax(std, np.abs(value) * least)
         if out == 0:
-            f = _independence(value, std, replicates, sampled, least)
+            f, common = _independence(value, std, replicates, sampled, least)
         values.append(value)
         stds.append(std)
     still = (
@@ -187,6 +188,7 @@ def bloch_structure_factor(
         "temperature": temperature,
         "u2": ((), mean, {"units": "angstrom**2", "long_name": note}),
         "Q_independence": ("Q", np.full(Q.size, f), {"units": "1"}),
+        "Q_common": ("Q", np.full(Q.size, common), {"units": "1"}),
     }
     if partials:
         extra["pair"] = ("pair", list(mixing.labels))
@@ -256,22 +258,28 @@ def _independence(
     replicates: np.ndarray,
     sampled: Sampled,
     least: np.ndarray,
-) -> float:
-    """Return the fraction of an independent bin that each Q represents.
+) -> tuple[float, float]:
+    """Return f of each Q, and the fraction of the variance that all Q have in common.
 
-    Found from the errors of means over Q, which are larger than for independent bins
-    because all Q share the same modes; relative to the mean, so that all E have equal
-    weight.
+    f is found from the errors of means over Q, which are larger than for independent
+    bins because all Q share the same modes; the common fraction from those of the ratio
+    to the mean over Q. Both are relative to the mean, so that all E have equal weight.
     """
     seen = np.isfinite(replicates).all(axis=(0, 2)) & (np.nan_to_num(value) > 0).any(1)
     some = np.isfinite(least)
     if not seen.any() or not some.any():
-        return 1.0
+        return 1.0, 0.0
     mean = value[seen].mean(axis=0)[some]
-    spread = sampled.std(replicates[:, seen].mean(axis=1))[some]
+    few = replicates[:, seen][:, :, some]
+    of_each = few.mean(axis=1, keepdims=True)
+    spread = sampled.std(of_each[:, 0])
     together = np.fmax(spread / mean, least[some]) ** 2
-    apart = ((std[seen][:, some] / mean) ** 2).mean(axis=0) / seen.sum()
-    return float(np.clip(apart.sum() / together.sum(), 1 / seen.sum(), 1))
+    relative = (std[seen][:, some] / mean) ** 2
+    f = relative.mean(axis=0).sum() / seen.sum() / together.sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        contrast = np.nan_to_num(sampled.std(few / of_each) ** 2)
+    common = 1 - contrast.sum() / relative.sum()
+    return float(np.clip(f, 1 / seen.sum(), 1)), float(np.clip(common, 0, 1))
 
 
 @operation(takes="bloch_modes", gives="current_spectrum", step=3, when=_scatter)
