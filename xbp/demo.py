@@ -24,7 +24,8 @@ __all__ = ["Study", "analyse", "draw", "run", "table"]
 FIT_RANGE = ("0.9 meV", "8 meV")
 Q_RANGE = ("2.1 1/angstrom", "8.5 1/angstrom")
 CUT_WIDTH = "0.5 meV"
-ENERGIES = (1.25, 2.25, 3.25, 5.25, 8.25, 10.25, 15.25, 20.25, 25.25)
+AT_PEAK, ABOVE = 3.25, 20.0  # meV, of the figure
+ENERGIES = (1.25, 2.25, AT_PEAK, 5.0, 8.0, 10.0, 15.0, ABOVE, 25.0)
 #: Fit ranges whose effect on the peak energy is shown.
 RANGES = ((0.9, 8.0), (0.9, 6.0), (0.9, 12.0), (1.5, 8.0), (2.0, 8.0))
 
@@ -64,12 +65,15 @@ def analyse() -> Study:
     glass = open_dataset("zr46cu46al8")
     b = to_bqe(glass)
     spectrum = cut_Q(b, Q_RANGE)
+    level = f"{3 / float(glass.debye_energy) ** 3} 1/meV**3"
     peaks = boson_peak(b.sel(Q=slice(2.1, 8.5)), E_range=FIT_RANGE)
     return Study(
         glass=glass,
         b=b,
         spectrum=spectrum,
-        dos_peak=boson_peak(to_bqe(glass.g), E_range=FIT_RANGE),
+        dos_peak=boson_peak(
+            to_bqe(glass[["g", "g_std"]]), E_range=FIT_RANGE, debye_level=level
+        ),
         peak=boson_peak(spectrum, E_range=FIT_RANGE),
         peaks=peaks,
         dispersion=dispersion(peaks, Q_RANGE),
@@ -167,8 +171,8 @@ def draw(study: Study, path: str | Path) -> None:
         fontsize="small",
     )
 
-    plot.scaling(study.cuts[3.0], axes[1, 0])
-    plot.scaling(study.cuts[20.0], axes[1, 1])
+    plot.scaling(study.cuts[AT_PEAK], axes[1, 0])
+    plot.scaling(study.cuts[ABOVE], axes[1, 1])
     plot.correlation(study.correlation.sel(E=slice(0.8, 45.0)), axes[1, 2])
     for letter, ax in zip("abcdef", axes.flat, strict=True):
         ax.text(-0.16, 1.03, letter, transform=ax.transAxes, fontweight="bold")

@@ -22,6 +22,7 @@ GLASSES = ("kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl")
 TREES = {
     **{name: f"glass_{name}" for name in GLASSES},
     "kob_andersen_series": "kob_andersen_series",
+    "zr46cu46al8_glasses": "zr46cu46al8_glasses",
 }
 
 
@@ -54,8 +55,8 @@ def open_dataset(name: str) -> xr.Dataset:
 
     Examples
     --------
-    >>> open_dataset("zr46cu46al8_md").sizes["Q"]
-    169
+    >>> open_dataset("zr46cu46al8").sizes["Q"]
+    170
     """
     choose(name, NAMES, "name", error=FileFormatError)
     with as_file(files("xbp.data") / f"{name}.nc") as path:
@@ -63,12 +64,12 @@ def open_dataset(name: str) -> xr.Dataset:
 
 
 def open_datatree(name: str) -> xr.DataTree:
-    """Open what is known of a model glass, or of a series of them, in memory.
+    """Open what is known of a glass, or of several, in memory.
 
     Parameters
     ----------
     name : {"kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl",
-    "kob_andersen_series"}
+    "kob_andersen_series", "zr46cu46al8_glasses"}
         A system of `xbp.md.lammps.make_glass`; the glasses were made by
         ``xbp/data/make_model_glasses.py``, as the series of glasses.
 
@@ -79,7 +80,8 @@ def open_datatree(name: str) -> xr.DataTree:
         ``fluctuations``: as from `compare_fluctuations`; ``harmonic``: g(E) and modes
         about the inherent structure; ``thermodynamics`` of the run and the glass
         ``transition``. Of the series: ``cooling_rate`` and ``n_atoms``, as from
-        `cooling_series` and `size_series`.
+        `cooling_series` and `size_series`. Of the glasses behind ``zr46cu46al8``: of each
+        ``dos``, its g(E), and ``at_rest``, its atoms.
 
     Raises
     ------

@@ -375,5 +375,6 @@ def test_errors_common_to_all_Q_are_those_of_the_factor_alone() -> None:
     assert float(fit.noise_E.mean()) == pytest.approx(own, rel=0.05)
     assert float((fit.holds == 1).mean()) > 0.95
     # A deviation of twice the independent errors is seen, far below the total ones.
-    bent = B.assign(B=B.B * (1 + 0.04 * np.cos(3 * B.Q)).variable)
+    bend = 1 + 0.04 * np.cos(3 * Q)[:, None]
+    bent = B.assign(B=B.B.copy(data=B.B.values * bend))
     assert float((bent.bp.fit_bqe(sq, "free").holds == 1).mean()) < 0.1

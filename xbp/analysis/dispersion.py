@@ -25,6 +25,9 @@ from xbp.core.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["dispersion", "ioffe_regel", "sound_velocity"]
 
+#: Energies scatter by more than their errors if this is their p-value, or less.
+_SCATTERED = 0.01
+
 
 @operation(
     takes="boson_peak",
@@ -54,7 +57,9 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     xarray.Dataset
         ``mean_energy``, ``slope`` (energy per unit of Q), each with ``_std`` from the
         errors of the fits, taken as independent but for ``Q_independence``; what all Q
-        have in common (``Q_common``) is in the error of the mean alone;
+        have in common (``Q_common``) is in the error of the mean alone, and where the
+        energies scatter by more than their errors, that of the slope is that of the
+        scatter;
         ``chi2_reduced`` of "constant" and ``p_value``, the chance of a larger one if
         the energy is constant; ``scatter``, the standard deviation of the energies;
         ``Q_min``, ``Q_max`` and ``n_points`` used, which `Q_range` may reach beyond.
@@ -133,11 +138,11 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
 
 def _scattered(p_value: xr.DataArray) -> Iterator[Diagnostic]:
     """Yield a diagnostic if energies scatter more than their errors (not for dask)."""
-    if not is_lazy(p_value) and bool((p_value < 0.01).any()):
+    if not is_lazy(p_value) and bool((p_value < _SCATTERED).any()):
         yield Diagnostic(
             "scattered_energies",
             "warning",
-            "the energies scatter by more than their errors, so the slope may too",
+            "the energies scatter by more than their errors; slope_std includes this",
         )
 
 
@@ -159,12 +164,15 @@ def _line(
     w, of_mean = np.sqrt(contrast[ok]) / s, held[ok] / s**2
     mean = float(np.average(e, weights=w**2))
     chi2 = float((w**2 * (e - mean) ** 2).sum())
-    (slope, _), covariance = np.polyfit(x, e, 1, w=w, cov="unscaled")
+    p_value = scipy.special.gammaincc((independent - 1) / 2, chi2 / 2)
+    line, covariance = np.polyfit(x, e, 1, w=w, cov="unscaled")
+    slope_std = np.sqrt(covariance[0, 0])
+    if p_value < _SCATTERED:
+        left = (w**2 * (e - np.polyval(line, x)) ** 2).sum() / (independent - 2)
+        slope_std *= max(1.0, np.sqrt(left))
     return np.array([
-        mean, 1 / np.sqrt(of_mean.sum()), slope, np.sqrt(covariance[0, 0]),
-        chi2 / (independent - 1),
-        scipy.special.gammaincc((independent - 1) / 2, chi2 / 2), e.std(ddof=1),
-        x.min(), x.max(), n,
+        mean, 1 / np.sqrt(of_mean.sum()), line[0], slope_std,
+        chi2 / (independent - 1), p_value, e.std(ddof=1), x.min(), x.max(), n,
     ])  # fmt: skip
 
 

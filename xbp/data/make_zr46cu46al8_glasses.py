@@ -82,9 +82,10 @@ def tree(made: dict[str, xr.Dataset]) -> xr.DataTree:
     """Return each glass at rest, with its g(E)."""
     nodes = {}
     for name, one in made.items():
-        nodes[name] = one.bp.bloch_vdos(WIDTH)[["g", "g_std"]]
+        nodes[f"{name}/dos"] = one.bp.bloch_vdos(WIDTH)[["g", "g_std"]]
         rest = one[["position", "cell", "mass", "element"]]
-        nodes[f"{name}/at_rest"] = rest.assign_coords(time=one["time"])
+        rest.attrs = {"quantity": "trajectory"}
+        nodes[f"{name}/at_rest"] = rest
     return xr.DataTree.from_dict({name: single(node) for name, node in nodes.items()})
 
 
@@ -100,12 +101,13 @@ def spectra(made: dict[str, xr.Dataset]) -> xr.Dataset:
     sound = branches.bp.sound_velocity()
     edges = np.append(g.E_bnds.values[:, 0], g.E_bnds.values[-1, 1])
     ds: xr.Dataset = full.bp.bloch_structure_factor("300 K").bp.rebin(E=edges)
+    counts = f"{np.unique(full.glass).size} for S(Q,E), {len(made)} for g(E)"
     columns = ("debye_energy", "debye_energy_std", "velocity", "velocity_std")
     return single(
         ds.assign({name: g[name].variable for name in ("g", "g_std")})
         .assign({name: sound[name].variable for name in columns})
         .assign_coords(branch=sound["branch"].variable)
-        .assign_attrs(title=f"{TITLE}, {len(made)} glasses of 1500 atoms")
+        .assign_attrs(title=f"{TITLE}; glasses of 1500 atoms: {counts}")
     )
 
 
