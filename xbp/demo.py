@@ -61,6 +61,7 @@ def analyse() -> Study:
     --------
     >>> study = analyse()
     >>> str(study.peak.status.values), f"{float(study.peak.energy):.1f} meV"
+    ('ok', '3.2 meV')
     """
     glass = open_dataset("zr46cu46al8")
     b = to_bqe(glass)
@@ -160,7 +161,6 @@ def draw(study: Study, path: str | Path) -> None:
     inside = study.spectrum.sel(E=slice(0.8, 20.0))
     plot.peak(inside, study.peak, axes[0, 1])
     axes[0, 1].set_ylim(0, None)
-    axes[0, 1].legend(frameon=False, fontsize="small")
 
     plot.peak(study.peaks.sel(Q=slice(1.5, 8.5)), ax=axes[0, 2])
     mean = float(study.dispersion.mean_energy)

@@ -80,7 +80,7 @@ def open_datatree(name: str) -> xr.DataTree:
         ``fluctuations``: as from `compare_fluctuations`; ``harmonic``: g(E) and modes
         about the inherent structure; ``thermodynamics`` of the run and the glass
         ``transition``. Of the series: ``cooling_rate`` and ``n_atoms``, as from
-        `cooling_series` and `size_series`. Of the glasses behind ``zr46cu46al8``: of each
+        `cooling_series` and `size_series`. Of each glass behind ``zr46cu46al8``
         ``dos``, its g(E), and ``at_rest``, its atoms.
 
     Raises

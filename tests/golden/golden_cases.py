@@ -50,6 +50,10 @@ def glass() -> xr.Dataset:
     return xbp.tutorial.open_dataset("zr46cu46al8_md")
 
 
+def unboxed() -> xr.Dataset:
+    return xbp.tutorial.open_dataset("zr46cu46al8")
+
+
 def model(**changed: Any) -> xr.Dataset:
     known = {
         "energy": "5.5 meV",
@@ -152,18 +156,23 @@ def integral_over_energy() -> Any:
 
 @case("fitted")
 def boson_peak_of_the_glass() -> Any:
-    b = glass().bp.to_bqe()
-    peaks = xbp.boson_peak(b, E_range=("1.2 meV", "12 meV"))
+    b = unboxed().bp.to_bqe()
+    peaks = xbp.boson_peak(b, E_range=("0.9 meV", "8 meV"))
     cut = b.bp.cut_Q(Q_PAPER)
     return {
         "peaks": peaks,
-        "flat": xbp.dispersion(peaks, Q_range=("2.6 1/angstrom", "8.2 1/angstrom")),
+        "flat": xbp.dispersion(peaks, Q_range=Q_PAPER),
         **{
-            method: cut.bp.boson_peak(method, E_range=(1.2, 12))
+            method: cut.bp.boson_peak(method, E_range=(0.9, 8))
             for method in ("lognormal", "quadratic", "gaussian")
         },
-        "alike": cut.B.bp.boson_peak(E_range=(1.2, 12)),
-        "scan": xbp.scan_boson_peak(cut, E_ranges=[(1.2, 8), (1.2, 12), (1.5, 10)]),
+        "alike": cut.B.bp.boson_peak(E_range=(0.9, 8)),
+        "scan": xbp.scan_boson_peak(
+            cut, [(0.9, 8), (0.9, 12), (1.5, 8)], ["lognormal"]
+        ),
+        "in a box": xbp.boson_peak(
+            glass().bp.to_bqe().bp.cut_Q(Q_PAPER), E_range=(1.2, 12)
+        ),
     }
 
 
@@ -183,7 +192,7 @@ def boson_peak_of_the_model() -> Any:
 
 @case("fitted")
 def scaling_with_the_structure_factor() -> Any:
-    data = glass()
+    data = unboxed()
     b = data.bp.to_bqe()
     return {
         f"{energy:g} meV": xbp.scale_to_sq(
@@ -203,8 +212,8 @@ def correlation_at_every_energy() -> Any:
 
 @case("fitted")
 def a_product_with_the_structure_factor() -> Any:
-    data = glass()
-    return xbp.fit_bqe(data.bp.to_bqe(), data.Sq, Q_range=Q_PAPER, E_range=(1.2, 12))
+    data = unboxed()
+    return xbp.fit_bqe(data.bp.to_bqe(), data.Sq, Q_range=Q_PAPER, E_range=(0.9, 8))
 
 
 @case("fitted")
@@ -542,12 +551,13 @@ def stated(energy: str, std: str) -> xr.Dataset:
 def a_study() -> Any:
     tree = xbp.new_study(
         {
-            "md": glass(),
+            "md": unboxed(),
+            "box": glass(),
             "ins": stated("5.5 meV", "0.4 meV"),
             "raman": stated("6 meV", "0.3 meV"),
         },
-        E_range={"md": ("1.2 meV", "12 meV")},
-        Q_range={"md": Q_PAPER},
+        E_range={"md": ("0.9 meV", "8 meV"), "box": ("1.2 meV", "12 meV")},
+        Q_range={"md": Q_PAPER, "box": Q_PAPER},
     )
     return xbp.study.compare(tree)
 

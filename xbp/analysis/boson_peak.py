@@ -203,11 +203,11 @@ def boson_peak(
     Examples
     --------
     >>> import xbp
-    >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe()
+    >>> B = xbp.tutorial.open_dataset("zr46cu46al8").bp.to_bqe()
     >>> cut = B.bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
-    >>> peak = cut.bp.boson_peak(E_range=("1.2 meV", "12 meV"))
+    >>> peak = cut.bp.boson_peak(E_range=("0.9 meV", "8 meV"))
     >>> str(peak.status.values), round(float(peak.energy), 1)
-    ('ok', 2.3)
+    ('ok', 3.2)
     """
     return fit_peaks(
         data,

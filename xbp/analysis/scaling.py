@@ -92,11 +92,11 @@ def scale_to_sq(
     Examples
     --------
     >>> import xbp
-    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8")
     >>> cut = glass.bp.to_bqe().bp.cut_E("3.3 meV", width="0.5 meV")
     >>> fit = cut.bp.scale_to_sq(glass.Sq, Q_range=("2.1 1/angstrom", "8.5 1/angstrom"))
     >>> round(float(fit.pearson_r), 2)
-    0.97
+    0.98
     """
     pair = Pair(cut, sq, Q_range, 4 if require_flag(offset, "offset") else 3)
     signal, units = pair.signal, pair.signal.units
@@ -197,10 +197,10 @@ def correlation_map(
     Examples
     --------
     >>> import xbp
-    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8")
     >>> r = glass.bp.to_bqe().bp.correlation_map(glass.Sq, Q_range=(2.1, 8.5))
     >>> [round(float(r.pearson_r.sel(E=E, method="nearest")), 1) for E in (3, 10, 25)]
-    [1.0, 0.6, -0.4]
+    [1.0, 0.8, -0.7]
     """
     pair = Pair(data, sq, Q_range, 3)
     signal, value = pair.signal, pair.signal.value

@@ -111,11 +111,11 @@ def scan_boson_peak(
     Examples
     --------
     >>> import xbp
-    >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe()
+    >>> B = xbp.tutorial.open_dataset("zr46cu46al8").bp.to_bqe()
     >>> cut = B.bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
-    >>> scan = cut.bp.scan_boson_peak(E_ranges=[(1.2, 12), (1.2, 20)])
+    >>> scan = cut.bp.scan_boson_peak([(0.9, 8), (0.9, 12)], ["lognormal"])
     >>> round(float(scan.energy), 2), round(float(scan.systematic), 2)
-    (2.28, 0.74)
+    (3.24, 0.13)
     """
     plain, rewrap = unwrap(data)
     least = require_number(least, "least", least=0, most=1, error=QuantityError)
