@@ -81,9 +81,7 @@ def main() -> None:
         flat = peaks.bp.dispersion(Q_range)
         tg = tree["transition"]
         f = tree["fluctuations"].to_dataset()
-        peak = whole.drop_vars("box_phonon", errors="ignore").bp.boson_peak(
-            E_range=E_range
-        )
+        peak = whole.bp.boson_peak(E_range=E_range)
         print(
             f"| {name} | {float(tg.Tg):.0f} ± {float(tg.Tg_std):.0f} | "
             f"{float(s.Q[np.nanargmax(s.Sq)]):.2f} | "
