@@ -49,6 +49,15 @@ def unboxed() -> xr.Dataset:
 
 
 @pytest.fixture
+def unmarked(glass: xr.Dataset) -> xr.Dataset:
+    """The glass in a box, of which nobody says that it is a simulation: a maximum that the shape misses."""
+    for name in ("S", "Sq", "g"):
+        for key in ("origin", "n_atoms"):
+            del glass[name].attrs[key]
+    return glass.drop_vars("resolution_fwhm")
+
+
+@pytest.fixture
 def model() -> xr.Dataset:
     """S(Q,E) of Eq. 3 with `KNOWN` answers, on both sides of E = 0 and without E = 0 itself."""
     return xbp.models.dynamic_structure_factor(

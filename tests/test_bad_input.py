@@ -295,8 +295,8 @@ def test_units_that_are_no_text(model: xr.Dataset, where: str, units: object) ->
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.longdouble])
-def test_other_precisions(glass: xr.Dataset, dtype: type) -> None:
-    b = glass.bp.to_bqe()
+def test_other_precisions(unmarked: xr.Dataset, dtype: type) -> None:
+    b = unmarked.bp.to_bqe()
     other = b.copy()
     scale = 1e5  # B would underflow in half precision
     other["B"] = (b.B * scale).astype(dtype).assign_attrs(b.B.attrs)

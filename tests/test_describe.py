@@ -77,8 +77,8 @@ def test_force_constants_and_their_modes_are_described() -> None:
     assert ".bp.bloch_vdos()" in lines[2]
 
 
-def test_a_table_of_one_fit(glass: xr.Dataset) -> None:
-    b = glass.bp.to_bqe()
+def test_a_table_of_one_fit(unmarked: xr.Dataset) -> None:
+    b = unmarked.bp.to_bqe()
     peak = b.bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(1.2, 8))
     text = repr(peak.bp)
     energy = with_error(float(peak.energy), float(peak.energy_std))
@@ -92,8 +92,8 @@ def test_a_table_of_one_fit(glass: xr.Dataset) -> None:
 
 
 @pytest.mark.slow
-def test_a_table_of_many_fits(glass: xr.Dataset) -> None:
-    b = glass.bp.to_bqe()
+def test_a_table_of_many_fits(unmarked: xr.Dataset) -> None:
+    b = unmarked.bp.to_bqe()
     peaks = b.bp.boson_peak(E_range=(1.2, 12))
     ok = int((peaks.status == "ok").sum())
     text = repr(peaks.bp)

@@ -674,15 +674,15 @@ def test_a_misfit_is_found_though_most_points_are_far_from_it() -> None:
 
 
 def test_the_mean_of_peaks_that_a_shape_misses_keeps_its_error(
-    glass: xr.Dataset,
+    unmarked: xr.Dataset,
 ) -> None:
     """One shape misses all Q in like manner: that does not average out."""
-    peaks = glass.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12))
+    peaks = unmarked.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12))
     misfit = peaks.energy_std_common.squeeze().where(peaks.status == "ok")
     mean = peaks.bp.dispersion((2.6, 8.2)).mean_energy_std
     assert float(mean) > 0.5 * abs(float(misfit.sel(Q=slice(2.6, 8.2)).mean())) > 0.01
     assert float(mean) > 3 * float(peaks.energy_std.min()) / 112**0.5
-    lazy = glass.chunk(Q=17).bp.to_bqe().bp.boson_peak(E_range=(1.2, 12)).compute()
+    lazy = unmarked.chunk(Q=17).bp.to_bqe().bp.boson_peak(E_range=(1.2, 12)).compute()
     for name in ("energy_std", "energy_std_common"):
         np.testing.assert_allclose(lazy[name], peaks[name], rtol=1e-9)
     assert float(lazy.bp.dispersion((2.6, 8.2)).mean_energy_std) == pytest.approx(

@@ -43,7 +43,8 @@ def test_the_maximum_is_the_phonon_of_the_box(name: str) -> None:
     *_, E_range, Q_range, _ = ANALYSIS[name]
     average = spectra.bp.to_bqe().bp.cut_Q(Q_range)
     peak = average.bp.boson_peak(E_range=E_range)
-    assert str(peak.status.values) == "box phonon"
+    assert str(peak.status.values) in ("box phonon", "maximum at edge")
+    assert spectra.status == peak.status
     assert np.isnan(float(peak.energy))
     inside = average.B.sel(E=slice(*E_range))
     assert float(inside.E[inside.argmax("E")]) == pytest.approx(
@@ -63,15 +64,13 @@ def test_harmonic_and_moving_agree_around_it(name: str) -> None:
     assert float(np.abs(pulls).mean()) < 1.2
 
 
-def test_a_slower_quench_takes_soft_modes_away_and_raises_the_peak() -> None:
+def test_a_slower_quench_takes_soft_modes_away() -> None:
     series = xbp.tutorial.open_datatree("kob_andersen_series")[
         "cooling_rate"
     ].to_dataset()
     assert series.cooling_rate.values.tolist() == [1e10, 1e11, 1e12]
-    assert series.status.values.tolist() == ["ok", "ok", "maximum at edge"]
-    slow, fast, fastest = series.E_BP.values
-    assert slow > fast > 1.5 * float(series.box_phonon.max())
-    assert np.isnan(fastest)
+    assert (series.status != "ok").all()
+    assert series.E_BP.isnull().all()
     level = series.g / series.E**2
     assert (np.diff(level.sel(E=0.4, method="nearest")) > 5e-3).all()
     assert (
@@ -83,14 +82,19 @@ def test_a_slower_quench_takes_soft_modes_away_and_raises_the_peak() -> None:
     )
     # The same again from the embedded S(Q,E), whose numbers are single.
     again = series.bp.to_bqe().bp.cut_Q((1.4, 4.2)).bp.boson_peak(E_range=(0.25, 1.5))
-    np.testing.assert_allclose(again.energy, series.E_BP, rtol=1e-3)
+    assert (again.status == series.status).all()
 
 
-def test_the_peak_of_a_small_box_is_too_high_and_its_correlation_is_not() -> None:
+def test_the_gap_of_the_box_moves_and_the_correlation_does_not() -> None:
     series = xbp.tutorial.open_datatree("kob_andersen_series")["n_atoms"].to_dataset()
     assert series.n_atoms.values.tolist() == [4000, 8000, 16000]
     assert (np.diff(series.box_phonon) < 0).all()
-    assert (np.diff(series.E_BP) < 0).all()
+    assert (series.status != "ok").all()
+    # A fit that ignores the box follows it.
+    ignored = series.bp.to_bqe().bp.cut_Q((1.4, 4.2)).drop_vars("box_phonon")
+    ignored.B.attrs["origin"] = "measurement"
+    gap = ignored.bp.boson_peak(E_range=(0.25, 1.5)).energy
+    assert (np.diff(gap) < 0).all()
     r = series.bp.to_bqe().bp.correlation_map(series.Sq, (1.4, 4.2)).pearson_r
     for E in (0.5, 2.0, 4.0, 6.0):
         assert float(np.ptp(r.interp(E=E).values)) < 0.05

@@ -108,16 +108,16 @@ def test_among() -> None:
         study.bp.compare(heat_capacity="debye")
 
 
-def test_spectra_give_their_own_peaks(glass: xr.Dataset) -> None:
+def test_spectra_give_their_own_peaks(unmarked: xr.Dataset) -> None:
     """What compare says of a leaf is what the chain says of it, in every unit."""
-    b = glass.bp.to_bqe().bp.cut_Q((2.1, 8.5))
+    b = unmarked.bp.to_bqe().bp.cut_Q((2.1, 8.5))
     peak = b.bp.boson_peak("quadratic", E_range=(1.2, 20))
     assert float(peak.chi2_reduced) > 10  # the std contains the misfit
     for data in (
-        glass,
-        glass.bp.convert(E="1/cm", Q="1/nm"),
-        glass.bp.to_gdos(),
-        glass.bp.to_bqe(),
+        unmarked,
+        unmarked.bp.convert(E="1/cm", Q="1/nm"),
+        unmarked.bp.to_gdos(),
+        unmarked.bp.to_bqe(),
     ):
         table = xbp.new_study(
             {"md": data},
@@ -133,15 +133,15 @@ def test_spectra_give_their_own_peaks(glass: xr.Dataset) -> None:
         assert float(table.energy_std[0]) == pytest.approx(
             float(np.hypot(peak.energy_std, 0.3)), rel=1e-5
         )
-        assert float(table.box_phonon[0]) == pytest.approx(float(glass.box_phonon))
+        assert float(table.box_phonon[0]) == pytest.approx(float(unmarked.box_phonon))
 
 
-def test_a_status_is_carried_not_hidden(glass: xr.Dataset) -> None:
+def test_a_status_is_carried_not_hidden(unmarked: xr.Dataset) -> None:
     cut = {"Q_range": {"md": (2.1, 8.5)}}
-    low = glass.assign_coords(box_phonon=((), 2.2, {"units": "meV"}))
+    low = unmarked.assign_coords(box_phonon=((), 2.2, {"units": "meV"}))
     for data, limits, status in (
         (low, ("1.2 meV", "12 meV"), "box phonon"),
-        (glass, ("2.2 meV", "12 meV"), "maximum at edge"),
+        (unmarked, ("2.2 meV", "12 meV"), "maximum at edge"),
     ):
         study = xbp.new_study({"md": data, "ins": xbp.stated_energy("5.5 meV", "0.3 meV", reference="a")},
                               E_range={"md": limits}, **cut)  # fmt: skip
@@ -153,7 +153,7 @@ def test_a_status_is_carried_not_hidden(glass: xr.Dataset) -> None:
         assert float(table.mean_energy) == 5.5
         assert status in repr(table.bp)
     # A table of results that has no peak is a leaf too, with its status.
-    none = glass.bp.to_bqe().bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(2.2, 12))
+    none = unmarked.bp.to_bqe().bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(2.2, 12))
     assert xbp.new_study({"md": none}).bp.compare().status.values.tolist() == [
         "maximum at edge"
     ]
