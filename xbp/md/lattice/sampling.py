@@ -249,6 +249,9 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
             fix="call bloch_modes with the same Q_max=, dQ=, E_max= and dE=",
         )
     _require_other_draws(modes, same_glass)
+    if all("Q" in one.coords for one in modes):
+        Q = modes[0]["Q"].copy(data=np.mean([one["Q"].values for one in modes], axis=0))
+        modes = tuple(one.assign_coords(Q=Q) for one in modes)
     rest = [name for name in modes[0].data_vars if "k" not in modes[0][name].dims]
     parts, first = [], 0
     most = max(one.sizes["mode"] for one in modes)
@@ -266,10 +269,6 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
         found[name] = modes[0][name]
     if "Sq" in rest and not same_glass:
         found["Sq"] = sum(one["Sq"] for one in modes) / len(modes)
-    if "Q" in found.coords:
-        found["Q"] = found["Q"].copy(
-            data=np.mean([one["Q"].values for one in modes], axis=0)
-        )
     found.attrs["highest_energy"] = max(one.attrs["highest_energy"] for one in modes)
     return found
 
