@@ -17,7 +17,7 @@ from xbp.io.netcdf import decline, open_netcdf
 from xbp.io.publish import make_folder, new_file
 from xbp.plot.style import ORANGE
 from xbp.reduction import cut_E, cut_Q, to_bqe, to_gdos
-from xbp.tutorial import open_dataset
+from xbp.tutorial import open_dataset, open_datatree
 
 __all__ = ["Study", "analyse", "draw", "run", "table"]
 
@@ -43,6 +43,7 @@ class Study:
     b: xr.Dataset
     spectrum: xr.Dataset
     dos_peak: xr.Dataset
+    of_each_glass: list[xr.Dataset]
     peak: xr.Dataset
     peaks: xr.Dataset
     dispersion: xr.Dataset
@@ -75,6 +76,10 @@ def analyse() -> Study:
         dos_peak=boson_peak(
             to_bqe(glass[["g", "g_std"]]), E_range=FIT_RANGE, debye_level=level
         ),
+        of_each_glass=[
+            boson_peak(to_bqe(one["dos"].to_dataset()), E_range=FIT_RANGE)
+            for one in open_datatree("zr46cu46al8_glasses").children.values()
+        ],
         peak=boson_peak(spectrum, E_range=FIT_RANGE),
         peaks=peaks,
         dispersion=dispersion(peaks, Q_RANGE),
@@ -97,6 +102,7 @@ def table(study: Study) -> str:
         f"Boson peak (log-normal, {over}; no box cuts off these spectra):",
         f"  g(E)/E²             {_peak(study.dos_peak)}",
         f"    over Debye level  {_excess(study.dos_peak)}",
+        *(f"    of one glass      {_peak(one)}" for one in study.of_each_glass),
         f"  B(E)                {_peak(study.peak)}",
         f"  B(Q,E) at every Q   {float(flat.mean_energy):.2f} meV, scatter "
         f"{float(flat.scatter):.2f} meV; a maximum at {int((at_all_Q == 'ok').sum())} "

@@ -92,10 +92,10 @@ def tree(made: dict[str, xr.Dataset]) -> xr.DataTree:
 def spectra(made: dict[str, xr.Dataset]) -> xr.Dataset:
     """Return S(Q,E) and S(Q) of the glasses that have them, and g(E) of all."""
     full = lattice.join_modes(*(one for one in made.values() if "strength" in one))
-    energies = [
-        one.drop_vars([n for n in one.variables if {"Q", "E"} & {*one[n].dims}])
-        for one in made.values()
-    ]
+    # Those of energies alone have no more.
+    alike = [n for n in full.variables if not {"Q", "E", "species"} & {*full[n].dims}]
+    names = [n for n in alike if all(n in one for one in made.values())]
+    energies = [one[names] for one in made.values()]
     g = lattice.join_modes(*energies).bp.bloch_vdos(WIDTH)
     branches = full.bp.bloch_currents("300 K").bp.phonon_dispersion()
     sound = branches.bp.sound_velocity()

@@ -234,15 +234,16 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
         raise QuantityError("no modes are given")
     elements = [read_modes(one).elements() for one in modes]
     same_atoms = all(sorted(e) == sorted(elements[0]) for e in elements)
-    bounds = ("Q_bnds", "E_bnds")
     axes = [
-        {
-            "E_max": one.attrs.get("E_max"),
-            **{n: one[n].values.tolist() for n in bounds if n in one.coords},
-        }
+        [one.attrs.get("E_max"), *("Q" in one.coords, "E" in one.coords)]
+        + [one[n].values.tolist() for n in ("Q_bnds",) if n in one.coords]
         for one in modes
     ]
     same = all(one == axes[0] for one in axes)
+    longest = max(modes, key=lambda one: one.sizes.get("E", 0))
+    if same and "E" in longest.coords:
+        E = longest["E_bnds"].values
+        same = all(np.array_equal(one["E_bnds"], E[: one.sizes["E"]]) for one in modes)
     if not same_atoms or not same:
         raise CoordinateError(
             "the modes differ in their atoms or in their bins",
@@ -257,6 +258,11 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
     most = max(one.sizes["mode"] for one in modes)
     for one in modes:
         own = one.drop_vars(rest).pad({"mode": (0, most - one.sizes["mode"])})
+        if "E" in own.coords:  # a softer glass has nothing at the highest energies
+            zeros = {"E": (0, longest.sizes["E"] - own.sizes["E"])}
+            own = own.pad(zeros, constant_values=0.0).assign_coords(
+                E=longest["E"], E_bnds=longest["E_bnds"]
+            )
         if not same_glass:
             own = own.assign_coords(glass=own["glass"] + first)
             first = int(own["glass"].max()) + 1
