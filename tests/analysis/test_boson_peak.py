@@ -604,6 +604,7 @@ _SHAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.003, 0.01])
 @pytest.mark.parametrize("limits", [None, (1, 20)])
 @pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])

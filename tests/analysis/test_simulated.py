@@ -63,6 +63,7 @@ def test_the_gap_of_a_box_of_4000_atoms_is_no_peak(
     assert 2.5 < float(peak.excess_energy) < 4
 
 
+@pytest.mark.slow
 def test_how_often_a_plateau_passes_for_a_peak() -> None:
     """Noise alone: at most one in twenty is 'ok'."""
     flat = 1 / (1 + (E / 12) ** 6)
@@ -75,6 +76,7 @@ def test_how_often_a_plateau_passes_for_a_peak() -> None:
     assert found.count("ok") <= 5
 
 
+@pytest.mark.slow
 def test_how_often_a_peak_is_found() -> None:
     """A maximum 30 % above its shoulders with errors of 3 % is found nearly always."""
     bump = 0.7 + 0.3 * lognormal(5.0, 0.35)
