@@ -273,6 +273,8 @@ def fit_peaks(
         coverage = signal.source.variables["coverage"]
         if set(coverage.dims) <= set(value.dims):
             covered = coverage.isel(E=positive, missing_dims="ignore")
+    # Along Q one shape misses all spectra in like manner.
+    shared = "Q" in spectra.dims
     numbers, status, excess = map_over(
         _fit_spectra,
         spectra,
@@ -297,6 +299,7 @@ def fit_peaks(
         reach=reach,
         edge_width=edge_width if name == "reduced_dos" else 0.0,
         filter_end=filter_end if is_light else 0.0,
+        shared=shared,
     )
     slope_units = format_unit(parse_unit(signal.units) / parse_unit(units))
     labels = {
@@ -332,12 +335,6 @@ def fit_peaks(
             variables[column] = (excess[..., i], *label)
     variables["status"] = (status, "", "whether the fit can be used")
     low, high = (variables[f"E_{end}"][0] for end in ("low", "high"))
-    # Along Q one shape misses all spectra in like manner.
-    shared = "Q" in numbers.dims
-    if not shared:
-        for column in _MISFIT:
-            total = (variables[f"{column}_std"][0] ** 2 + off[column] ** 2) ** 0.5
-            variables[f"{column}_std"] = (total, "", "")
     answer: xr.Dataset = result_table(
         signal,
         variables,
@@ -377,6 +374,7 @@ def _fit_spectra(
     reach: float,
     edge_width: float,
     filter_end: float,
+    shared: bool,
     simulated: bool,
     n_modes: float,
     level: float,
@@ -450,6 +448,9 @@ def _fit_spectra(
         status[i] = sides.code
     status[(status == ok) & sounds] = Status.LONGITUDINAL.code
     numbers[status != before, :-3] = np.nan
+    for name in () if shared else _MISFIT:
+        std, off = (NUMBERS.index(f"{name}_{part}") for part in ("std", "off"))
+        numbers[:, std] = np.hypot(numbers[:, std], numbers[:, off])
     below = modes_below(np.where(seen >= 0.5, rows, np.nan), column["energy"], E=E)
     numbers = np.column_stack([numbers, below])
     top = _HIGHEST / to_mev if highest is None else highest

@@ -387,14 +387,14 @@ def result_table(
     found: dict[Hashable, xr.Variable] = {**(coords or {})}
     for name, (array, units, long_name) in variables.items():
         # Counts come out of the fits among floats.
-        array = array.astype(int) if name == "n_points" else array
+        values = array.data.astype(int) if name == "n_points" else array.data
         if not long_name and name.endswith("_std"):
             _, units, long_name = variables[name.removesuffix("_std")]
             long_name = f"standard deviation of {long_name}"
         labels = {"long_name": long_name} | ({"units": units} if units else {})
         if f"{name}_std" in variables:
             labels["ancillary_variables"] = f"{name}_std"
-        data[name] = xr.Variable(array.dims, array.data, labels)
+        data[name] = xr.Variable(array.dims, values, labels)
         if isinstance(array, xr.DataArray):
             found |= array.coords.variables
     dims = {dim for variable in data.values() for dim in variable.dims}
