@@ -721,4 +721,5 @@ def test_the_errors_of_a_misfit_do_not_depend_on_chunks(
         own = {dim: n for dim, n in chunks.items() if dim in data.dims}
         whole = data.bp.boson_peak(method, E_range=(1, 12))
         parts = data.chunk(own).bp.boson_peak(method, E_range=(1, 12)).compute()
-        xr.testing.assert_allclose(parts.drop_attrs(), whole.drop_attrs())
+        bare = [t.drop_vars("source", errors="ignore") for t in (parts, whole)]
+        xr.testing.assert_allclose(*(t.drop_attrs() for t in bare))
