@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,36 @@ settings.register_profile(
     derandomize="CI" in os.environ,
 )
 settings.load_profile("xbp")
+
+#: Examples in docstrings that simulate a glass, or import much: CI runs them.
+SLOW_EXAMPLES = (
+    "xbp.analysis.fluctuations.compare_fluctuations",
+    "xbp.md.fluctuations.fluctuation_spectrum",
+    "xbp.md.lammps.glass.collect",
+    "xbp.md.lammps.glass.make_glass",
+    "xbp.md.lattice.force_constants.force_constants",
+    "xbp.md.lattice.spectra.bloch_fluctuations",
+    "xbp.plot.maps.explore",
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep thousands of collected tests out of every later garbage collection."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.name in SLOW_EXAMPLES:
+            item.add_marker(pytest.mark.slow)
+
 
 KNOWN = {"energy": "5.5 meV", "width": "6 meV", "T": "300 K", "u2": "0.012 angstrom^2"}
 

@@ -12,8 +12,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.data import is_lazy, unwrap
-from xbp.core.errors import QuantityError
+from xbp.core.data import is_lazy, require_xarray, unwrap
 from xbp.core.operation import RESULTS, kinds_of, next_steps, steps_after
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, symbol_of
 from xbp.core.status import Status, diagnostics
@@ -74,11 +73,7 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
       next: .bp.to_radial_distribution(…) .bp.fit(…) .bp.plot.cut()
       missing: standard deviations (a DataArray has none: use the Dataset)
     """
-    if not isinstance(data, xr.DataArray | xr.Dataset):
-        raise QuantityError(
-            f"expected an xarray.DataArray or Dataset, not a {type(data).__name__}",
-            fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
-        )
+    require_xarray(data)
     plain = unwrap(data)[0]
     kinds = kinds_of(plain)
     if "trajectory" in kinds:

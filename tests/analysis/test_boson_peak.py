@@ -604,6 +604,7 @@ _SHAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.003, 0.01])
 @pytest.mark.parametrize("limits", [None, (1, 20)])
 @pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
@@ -702,3 +703,23 @@ def test_a_range_that_is_found_widens_by_a_power() -> None:
         inside = E[(low / further <= E) & (high * further >= E)]
         assert float(found.E_low) == pytest.approx(inside[0])
         assert float(found.E_high) == pytest.approx(inside[-1])
+
+
+@pytest.mark.parametrize("chunks", [{"E": 7}, {"Q": 1, "E": 5}])
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+def test_the_errors_of_a_misfit_do_not_depend_on_chunks(
+    method: Method, chunks: dict[str, int]
+) -> None:
+    E, Q = np.arange(0.15, 15, 0.3), np.array([1.0, 2.0, 3.0])
+    y = lognormal(E, 4, 1, 0.5) ** 1.4 + 0.1 / E
+    y = y + 0.01 * np.random.default_rng(0).normal(size=(3, E.size))
+    B = xbp.new_dataset(
+        "reduced_dos", y, std=np.full(y.shape, 0.01), units="angstrom^2/meV^2",
+        coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")},
+    )  # fmt: skip
+    for data in (B, B.bp.rebin(E="0.2 meV"), B.isel(Q=0, drop=True)):
+        own = {dim: n for dim, n in chunks.items() if dim in data.dims}
+        whole = data.bp.boson_peak(method, E_range=(1, 12))
+        parts = data.chunk(own).bp.boson_peak(method, E_range=(1, 12)).compute()
+        bare = [t.drop_vars("source", errors="ignore") for t in (parts, whole)]
+        xr.testing.assert_allclose(*(t.drop_attrs() for t in bare))

@@ -163,6 +163,7 @@ def test_arguments_are_refused_before_anything_is_computed(
         )
 
 
+@pytest.mark.slow
 def test_the_table_is_archived(table: xr.Dataset, tmp_path: Path) -> None:
     table.bp.to_netcdf(tmp_path / "table.nc")
     xr.testing.assert_identical(xr.open_dataset(tmp_path / "table.nc"), table)

@@ -48,6 +48,20 @@ def measured(
     )
 
 
+def draws(n: int) -> xr.Dataset:
+    """Measure n times: `measured` with the seeds 0 … n − 1."""
+    many = np.stack([measured(seed).C.values for seed in range(n)])
+    return xbp.new_dataset(
+        "heat_capacity", many, units="J/mol/K", std=np.broadcast_to(0.005 * C, many.shape).copy(),
+        coords={"run": (np.arange(n), "1"), "temperature": (T, "K")},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs() -> xr.Dataset:
+    return draws(60).bp.fit_heat_capacity()
+
+
 @pytest.mark.slow
 def test_exact_data_give_the_parameters_back() -> None:
     result = measured(None).C.bp.fit_heat_capacity()
@@ -66,20 +80,17 @@ def test_exact_data_give_the_parameters_back() -> None:
 
 
 @pytest.mark.slow
-def test_pulls_are_honest() -> None:
+def test_pulls_are_honest(runs: xr.Dataset) -> None:
     names = [*TRUE, "energy_E", "energy", "debye_level"]
     truth = TRUE | {
         "energy_E": 6.2, "energy": (6.2 + np.sqrt(6.2**2 - 8 * (KB * 15) ** 2)) / 2,
         "debye_level": 3 * 0.8 / (KB * 260) ** 3,
     }  # fmt: skip
-    runs = [measured(seed).bp.fit_heat_capacity() for seed in range(60)]
-    assert all(str(r.status.values) == "ok" for r in runs)
-    pulls = np.array(
-        [[(float(r[n]) - truth[n]) / float(r[f"{n}_std"]) for n in names] for r in runs]
-    )
-    assert (abs(pulls.mean(axis=0)) < 0.45).all()
-    assert ((pulls.std(axis=0) > 0.75) & (pulls.std(axis=0) < 1.3)).all()
-    assert np.mean([float(r.chi2_reduced) for r in runs]) == pytest.approx(1, abs=0.06)
+    assert (runs.status == "ok").all()
+    pulls = np.array([(runs[n] - truth[n]) / runs[f"{n}_std"] for n in names])
+    assert (abs(pulls.mean(axis=1)) < 0.45).all()
+    assert ((pulls.std(axis=1) > 0.75) & (pulls.std(axis=1) < 1.3)).all()
+    assert float(runs.chi2_reduced.mean()) == pytest.approx(1, abs=0.06)
 
 
 @pytest.mark.slow
@@ -97,10 +108,8 @@ def test_what_is_left_is_relative_to_every_point() -> None:
 
 @pytest.mark.slow
 def test_without_errors_the_scatter_tells_them() -> None:
-    runs = [measured(seed).C.bp.fit_heat_capacity() for seed in range(40)]
-    pulls = np.array(
-        [(float(r.theta_E) - TRUE["theta_E"]) / float(r.theta_E_std) for r in runs]
-    )
+    runs = draws(40).C.bp.fit_heat_capacity()
+    pulls = ((runs.theta_E - TRUE["theta_E"]) / runs.theta_E_std).values
     assert abs(pulls.mean()) < 0.6
     assert 0.7 < pulls.std() < 1.4
 
@@ -145,14 +154,13 @@ def test_fixed_and_bounded_at_will() -> None:
 
 
 @pytest.mark.slow
-def test_correlations_are_those_of_the_draws() -> None:
-    runs = [measured(seed).bp.fit_heat_capacity() for seed in range(60)]
-    drawn = np.corrcoef([[float(r[n]) for r in runs] for n in TRUE])
-    told = runs[0].correlation.values
+def test_correlations_are_those_of_the_draws(runs: xr.Dataset) -> None:
+    drawn = np.corrcoef([runs[n] for n in TRUE])
+    told = runs.correlation.isel(run=0).values
     np.testing.assert_allclose(np.diag(told), 1)
     np.testing.assert_allclose(told, told.T)
     assert abs(drawn - told).max() < 0.35
-    assert list(runs[0].parameter.values) == list(TRUE)
+    assert list(runs.parameter.values) == list(TRUE)
 
 
 @pytest.mark.slow
@@ -196,18 +204,13 @@ def test_the_loop_closes() -> None:
 
 
 @pytest.mark.slow
-def test_errors_of_the_density_of_states() -> None:
+def test_errors_of_the_density_of_states(runs: xr.Dataset) -> None:
     E = np.linspace(0.5, 15, 30)
-    runs = [
-        measured(seed).bp.fit_heat_capacity().bp.fitted_dos(E) for seed in range(60)
-    ]
-    scatter = np.std([r.g.values for r in runs], axis=0)
-    np.testing.assert_allclose(
-        np.mean([r.g_std.values for r in runs], axis=0), scatter, rtol=0.35
-    )
+    found = runs.bp.fitted_dos(E)
+    np.testing.assert_allclose(found.g_std.mean("run"), found.g.std("run"), rtol=0.35)
     in_thz = xr.DataArray(E * 0.2417989242, dims="E", attrs={"units": "THz"})
     other = measured(0).bp.fit_heat_capacity().bp.fitted_dos(in_thz)
-    np.testing.assert_allclose(other.g, runs[0].g, rtol=1e-6)
+    np.testing.assert_allclose(other.g, found.g.isel(run=0), rtol=1e-6)
     with pytest.raises(QuantityError):
         measured().bp.fitted_dos(E)
 

@@ -69,6 +69,7 @@ def test_what_is_fitted_is_the_shape_on_the_whole_map() -> None:
     assert float(fit.energy_std) == pytest.approx(np.sqrt(covariance[0, 0]), rel=1e-2)
 
 
+@pytest.mark.slow
 def test_pulls_and_how_often_it_holds() -> None:
     rng = np.random.default_rng(2)
     sigma = 0.2 * S[:, None] * F + 1e-4

@@ -76,6 +76,7 @@ def test_boxes_of_several_sizes_have_each_their_own_counting_error() -> None:
         )
 
 
+@pytest.mark.slow
 def test_how_often_a_plateau_passes_for_a_peak() -> None:
     """Noise alone: at most one in twenty is 'ok'."""
     flat = 1 / (1 + (E / 12) ** 6)
@@ -88,6 +89,7 @@ def test_how_often_a_plateau_passes_for_a_peak() -> None:
     assert found.count("ok") <= 5
 
 
+@pytest.mark.slow
 def test_how_often_a_peak_is_found() -> None:
     """A maximum 30 % above its shoulders with errors of 3 % is found nearly always."""
     bump = 0.7 + 0.3 * lognormal(5.0, 0.35)

@@ -346,3 +346,13 @@ def test_one_background_cannot_count_as_two() -> None:
     assert (S.bp.subtract(can).bp.subtract(other).S_std >= 0.1 * 2**0.5).all()
     with pytest.raises(QuantityError, match="subtracted already"):
         S.bp.subtract(can).bp.subtract(other, scale=-1)
+
+
+def test_one_factor_applied_twice_is_one_error() -> None:
+    """Two errors of 10 % were 14 % of the product, where one factor squared has 20 %."""
+    sample = with_std(model()[0].S, 0.1)
+    twice = sample.bp.scale(2, factor_std=0.2).bp.scale(2, factor_std=0.2)
+    assert twice.sizes["source"] == 1
+    np.testing.assert_allclose(twice.S_std_common[0], 0.2 * twice.S, rtol=1e-9)
+    other = sample.bp.scale(2, factor_std=0.2).bp.scale(3, factor_std=0.2)
+    assert other.sizes["source"] == 2

@@ -55,7 +55,7 @@ def test_new_dataset_refuses(changes: dict[str, object], says: str) -> None:
 def test_unknown_quantity_and_other_types() -> None:
     with pytest.raises(QuantityError, match="quantity='intensity'"):
         xbp.new_dataset("intensity", [1.0], units="1", coords={"E": ([1.0], "meV")})
-    with pytest.raises(QuantityError, match="not a ndarray"):
+    with pytest.raises(QuantityError, match="got ndarray"):
         xbp.to_gdos(np.ones(3))  # type: ignore[type-var]
 
 

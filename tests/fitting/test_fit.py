@@ -685,6 +685,7 @@ def test_the_best_of_several_starts_is_kept(
     assert nothing.status.values.tolist() == ["no data"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "start", [{"energy_E": 15}, {"energy_E": 30}, {"energy_D": 10}]
 )
@@ -708,6 +709,7 @@ def test_a_start_far_off_leads_to_the_curve(
         assert abs(float(found[name]) - value) < 3 * float(found[f"{name}_std"])
 
 
+@pytest.mark.slow
 def test_a_heat_capacity_without_errors_has_relative_ones() -> None:
     """Of 3 % noise, by absolute ones theta_E was up to 162 ± 4 K for 72."""
     T = np.geomspace(2, 300, 80)

@@ -79,6 +79,7 @@ def test_a_glass_in_the_data_model(argon: Path) -> None:
     assert not argon.with_name("ka.nc.run").exists()
 
 
+@pytest.mark.slow
 def test_thermodynamics(argon: Path) -> None:
     thermo = open_thermo(argon)
     assert list(dict.fromkeys(thermo.stage.values)) == [
@@ -281,9 +282,12 @@ def test_a_potential_of_other_elements_is_refused(tmp_path: Path) -> None:
         make_glass("ZrCuAl", tmp_path / "g.nc", n_atoms=200, potential=broken)
 
 
-def test_an_existing_file_stays(argon: Path) -> None:
+def test_an_existing_file_stays(tmp_path: Path) -> None:
+    there = tmp_path / "ka.nc"
+    there.write_text("mine")
     with pytest.raises(FileFormatError, match="exists"):
-        make_glass("kob_andersen", argon, n_atoms=300, **FAST)
+        make_glass("kob_andersen", there, n_atoms=300, **FAST)
+    assert there.read_text() == "mine"
 
 
 @pytest.mark.slow

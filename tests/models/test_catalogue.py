@@ -227,7 +227,7 @@ def test_a_log_normal_is_fitted_to_data_that_are_highest_at_zero() -> None:
         ({"parameters": {"a": "y", "b": "meV"}}, "units of b='meV'"),
         ({"parameters": {"a": "y", "b": "y/x/x"}}, "units of b='x/x'"),
         ({"positive": ("width",)}, "positive='width'"),
-        ({"positive": ("a")}, "not a tuple.*"),
+        ({"positive": ("a")}, "must be a tuple.*"),
         ({"below": {"c": 1.0}}, "below='c'"),
         ({"zero": ("c",)}, "zero='c'"),
         ({"area": ("c",)}, "area='c'"),

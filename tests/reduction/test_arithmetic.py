@@ -341,6 +341,7 @@ def noisy(rng: np.random.Generator, *dims: str) -> xr.Dataset:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("along", ["Q", "E"])
 def test_a_background_without_a_dimension_does_not_average_out_along_it(
     along: str,

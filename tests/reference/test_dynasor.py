@@ -15,6 +15,8 @@ from xbp.md.plan import allowed_wavevectors
 dynasor = pytest.importorskip("dynasor")
 acfs = pytest.importorskip("dynasor.tools.acfs")
 
+pytestmark = pytest.mark.slow
+
 H = constants.h / constants.e * 1e15
 N_FRAMES, STEP, Q_MAX, DQ = 40, 0.05, 2.5, 0.25
 
@@ -107,7 +109,6 @@ def agree(own: np.ndarray, peer: np.ndarray) -> None:
     np.testing.assert_allclose(own, peer, rtol=1e-6, atol=1e-7 * np.abs(peer).max())
 
 
-@pytest.mark.slow
 def test_total(traj: xr.Dataset, sample: object) -> None:
     F = traj.bp.intermediate_scattering_function(
         Q_MAX, DQ, weights="unit", **ARGUMENTS

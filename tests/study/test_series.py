@@ -76,6 +76,7 @@ def test_each_glass_of_a_series_is_what_it_is_alone(
     assert sizes.E_BP.attrs["units"] == "meV"
 
 
+@pytest.mark.slow
 def test_the_chain_runs_on_a_whole_series(sizes: xr.Dataset) -> None:
     b = sizes.bp.to_bqe()
     assert b.B.sizes == {"n_atoms": 2, "Q": 30, "E": sizes.sizes["E"]}

@@ -297,6 +297,7 @@ def fit_peaks(
         reach=reach,
         edge_width=edge_width if name == "reduced_dos" else 0.0,
         filter_end=filter_end if is_light else 0.0,
+        shared="Q" in value.dims,
     )
     slope_units = format_unit(parse_unit(signal.units) / parse_unit(units))
     labels = {
@@ -313,12 +314,10 @@ def fit_peaks(
         "modes_below": ("1", "part of the area of E² B below the peak"),
     }
     # Without known errors χ² has no scale to be judged by.
-    off = {name: numbers[..., NUMBERS.index(f"{name}_off")] for name in _MISFIT}
     left_out = {f"{name}_off" for name in _MISFIT}
     left_out |= {"chi2_reduced"} if std is None else set()
     left_out |= set() if with_modes else {"modes_below"}
-    if method != "gaussian":
-        left_out |= {"background", "background_slope"}
+    left_out |= set() if method == "gaussian" else {"background", "background_slope"}
     variables: dict[str, tuple[Any, str, str]] = {}
     for i, column in enumerate((*NUMBERS, "modes_below")):
         column = {"low": "E_low", "high": "E_high"}.get(column, column)
@@ -332,12 +331,6 @@ def fit_peaks(
             variables[column] = (excess[..., i], *label)
     variables["status"] = (status, "", "whether the fit can be used")
     low, high = (variables[f"E_{end}"][0] for end in ("low", "high"))
-    # Along Q one shape misses all spectra in like manner.
-    shared = "Q" in numbers.dims
-    if not shared:
-        for column in _MISFIT:
-            total = (variables[f"{column}_std"][0] ** 2 + off[column] ** 2) ** 0.5
-            variables[f"{column}_std"] = (total, "", "")
     answer: xr.Dataset = result_table(
         signal,
         variables,
@@ -352,7 +345,9 @@ def fit_peaks(
         coords=dict(collapsed(value, "E").items()),
     )
     plain, rewrap = unwrap(add_peak_doubts(answer))
-    for column, part in off.items() if shared else ():
+    # Along Q one shape misses all spectra in like manner.
+    for column in _MISFIT if "Q" in value.dims else ():
+        part = numbers[..., NUMBERS.index(f"{column}_off")]
         if is_lazy(part) or bool((part != 0).any()):
             source = fingerprint(f"misfit of {method}", value)
             own = plain[f"{column}_std"].variable
@@ -378,6 +373,7 @@ def _fit_spectra(
     reach: float,
     edge_width: float,
     filter_end: float,
+    shared: bool,
     simulated: bool,
     level: float,
     to_mev: float,
@@ -451,6 +447,9 @@ def _fit_spectra(
         status[i] = sides.code
     status[(status == ok) & sounds] = Status.LONGITUDINAL.code
     numbers[status != before, :-3] = np.nan
+    for name in () if shared else _MISFIT:
+        own, off = (NUMBERS.index(f"{name}_{part}") for part in ("std", "off"))
+        numbers[:, own] = np.hypot(numbers[:, own], numbers[:, off])
     below = modes_below(np.where(seen >= 0.5, rows, np.nan), column["energy"], E=E)
     numbers = np.column_stack([numbers, below])
     top = _HIGHEST / to_mev if highest is None else highest

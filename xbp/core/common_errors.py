@@ -57,11 +57,16 @@ def fingerprint(label: str, *parts: Any) -> str:
     >>> names = [fingerprint("scale of can", factor) for factor in (0.9, 0.9, 0.8)]
     >>> names[0] == names[1] != names[2]
     True
+    >>> fingerprint("factor", np.array([0.9])) == fingerprint("factor", np.array([0.9]))
+    True
     """
     digest = hashlib.blake2b(digest_size=5)
     for part in parts:
         data = getattr(part, "variable", part)
-        data = getattr(data, "data", data)
+        if isinstance(data, np.generic):
+            data = np.asarray(data)
+        elif not isinstance(data, np.ndarray):  # whose data is its memory
+            data = getattr(data, "data", data)
         if isinstance(data, np.ndarray):
             digest.update(repr((data.shape, str(data.dtype))).encode())
             digest.update(np.ascontiguousarray(data).tobytes())

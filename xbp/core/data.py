@@ -18,6 +18,7 @@ from xbp.core.guards import limits_text
 __all__ = [
     "Data",
     "is_lazy",
+    "refuse_where",
     "require_columns",
     "require_common_dims",
     "require_dims",
@@ -26,6 +27,7 @@ __all__ = [
     "require_over",
     "require_some",
     "require_values",
+    "require_xarray",
     "unwrap",
 ]
 
@@ -256,6 +258,45 @@ def require_values(
         raise error(
             f"{name} is from {array.min():g} to {array.max():g} {units}".rstrip()
             + f", and must be {limits_text(least, above, most, below)}"
+        )
+
+
+def refuse_where(
+    wrong: xr.DataArray,
+    message: Callable[[], str],
+    *,
+    fix: str = "",
+    error: type[XbpError] = QuantityError,
+) -> None:
+    """Raise an error if any is wrong, but never compute dask's values for a check.
+
+    Examples
+    --------
+    >>> g = xr.DataArray([1.0, -2.0])
+    >>> refuse_where(g < 0, lambda: f"g falls to {float(g.min()):g}")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: g falls to -2
+    """
+    if not is_lazy(wrong) and bool(wrong.any()):
+        raise error(message(), fix=fix)
+
+
+def require_xarray(data: Any) -> None:
+    """Raise an error if data are neither a DataArray nor a Dataset.
+
+    Examples
+    --------
+    >>> require_xarray(3)
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: expected an xarray.DataArray or Dataset, got int
+      fix:  xbp.new_dataset(quantity, values, units=..., coords=...) makes one
+    """
+    if not isinstance(data, xr.DataArray | xr.Dataset):
+        raise QuantityError(
+            f"expected an xarray.DataArray or Dataset, got {type(data).__name__}",
+            fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
         )
 
 

@@ -269,13 +269,13 @@ def mean_over(
     here = {dim: slice(first, last)}
     numbers: Any = value.variable.isel(here)
     weights = weights.isel(here)
-    valid = np.isfinite(numbers)
     # Where every bin has a number, and dask does not have to look, masks are left out.
-    whole = not is_lazy(numbers) and bool(valid.data.all())
+    whole = not is_lazy(numbers) and bool(np.isfinite(numbers.data).all())
     total: Any
     if whole:
         total = weights.sum(dim)
     else:
+        valid = np.isfinite(numbers)
         total = _dot(valid.astype(float), weights, dim)
         numbers = numbers.where(valid, 0.0)
     if not (whole and bool((total.data > 0).all())):

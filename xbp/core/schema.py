@@ -280,11 +280,7 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
             ),
         )
     quantity = QUANTITIES[str(given)]
-    if data.dtype.kind not in "fiu":
-        raise QuantityError(
-            f"{name} has values of type {data.dtype}, not real numbers",
-            fix="data.astype(float)",
-        )
+    require_real(data, name)
     if data.size == 0:
         raise QuantityError(f"{name} is empty (shape {dict(data.sizes)})")
     require_units(data, name, quantity.units)
@@ -312,6 +308,15 @@ def _require_per_axis(name: str, units: str, axis: str) -> None:
             reason="a density in E must be per unit of its axis",
             fix=f"multiply the values by {factor:.6g} and set units='{per_axis}'; only "
             f"set units='{per_axis}' if they are per {axis} already",
+        )
+
+
+def require_real(data: xr.DataArray, name: str, owner: str = "data") -> None:
+    """Raise an error if data are not real numbers."""
+    if data.dtype.kind not in "fiu":
+        raise QuantityError(
+            f"{name} has values of type {data.dtype}, not real numbers",
+            fix=f"{owner}.astype(float)",
         )
 
 

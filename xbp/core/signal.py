@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import with_common
-from xbp.core.data import is_lazy, require_columns, unwrap
+from xbp.core.data import is_lazy, require_columns, require_xarray, unwrap
 from xbp.core.errors import QuantityError
 from xbp.core.history import extend_history
 from xbp.core.independence import with_one_count
@@ -27,6 +27,7 @@ from xbp.core.schema import (
     Quantity,
     of_atoms,
     quantity_name,
+    require_real,
     require_units,
     validate,
 )
@@ -232,11 +233,7 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
     >>> read(glass, "dynamic_structure_factor").units
     '1/meV'
     """
-    if not isinstance(data, xr.DataArray | xr.Dataset):
-        raise QuantityError(
-            f"expected an xarray.DataArray or Dataset, not a {type(data).__name__}",
-            fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
-        )
+    require_xarray(data)
     plain, rewrap = unwrap(data)
     if isinstance(plain, xr.DataArray):
         if plain.dtype in _ODD_FLOATS:
@@ -313,11 +310,7 @@ def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
             f"'{name}' is over {std.dims}, '{value.name}' over {value.dims}",
             fix=f"data['{name}'].broadcast_like(data['{value.name}'])",
         )
-    if std.dtype.kind not in "fiu":
-        raise QuantityError(
-            f"'{name}' has values of type {std.dtype}, not real numbers",
-            fix=f"data['{name}'].astype(float)",
-        )
+    require_real(std, f"'{name}'", owner=f"data['{name}']")
     units = require_units(std, f"'{name}'", value.attrs["units"])
     factor = convert_factor(units, value.attrs["units"], name=f"'{name}'")
     # Values of dask arrays are not computed for a check.
@@ -387,14 +380,14 @@ def result_table(
     found: dict[Hashable, xr.Variable] = {**(coords or {})}
     for name, (array, units, long_name) in variables.items():
         # Counts come out of the fits among floats.
-        array = array.astype(int) if name == "n_points" else array
+        values = array.data.astype(int) if name == "n_points" else array.data
         if not long_name and name.endswith("_std"):
             _, units, long_name = variables[name.removesuffix("_std")]
             long_name = f"standard deviation of {long_name}"
         labels = {"long_name": long_name} | ({"units": units} if units else {})
         if f"{name}_std" in variables:
             labels["ancillary_variables"] = f"{name}_std"
-        data[name] = xr.Variable(array.dims, array.data, labels)
+        data[name] = xr.Variable(array.dims, values, labels)
         if isinstance(array, xr.DataArray):
             found |= array.coords.variables
     dims = {dim for variable in data.values() for dim in variable.dims}

@@ -339,10 +339,7 @@ def choices(
             low, high = limits.get(name, (-LARGEST, LARGEST))
             low, high = max(low, -LARGEST), min(high, LARGEST)
             found[name] = number(name, value)
-            if not low <= found[name] <= high:
-                raise QuantityError(
-                    f"{argument}: {name}={found[name]:g} is outside {low:g} to {high:g}"
-                )
+            _require_between(found[name], low, high, f"{argument}: {name}")
         return found
 
     return Choices(within(start, "start"), within(fixed, "fixed"), limits)
@@ -384,11 +381,13 @@ def _require_limits(curve: Curve, chosen: Choices) -> None:
     """Refuse values outside the limits of the model, such as a negative width."""
     for name, value in (chosen.start | chosen.fixed).items():
         low, high = chosen.bounds.get(name) or curve.limits[name]
-        if not low <= value <= high:
-            raise QuantityError(
-                f"{name}={value:g} is outside {low:g} to {high:g}, the limits of the "
-                "model"
-            )
+        _require_between(value, low, high, name)
+
+
+def _require_between(value: float, low: float, high: float, name: str) -> None:
+    """Refuse a value outside the bounds that were given, or the limits of the model."""
+    if not low <= value <= high:
+        raise QuantityError(f"{name}={value:g} is outside {low:g} to {high:g}")
 
 
 def _parameters_of(model: Any) -> list[str]:

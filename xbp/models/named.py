@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 
 from xbp.core.errors import QuantityError
-from xbp.core.guards import choose
+from xbp.core.guards import choose, require_kind
 from xbp.core.schema import QUANTITIES
 from xbp.core.units import format_unit, parse_unit
 
@@ -98,11 +98,9 @@ class NamedModel:
                 choose(symbol, _UNIT_SYMBOLS, f"{self.name}: units of {parameter}")
         for given in ("positive", "below", "zero", "area"):
             names = getattr(self, given)
-            if isinstance(names, str):
-                raise QuantityError(
-                    f"{self.name}: {given}={names!r} is not a tuple of names",
-                    fix=f"{given}=({names!r},)",
-                )
+            require_kind(
+                names, (tuple, dict), f"{self.name}: {given}", "a tuple of names"
+            )
             for parameter in names:
                 choose(parameter, self.parameters, f"{self.name}: {given}")
         if self.edge is not None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import along
-from xbp.core.data import Data, require_common_dims
+from xbp.core.data import Data, is_lazy, require_common_dims
 from xbp.core.errors import QuantityError, UnitsError, shown
 from xbp.core.grid import bin_limits
 from xbp.core.guards import choose, require_number
@@ -253,7 +253,7 @@ def scale(data: Data, factor: Any, factor_std: Any = 0.0) -> Data:
     error = require_number(
         factor_std, "factor_std", units, least=0, error=QuantityError
     )
-    source = fingerprint("scale factor", signal.value, number, error)
+    source = fingerprint("scale factor", _shape(signal.value), number, error)
     area, each = scaled_area(signal.value, number)
     answer: Data = signal.answer(
         (signal.value * number).assign_coords(each),
@@ -268,6 +268,14 @@ def scale(data: Data, factor: Any, factor_std: Any = 0.0) -> Data:
         attrs=area,
     )
     return answer
+
+
+def _shape(value: xr.DataArray) -> Any:
+    """Return values over the largest: the same before and after any factor."""
+    if is_lazy(value) or not value.notnull().any():
+        return value
+    largest = value.values.flat[np.nanargmax(np.abs(value.values))]
+    return np.round(value.values / (largest or 1.0), 9) + 0.0
 
 
 @operation(takes=("signal", "boson_peak"))

@@ -163,9 +163,9 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     )
     if isinstance(answer, xr.Dataset):
         answer = answer.drop_vars("coverage", errors="ignore")
-        known: Any = np.isfinite(value.variable)
         # Dask arrays are not computed to be looked at.
-        if is_lazy(known) or not known.data.all():
+        if is_lazy(value) or not np.isfinite(value.data).all():
+            known: Any = np.isfinite(value.variable)
             part = xr.dot(known.astype(float), weights, dim=dim) / weights.sum(dim)
             _add_coverage(answer, part, str(value.name), dim)
     return answer

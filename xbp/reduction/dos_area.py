@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import xarray as xr
 
-from xbp.core.data import is_lazy
+from xbp.core.data import is_lazy, refuse_where
 from xbp.core.errors import QuantityError
 from xbp.core.grid import bin_limits
 from xbp.core.guards import (
@@ -89,9 +89,10 @@ def known_area(g: xr.DataArray) -> bool:
 def require_known_area(g: xr.DataArray, name: str) -> None:
     """Refuse a g(E) whose area is recorded as unknown."""
     stated = _stated(g)
-    if stated and not is_lazy(stated[0]) and bool(stated[0].isnull().all()):
-        raise QuantityError(
-            f"the area of {name} is unknown: its range ends inside the band",
+    if stated:
+        refuse_where(
+            stated[0].isnull().all(),
+            lambda: f"the area of {name} is unknown: its range ends inside the band",
             fix="determine it with initial_dos=, or area=1 if it has all modes",
         )
 
@@ -184,13 +185,14 @@ def modes_of(
     wrong = (near > total * (1 + tolerance)) | (
         (missing > tolerance) & ~(content.last > 0.05)
     )
-    if not is_lazy(wrong) and bool(wrong.any()):
-        found, recorded = (float(area.where(wrong).max()) for area in (near, total))
-        raise QuantityError(
-            f"the integral of '{g.name}' over E is {found:.4g}, but its recorded area "
-            f"is {recorded:.4g}",
-            fix=f"g.bp.scale(factor), or {_ASK}",
-        )
+    refuse_where(
+        wrong,
+        lambda: (
+            f"the integral of '{g.name}' over E is {float(near.where(wrong).max()):.4g}"
+            f", but its recorded area is {float(total.where(wrong).max()):.4g}"
+        ),
+        fix=f"g.bp.scale(factor), or {_ASK}",
+    )
     # If much lies below the lowest energy, by Debye's law, modes may be missing there.
     return Modes(unit.where(~wrong), missing, content.below < tolerance)
 
@@ -212,12 +214,14 @@ def require_fallen(signal: Signal, end: float) -> None:
     """
     end = require_fraction(end, "end")
     last = _content(signal).last
-    if not is_lazy(last) and bool((last > end).any()):
-        raise QuantityError(
+    refuse_where(
+        last > end,
+        lambda: (
             f"'{signal.value.name}' ends at {100 * float(last.max()):.3g} % of its "
-            "maximum: modes above may be missing",
-            fix=_ASK,
-        )
+            "maximum: modes above may be missing"
+        ),
+        fix=_ASK,
+    )
 
 
 def _stated(g: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray] | None:
@@ -249,14 +253,16 @@ def _recognised(
         near = _nearest(found, xr.full_like(found[0], area))
         unit = unit.where(abs(near / area - 1) > tolerance, area)
     unit = unit.where(found[0].notnull(), 1.0)  # g is NaN, and so is what follows
-    if not is_lazy(unit) and bool(unit.isnull().any()):
-        odd = float(found[0].where(unit.isnull()).max())
-        raise QuantityError(
-            f"the area of '{g.name}' is {odd:.4g}"
+    odd = unit.isnull()
+    refuse_where(
+        odd,
+        lambda: (
+            f"the area of '{g.name}' is {float(found[0].where(odd).max()):.4g}"
             f", not {' or '.join(f'{area:g}' for area in areas)} within "
-            f"{100 * tolerance:.2g} %",
-            fix=_ASK,
-        )
+            f"{100 * tolerance:.2g} %"
+        ),
+        fix=_ASK,
+    )
     return Modes(unit, xr.zeros_like(unit), xr.ones_like(unit, dtype=bool))
 
 
@@ -427,9 +433,11 @@ def require_all_modes(
     missing = modes_of(
         signal, n_atoms=n_atoms, tolerance=tolerance, weighted=True, end=end
     ).missing
-    if not is_lazy(missing) and bool((missing > tolerance).any()):
-        raise QuantityError(
+    refuse_where(
+        missing > tolerance,
+        lambda: (
             f"'{signal.value.name}' contains only "
-            f"{100 * (1 - float(missing.max())):.3g} % of its modes",
-            fix="pass all of g, or area=1",
-        )
+            f"{100 * (1 - float(missing.max())):.3g} % of its modes"
+        ),
+        fix="pass all of g, or area=1",
+    )

@@ -451,23 +451,27 @@ def _factors(
     """Return the factors in E and in Q at a temperature (K) and u² (angstrom²)."""
     own = value.coords.variables
     per_e, per_q = per_unit(value, "E"), per_unit(value, "Q")
-    E, Q = own["E"].astype(float) * per_e, own["Q"].astype(float) * per_q
+    E, Q = (own[dim].values * per for dim, per in (("E", per_e), ("Q", per_q)))
     T, u2 = (at.get(name, xr.Variable((), 0.0)) for name in ("temperature", "u2"))
+    kelvin, displacement = T.values[..., None], u2.values[..., None]
     statistics = value.attrs.get("statistics", "quantum")
-    by_energy: Any = xr.Variable((), 1.0)
-    by_momentum: Any = xr.Variable((), 1.0)
+    by_energy = np.ones((*T.shape, E.size))
+    by_momentum = np.ones((*u2.shape, Q.size))
     for convention, power in ((target, 1), (source, -1)):
         if convention is None:
             continue
         _, e_power, q_power = _FORMS[convention]
-        e = xr.apply_ufunc(energy_factor, convention, E, T, statistics) / per_e**e_power
-        q = xr.apply_ufunc(momentum_factor, convention, Q, u2) / per_q**q_power
+        e = energy_factor(convention, E, kelvin, statistics) / per_e**e_power
+        q = momentum_factor(convention, Q, displacement) / per_q**q_power
         # NaN where a factor vanishes and cannot be divided by.
-        by_energy = by_energy * (e if power > 0 else 1 / e.where(e != 0))
-        by_momentum = by_momentum * (q if power > 0 else 1 / q)
+        by_energy *= e if power > 0 else 1 / np.where(e == 0, np.nan, e)
+        by_momentum *= q if power > 0 else 1 / q
     if "n" in (target or "") and "n" not in (source or "") and statistics == "quantum":
-        by_energy = by_energy.where(E >= -GAIN_INFORMS * constants.BOLTZMANN_MEV * T)
-    return by_energy, by_momentum
+        by_energy[-GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin > E] = np.nan
+    return (
+        xr.Variable((*T.dims, "E"), by_energy),
+        xr.Variable((*u2.dims, "Q"), by_momentum),
+    )
 
 
 def _common_of_conditions(

