@@ -26,9 +26,10 @@ README = Path(__file__).parents[1] / "README.md"
 def test_demo_leaves_table_archive_and_figure(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "new")])
     assert result.exit_code == 0, result.output
-    assert re.search(r"B\(E\) +3\.\d\d ± 0\.\d\d meV \(ok\)", result.output)
+    assert re.search(r"B\(E\) +2\.\d\d ± 0\.\d\d meV \(ok\)", result.output)
+    assert re.search(r"of one glass +no maximum; highest at 1\.7", result.output)
     assert re.search(r"r +0\.99 +0\.99 +0\.98 +0\.9\d", result.output)
-    assert re.search(r"2 to 8 +meV +no maximum; highest at", result.output)
+    assert re.search(r"1\.5 to 8 +meV +no maximum; highest at", result.output)
     with xr.open_dataset(tmp_path / "new" / "zr46cu46al8.nc") as archive:
         assert {"G", "B", "B_std", "Sq", "g"} <= set(archive.data_vars)
     picture = plt.imread(tmp_path / "new" / "demo.png")

@@ -62,7 +62,7 @@ def analyse() -> Study:
     --------
     >>> study = analyse()
     >>> str(study.peak.status.values), f"{float(study.peak.energy):.1f} meV"
-    ('ok', '3.2 meV')
+    ('ok', '2.7 meV')
     """
     glass = open_dataset("zr46cu46al8")
     b = to_bqe(glass)

@@ -207,7 +207,7 @@ def boson_peak(
     >>> cut = B.bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
     >>> peak = cut.bp.boson_peak(E_range=("0.9 meV", "8 meV"))
     >>> str(peak.status.values), round(float(peak.energy), 1)
-    ('ok', 3.2)
+    ('ok', 2.7)
     """
     return fit_peaks(
         data,

@@ -115,7 +115,7 @@ def scan_boson_peak(
     >>> cut = B.bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
     >>> scan = cut.bp.scan_boson_peak([(0.9, 8), (0.9, 12)], ["lognormal"])
     >>> round(float(scan.energy), 2), round(float(scan.systematic), 2)
-    (3.24, 0.13)
+    (2.7, 0.16)
     """
     plain, rewrap = unwrap(data)
     least = require_number(least, "least", least=0, most=1, error=QuantityError)
