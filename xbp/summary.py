@@ -69,7 +69,7 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
     >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
     >>> print(describe(glass.Sq.drop_vars(["box_phonon", "resolution_fwhm"])))
     S(Q): Q 169 (0.1527 to 8.575 1/angstrom)
-      temperature 300 K, u2 0.01345 angstrom**2, statistics classical
+      u2 0.01345 angstrom**2, temperature 300 K, statistics classical
       next: .bp.to_radial_distribution(…) .bp.fit(…) .bp.plot.cut()
       missing: standard deviations (a DataArray has none: use the Dataset)
     """

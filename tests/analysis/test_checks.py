@@ -73,7 +73,7 @@ def test_the_edge_of_a_filter_in_a_measured_spectrum_is_no_peak(
 @pytest.mark.parametrize(
     ("name", "coupling", "energy", "std"),
     [
-        ("raman/ae0202.txt", "constant", 63.52, 0.27),
+        ("raman/ae0202.txt", "constant", 63.52, 1.47),
         ("raman/BD1469.txt", "constant", 65.48, 0.91),
         ("raman/labram_wn.txt", "constant", 65.71, 5.09),
         ("raman/labram_wn.txt", "linear", 62.72, 4.46),
@@ -226,8 +226,9 @@ def test_boson_peaks_of_any_width_are_no_edges(
 
 @pytest.mark.slow
 def test_the_longitudinal_phonon_is_told_by_the_sq_of_the_data(
-    glass: xr.Dataset,
+    unmarked: xr.Dataset,
 ) -> None:
+    glass = unmarked
     b = glass.bp.to_bqe()
     peaks = b.bp.boson_peak(E_range=("1.2 meV", "12 meV"))
     half = float(first_maximum(glass.Sq)) / 2
@@ -266,7 +267,8 @@ def test_absurd_limits_are_refused(glass: xr.Dataset, name: str, value: object) 
 
 
 @pytest.mark.slow
-def test_the_sq_of_the_argument_in_other_units(glass: xr.Dataset) -> None:
+def test_the_sq_of_the_argument_in_other_units(unmarked: xr.Dataset) -> None:
+    glass = unmarked[["S", "S_std", "Sq", "Sq_std"]]
     b = glass.bp.to_bqe()
     carried = b.bp.boson_peak(E_range=("1.2 meV", "12 meV"))
     bare = b[["B", "B_std"]]

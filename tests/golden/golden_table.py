@@ -128,7 +128,9 @@ def _numbers(
     # their last digits differ from one processor to the next.
     size = max(old[name]["rms"] or 0.0, 1e-300)
     allowed = TOLERANCES.get(kind, 1e-10) * np.maximum(abs(mine), size)
-    if name.endswith("_std"):  # differences of finite steps: other processors round otherwise
+    if name.endswith(
+        "_std"
+    ):  # differences of finite steps: other processors round otherwise
         allowed *= 10
     if kind == "fitted" and f"{name}_std" in old:
         error = old[f"{name}_std"]

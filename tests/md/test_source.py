@@ -280,7 +280,7 @@ def test_long_lines_are_no_text(tmp_path: Path) -> None:
 def test_a_compressed_file_of_several_blocks_reads_as_the_plain_one(
     tmp_path: Path,
 ) -> None:
-    scaled, velocity = motion(np.random.default_rng(2), 3, 25000)
+    scaled, velocity = motion(np.random.default_rng(2), 60, 1250)
     text = dump(scaled, velocity, STYLES["element"]).encode()
     assert len(text) > 2 * BLOCK
     traj = open_trajectory(

@@ -238,6 +238,7 @@ def test_an_element_with_a_mass_number_is_an_isotope(text: str) -> None:
     with pytest.raises(QuantityError, match="isotope"):
         xbp.effective_mass(text)
     symbol, number = re.fullmatch(r"([A-Za-z]+)(\d+)", text).groups()  # type: ignore[union-attr]
-    assert float(xbp.effective_mass({f"{number}-{symbol}": 1})) > 2
+    if symbol != "He":  # the scattering length of ³He depends on the energy
+        assert float(xbp.effective_mass({f"{number}-{symbol}": 1})) > 2
     for formula in ("H2", "D2", "O2", "C60", "B12", "Zr46Cu46Al8"):
         assert float(xbp.effective_mass(formula)) > 0

@@ -68,12 +68,12 @@ def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> An
     Examples
     --------
     >>> import xbp
-    >>> cut = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe().bp.cut_Q((2, 8))
+    >>> cut = xbp.tutorial.open_dataset("zr46cu46al8").bp.to_bqe().bp.cut_Q((2, 8))
     >>> list(cut.bp.to_dataframe().columns)
     ['E (meV)', 'B (angstrom**2/meV**2)', 'B_std (angstrom**2/meV**2)']
-    >>> peak = cut.bp.boson_peak(E_range=("1.2 meV", "12 meV")).bp.to_dataframe()
+    >>> peak = cut.bp.boson_peak(E_range=("0.9 meV", "8 meV")).bp.to_dataframe()
     >>> [round(float(peak["energy (meV)"][0]), 2), str(peak["status"][0])]
-    [2.27, 'ok']
+    [2.7, 'ok']
     """
     choose(layout, Layout, "layout")
     is_table = isinstance(data, xr.Dataset) and "xbp_schema" in data.attrs

@@ -269,21 +269,23 @@ def atoms_of(
     """Return the atoms of each element; `b` as for `scatterer`."""
     instead = "b_mean_squared= or mass= for composition="
     found = {}
-    for symbol, count in _looked_up(composition).items():
+    for symbol, count in numbers_of(composition).items():
         entry = scatterer(symbol, b, instead=instead)
         found[symbol] = Atoms(count, entry.mass, entry.sigma, entry.b)
+    _refuse_isotope(composition)
     return found
 
 
 def mass_of(composition: str | Mapping[str, float]) -> float:
     """Return the mean mass of an atom, u."""
-    numbers = _looked_up(composition)
+    numbers = numbers_of(composition)
+    _refuse_isotope(composition)
     total = sum(float(table_entry(s).mass) * n for s, n in numbers.items())
     return total / sum(numbers.values())
 
 
-def _looked_up(composition: str | Mapping[str, float]) -> dict[str, float]:
-    """Return `numbers_of` a composition; refuse Ni58, which may be an isotope."""
+def _refuse_isotope(composition: str | Mapping[str, float]) -> None:
+    """Refuse a text such as Ni58, which may be an isotope."""
     numbers = numbers_of(composition)
     symbol, count = next(iter(numbers.items()))
     if isinstance(composition, str) and len(numbers) == 1 and symbol not in "HDT":
@@ -293,7 +295,6 @@ def _looked_up(composition: str | Mapping[str, float]) -> dict[str, float]:
                 f"composition={shown(composition)} may be an isotope",
                 fix=f"composition={{'{count:g}-{symbol}': 1}}, or {symbol!r}",
             )
-    return numbers
 
 
 def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
