@@ -54,7 +54,7 @@ def row(what: str, value: str, peer: str, ratio: str, bar: str) -> None:
 
 def main() -> None:
     """Run everything."""
-    packages = ("numpy", "scipy", "xarray", "pint", "lmfit", "xbp")
+    packages = ("numpy", "scipy", "xarray", "pint", "lmfit", "xarray-bosonpeak")
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in packages
     )

@@ -231,7 +231,7 @@ def main() -> None:
         "finufft",
         "dynasor",
         "numba",
-        "xbp",
+        "xarray-bosonpeak",
     )
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in packages

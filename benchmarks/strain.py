@@ -79,7 +79,7 @@ def peer_seconds(traj: xr.Dataset, *, nonaffine: bool) -> tuple[float, np.ndarra
 
 def main() -> None:
     """Print both."""
-    packages = ("numpy", "scipy", "finufft", "vesin", "ovito", "xbp")
+    packages = ("numpy", "scipy", "finufft", "vesin", "ovito", "xarray-bosonpeak")
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in packages
     )
