@@ -57,7 +57,7 @@ def modes(folder: Path, potential: Path, name: str, *, full: bool) -> xr.Dataset
         glass = configuration(folder, potential, name)
         found = lattice.force_constants(glass, "ZrCuAl", potential=potential)
         xbp.to_netcdf(found, matrix)
-    kind, Q_max = ("modes", "8.6 1/angstrom") if full else ("energies", None)
+    kind, Q_max = ("modes", "8.5 1/angstrom") if full else ("energies", None)
     path = folder / f"{kind}_{stem}.nc"
     if not path.exists():
         phi = xbp.open_dataset(matrix)

@@ -267,7 +267,8 @@ def _independence(
     """
     seen = np.isfinite(replicates).all(axis=(0, 2)) & (np.nan_to_num(value) > 0).any(1)
     some = np.isfinite(least)
-    if not seen.any() or not some.any():
+    # One Q, or the one draw of a single k, differs from no other.
+    if seen.sum() < 2 or not some.any() or len(replicates) < 2:
         return 1.0, 0.0
     mean = value[seen].mean(axis=0)[some]
     few = replicates[:, seen][:, :, some]
