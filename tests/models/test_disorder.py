@@ -1,4 +1,4 @@
-"""Two theories of the boson peak against their limits, and against what they describe done by brute force."""
+"""Media with fluctuating elastic constants: exact limits, and numbers found otherwise."""
 
 from __future__ import annotations
 
@@ -11,59 +11,13 @@ from hypothesis import strategies as st
 
 import xbp
 from xbp.models.disorder import (
+    critical_disorder,
+    elastic_self_energy,
     fluctuating_elasticity,
     fluctuating_elasticity_dos,
-    soft_potential_dos,
+    heterogeneous_elasticity_dos,
 )
-
-
-@pytest.mark.parametrize("x", [0.1, 0.9, 2.0, 8.0])
-def test_soft_potential_is_its_integral(x: float) -> None:
-    integral, _ = scipy.integrate.quad(
-        lambda t: 1 / (1 + x**6 * t**2 * (3 - 2 * t**2) ** 2),
-        0,
-        1,
-        points=[min(x**-3, 0.5)],
-        limit=500,
-    )
-    found = soft_potential_dos(np.array([3 * x]), 2.0, 3.0)[0]
-    assert found == pytest.approx(2.0 * 3 * x * 6 / np.pi * x**3 * integral, rel=1e-9)
-
-
-def test_soft_potential_limits() -> None:
-    E = np.array([-1.0, 0.0, 1e-3, 1e3])
-    g = soft_potential_dos(E, 2.0, 1.0)
-    np.testing.assert_allclose(g, [0, 0, 12 / np.pi * 1e-12, 2e3], rtol=1e-6)
-    fine = np.linspace(0.5, 2, 15001)
-    assert fine[
-        np.argmax(soft_potential_dos(fine, 1.0, 1.0) / fine**2)
-    ] == pytest.approx(0.935, abs=1e-3)
-
-
-@pytest.mark.slow
-def test_soft_potential_is_what_random_forces_make_of_oscillators() -> None:
-    """Drawn one by one: stiffness k, force f, the place x0 with k x0 + A x0³ = f, and the new stiffness k + 3A x0²."""
-    rng = np.random.default_rng(3)
-    n, anharmonicity, half_width, top = 2_000_000, 0.7, 0.2, 40.0
-    k, f = rng.uniform(0, top, n), half_width * rng.standard_cauchy(n)
-    # The one real root of A x³ + k x − f, by sinh.
-    root = np.sqrt(k / (3 * anharmonicity))
-    x0 = 2 * root * np.sinh(np.arcsinh(f / (2 * anharmonicity * root**3)) / 3)
-    omega = np.sqrt(k + 3 * anharmonicity * x0**2)
-    energy_b = np.sqrt(3) * anharmonicity ** (1 / 6) * half_width ** (1 / 3)
-    edges = np.linspace(0.2, 3.0, 29) * energy_b
-    counts, _ = np.histogram(omega, edges)
-    # n/top oscillators per stiffness are 2ω n/top per frequency: C = 2n/top.
-    fine = np.linspace(edges[0], edges[-1], 28 * 50 + 1)
-    per_bin = (
-        soft_potential_dos((fine[1:] + fine[:-1]) / 2, 2 * n / top, energy_b)
-        .reshape(28, 50)
-        .mean(1)
-    )
-    expected = per_bin * np.diff(edges)
-    pulls = (counts - expected) / np.sqrt(expected)
-    assert abs(pulls).max() < 4.5
-    assert (pulls**2).mean() < 2
+from xbp.models.medium import medium_dos
 
 
 @pytest.mark.parametrize("disorder", [0.0, 0.02, 0.15, 0.245])
@@ -125,6 +79,106 @@ def test_without_fluctuations_it_is_debyes() -> None:
     E = np.array([0.0, 5.0, 19.0, 21.0])
     np.testing.assert_allclose(fluctuating_elasticity_dos(E, 2.0, 20.0, 0.0), [0, 2 * 3 * 25 / 8000, 6 * 361 / 8000, 0],
                                atol=1e-12)  # fmt: skip
+
+
+def top_of(gamma: float, c2_L: float | None, constant: str = "lambda") -> np.ndarray:
+    """Return where g/3ω² is largest, its value there, and over the softened Debye level."""
+    a = 2.0 if constant == "lambda" else 4 / 3
+
+    def g(x: np.ndarray) -> np.ndarray:
+        s = elastic_self_energy(x, gamma, 1.0, c2_L, constant=constant)
+        return medium_dos(x, 1 - s, None if c2_L is None else c2_L - a * s) / (3 * x**2)
+
+    low, high = 0.02, 0.5
+    for _ in range(3):
+        x = np.linspace(low, high, 61)
+        i = int(np.argmax(g(x)))
+        low, high = x[i - 1], x[i + 1]
+    level = g(np.array([1e-4]))[0]
+    return np.array([x[i], 3 * g(x)[i], g(x)[i] / level])
+
+
+@pytest.mark.parametrize(
+    ("gamma", "expected"),
+    [(0.10, (0.4022, 1.37666, 1.15062)), (0.20, (0.2331, 2.39977, 1.47715)),
+     (0.23, (0.1553, 3.31374, 1.70229)), (0.24, (0.1180, 3.92702, 1.82511)),
+     (0.245, (0.0921, 4.43301, 1.91127))],
+)  # fmt: skip
+def test_maximum_of_scalar_waves(gamma: float, expected: tuple[float, ...]) -> None:
+    at, height, ratio = top_of(gamma, None)
+    assert at == pytest.approx(expected[0], abs=6e-5)
+    np.testing.assert_allclose([height / 3, ratio], expected[1:], rtol=1e-5)
+
+
+def test_self_energy_of_scalar_waves() -> None:
+    x = np.array([0.1, 0.5, 1.0])
+    sigma = elastic_self_energy(x, 0.24, 1.0)
+    expected = [0.4650829 + 0.0614188j, 0.2271797 + 0.3323592j, -0.1410465 + 0.3295793j]
+    np.testing.assert_allclose(sigma, expected, atol=6e-8)
+    g = [0.1137729, 0.9620844, 1.120852]
+    np.testing.assert_allclose(medium_dos(x, 1 - sigma), g, atol=6e-7)
+    low = np.array([1e-3])
+    c2 = 1 - elastic_self_energy(np.array([0.0]), 0.24, 1.0)[0].real
+    rate = elastic_self_energy(low, 0.24, 1.0).imag / low**3
+    exact = 1.5 * np.pi * 0.24 * c2**-2.5 / (1 - 0.24 / c2**2)
+    assert exact == pytest.approx(12.17, abs=0.02)
+    assert rate[0] == pytest.approx(exact, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("share", "constant", "expected"),
+    [(0.9, "lambda", (0.1758, 6.67803, 1.63143)), (0.8, "lambda", (0.2406, 5.13114, 1.45472)),
+     (0.95, "lambda", (0.1319, 8.12960, 1.77115)), (0.9, "bulk", (0.1735, 6.58790, 1.63250))],
+)  # fmt: skip
+def test_maximum_of_elastic_waves(
+    share: float, constant: str, expected: tuple[float, ...]
+) -> None:
+    found = top_of(
+        share * critical_disorder(1.0, 4.0, constant=constant), 4.0, constant
+    )
+    assert found[0] == pytest.approx(expected[0], abs=6e-5)
+    np.testing.assert_allclose(found[1:], expected[1:], rtol=2e-6)
+
+
+def test_self_energy_of_elastic_waves() -> None:
+    gamma = 0.9 * critical_disorder(1.0, 4.0)
+    x = np.array([0.0, 0.1, 0.3, 1.0])
+    sigma = elastic_self_energy(x, gamma, 1.0, 4.0)
+    expected = [
+        0.3620081,
+        0.3968210 + 0.0086301j,
+        0.3764827 + 0.2106655j,
+        -0.0870534 + 0.3003075j,
+    ]
+    np.testing.assert_allclose(sigma, expected, atol=6e-8)
+    g = medium_dos(x, 1 - sigma, 4 - 2 * sigma)
+    np.testing.assert_allclose(g, [0, 0.0474435, 0.4539747, 0.8520009], atol=6e-8)
+
+
+def test_critical_disorder() -> None:
+    for ratio, gamma in ((2.0, 0.21479024), (1.8, 0.20492922), (2.2, 0.22161040)):
+        assert critical_disorder(1.0, ratio**2) == pytest.approx(gamma, abs=6e-9)
+    bulk = critical_disorder(1.0, 4.0, constant="bulk")
+    assert bulk == pytest.approx(0.22757855, abs=6e-9)
+    assert np.isnan(elastic_self_energy(0.1, 1.001 * bulk, 1.0, 4.0, constant="bulk"))
+    assert np.isfinite(
+        elastic_self_energy(0.1, 0.999 * bulk, 1.0, 4.0, constant="bulk")
+    )
+
+
+def test_measured_velocities_are_those_at_low_energy() -> None:
+    x, ratio = np.array([1e-3]), 1.9
+    debye = x**2 * (2 + ratio**-3)
+    for disorder in (0.0, 0.5, 0.95):
+        g = heterogeneous_elasticity_dos(x * 20, 1.0, 20.0, disorder, ratio)
+        np.testing.assert_allclose(g * 20, debye, rtol=1e-3)
+    assert np.isnan(heterogeneous_elasticity_dos(x, 1.0, 1.0, 1.0, ratio)).all()
+    # The same medium in bare units is at the critical disorder for its own velocities.
+    gamma = critical_disorder(1.0, 4.0)
+    sigma = elastic_self_energy(0.0, gamma * (1 - 1e-10), 1.0, 4.0).real
+    c2_T, c2_L = 1 - sigma, 4 - 2 * sigma
+    assert gamma * (1 / c2_T**2 + 2 / c2_L**2) == pytest.approx(1, abs=1e-4)
+    assert sigma == pytest.approx(0.524670, abs=2e-5)
 
 
 @pytest.mark.slow

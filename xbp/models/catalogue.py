@@ -26,10 +26,11 @@ from xbp.models.debye_einstein import (
     gaussian_dos,
     start_of_fit,
 )
-from xbp.models.disorder import fluctuating_elasticity_dos, soft_potential_dos
+from xbp.models.disorder import fluctuating_elasticity_dos
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import damped_oscillator_current, gaussian, lognormal
 from xbp.models.named import NamedModel, parameter_units
+from xbp.models.soft_modes import soft_potential_dos
 
 if TYPE_CHECKING:
     import lmfit

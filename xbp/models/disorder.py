@@ -1,62 +1,160 @@
-"""Densities of states from two theories of the boson peak, on plain arrays."""
+"""Media whose elastic constants fluctuate in space, on plain arrays."""
 
 from __future__ import annotations
 
 import numpy as np
+import scipy
 
-from xbp.models.debye_einstein import legendre_rule
+from xbp.models.medium import branch_integral, medium_dos
 
-__all__ = ["fluctuating_elasticity", "fluctuating_elasticity_dos", "soft_potential_dos"]
+__all__ = [
+    "critical_disorder",
+    "elastic_self_energy",
+    "fluctuating_elasticity",
+    "fluctuating_elasticity_dos",
+    "heterogeneous_elasticity_dos",
+]
+
+#: How Σ enters c_L² and how χ_L enters Σ, with λ or with the bulk modulus constant.
+_CONSTANT = {"lambda": (2.0, 1.0), "bulk": (4 / 3, 2 / 3)}
+
+#: Steps of the iteration before Newton's.
+_LEADING = 8
 
 
-def soft_potential_dos(E: np.ndarray, slope: float, energy_b: float) -> np.ndarray:
-    r"""Return the density of states of quasi-local modes stabilised by interaction.
+def elastic_self_energy(
+    E: np.ndarray | float,
+    gamma: float,
+    c2_T: float,
+    c2_L: float | None = None,
+    *,
+    constant: str = "lambda",
+) -> np.ndarray:
+    r"""Return Σ(E) of a medium whose shear modulus fluctuates in space.
 
-    .. math:: g(E) = C E\,\frac{6}{\pi}\left(\frac{E}{E_b}\right)^3
-              \int_0^1 \frac{\mathrm{d}t}{1 + (E/E_b)^6\,t^2(3 - 2t^2)^2}
+    .. math:: \Sigma = \gamma\left[b\,\bar\chi_L + \bar\chi_T\right],
+        \quad \bar\chi_a = \int_0^1 \frac{3\kappa^4\,\mathrm{d}\kappa}
+        {c_a^2\kappa^2 - E^2}, \quad c_T^2 = c_{T0}^2 - \Sigma,
+        \ c_L^2 = c_{L0}^2 - a\Sigma
 
-    Oscillators kx²/2 + Ax⁴/4 − fx of mass M, every stiffness k > 0 being equally
-    frequent, feel random forces f of a Lorentzian distribution of half width δf, and
-    vibrate about where these have moved them. E_b = ħ√(3/M) A^{1/6} δf^{1/3}. What was
-    C E everywhere becomes (6C/π) E⁴/E_b³ for E ≪ E_b and stays C E for E ≫ E_b; g/E²
-    has its maximum, the boson peak, at 0.935 E_b.
+    The self-consistent Born approximation for Gaussian fluctuations of variance ∝ γ,
+    with a = 2 and b = 1 for a constant Lamé's λ, a = 4/3 and b = 2/3 for a constant
+    bulk modulus. Scalar waves have no L. The width of a wave, −E Im c²/Re c², grows as
+    E⁴ at low energy (Rayleigh's law).
 
     Parameters
     ----------
-    E : numpy.ndarray
-        Energies; the value at E ≤ 0 is 0.
-    slope : float
-        C, in the unit of g over that of E.
-    energy_b : float
-        E_b, in the unit of E.
+    E : array_like
+        Energies, not negative.
+    gamma : float
+        γ, in the fourth power of the unit of E.
+    c2_T, c2_L : float
+        (ħ v q_D)² of the medium without fluctuations, in the square of that unit;
+        without `c2_L` scalar waves.
+    constant : {"lambda", "bulk"}
+        Which modulus does not fluctuate.
 
     Returns
     -------
     numpy.ndarray
-        In the unit of ``slope`` times that of E; the sound waves are not in it.
+        Complex, Im Σ ≥ 0; NaN where γ is negative, or the medium unstable
+        (`critical_disorder`).
 
     References
     ----------
-    V. L. Gurevich, D. A. Parshin and H. R. Schober, Phys. Rev. B 67, 094203 (2003),
-    doi:10.1103/PhysRevB.67.094203.
+    W. Schirmacher, EPL 73, 892 (2006); W. Schirmacher, G. Ruocco and T. Scopigno, Phys.
+    Rev. Lett. 98, 025501 (2007), doi:10.1103/PhysRevLett.98.025501 (the equations from
+    memory; with a constant bulk modulus derived); W. Schirmacher and G. Ruocco,
+    arXiv:2009.05970 (scalar model). Prefactors of γ and the largest wave number differ
+    between papers.
 
     Examples
     --------
-    >>> E = np.array([1e-3, 1e3])
-    >>> (soft_potential_dos(E, 2.0, 1.0) / np.array([12 / np.pi * 1e-12, 2e3])).round(3)
-    array([1., 1.])
+    >>> sigma = elastic_self_energy(np.array([1e-6]), 0.16, 1.0)
+    >>> sigma.real.round(6)
+    array([0.2])
     """
-    E = np.asarray(E, dtype=float)
-    z = np.maximum(E / energy_b, 0.0)[..., None] ** 3
-    nodes, weights = legendre_rule(48)
-    # With t = sinh(u)/z the peak at t = 0 is as wide as the rest.
-    reach = np.arcsinh(3 * z)
-    u = reach * (nodes + 1) / 2
-    scale = np.where(z > 0, 3 * z, 1.0)
-    t = np.sinh(u) / scale
-    integrand = np.cosh(u) / scale / (1 + (z * t * (3 - 2 * t**2)) ** 2)
-    integral = (integrand * weights).sum(axis=-1) * reach[..., 0] / 2
-    return np.asarray(slope * np.maximum(E, 0.0) * 6 / np.pi * z[..., 0] * integral)
+    x = np.maximum(np.asarray(E, dtype=float), 0.0)
+    into_L, from_L = _CONSTANT[constant]
+
+    def new(sigma: np.ndarray) -> np.ndarray:
+        found = _response(x, c2_T - sigma)
+        if c2_L is not None:
+            found = found + from_L * _response(x, c2_L - into_L * sigma)
+        return np.asarray(gamma * found)
+
+    static = _static(gamma, c2_T, c2_L, into_L, from_L)
+    if np.isnan(static):
+        return np.full(x.shape, np.nan + 0j)
+    # The iteration converges to the one solution that absorbs, but slowly near band
+    # edges; a few of its steps lead Newton's method there.
+    sigma = np.full(x.shape, static + 0.1j * c2_T)
+    for _ in range(_LEADING):
+        sigma = (sigma + new(sigma)) / 2
+    for _ in range(60):  # ten suffice except next to the instability
+        step = -1e-6 * np.abs(c2_T - sigma)
+        value = sigma - new(sigma)
+        slope = (sigma + step - new(sigma + step) - value) / step
+        change = value / slope
+        # A step is cut where it would leave the half plane of waves that die out.
+        cut = np.where(
+            (sigma - change).imag < 0,
+            0.5 * sigma.imag / np.maximum(change.imag, 1e-300),
+            1.0,
+        )
+        sigma = sigma - np.minimum(np.abs(cut), 1.0) * change
+        if (np.abs(change) <= 1e-10 * c2_T).all():  # the next would be rounding
+            break
+    return np.asarray(sigma)
+
+
+def _response(E: np.ndarray, c2: np.ndarray) -> np.ndarray:
+    """Return ∫3κ⁴/(c²κ² − E²) dκ over 0…1."""
+    return np.asarray((1 + 3 * E**2 * branch_integral(E, c2)) / c2)
+
+
+def _static(
+    gamma: float, c2_T: float, c2_L: float | None, into_L: float, from_L: float
+) -> float:
+    """Return Σ at E = 0; NaN if there is none."""
+    if not gamma >= 0:
+        return float("nan")
+    sigma = 0.0
+    for _ in range(100):  # the function is concave: the steps do not pass the root
+        T = c2_T - sigma
+        L = np.inf if c2_L is None else c2_L - into_L * sigma
+        slope = 1 - gamma * (1 / T**2 + from_L * into_L / L**2)
+        change = (gamma * (1 / T + from_L / L) - sigma) / slope if slope > 0 else np.inf
+        if not change < min(T, L):
+            return float("nan")
+        sigma += change
+        if abs(change) < 1e-15 * c2_T:
+            break
+    return sigma
+
+
+def critical_disorder(
+    c2_T: float, c2_L: float | None = None, *, constant: str = "lambda"
+) -> float:
+    """Return the γ of `elastic_self_energy` at which the medium becomes unstable.
+
+    Examples
+    --------
+    >>> round(critical_disorder(1.0), 6), round(critical_disorder(1.0, 4.0), 6)
+    (0.25, 0.21479)
+    """
+    if c2_L is None:
+        return c2_T**2 / 4
+    into_L, from_L = _CONSTANT[constant]
+
+    def gamma(sigma: float) -> float:
+        return -sigma / (1 / (c2_T - sigma) + from_L / (c2_L - into_L * sigma))
+
+    end = min(c2_T, c2_L / into_L)
+    found = scipy.optimize.minimize_scalar(
+        gamma, bounds=(0.0, end * (1 - 1e-9)), options={"xatol": 1e-10 * end}
+    )
+    return float(-found.fun)
 
 
 def fluctuating_elasticity(
@@ -101,33 +199,7 @@ def fluctuating_elasticity(
     array([0.8])
     """
     x = np.maximum(np.asarray(E, dtype=float), 0.0) / energy_D
-    if not 0 <= disorder < 0.25:
-        return np.full(x.shape, np.nan + 0j)
-    # Newton's method, from the answer for E → 0, a little absorbing.
-    s = np.full(x.shape, (1 + np.sqrt(1 - 4 * disorder)) / 2 - 1e-3j)
-    for _ in range(60):  # ten suffice except next to the instability
-        step = 1e-6 * np.abs(s)
-        value = s - 1 + disorder * _loop(x, s)[0]
-        slope = (s + step - 1 + disorder * _loop(x, s + step)[0] - value) / step
-        change = value / slope
-        # A step is cut where it would leave the half plane of waves that die out.
-        cut = np.where(
-            (s - change).imag > 0, 0.5 * s.imag / np.minimum(change.imag, -1e-300), 1.0
-        )
-        s = s - np.minimum(np.abs(cut), 1.0) * change
-    return np.asarray(s)
-
-
-def _loop(x: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ∫3κ⁴/(κ²s − x²) dκ and ∫3κ²/(κ²s − x²) dκ over 0…1, for Im s ≤ 0."""
-    a = x / np.sqrt(s)
-    # Im a ≥ 0: the pole at κ = a lies above the real axis, or just above it where s is
-    # real
-    a = np.where(a == 1, 1 + 1e-12j, a + 1e-300j)
-    # ∫dκ/(κ² − a²) = [ln(1 − a) − ln(1 + a) + iπ]/2a, the branch that belongs to such a
-    # pole.
-    half = a / 2 * (np.log(1 - a) - np.log(1 + a) + 1j * np.pi)
-    return 3 / s * (1 / 3 + a**2 + a**2 * half), 3 / s * (1 + half)
+    return np.asarray(1 - elastic_self_energy(x, disorder, 1.0))
 
 
 def fluctuating_elasticity_dos(
@@ -163,12 +235,56 @@ def fluctuating_elasticity_dos(
     >>> round(float(np.trapezoid(fluctuating_elasticity_dos(E, 1.0, 1.0, 0.2), E)), 3)
     1.0
     """
-    x = np.maximum(np.asarray(E, dtype=float), 0.0) / energy_D
-    s = fluctuating_elasticity(E, energy_D, disorder)
-    if np.isnan(s).any():
-        return np.full(x.shape, np.nan)
-    # Beyond the highest mode rounding leaves numbers that are not quite 0, of either
-    # sign.
-    return np.asarray(
-        area * 2 * x / np.pi / energy_D * np.maximum(_loop(x, s)[1].imag, 0.0)
-    )
+    x = np.asarray(E, dtype=float) / energy_D
+    s = fluctuating_elasticity(x, 1.0, disorder)
+    return np.asarray(area / energy_D * medium_dos(x, s))
+
+
+def heterogeneous_elasticity_dos(
+    E: np.ndarray, area: float, energy_T: float, disorder: float, velocity_ratio: float
+) -> np.ndarray:
+    r"""Return g(E) of sound in a medium whose shear modulus fluctuates.
+
+    It assumes an isotropic elastic continuum with Gaussian fluctuations of the shear
+    modulus at constant Lamé's λ, uncorrelated beyond the Debye wave number, and no
+    modes besides waves. Its parameters are those of the medium with fluctuations, as
+    they are measured: with r = v_L/v_T,
+
+    .. math:: \Sigma(0) = \gamma\,(1 + r^{-2})/c_T^2, \qquad
+              \gamma_c = c_T^4/(1 + 2r^{-4}), \qquad \text{disorder} = \gamma/\gamma_c
+
+    Parameters
+    ----------
+    E : numpy.ndarray
+        Energies; the value at E ≤ 0 is 0.
+    area : float
+        ∫g dE, in the unit of g times that of E.
+    energy_T : float
+        c_T = ħ v_T q_D of the transverse sound velocity at E → 0, in the unit of E.
+    disorder : float
+        γ/γ_c for these velocities, at least 0 and below 1, where the medium becomes
+        unstable.
+    velocity_ratio : float
+        r, of the sound velocities at E → 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        Debye's at disorder 0. g/E² has a maximum, if a flat one at small disorder.
+
+    References
+    ----------
+    As for `elastic_self_energy`; γ_c for given velocities is derived.
+
+    Examples
+    --------
+    >>> E = np.array([0.01, 0.1])
+    >>> (heterogeneous_elasticity_dos(E, 1.0, 1.0, 0.9, 2.0) / E**2).round(3)
+    array([2.139, 4.213])
+    """
+    r2 = velocity_ratio**2
+    gamma = disorder / (1 + 2 / r2**2)
+    sigma0 = gamma * (1 + 1 / r2)
+    x, T0, L0 = np.asarray(E, dtype=float) / energy_T, 1 + sigma0, r2 + 2 * sigma0
+    sigma = elastic_self_energy(x, gamma if disorder < 1 else np.nan, T0, L0)
+    return np.asarray(area / energy_T * medium_dos(x, T0 - sigma, L0 - 2 * sigma))
