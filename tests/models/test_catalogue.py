@@ -10,7 +10,7 @@ import xarray as xr
 import xbp
 from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.models import MODELS, evaluate, lmfit_model
-from xbp.models.named import NamedModel
+from xbp.models.model import Model
 
 E = np.linspace(0.5, 30, 60)
 
@@ -225,7 +225,9 @@ def test_a_log_normal_is_fitted_to_data_that_are_highest_at_zero() -> None:
         ({"quantity": "bump"}, "quantity of line"),
         ({"parameters": {"b": "x", "a": "y"}}, "parameters are b, a.* are a, b"),
         ({"parameters": {"a": "y", "b": "meV"}}, "units of b='meV'"),
-        ({"parameters": {"a": "y", "b": "y/x/x"}}, "units of b='x/x'"),
+        ({"parameters": {"a": "y", "b": "y/x**2"}}, "units of b=''"),
+        ({"held": {"c": 1.0}}, "held='c'"),
+        ({"scale": ("c",)}, "scale='c'"),
         ({"positive": ("width",)}, "positive='width'"),
         ({"positive": ("a")}, "must be a tuple.*"),
         ({"below": {"c": 1.0}}, "below='c'"),
@@ -243,6 +245,6 @@ def test_rows_of_the_catalogue_are_checked(wrong: dict[str, Any], said: str) -> 
         "parameters": {"a": "y", "b": "y/x"}, "about": "a line", "positive": (),
         "guess": lambda x, y: {"a": 0.0, "b": 1.0},
     }  # fmt: skip
-    assert NamedModel(**row).parameters == row["parameters"]
+    assert Model(**row).parameters == row["parameters"]
     with pytest.raises(QuantityError, match=f"(?s){said}"):
-        NamedModel(**row | wrong)
+        Model(**row | wrong)

@@ -25,7 +25,7 @@ from xbp.fitting.many import Choices, Column, fit_everywhere
 from xbp.fitting.top import scatter
 from xbp.models.catalogue import find_model
 from xbp.models.debye_einstein import debye_dos, dos_maximum, gaussian_dos, start_of_fit
-from xbp.models.named import parameter_units
+from xbp.models.model import parameter_units
 from xbp.reduction.dos_area import area_attributes, area_coordinate
 from xbp.reduction.heat_capacity import kelvins
 

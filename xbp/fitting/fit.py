@@ -28,7 +28,7 @@ from xbp.fitting.core import Shape
 from xbp.fitting.many import Choices, Curve, evaluate, fit_everywhere
 from xbp.fitting.peak import gaussian_on_line
 from xbp.models.catalogue import LARGEST, find_model
-from xbp.models.named import Guess, NamedModel, parameter_units
+from xbp.models.model import Guess, Model, parameter_units
 
 if TYPE_CHECKING:
     import lmfit
@@ -91,9 +91,9 @@ def fit(
         one); without one, all weigh the same (of ``debye_einstein``, relative to their
         values) and the scatter about the fit sets the scale. In numpy the fits run one
         after the other, in dask chunks beside one another.
-    model : str, lmfit.Model or callable
-        A name of `xbp.models.MODELS`, any lmfit Model (composite ones too), or a
-        function whose first argument is the coordinate.
+    model : str, Model, lmfit.Model or callable
+        A name of `xbp.models.MODELS` or a Model made of them, any lmfit Model
+        (composite ones too), or a function whose first argument is the coordinate.
     dim : str, optional
         Dimension to fit along; by default E, or the only one.
     x_range : pair of scalars with units, optional
@@ -103,7 +103,8 @@ def fit(
         from which the fit is the one kept if that from `start` misses the points and it
         does not; others need them.
     fixed : mapping of str to scalar with units, optional
-        Parameters held at a value.
+        Parameters held at a value. Those that a model holds by default are fitted if
+        they have a start or bounds.
     bounds : mapping of str to pair of scalars with units, optional
         Limits of parameters; None for no limit.
 
@@ -168,7 +169,7 @@ def fit(
             f"dimension '{along}' has no coordinate with units",
             fix=f"data.assign_coords({along}=('{along}', values, {{'units': '...'}}))",
         )
-    row = find_model(model) if isinstance(model, str) else None
+    row = find_model(model) if isinstance(model, str | Model) else None
     worker: Any = None if row is not None else _worker(model)
     names = list(row.parameters) if row is not None else _parameters_of(worker)
     x_units = own_x = str(value[along].attrs["units"])
@@ -216,7 +217,7 @@ def fit(
     return answer
 
 
-def named_curve(row: NamedModel, guess: Guess | None = None) -> Curve:
+def named_curve(row: Model, guess: Guess | None = None) -> Curve:
     """Return a named model as it is fitted; `guess` replaces its own."""
     limits = {
         name: (0.0 if name in row.positive else -np.inf, row.below.get(name, np.inf))
@@ -302,7 +303,7 @@ def choices(
     start: Mapping[str, Any] | None,
     fixed: Mapping[str, Any] | None,
     bounds: Mapping[str, Any] | None,
-    row: NamedModel | None,
+    row: Model | None,
 ) -> Choices:
     """Return what the user chose for the parameters, as numbers in units of the fit.
 
@@ -342,7 +343,11 @@ def choices(
             _require_between(found[name], low, high, f"{argument}: {name}")
         return found
 
-    return Choices(within(start, "start"), within(fixed, "fixed"), limits)
+    begin, held = within(start, "start"), within(fixed, "fixed")
+    if row is not None:
+        free = {*begin, *limits}
+        held = {n: v for n, v in row.held.items() if n not in free} | held
+    return Choices(begin, held, limits)
 
 
 def kelvin_of(value: Any, name: str) -> float:

@@ -16,7 +16,7 @@ from xbp.core.status import Status
 from xbp.fitting.core import Shape, Solutions, permitted, solve, solve_function
 from xbp.fitting.step import solve_with_step
 from xbp.fitting.top import scatter
-from xbp.models.named import Guess
+from xbp.models.model import Guess
 
 __all__ = ["Choices", "Column", "Curve", "evaluate", "fit_everywhere"]
 

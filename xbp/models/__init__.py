@@ -4,6 +4,7 @@ Pure functions, and the generator of data with known answers.
 """
 
 from xbp.models.catalogue import MODELS, evaluate, lmfit_model
+from xbp.models.model import Model
 from xbp.models.synthetic import (
     dynamic_structure_factor,
     elastic_line,
@@ -14,6 +15,7 @@ from xbp.models.synthetic import (
 
 __all__ = [
     "MODELS",
+    "Model",
     "dynamic_structure_factor",
     "elastic_line",
     "evaluate",

@@ -26,11 +26,10 @@ from xbp.models.debye_einstein import (
     gaussian_dos,
     start_of_fit,
 )
-from xbp.models.disorder import fluctuating_elasticity_dos
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import damped_oscillator_current, gaussian, lognormal
-from xbp.models.named import NamedModel, parameter_units
-from xbp.models.soft_modes import soft_potential_dos
+from xbp.models.model import Model, parameter_units
+from xbp.models.theories import THEORIES
 
 if TYPE_CHECKING:
     import lmfit
@@ -143,32 +142,13 @@ def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _guess_soft_potential(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    # g/E rises to its plateau, half of which it has reached at 0.7 E_b.
-    per_energy = y / np.where(x > 0, x, np.inf)
-    plateau = float(np.median(per_energy[x.size // 2 :]))
-    rising = x[(x > 0) & (per_energy < plateau / 2)]
-    return {
-        "slope": plateau,
-        "energy_b": float(rising[-1] if rising.size else x[0]) / 0.7,
-    }
-
-
-def _guess_elasticity(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    return {
-        "area": float(np.trapezoid(y, x)),
-        "energy_D": 1.2 * float(x[np.argmax(y)]),
-        "disorder": 0.15,
-    }
-
-
 #: Largest parameter: powers of a larger one overflow.
 LARGEST: Final = 1e60
 #: Units of what the values of a spectrum are in powers of.
 _SCALES = ("meV", "THz", "s", "1/cm", "angstrom", "barn", "radian", "steradian", "mol")
 
 _ROWS = (
-    NamedModel(
+    Model(
         "lognormal",
         lognormal,
         "reduced_dos",
@@ -178,7 +158,7 @@ _ROWS = (
         positive=("energy", "sigma"),
         guess=_guess_lognormal,
     ),
-    NamedModel(
+    Model(
         "gaussian",
         gaussian,
         "reduced_dos",
@@ -187,7 +167,7 @@ _ROWS = (
         positive=("sigma",),
         guess=guess_gaussian,
     ),
-    NamedModel(
+    Model(
         "lognormal_scattering",
         lognormal_scattering,
         "dynamic_structure_factor",
@@ -198,7 +178,7 @@ _ROWS = (
         guess=_guess_scattering,
         x_units="meV",
     ),
-    NamedModel(
+    Model(
         "damped_oscillator",
         damped_oscillator,
         "dynamic_structure_factor",
@@ -208,7 +188,7 @@ _ROWS = (
         positive=("energy", "width"),
         guess=_guess_oscillator,
     ),
-    NamedModel(
+    Model(
         "damped_oscillator_current",
         damped_oscillator_current,
         "current_spectrum",
@@ -218,7 +198,7 @@ _ROWS = (
         positive=("energy", "width"),
         guess=lambda x, y: _guess_oscillator(x, y / np.where(x == 0, np.inf, x) ** 2),
     ),
-    NamedModel(
+    Model(
         "debye_gaussian_dos",
         debye_gaussian_dos,
         "vibrational_dos",
@@ -230,33 +210,7 @@ _ROWS = (
         edge="energy_D",
         area=("n_D", "n_E"),
     ),
-    NamedModel(
-        "soft_potential_dos",
-        soft_potential_dos,
-        "vibrational_dos",
-        {"slope": "y/x", "energy_b": "x"},
-        about="quasi-local modes made stable by anharmonicity under random forces: E⁴ "
-        "at low and E at high energy, maximum of g/E² at 0.935 energy_b (Gurevich, "
-        "Parshin & Schober, PRB 67, 094203)",
-        positive=("energy_b",),
-        guess=_guess_soft_potential,
-    ),
-    NamedModel(
-        "fluctuating_elasticity_dos",
-        fluctuating_elasticity_dos,
-        "vibrational_dos",
-        {"area": "x*y", "energy_D": "x", "disorder": "1"},
-        about="scalar waves in a medium whose elastic constant fluctuates, in the "
-        "self-consistent Born approximation: Debye's law at low energy, Γ ∝ E⁴, "
-        "unstable beyond disorder = 1/4 (Schirmacher, Ruocco & Scopigno, PRL 98, "
-        "025501; Schirmacher & Ruocco, arXiv:2009.05970)",
-        positive=("energy_D", "disorder"),
-        guess=_guess_elasticity,
-        below={"disorder": 0.25},
-        zero=("disorder",),
-        area=("area",),
-    ),
-    NamedModel(
+    Model(
         "debye_einstein",
         debye_einstein,
         "heat_capacity",
@@ -276,24 +230,28 @@ _ROWS = (
         x_units="K",
         y_units="J/mol/K",
         zero=("sigma_E",),
+        scale=("gamma", "n_D", "n_E"),
     ),
+    *THEORIES,
 )
 #: Every model by its name; its function documents it.
 MODELS: Final = {row.name: row for row in _ROWS}
 
 
-def find_model(name: str) -> NamedModel:
+def find_model(name: str | Model) -> Model:
     """Return the model of a name; refuse an unknown one."""
+    if isinstance(name, Model):
+        return name
     why = "pass one of them, or an lmfit.Model or a function of your own"
     return MODELS[choose(name, MODELS, "model", reason=why)]
 
 
-def lmfit_model(name: str) -> Any:
+def lmfit_model(name: str | Model) -> Any:
     """Return a model as an `lmfit.Model`, to combine with others and fit with lmfit.
 
     Parameters
     ----------
-    name : str
+    name : str or Model
         One of `MODELS`. Those with constants of nature have units of their own: E in
         meV, T in K, C in J/mol/K; their table shows which.
 
@@ -314,21 +272,25 @@ def lmfit_model(name: str) -> Any:
     ['energy', 'height', 'sigma']
     """
     row = find_model(name)
-    model = lmfit.Model(row.function, name=name)
+    model = lmfit.Model(row.function, name=row.name)
     for parameter in row.positive:
         model.set_param_hint(parameter, min=0.0)
     for parameter, limit in row.below.items():
         model.set_param_hint(parameter, max=limit)
+    for parameter, value in row.held.items():
+        model.set_param_hint(parameter, value=value, vary=False)
     return model
 
 
-def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) -> Any:
+def evaluate(
+    name: str | Model, x: Any, *, units: str | None = None, **parameters: Any
+) -> Any:
     """Return a model as labelled data.
 
     Parameters
     ----------
-    name : str
-        One of `MODELS`.
+    name : str or Model
+        One of `MODELS`, or made of them.
     x : 1-D array, or DataArray with units
         Ascending energies (bare: meV), or temperatures (bare: K) of a heat capacity.
     units : str, optional
@@ -361,13 +323,14 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     2.0
     """
     row = find_model(name)
+    parameters = {**row.held, **parameters}
     if set(parameters) != set(row.parameters):
         raise QuantityError(
-            f"{name} needs the parameters {', '.join(row.parameters)} and no other; "
-            f"given: {', '.join(parameters) or 'none'}"
+            f"{row.name} needs the parameters {', '.join(row.parameters)} and no "
+            f"other; given: {', '.join(parameters) or 'none'}"
         )
     quantity = QUANTITIES[row.quantity]
-    dim = "temperature" if row.quantity == "heat_capacity" else "E"
+    dim = quantity.dims[-1]
     axis, x_units = given_axis(x, dim)
     along_E = (
         swap_unit(quantity.units, "meV", x_units)[0]
@@ -404,12 +367,12 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     if not np.isfinite(y).all():
         at = float(axis[np.argmin(np.isfinite(y))])
         raise QuantityError(
-            f"{name} is not finite at {dim}={at:g} {x_units} with "
+            f"{row.name} is not finite at {dim}={at:g} {x_units} with "
             f"{', '.join(f'{p}={value:g} {own[p]}' for p, value in values.items())}",
         )
     ds = new_dataset(row.quantity, y, units=y_units, coords={dim: (axis, x_units)})
     arguments = {p: f"{values[p]:.10g} {own[p]}" for p in values}
-    history = extend_history(None, f"models.evaluate({name})", arguments)
+    history = extend_history(None, f"models.evaluate({row.name})", arguments)
     if row.area and parse_unit(own[row.area[0]]).is_compatible_with("1"):
         # On the scale of the model 1 is all modes, and its own area is what its
         # parameters say.
@@ -422,7 +385,7 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
 
 
 def _require_limits(
-    row: NamedModel, values: dict[str, float], units: dict[str, str]
+    row: Model, values: dict[str, float], units: dict[str, str]
 ) -> None:
     """Refuse parameters outside the limits of a model, such as a negative width."""
     for name, value in values.items():

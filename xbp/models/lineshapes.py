@@ -12,8 +12,12 @@ import numpy as np
 
 __all__ = [
     "FWHM_PER_SIGMA",
+    "bi_hill",
+    "correlated_disorder",
     "damped_oscillator_current",
+    "exponential_flank",
     "gaussian",
+    "gaussian_disorder",
     "lognormal",
     "lognormal_fwhm",
     "lognormal_sigma",
@@ -115,3 +119,51 @@ def damped_oscillator_current(
     """
     numerator = area * 2 / math.pi * width * E**2
     return np.asarray(numerator / ((E**2 - energy**2) ** 2 + (width * E) ** 2))
+
+
+def correlated_disorder(E: np.ndarray, energy: float, height: float) -> np.ndarray:
+    """Return height · 4E²E₀²/(E² + E₀²)², whose maximum lies at E₀ = `energy`.
+
+    B(E) of waves coupled by disorder of exponential correlation, E₀ = ħv/R_c for the
+    correlation length R_c (from memory: Martin & Brenig; Malinovsky & Sokolov).
+
+    Examples
+    --------
+    >>> correlated_disorder(np.array([5.0, 10.0]), 5.0, 2.0)
+    array([2.  , 1.28])
+    """
+    u = np.square(np.asarray(E, dtype=float) / energy)
+    return np.asarray(4 * height * u / (1 + u) ** 2)
+
+
+def gaussian_disorder(E: np.ndarray, energy: float, height: float) -> np.ndarray:
+    """Return height · (E/E₀)² exp(1 − E²/E₀²), whose maximum lies at E₀ = `energy`."""
+    u = np.square(np.asarray(E, dtype=float) / energy)
+    return np.asarray(height * u * np.exp(1 - u))
+
+
+def exponential_flank(
+    E: np.ndarray, energy_c: float, height: float, power: float
+) -> np.ndarray:
+    """Return height · (E/E_c)^m exp(−E/E_c), m = `power`; 0 below E = 0.
+
+    Its maximum lies at m E_c; for m = 0, the flank alone, it has **no maximum** (from
+    memory: Chumakov et al., Phys. Rev. Lett. 92, 245508).
+    """
+    u = np.maximum(np.asarray(E, dtype=float) / energy_c, 0.0)
+    return np.asarray(height * u**power * np.exp(-u))
+
+
+def bi_hill(
+    E: np.ndarray,
+    height: float,
+    energy_1: float,
+    power_1: float,
+    energy_2: float,
+    power_2: float,
+) -> np.ndarray:
+    """Return height/{[1 + (E₁/E)^h₁][1 + (E/E₂)^h₂]}; 0 at E ≤ 0 (from memory)."""
+    positive = np.asarray(E) > 0
+    x = np.where(positive, E, 1.0)
+    rise, fall = 1 + (energy_1 / x) ** power_1, 1 + (x / energy_2) ** power_2
+    return np.asarray(height * positive / (rise * fall))

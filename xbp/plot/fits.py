@@ -22,7 +22,7 @@ from xbp.fitting.many import evaluate
 from xbp.fitting.peak import evaluate as evaluate_peak
 from xbp.models.catalogue import MODELS, find_model
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
-from xbp.models.named import parameter_units
+from xbp.models.model import Model, parameter_units
 from xbp.plot.axes import label_axes, show_legend
 from xbp.plot.curves import (
     HEADROOM,
@@ -98,7 +98,7 @@ def fit(
         left out.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
-    model : lmfit.Model or callable, optional
+    model : Model, lmfit.Model or callable, optional
         The model that was fitted, if it has no name in `xbp.models.MODELS`: a table
         contains numbers, no functions.
     parameter : str, optional
@@ -243,8 +243,8 @@ def _curve(
         line = gaussian(x, numbers["energy"], numbers["height"], sigma)
         return np.asarray(line + numbers["background"])
     name = str(table.attrs.get("model"))
-    if name in MODELS:
-        row = find_model(name)
+    if name in MODELS or isinstance(model, Model):
+        row = find_model(model if isinstance(model, Model) else name)
         own = row.y_units or units
         _require_units(table, parameter_units(row, x_units, own))
         factor = convert_factor(own, units, name="the model")
