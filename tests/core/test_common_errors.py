@@ -348,6 +348,49 @@ def test_one_background_cannot_count_as_two() -> None:
         S.bp.subtract(can).bp.subtract(other, scale=-1)
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("cut", [False, True])
+def test_one_background_is_one_after_cuts_and_rebins(lazy: bool, cut: bool) -> None:
+    def between(ds: xr.Dataset) -> xr.Dataset:
+        coarse = ds.bp.rebin(E="2 meV")
+        return coarse.bp.rebin(E="4 meV").bp.cut_E((8.5, 20.5)) if cut else coarse
+
+    E = np.arange(0.5, 40.5, 1.0)
+    S, can, other = (
+        xbp.new_dataset(
+            "dynamic_structure_factor", values, units="1/meV",
+            std=np.full(E.size, 0.1), coords={"E": (E, "meV")},
+        )
+        for values in np.random.default_rng(1).normal(1.0, 0.1, (3, E.size))
+    )  # fmt: skip
+    if lazy:
+        S, can, other = (ds.chunk() for ds in (S, can, other))
+    once = between(S.bp.subtract(can))
+    with pytest.raises(QuantityError, match="subtracted already"):
+        once.bp.subtract(between(can))
+    # Another can, or other numbers in its place, are another measurement.
+    once.bp.subtract(between(other))
+    template = between(can)
+    once.bp.subtract(template.assign(S=template.S.copy(data=template.S.data + 0.01)))
+
+
+def test_two_parts_of_one_background_are_two() -> None:
+    """Their counts are others; each of them still counts once."""
+    E = np.arange(0.5, 40.5, 1.0)
+    S, can = (
+        xbp.new_dataset(
+            "dynamic_structure_factor", values, units="1/meV",
+            std=np.full(E.size, 0.1), coords={"E": (E, "meV")},
+        )
+        for values in np.random.default_rng(1).normal(1.0, 0.1, (2, E.size))
+    )  # fmt: skip
+    low = S.bp.cut_E((4, 8)).bp.subtract(can.bp.cut_E((4, 8)))
+    both = low.bp.subtract(can.bp.cut_E((20, 24)))
+    np.testing.assert_allclose(both.S_std, 0.05 * 3**0.5)
+    with pytest.raises(QuantityError, match="subtracted already"):
+        both.bp.subtract(can.bp.cut_E((20, 24)))
+
+
 def test_one_factor_applied_twice_is_one_error() -> None:
     """Two errors of 10 % were 14 % of the product, where one factor squared has 20 %."""
     sample = with_std(model()[0].S, 0.1)

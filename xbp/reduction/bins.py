@@ -31,6 +31,7 @@ from xbp.core.operation import operation
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, magnitude, span
+from xbp.reduction.comparable import measured
 
 __all__ = ["cut_E", "cut_Q", "mask_elastic", "rebin", "shift_E"]
 
@@ -154,10 +155,12 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
         raise RangeError(f"all data at {dim} = {where} are NaN")
     coords[dim] = xr.Variable(low.dims, (low + high).data / 2, own)
     mean = mean.transpose(*[d for d in value.dims if d != dim])
+    cut = xr.DataArray(mean, coords=coords, name=value.name)
     answer: Data = signal.answer(
-        xr.DataArray(mean, coords=coords, name=value.name),
+        cut,
         std,
         operation=f"cut_{dim}",
+        attrs=measured(signal, cut),
         arguments={dim: [f"{end:.10g} {own['units']}" for end in ends]},
         bounds={dim: (low.data, high.data)},
     )
@@ -290,7 +293,12 @@ def rebin(
             std = value.copy(data=new_std.transpose(*order).data)
         arguments[dim] = bins_text(edges, own["units"])
     answer: Data = signal.answer(
-        value, std, operation="rebin", arguments=arguments, bounds=bounds
+        value,
+        std,
+        operation="rebin",
+        arguments=arguments,
+        attrs=measured(signal, value),
+        bounds=bounds,
     )
     return answer
 

@@ -19,6 +19,7 @@ __all__ = [
     "all_subtracted",
     "another_sample",
     "is_the_same",
+    "measured",
     "off_scale",
     "other_conditions",
     "require_comparable",
@@ -27,6 +28,9 @@ __all__ = [
 
 #: The attribute with the names of measurements whose errors are in a difference.
 SUBTRACTED = "subtracted"
+#: The attribute with the name of the measurement that was cut or rebinned, and that of
+#: the numbers this gave: others, put in their place, are not of that measurement.
+MEASUREMENT = "measurement"
 
 
 def require_comparable(data: xr.DataArray, other: xr.DataArray, what: str) -> None:
@@ -50,7 +54,9 @@ def all_subtracted(signal: Signal, background: Signal, factor: xr.Variable) -> s
         {str(name) for name in str(one.value.attrs.get(SUBTRACTED, "")).split()}
         for one in (signal, background)
     )
-    this = _name(background)
+    this = _measurement(background.value)
+    if _apart(signal, background):
+        this = _name(background.value)
     if this in own or (own & its and bool((factor < 0).any())):
         raise QuantityError(
             "this background, or one that both share, was subtracted already",
@@ -59,13 +65,39 @@ def all_subtracted(signal: Signal, background: Signal, factor: xr.Variable) -> s
     return " ".join(sorted({*own, *its, this}))
 
 
-def _name(signal: Signal) -> str:
-    return fingerprint("background", signal.value).split()[-1]
+def measured(signal: Signal, value: xr.DataArray) -> dict[str, str]:
+    """Return the attribute by which new values of a signal are known as its own."""
+    if signal.std is None:
+        return {}
+    return {MEASUREMENT: f"{_measurement(signal.value)} {_name(value)}"}
+
+
+def _measurement(value: xr.DataArray) -> str:
+    """Return the name of what was measured, also of cuts and rebins of it."""
+    first, _, numbers = str(value.attrs.get(MEASUREMENT, "")).partition(" ")
+    own = _name(value)
+    return first if numbers == own else own
+
+
+def _name(value: xr.DataArray) -> str:
+    return fingerprint("background", value).split()[-1]
+
+
+def _apart(signal: Signal, other: Signal) -> bool:
+    """Return whether two signals are means over intervals that share nothing."""
+    for name in ("Q", "E"):
+        own, its = _place(signal, name), _place(other, name)
+        if own is None or its is None:
+            continue
+        low, high = max(own[0][0], its[0][0]), min(own[0][1], its[0][1])
+        if low > high or (low == high and own[0].tolist() != its[0].tolist()):
+            return True
+    return False
 
 
 def is_the_same(signal: Signal, other: Signal) -> bool:
-    """Return whether two signals are one measurement."""
-    return _name(signal) == _name(other)
+    """Return whether two signals are the same numbers of one measurement."""
+    return _name(signal.value) == _name(other.value)
 
 
 def other_conditions(signal: Signal, background: Signal) -> list[Diagnostic]:
