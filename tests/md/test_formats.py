@@ -201,8 +201,11 @@ def test_xdatcar(tmp_path: Path, text: str) -> None:
 def test_lengths_that_leave_no_room_for_atoms(tmp_path: Path) -> None:
     """In nm the cell is 1000 times too small, and every energy and Q is wrong."""
     text = HEADER.replace("2.0", "0.1", 1) + "\n" + rows(0) + "\n" + rows(1)
+    path = written(tmp_path, text)
     with pytest.raises(FileFormatError, match="per atom"):
-        open_trajectory(written(tmp_path, text), time_between_frames="2 fs")
+        open_trajectory(path, time_between_frames="2 fs")
+    told = {"time_between_frames": "2 fs", "densest": "1e-6 angstrom^3"}
+    assert open_trajectory(path, **told).sizes["time"] == 2
 
 
 def test_xdatcar_whose_cell_changes_or_that_has_no_names(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -44,8 +44,6 @@ from xbp.md.trajectory import read_trajectory
 __all__ = ["convert", "open_trajectory"]
 
 Reader = Callable[[Source, Given], Found]
-#: Volume of an atom in angstrom³ that no matter falls below: hydrogen at 1 TPa has 0.8.
-_DENSEST: Final = 0.5
 
 _COMMON = ("elements", "masses", "time_between_frames")
 _LAMMPS = (*_COMMON, "units", "lj", "timestep")
@@ -90,6 +88,7 @@ def open_trajectory(
     chunk_frames: int | None = None,
     truncated: Literal["error", "drop"] = "error",
     hottest: Any = "10000 K",
+    densest: Any = "0.5 angstrom^3",
 ) -> xr.Dataset:
     """Open a trajectory lazily: what is computed reads the frames it needs.
 
@@ -133,6 +132,9 @@ def open_trajectory(
         Highest plausible kinetic temperature (bare: K). If velocities, or displacements
         between two frames, exceed it, units or times are wrong, or the frames are a set
         of configurations.
+    densest : scalar with units
+        Least plausible volume per atom (bare: angstrom³; hydrogen at 1 TPa has 0.8).
+        Below it the lengths have other units.
 
     Returns
     -------
@@ -186,6 +188,7 @@ def open_trajectory(
     if temperature is not None:
         temperature = require_positive(temperature, "temperature", "K")
     limit = require_positive(hottest, "hottest", "K")
+    least = require_positive(densest, "densest", "angstrom**3")
     require_file(where.exists(), where, "it does not exist", fix="correct the path")
     arguments = {
         "units": units,
@@ -221,7 +224,8 @@ def open_trajectory(
         # A plane of atoms is as thick as these.
         each = np.abs(np.linalg.det(cells)).min() / n * max(1.0, 2.0 * thin)
         dense = f"{each:.3g} angstrom³ per atom: its lengths have other units"
-        require_file(each > _DENSEST, where, dense)
+        fix = "correct its cell, or give densest="
+        require_file(each > least, where, dense, fix=fix)
         tolerance = np.inf if found.reduced else 0.25
         mass = masses_of(where, found.element, masses, found.mass, tolerance=tolerance)
         ends = require_motion(where, found, mass, hottest=limit)
