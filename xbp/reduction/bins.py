@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import along, given_axis
+from xbp.core.conditions import along
 from xbp.core.data import (
     Data,
     is_lazy,
@@ -23,15 +23,14 @@ from xbp.core.guards import (
     choose,
     not_used,
     require_given,
-    require_number,
     require_positive,
-    require_whole,
 )
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.core.units import convert_factor, magnitude, span
+from xbp.core.units import magnitude, span
 from xbp.reduction.comparable import measured
+from xbp.reduction.new_bins import bins_text, new_edges
 
 __all__ = ["cut_E", "cut_Q", "mask_elastic", "rebin", "shift_E"]
 
@@ -301,54 +300,6 @@ def rebin(
         bounds=bounds,
     )
     return answer
-
-
-def bins_text(edges: np.ndarray, units: str) -> str:
-    """Describe bins for the history."""
-    return f"{edges.size - 1} bins from {edges[0]:.10g} to {edges[-1]:.10g} {units}"
-
-
-def is_width(bins: Any) -> bool:
-    """Whether new bins are given as one width, not as a row of edges or centres."""
-    if isinstance(bins, list | tuple):
-        return False
-    single = isinstance(bins, str | dict | xr.Dataset)
-    return single or np.ndim(getattr(bins, "magnitude", bins)) == 0
-
-
-def new_edges(
-    dim: str,
-    bins: Any,
-    given: str,
-    lower: np.ndarray,
-    upper: np.ndarray,
-    units: str,
-    most: int = 1_000_000,
-) -> np.ndarray:
-    """Return the edges of at most `most` bins, given as width, edges or centres."""
-    energy, reach = dim == "E", upper[-1] - lower[0]
-    if is_width(bins):
-        width = require_number(
-            bins, dim, units, above=reach / most, most=reach * (1 + 1e-9), energy=energy
-        )
-        # The last bin is dropped where it would reach beyond the data.
-        n_edges = int(reach / width * (1 + 1e-9)) + 1
-        return np.asarray(lower[0] + width * np.arange(n_edges))
-    if isinstance(bins, list | tuple):
-        bins = [
-            magnitude(one, units, name=dim, energy=energy)
-            if isinstance(one, str | xr.DataArray) or hasattr(one, "units")
-            else one
-            for one in bins
-        ]
-    points, own = given_axis(bins, dim, units, error=RangeError)
-    points = points * convert_factor(own, units, name=dim, energy=energy)
-    require_whole(points.size, f"number of {given} of {dim}", least=2)
-    if given == "centres":
-        centres = xr.DataArray(points, dims=dim, coords={dim: points})
-        new_lower, new_upper = bin_limits(centres, dim)
-        return np.append(new_lower, new_upper[-1])
-    return points
 
 
 @operation(takes="signal", over="E", step=25, suggested="dynamic_structure_factor")

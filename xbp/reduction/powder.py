@@ -19,7 +19,6 @@ from xbp.core.independence import collapsed, independence_name, independence_var
 from xbp.core.operation import operation
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import read
-from xbp.reduction.bins import bins_text, is_width, new_edges
 from xbp.reduction.kinematics import (
     detector_degrees,
     energy_text,
@@ -27,6 +26,7 @@ from xbp.reduction.kinematics import (
     wave_number,
     wave_numbers,
 )
+from xbp.reduction.new_bins import bins_text, is_width, new_edges
 
 __all__ = ["Curves", "angle_to_Q"]
 

@@ -1,0 +1,64 @@
+"""New bins as a user gives them: one width, edges or centres."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.core.conditions import given_axis
+from xbp.core.errors import RangeError
+from xbp.core.grid import bin_limits
+from xbp.core.guards import require_number, require_whole
+from xbp.core.units import convert_factor, magnitude
+
+__all__ = ["bins_text", "is_width", "new_edges"]
+
+
+def bins_text(edges: np.ndarray, units: str) -> str:
+    """Describe bins for the history."""
+    return f"{edges.size - 1} bins from {edges[0]:.10g} to {edges[-1]:.10g} {units}"
+
+
+def is_width(bins: Any) -> bool:
+    """Whether new bins are given as one width, not as a row of edges or centres."""
+    if isinstance(bins, list | tuple):
+        return False
+    single = isinstance(bins, str | dict | xr.Dataset)
+    return single or np.ndim(getattr(bins, "magnitude", bins)) == 0
+
+
+def new_edges(
+    dim: str,
+    bins: Any,
+    given: str,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    units: str,
+    most: int = 1_000_000,
+) -> np.ndarray:
+    """Return the edges of at most `most` bins, given as width, edges or centres."""
+    energy, reach = dim == "E", upper[-1] - lower[0]
+    if is_width(bins):
+        width = require_number(
+            bins, dim, units, above=reach / most, most=reach * (1 + 1e-9), energy=energy
+        )
+        # The last bin is dropped where it would reach beyond the data.
+        n_edges = int(reach / width * (1 + 1e-9)) + 1
+        return np.asarray(lower[0] + width * np.arange(n_edges))
+    if isinstance(bins, list | tuple):
+        bins = [
+            magnitude(one, units, name=dim, energy=energy)
+            if isinstance(one, str | xr.DataArray) or hasattr(one, "units")
+            else one
+            for one in bins
+        ]
+    points, own = given_axis(bins, dim, units, error=RangeError)
+    points = points * convert_factor(own, units, name=dim, energy=energy)
+    require_whole(points.size, f"number of {given} of {dim}", least=2)
+    if given == "centres":
+        centres = xr.DataArray(points, dims=dim, coords={dim: points})
+        new_lower, new_upper = bin_limits(centres, dim)
+        return np.append(new_lower, new_upper[-1])
+    return points
