@@ -254,6 +254,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.ioffe_regel`.
         """
+    def kernel_polynomial_vdos(self, out: str | os.PathLike[str] | None = ..., n_wavevectors: int = ..., *, dE: Any = ..., resolution: Any = ..., n_vectors: int = ..., inner: float = ..., seed: int = ..., processes: int = ..., progress: bool = ..., overwrite: bool = ...) -> xr.Dataset:
+        """Compute g(E) of a large glass at many wave vectors, without finding its modes.
+
+        See `xbp.md.lattice.kernel_polynomial_vdos`.
+        """
     def kinematic_limits(self, two_theta: Any = ..., *, incident_energy: Any = ..., final_energy: Any = ...) -> xr.Dataset:
         """Find the range of Q that an instrument reaches at each energy transfer.
 

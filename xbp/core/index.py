@@ -43,6 +43,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "integrate_E": "reduction.fold",
         "intermediate_scattering_function": "md.spectra",
         "ioffe_regel": "analysis.dispersion",
+        "kernel_polynomial_vdos": "md.lattice.polynomials",
         "kinematic_limits": "reduction.kinematics",
         "like": "reduction.resolution",
         "local_fields": "md.fields",

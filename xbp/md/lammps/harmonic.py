@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,11 @@ from xbp.core.guards import choose, require_positive
 from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import Diagnostic, diagnosed
+from xbp.md.chebyshev import (
+    bin_coefficients,
+    mode_moments,
+    number_of_moments,
+)
 from xbp.md.lammps.runs import run_worker
 from xbp.md.lammps.systems import (
     Configuration,
@@ -35,7 +41,6 @@ from xbp.reduction.dos_area import area_attributes
 __all__ = [
     "dynamical_matrix",
     "harmonic_vdos",
-    "kernel_polynomial_vdos",
     "minimum_and_matrix",
     "normal_modes",
 ]
@@ -104,20 +109,21 @@ def harmonic_vdos(
     References
     ----------
     W. Schirmacher, Theory of Liquids and Other Disordered Media (2015), ch. 6; A. Weiße
-    et al., Rev. Mod. Phys. 78, 275 (2006), doi:10.1103/RevModPhys.78.275 (kernel
-    polynomials, eqs. 25–42, Jackson's kernel 71).
+    et al., Rev. Mod. Phys. 78, 275 (2006), doi:10.1103/RevModPhys.78.275 (polynomials;
+    here with a Gaussian of constant width in E instead of a kernel).
     """
     width = require_positive(dE, "dE", "meV", energy=True)
-    _, matrix, doubts = minimum_and_matrix(
+    _, matrix, mass, doubts = minimum_and_matrix(
         configuration, system, potential, step, agreement
     )
+    matrix = weighted(matrix, mass)
     default = "modes" if matrix.shape[0] <= 3 * most_modes else "kernel polynomial"
     chosen: Method = choose(method or default, Method, "method")
     highest = scipy.sparse.linalg.eigsh(
         matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4
     )
-    top = float(highest[0])
-    n_bins = int(constants.HBAR_ROOT_EV_PER_U * np.sqrt(top) * 1.02 / width) + 1
+    E_max = constants.HBAR_ROOT_EV_PER_U * float(np.sqrt(highest[0])) * 1.02
+    n_bins = int(E_max / width) + 1
     edges = np.arange(n_bins + 1) * width
     ds = xr.Dataset()
     if chosen == "modes":
@@ -139,9 +145,7 @@ def harmonic_vdos(
         ds["mode_energy"] = ("mode", energy, mode)
         ds["participation_ratio"] = ("mode", ratio, share)
     else:
-        inside = edges[:-1, None] + (np.arange(10) + 0.5) / 10 * width
-        fine = kernel_polynomial_vdos(matrix, inside.ravel(), top, seed)
-        g, std = (values.reshape(inside.shape).mean(axis=1) for values in fine)
+        g, std = _by_polynomials(matrix, mass, edges, E_max, seed)
     arguments = {"dE": f"{width:g} meV", "method": chosen, "step": step}
     before = configuration.attrs.get("history")
     row = QUANTITIES["vibrational_dos"]
@@ -195,7 +199,10 @@ def dynamical_matrix(
     XbpError
         As for `harmonic_vdos`.
     """
-    return minimum_and_matrix(configuration, system, potential, step, np.inf)[1]
+    _, matrix, mass, _ = minimum_and_matrix(
+        configuration, system, potential, step, np.inf
+    )
+    return weighted(matrix, mass)
 
 
 def minimum_and_matrix(
@@ -204,11 +211,11 @@ def minimum_and_matrix(
     potential: Any,
     step: Any,
     agreement: float,
-) -> tuple[Configuration, Any, list[Diagnostic]]:
-    """Find the inherent structure of a configuration, and its dynamical matrix.
+) -> tuple[Configuration, Any, np.ndarray, list[Diagnostic]]:
+    """Find the inherent structure of a configuration, and its second derivatives.
 
-    The matrix is made with one step and compared with that of half of it: a diagnostic
-    records where the two differ by more than `agreement` of the largest element.
+    They are computed with one step and compared with those of half of it: a diagnostic
+    says where the two differ by more than `agreement` of the largest element.
 
     Parameters
     ----------
@@ -220,14 +227,15 @@ def minimum_and_matrix(
     minimum : Configuration
         In the order of the atoms of `configuration`.
     matrix : scipy.sparse.csr_array, shape (3 n_atoms, 3 n_atoms)
-        As from `dynamical_matrix`.
+        ∂²U/∂r_i∂r_j, eV/Å², symmetric.
+    mass : numpy.ndarray, shape (n_atoms,)
+        u.
     doubts : list of Diagnostic
     """
     first_step = require_positive(step, "step", "angstrom")
     steps = (first_step, first_step / 2)
     chosen = choose_system(system, None, potential)
     start = read_configuration(configuration, chosen)
-    n = start.position.size
     forces, file = potential_job(chosen, potential, start.species)
     job = {"side": start.sides, "types": start.types.tolist(), **forces, "steps": steps}
     with tempfile.TemporaryDirectory() as place:
@@ -237,45 +245,43 @@ def minimum_and_matrix(
         if file is not None:
             shutil.copyfile(file, folder / forces["potential"]["file"])
         run_worker("harmonic", folder, 1, chosen.name)
-        largest = json.loads((folder / "minimum.json").read_text())["fmax"]
-        if largest > 1e-3:  # eV/Å: there the forces of a glass at rest are below 1e-5
+        found = json.loads((folder / "found.json").read_text())
+        if found["fmax"] > 1e-3:  # eV/Å: in a glass at rest they are below 1e-5
             raise SimulationError(
                 "the configuration did not come to rest: the largest force is "
-                f"{largest:.2g} eV/angstrom",
+                f"{found['fmax']:.2g} eV/angstrom",
                 fix="pass a glass, relaxed at low temperature",
             )
-        files = [folder / f"matrix{number}.bin" for number in range(2)]
-        if any(file.stat().st_size != 8 * n * n for file in files):
-            raise SimulationError(
-                f"disk full: the dynamical matrix needs {16e-9 * n * n:.3g} GB in "
-                f"{folder.parent}",
-                fix="set TMPDIR to another folder",
-            )
-        dense, other = (
-            np.memmap(file, dtype=float, mode="r", shape=(n, n)) for file in files
-        )
-        # A block of rows at a time: the file is dense, the matrix is not.
-        rows = max(3, 2**25 // n)
-        parts, largest, at, top = [], 0.0, (0, 0), 0.0
-        for first in range(0, n, rows):
-            part = np.asarray(dense[first : first + rows])
-            parts.append(scipy.sparse.csr_array(part))
-            apart = np.abs(part - other[first : first + rows])
-            top = max(top, float(np.abs(part).max()))
-            if apart.max() > largest:
-                largest, most = float(apart.max()), int(apart.argmax())
-                at = ((first + most // n) // 3, most % n // 3)
+        matrix = scipy.sparse.load_npz(folder / "matrix.npz")
         rest = np.fromfile(folder / "minimum.f64").reshape(-1, 3)
-    matrix, doubts = scipy.sparse.vstack(parts, format="csr"), []
-    if largest > agreement * top:
-        text = (
-            f"second derivatives from steps of {steps[0]:g} and {steps[1]:g} angstrom "
-            f"differ by up to {100 * largest / top:.2g} % of the largest, for atoms "
-            f"{at[0]} and {at[1]}: the force is discontinuous"
-        )
-        fix = "use a larger step=, or a potential that vanishes smoothly"
-        doubts.append(Diagnostic("second_derivatives", "warning", text, fix))
-    return replace(start, position=rest, velocity=None), (matrix + matrix.T) / 2, doubts
+    minimum = replace(start, position=rest, velocity=None)
+    mass = np.array(forces["masses"])[start.types - 1]
+    doubts = step_doubts(found["apart"], found["where"], steps, agreement)
+    return minimum, matrix, mass, doubts
+
+
+def weighted(matrix: Any, mass: np.ndarray) -> Any:
+    """Divide second derivatives by √(m_i m_j)."""
+    root = scipy.sparse.diags_array(np.repeat(mass**-0.5, 3))
+    return (root @ matrix @ root).tocsr()
+
+
+def step_doubts(
+    apart: float,
+    where: Sequence[int],
+    steps: tuple[float, float],
+    agreement: float,
+) -> list[Diagnostic]:
+    """Return the diagnostic of second derivatives that depend on the step."""
+    if not apart > agreement:
+        return []
+    text = (
+        f"second derivatives from steps of {steps[0]:g} and {steps[1]:g} angstrom "
+        f"differ by up to {100 * apart:.2g} % of the largest, for atoms {where[0]} and "
+        f"{where[1]}: the force is discontinuous"
+    )
+    fix = "use a larger step=, or a potential that vanishes smoothly"
+    return [Diagnostic("second_derivatives", "warning", text, fix)]
 
 
 def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -306,57 +312,27 @@ def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     return energy, ratio
 
 
-def kernel_polynomial_vdos(
+def _by_polynomials(
     matrix: Any,
-    energy: np.ndarray,
-    top: float,
+    mass: np.ndarray,
+    edges: np.ndarray,
+    E_max: float,
     seed: int,
     *,
     n_vectors: int = 24,
-    n_moments: int = 2000,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Expand g(E) of a dynamical matrix in Chebyshev polynomials, by random vectors.
+    """Return g in bins from random vectors, and the error of their mean.
 
-    Parameters
-    ----------
-    matrix : sparse array, shape (n, n)
-    energy : numpy.ndarray
-        Where g is wanted, meV.
-    top : float
-        The largest eigenvalue.
-    seed : int
-    n_vectors, n_moments : int
-        Random vectors, and moments M.
-
-    Returns
-    -------
-    numpy.ndarray, numpy.ndarray
-        g (1/meV) and the standard deviation of its mean over the vectors. Eigenvalues
-        are resolved to about π top/2M.
+    A mode is drawn as a Gaussian of half the width of a bin (FWHM).
     """
-    n = matrix.shape[0]
-    # A margin on both sides: the polynomials grow without bound outside [−1, 1].
-    half = 0.505 * top
-    centre = 0.5 * top
-    vectors = np.random.default_rng(seed).choice([-1.0, 1.0], size=(n, n_vectors))
-    moments = np.empty((n_moments, n_vectors))
-    before, now = vectors, (matrix @ vectors - centre * vectors) / half
-    first = (now * vectors).sum(axis=0)
-    moments[0], moments[1] = n, first
-    for m in range(1, n_moments // 2):
-        # T_2m and T_2m+1 from products of T_m and T_m+1.
-        moments[2 * m] = 2 * (now * now).sum(axis=0) - n
-        following = 2 * (matrix @ now - centre * now) / half - before
-        moments[2 * m + 1] = 2 * (following * now).sum(axis=0) - first
-        before, now = now, following
-    k = np.arange(n_moments)
-    angle = np.pi / (n_moments + 1)
-    jackson = (
-        (n_moments - k + 1) * np.cos(angle * k) + np.sin(angle * k) / np.tan(angle)
-    ) / (n_moments + 1)
-    square = (energy / constants.HBAR_ROOT_EV_PER_U) ** 2
-    x = np.clip((square - centre) / half, -1 + 1e-9, 1 - 1e-9)
-    waves = np.cos(np.outer(np.arccos(x), k)) * jackson * np.where(k == 0, 1, 2)
-    density = waves @ moments / (n * np.pi * half * np.sqrt(1 - x**2))[:, None]
-    g = density * (2 * energy / constants.HBAR_ROOT_EV_PER_U**2)[:, None]
-    return g.mean(axis=1), g.std(axis=1, ddof=1) / np.sqrt(n_vectors)
+    width = edges[1] - edges[0]
+    sigma = width / 2 / np.sqrt(8 * np.log(2))
+    count, n = number_of_moments(E_max, sigma), matrix.shape[0]
+    rng = np.random.default_rng(seed)
+    vectors = rng.choice([-1.0, 1.0], size=(n, n_vectors))
+    # Three of the modes are translations of the whole.
+    whole = np.kron(np.sqrt(mass / mass.sum())[:, None], np.eye(3))
+    vectors -= whole @ (whole.T @ vectors)
+    moments = mode_moments(lambda v: matrix @ v, vectors, count, E_max)
+    share = bin_coefficients(edges, sigma, count, E_max) @ moments / (n - 3) / width
+    return share.mean(axis=1), share.std(axis=1, ddof=1) / np.sqrt(n_vectors)

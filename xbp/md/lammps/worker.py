@@ -2,7 +2,7 @@
 
 `main` is a run: frames and thermodynamics are taken in memory and appended to files in
 the folder; restart files and ``state.json`` let a run that was killed go on. `harmonic`
-takes atoms to the nearest minimum of their energy, and writes the dynamical matrix.
+takes atoms to the nearest minimum of their energy, and differentiates it there.
 Progress is printed, one JSON a line.
 """
 
@@ -16,13 +16,15 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 
 from xbp.core.errors import require
+from xbp.md.differences import second_derivatives
 from xbp.md.lammps.runs import digest, saved_state
 
 __all__ = ["harmonic", "load_lammps", "main"]
@@ -266,16 +268,17 @@ def main(folder: Path) -> int:
 
 
 def harmonic(folder: Path) -> int:
-    """Write the matrices of two steps (``matrix0.bin``, …) and the minimum.
+    """Find the minimum of the energy, and the second derivatives there.
 
-    ``minimum.f64`` are its positions, ``minimum.json`` the largest force.
+    Writes positions (``minimum.f64``), second derivatives (``matrix.npz``) and the
+    largest force (``found.json``, with what `second_derivatives` finds besides).
     """
     job: dict[str, Any] = json.loads((folder / "job.json").read_text())
     try:
         lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
-        # Without sorting, rows of the matrix are in the order of the ids.
         _set_up(lmp.command, " sort 0 0")
-        _make_box(lmp.command, job["side"], job["masses"])
+        sides = job["side"]
+        _make_box(lmp.command, sides, job["masses"])
         positions = np.fromfile(folder / "positions.f64").tolist()
         ids = list(range(1, len(positions) // 3 + 1))
         lmp.create_atoms(len(ids), ids, job["types"], positions)
@@ -288,16 +291,62 @@ def harmonic(folder: Path) -> int:
             lmp.command(f"min_style {style}")
             lmp.command("minimize 0 1e-9 20000 200000")
         largest = float(lmp.get_thermo("fmax"))
-        np.array(lmp.gather_atoms("x", 1, 3)).tofile(folder / "minimum.f64")
-        with contextlib.chdir(folder):  # a path may have blanks and quotes
-            for number, step in enumerate(job["steps"]):
-                name = f"matrix{number}.bin"
-                lmp.command(
-                    f"dynamical_matrix all regular {step!r} file {name} binary yes"
-                )
+        rest = np.array(lmp.gather_atoms("x", 1, 3)).reshape(-1, 3)
+        found = second_derivatives(
+            _Forces(lmp, rest), rest, np.diag(sides), tuple(job["steps"])
+        )
+        rest.tofile(folder / "minimum.f64")
+        scipy.sparse.save_npz(folder / "matrix.npz", found.matrix, compressed=False)
+        result = {"fmax": largest, "apart": found.apart, "where": found.where}
+        (folder / "found.json").write_text(json.dumps(result))
     except Exception as error:  # LAMMPS raises plain exceptions for everything
         return _report(folder, error)
-    (folder / "minimum.json").write_text(json.dumps({"fmax": largest}))
     print(json.dumps({"finished": True}), flush=True)
     lmp.close()
     return 0
+
+
+class _Forces:
+    """The forces at many positions: steps of one run, in which nothing else moves.
+
+    LAMMPS then neither sorts the atoms nor finds their neighbours anew.
+    """
+
+    def __init__(self, lmp: Any, rest: np.ndarray) -> None:
+        self.lmp, self.rest = lmp, rest
+        lmp.command("thermo 0")
+        lmp.command("fix between all external pf/callback 1 1")
+
+    def __call__(
+        self,
+        positions: Iterator[np.ndarray],
+        count: int,
+        take: Callable[[np.ndarray], None],
+    ) -> None:
+        lmp = self.lmp
+        base: np.ndarray | None = None
+        failures: list[Exception] = []
+
+        def between(*_: Any) -> None:
+            nonlocal base
+            if failures:
+                return
+            try:
+                n = len(self.rest)
+                ids = lmp.numpy.extract_atom("id")[:n] - 1
+                here = lmp.numpy.extract_atom("x")[:n]
+                if base is None:  # the first call is before the first step
+                    base = here.copy()
+                else:
+                    forces = np.empty((n, 3))
+                    forces[ids] = lmp.numpy.extract_atom("f")[:n]
+                    take(forces)
+                at = next(positions, self.rest)
+                here[:] = base + (at - self.rest)[ids]
+            except Exception as error:  # what leaves a callback of C is lost
+                failures.append(error)
+
+        lmp.set_fix_external_callback("between", between, None)
+        lmp.command(f"run {count} post no")
+        if failures:
+            raise failures[0]

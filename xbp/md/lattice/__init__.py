@@ -2,6 +2,7 @@
 
 from xbp.md.lattice.dos import bloch_vdos
 from xbp.md.lattice.force_constants import force_constants, new_force_constants
+from xbp.md.lattice.polynomials import kernel_polynomial_vdos
 from xbp.md.lattice.run import bloch_modes
 from xbp.md.lattice.sampling import jackknife, join_modes
 from xbp.md.lattice.spectra import (
@@ -19,5 +20,6 @@ __all__ = [
     "force_constants",
     "jackknife",
     "join_modes",
+    "kernel_polynomial_vdos",
     "new_force_constants",
 ]

@@ -106,26 +106,15 @@ def bloch_vdos(
     # A bin without modes has the error of one mode.
     one = float((sampled.weights[0] * scale[:, 0]).max())
     dims = ("element", "E") if by_element else ("E",)
-    bounds = np.stack([edges[:-1], edges[1:]], axis=1)
-    axis = {"units": "meV", "long_name": "energy", "bounds": "E_bnds"}
-    ds = begin_result(data, trajectory).drop_vars(("Q", "Q_bnds"), errors="ignore")
-    ds = ds.drop_vars(("E", "E_bnds"), errors="ignore").assign_coords(
-        E=("E", bounds.mean(axis=1), axis), E_bnds=(("E", "bnds"), bounds)
-    )
+    ds = begin_result(data, trajectory)
+    ds = with_bins(ds.drop_vars(list(ds.coords.keys() - {"box_phonon"})), edges)
     if by_element:
         ds = ds.assign_coords(element=data["species"].values)
     whole = "E_max" not in data.attrs
     area = float(sum(value.sum() for value, _ in found) * width)
     values = [value for value, _ in found]
     of: AreaOf = "modes of an element" if by_element else "all modes"
-    attrs: dict[str, Any] = {
-        "units": "1/meV",
-        "quantity": "vibrational_dos",
-        "long_name": QUANTITIES["vibrational_dos"].label,
-        "statistics": "classical",
-        "origin": "simulation",
-        **area_attributes(area if whole else None, of),
-    }
+    attrs = dos_attributes(area_attributes(area if whole else None, of))
     ds["g"] = (dims, np.stack(values) if by_element else values[0], attrs)
     stds = [np.fmax(np.fmax(std, value * least), one) for value, std in found]
     ds["g_std"] = (dims, np.stack(stds) if by_element else stds[0])
@@ -141,3 +130,24 @@ def bloch_vdos(
         ds["participation_ratio_std"] = ("E", sampled.std(mean[1:]))
         label_std(ds, "participation_ratio")
     return finish_result(ds, data, "bloch_vdos", {"dE": f"{width:g} meV"})
+
+
+def with_bins(ds: xr.Dataset, edges: np.ndarray) -> xr.Dataset:
+    """Give a Dataset an axis of energy bins, meV."""
+    bounds = np.stack([edges[:-1], edges[1:]], axis=1)
+    axis = {"units": "meV", "long_name": "energy", "bounds": "E_bnds"}
+    return ds.assign_coords(
+        E=("E", bounds.mean(axis=1), axis), E_bnds=(("E", "bnds"), bounds)
+    )
+
+
+def dos_attributes(area: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes of the g(E) of a simulated glass."""
+    return {
+        "units": "1/meV",
+        "quantity": "vibrational_dos",
+        "long_name": QUANTITIES["vibrational_dos"].label,
+        "statistics": "classical",
+        "origin": "simulation",
+        **area,
+    }

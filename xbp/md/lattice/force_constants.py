@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION, require_units
 from xbp.core.signal import extend_history
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor
-from xbp.md.lammps.harmonic import minimum_and_matrix
-from xbp.md.lammps.systems import System, choose_system
+from xbp.md.differences import second_derivatives
+from xbp.md.lammps.harmonic import minimum_and_matrix, step_doubts
+from xbp.md.lammps.systems import System
 from xbp.md.lattice.modes import Springs, springs_of
 from xbp.md.models import new_trajectory
 from xbp.md.trajectory import Trajectory, read_trajectory
@@ -35,7 +37,8 @@ def force_constants(
     """Compute the force constants of the inherent structure of a glass.
 
     The energy is minimised at constant cell; the second derivatives at the minimum are
-    finite differences of the forces.
+    finite differences of the forces. Atoms so far apart that no force depends on both
+    are moved together.
 
     Parameters
     ----------
@@ -93,14 +96,10 @@ def force_constants(
         )
     agreement = require_number(agreement, "agreement")
     if isinstance(system, str | System):
-        minimum, dynamical, doubts = minimum_and_matrix(
+        minimum, matrix, mass, doubts = minimum_and_matrix(
             configuration, system, potential, step, agreement
         )
         position = minimum.position
-        masses = choose_system(system, None, potential).masses
-        mass = np.array([masses[symbol] for symbol in trajectory.elements().tolist()])
-        root = scipy.sparse.diags_array(np.repeat(np.sqrt(mass), 3))
-        matrix = root @ dynamical @ root
     else:
         not_used("an ASE calculator has its own potential", potential=potential)
         position, matrix, doubts = _by_calculator(
@@ -316,25 +315,15 @@ def _by_calculator(
             fix="pass a glass relaxed at low temperature",
         )
     rest = atoms.positions.copy()
-    matrices = []
-    for h in (step, step / 2):
-        rows = []
-        for atom, axis in np.ndindex(rest.shape):
-            forces = []
-            for side in (h, -h):
-                atoms.positions = rest
-                atoms.positions[atom, axis] += side
-                forces.append(atoms.get_forces().ravel())
-            rows.append(scipy.sparse.csr_array([(forces[1] - forces[0]) / (2 * h)]))
-        matrix = scipy.sparse.vstack(rows, format="csr")
-        matrices.append((matrix + matrix.T) / 2)
-    apart = abs(matrices[0] - matrices[1]).max() / abs(matrices[0]).max()
-    doubts = []
-    if apart > agreement:
-        text = (
-            f"second derivatives from steps of {step:g} and {step / 2:g} angstrom "
-            f"differ by up to {100 * apart:.2g} % of the largest"
-        )
-        fix = "use a larger step=, or a potential that vanishes smoothly"
-        doubts.append(Diagnostic("second_derivatives", "warning", text, fix))
-    return rest, matrices[0], doubts
+
+    def evaluate(
+        positions: Iterator[np.ndarray],
+        count: int,
+        take: Callable[[np.ndarray], None],
+    ) -> None:
+        for atoms.positions in positions:
+            take(atoms.get_forces())
+
+    steps = (step, step / 2)
+    found = second_derivatives(evaluate, rest, cell, steps)
+    return rest, found.matrix, step_doubts(found.apart, found.where, steps, agreement)

@@ -28,7 +28,14 @@ from xbp.md.lattice.modes import Springs
 from xbp.md.neighbors import choose_cutoff
 from xbp.md.trajectory import Trajectory
 
-__all__ = ["DTYPES", "Precision", "highest_energy", "make_job"]
+__all__ = [
+    "DTYPES",
+    "Precision",
+    "highest_energy",
+    "make_job",
+    "packed_job",
+    "springs_arrays",
+]
 
 Precision = Literal["single", "double"]
 DTYPES = {"single": np.complex64, "double": np.complex128}
@@ -63,10 +70,7 @@ def make_job(
     }
     if given["E_max"] is not None:
         job["E_max"] = require_positive(given["E_max"], "E_max", "meV", energy=True)
-    arrays = {
-        name: getattr(springs, name)
-        for name in ("first", "second", "block", "position", "cell", "mass")
-    }
+    arrays = springs_arrays(springs)
     names, index = np.unique(trajectory.elements(), return_inverse=True)
     arrays["groups"] = (index == np.arange(names.size)[:, None]).astype(float)
     if given["Q_max"] is None:
@@ -93,13 +97,26 @@ def make_job(
         not_used("without strain=True no bonds are needed", cutoff=given["cutoff"])
     else:
         arrays |= _bonds(trajectory, springs, given["cutoff"])
+    return packed_job(job, arrays)
+
+
+def springs_arrays(springs: Springs) -> dict[str, np.ndarray]:
+    """Return what a run needs to know of the springs."""
+    names = ("first", "second", "block", "position", "cell", "mass")
+    return {name: getattr(springs, name) for name in names}
+
+
+def packed_job(
+    job: Mapping[str, Any], arrays: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return a job with the fingerprint of its arrays, and its input files."""
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    job["digest"] = digest.hexdigest()
-    return json.loads(json.dumps(job)), {"springs.npz": stream.getvalue()}
+    whole = {**job, "digest": digest.hexdigest()}
+    return json.loads(json.dumps(whole)), {"springs.npz": stream.getvalue()}
 
 
 def highest_energy(springs: Springs, *, margin: float = 1.05) -> float:
@@ -112,8 +129,10 @@ def highest_energy(springs: Springs, *, margin: float = 1.05) -> float:
     rows, columns = np.broadcast_arrays(rows + axes[:, None], columns + axes)
     flat = (weighted.ravel(), (rows.ravel(), columns.ravel()))
     matrix = scipy.sparse.csr_array(flat, shape=(3 * n, 3 * n))
+    # The same call must give the same energy, or it would not continue a run.
+    start = np.random.default_rng(0).normal(size=3 * n)
     top = scipy.sparse.linalg.eigsh(
-        matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4
+        matrix, k=1, which="LA", v0=start, return_eigenvectors=False, tol=1e-4
     )
     if not top[0] > 0:
         raise RangeError(

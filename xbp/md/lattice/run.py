@@ -1,4 +1,4 @@
-"""Modes at many wave vectors, one file for each k, so that a run can resume."""
+"""Work at many wave vectors, one file for each k, so that a run can resume."""
 
 from __future__ import annotations
 
@@ -36,13 +36,14 @@ from xbp.md.lattice.modes import (
 from xbp.md.lattice.modes import (
     bloch_modes as modes_at,
 )
+from xbp.md.lattice.product import random_moments
 from xbp.md.lattice.sampling import at_rest as without_energy
 from xbp.md.lattice.sampling import replicate_weights
 from xbp.md.lattice.strengths import Bins, mode_strengths
 from xbp.md.structure import structure_factor
 from xbp.md.trajectory import Trajectory
 
-__all__ = ["bloch_modes", "work"]
+__all__ = ["bloch_modes", "run_wavevectors", "work"]
 
 FIELDS = ("volumetric_strain", "shear_strain")
 
@@ -164,25 +165,62 @@ def bloch_modes(
     trajectory, springs = read_force_constants(data)
     given["most_imaginary"] = require_fraction(most_imaginary, "most_imaginary")
     job, inputs = make_job(trajectory, springs, given)
+
+    def collect(parts: list[dict[str, Any]]) -> xr.Dataset:
+        return _collected(parts, job, data, trajectory, given)
+
+    return run_wavevectors(
+        job,
+        inputs,
+        collect,
+        out=out,
+        processes=processes,
+        progress=progress,
+        overwrite=overwrite,
+    )
+
+
+def run_wavevectors(
+    job: Mapping[str, Any],
+    inputs: Mapping[str, bytes],
+    collect: Callable[[list[dict[str, Any]]], xr.Dataset],
+    *,
+    out: str | os.PathLike[str] | None,
+    processes: int,
+    progress: bool,
+    overwrite: bool,
+) -> xr.Dataset:
+    """Compute all wave vectors of a job, or those that an interrupted call left.
+
+    Parameters
+    ----------
+    job, inputs : mapping
+        As from `make_job`.
+    collect : callable
+        Makes the result from what `work` found at each wave vector, in turn.
+    out, processes, progress, overwrite
+        As for `bloch_modes`.
+    """
     processes = require_whole(processes, "processes", most=os.cpu_count() or 1)
     require_flag(progress, "progress")
     overwrite = require_flag(overwrite, "overwrite")
     with contextlib.ExitStack() as stack:
         if out is None:
-            where, folder = (
-                None,
-                Path(stack.enter_context(tempfile.TemporaryDirectory())),
-            )
-            folder /= "modes.run"
+            place = stack.enter_context(tempfile.TemporaryDirectory())
+            where, folder = None, Path(place) / "k.run"
         else:
             where = check_target(out, overwrite=overwrite)
             folder = where.with_name(where.name + ".run")
         with reported(folder):
-            begin(folder, job, inputs, anew=overwrite)
+            begin(folder, dict(job), dict(inputs), anew=overwrite)
             (folder / "lock").touch()
         with at_rest(folder):
             _compute(folder, job, processes, progress)
-            made = _collect(folder, job, data, trajectory, given)
+            parts = []
+            for index in range(job["n_wavevectors"]):
+                with np.load(folder / f"k{index:04d}.npz") as arrays:
+                    parts.append(dict(arrays))
+            made = collect(parts)
         if where is not None:
             packed = {"zlib": True, "complevel": 1}
             how = {name: packed for name in made if made[name].dtype.kind == "f"}
@@ -229,6 +267,11 @@ def _at(
     else:
         k = np.array(job["k"][index]) @ (2 * np.pi * np.linalg.inv(springs.cell).T)
         stratum, share = 0, 1.0
+    found: dict[str, Any] = {"k": k, "stratum": stratum, "share": share}
+    if "n_moments" in job:
+        rng = np.random.default_rng([job["seed"], index, 1])
+        given = (job["n_vectors"], job["n_moments"], job["E_max"])
+        return {**found, "moments": random_moments(springs, k, *given, rng)}
     bins = job["bins"]
     energy, vectors = modes_at(
         springs,
@@ -237,7 +280,6 @@ def _at(
         E_max=job["E_max"],
         vectors=bins is not None,
     )
-    found: dict[str, Any] = {"k": k, "stratum": stratum, "share": share}
     found["mode_energy"] = energy
     if vectors is None:
         return found
@@ -319,18 +361,14 @@ def _bar(total: int, progress: bool) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.update(done - bar.n)
 
 
-def _collect(
-    folder: Path,
+def _collected(
+    parts: list[dict[str, Any]],
     job: Mapping[str, Any],
     data: xr.Dataset,
     trajectory: Trajectory,
     given: Mapping[str, Any],
 ) -> xr.Dataset:
-    """Put the files of all wave vectors into one Dataset."""
-    parts = []
-    for index in range(job["n_wavevectors"]):
-        with np.load(folder / f"k{index:04d}.npz") as arrays:
-            parts.append(dict(arrays))
+    """Put the modes of all wave vectors into one Dataset."""
 
     def stacked(name: str) -> np.ndarray:
         """Stack over k, with NaN where a k has fewer modes."""

@@ -1,0 +1,55 @@
+"""Second derivatives of a crystal of springs, whose forces are exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from tests.md.lattice.crystals import fcc, second_derivatives
+from xbp.md import differences
+
+
+def test_distant_atoms_are_moved_together() -> None:
+    """A box of 500 atoms with forces to 2.8 angstrom needs fewer moves than atoms."""
+    position, cell = fcc(5)
+    exact = second_derivatives(position, cell)
+    calls = 0
+
+    def evaluate(
+        positions: Iterator[np.ndarray],
+        count: int,
+        take: Callable[[np.ndarray], None],
+    ) -> None:
+        nonlocal calls
+        calls += count
+        for at in positions:
+            take(-(exact @ (at - position).ravel()).reshape(-1, 3))
+
+    found = differences.second_derivatives(evaluate, position, cell, (0.01, 0.005))
+    assert abs(found.matrix - exact).max() < 1e-9
+    assert found.apart < 1e-9
+    assert calls < 12 * 500 / 8
+
+
+def test_steps_that_disagree_are_found_with_their_atoms() -> None:
+    """A force that jumps by 0.02 once atom 7 has moved by more than 0.007."""
+    position, cell = fcc(2)
+    exact = second_derivatives(position, cell)
+
+    def evaluate(
+        positions: Iterator[np.ndarray],
+        count: int,
+        take: Callable[[np.ndarray], None],
+    ) -> None:
+        for at in positions:
+            moved = at - position
+            forces = -(exact @ moved.ravel()).reshape(-1, 3)
+            forces[3, 1] += 0.02 * (moved[7, 0] > 0.007)
+            take(forces)
+
+    found = differences.second_derivatives(evaluate, position, cell, (0.01, 0.005))
+    assert found.where == (7, 3)
+    jump = 0.02 / 0.02 / abs(exact).max()
+    assert found.apart == pytest.approx(jump, rel=0.2)
