@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 
 import xbp
+from xbp.md.chebyshev import number_of_moments
 from xbp.md.lattice.force_constants import read_force_constants
 from xbp.md.lattice.modes import bloch_modes
+from xbp.md.lattice.product import random_moments
 from xbp.md.lattice.strengths import Bins, mode_strengths
 
 
@@ -68,6 +70,13 @@ def main(n_atoms: int = 1000) -> None:
         "S(Q,E), C_L, C_T at 25 Q of 120 shells",
         lambda: mode_strengths(springs, k, energy, vectors, groups, bins, None, rng),
     )
+    timed(
+        "g(E) by polynomials, 8 vectors, 0.2 meV",
+        lambda: random_moments(
+            springs, k, 8, number_of_moments(1.05 * exact[-1], 0.085), 1.05 * exact[-1],
+            rng,
+        ),
+    )  # fmt: skip
     off = np.abs(energy - exact) / exact
     print(
         f"single precision is off by {np.median(off):.1e} (median), {off.max():.1e} (most)"
