@@ -325,7 +325,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.rebin`.
         """
     def reduced_heat_capacity(self, gamma: Any = ...) -> Data:
-        """Return (C − γT)/T³, whose maximum is the boson peak's in the heat capacity.
+        """Return (C − γT)/T³, in a plane over T², whose maximum is the boson peak's.
 
         See `xbp.reduced_heat_capacity`.
         """
@@ -370,7 +370,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.subtract`.
         """
     def to_bqe(self, T: Any = ..., u2: Any = ..., *, u2_total: Any = ..., msd: Any = ..., B_iso: Any = ..., T_std: Any = ..., u2_std: Any = ..., reversed_below: float | None = ...) -> Data:
-        """Return the reduced density of states B(Q,E) = G(Q,E)/E².
+        """Return the reduced density of states B(Q,E) = G(Q,E)/E², in a plane G/|E|.
 
         See `xbp.to_bqe`.
         """
@@ -379,7 +379,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.to_columns`.
         """
-    def to_convention(self, convention: Literal['E*n*S/Q^2', 'n*S/(E*Q^2)', 'S*E/Q', 'S*n/(E*Q)'], T: Any = ..., u2: Any = ..., *, u2_total: Any = ..., msd: Any = ..., B_iso: Any = ..., T_std: Any = ..., u2_std: Any = ..., reversed_below: float | None = ...) -> Data:
+    def to_convention(self, convention: Literal['E*n*S/Q^2', 'n*S/(E*Q^2)', 'n*S/Q^2', 'S*E/Q', 'S*n/(E*Q)'], T: Any = ..., u2: Any = ..., *, u2_total: Any = ..., msd: Any = ..., B_iso: Any = ..., T_std: Any = ..., u2_std: Any = ..., reversed_below: float | None = ...) -> Data:
         """Return S(Q,E) reduced as another publication has it.
 
         See `xbp.to_convention`.

@@ -15,6 +15,7 @@ from xbp.core.status import Status
 from xbp.io import to_netcdf
 from xbp.io.netcdf import decline, open_netcdf
 from xbp.io.publish import make_folder, new_file
+from xbp.models.dimension import debye_level
 from xbp.plot.style import ORANGE
 from xbp.reduction import cut_E, cut_Q, to_bqe, to_gdos
 from xbp.tutorial import open_dataset, open_datatree
@@ -68,7 +69,7 @@ def analyse() -> Study:
     glass = open_dataset("zr46cu46al8")
     b = to_bqe(glass)
     spectrum = cut_Q(b, Q_RANGE)
-    level = f"{3 / float(glass.debye_energy) ** 3} 1/meV**3"
+    level = f"{debye_level(float(glass.debye_energy), 3)} 1/meV**3"
     peaks = boson_peak(b.sel(Q=slice(2.1, 8.5)), E_range=FIT_RANGE)
     return Study(
         glass=glass,

@@ -67,17 +67,6 @@ def test_displacements_in_a_plane_have_two_axes() -> None:
     assert float(sqe.u2) == pytest.approx(exact, rel=0.05)
 
 
-def test_what_would_be_wrong_in_a_plane_is_refused() -> None:
-    traj = plane()
-    for call in (
-        lambda: traj.bp.vdos(window="6 ps"),
-        lambda: traj.bp.current_spectra(2, 0.5, window="6 ps"),
-        lambda: traj.bp.box_phonon(window="6 ps"),
-    ):
-        with pytest.raises(QuantityError, match="plane of atoms"):
-            call()
-
-
 @pytest.mark.slow
 def test_the_slab_of_a_lennard_jones_plane(shared_data: Path) -> None:
     slab = open_trajectory(

@@ -21,6 +21,7 @@ from xbp.analysis.checks import (
 from xbp.analysis.doubts import add_peak_doubts
 from xbp.analysis.simulated import Box, excess_over, judge_maximum, sampled_std
 from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
+from xbp.core.conditions import dimension_of
 from xbp.core.data import is_lazy, require_dims, unwrap
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
@@ -138,7 +139,7 @@ def boson_peak(
         coordinate ``box_phonon``, which `mark_box_phonon` sets.
     debye_level : scalar with units, optional
         Level expected from sound alone (bare: the units of the data): 3/E_D³ for
-        g(E)/E².
+        g(E)/E², 2/E_D² for g(E)/E of a plane.
 
     Returns
     -------
@@ -149,43 +150,43 @@ def boson_peak(
         together are highest. ``chi2_reduced`` where the data have errors;
         ``relative_residual``, the rms of what the fit leaves of the points over the
         height, which distinguishes a good fit from a poor one without errors;
-        ``modes_below``, which part of the area of E² B, as of g(E), lies below the
+        ``modes_below``, which part of the area of E² B (in a plane E B) lies below the
         peak: 0.3 to 0.7 % in the glasses that xbp brings, 15 % or more at the van Hove
         singularity of a crystal (of B alone, not of Raman scattering; NaN where the
         data end before g(E) does, at 20 % of its largest: that of the measured part is
-        larger. Bins ten times the median of the seven about
-        them, and means over Q of less than half the interval, are left out); the range
-        fitted, ``E_low``, ``E_high``, ``n_points``; ``status``, which is "ok", "no
-        data", "too few points", "no maximum", "maximum at edge", "fit failed", "box
-        phonon", "steep edge" or "longitudinal phonon", with values NaN wherever it is
-        not "ok"; without a range, "no data" means none below 30 meV. A "steep edge", as
-        caused by filters near the laser line, is a low side that rises from 0.2 to 0.8
-        of its height within less than `edge_width`, from a level below half of the top
-        or from the first bins, and is more than twice as steep as the high side. Data
-        that begin less than `edge_width` below a maximum give "maximum at edge",
-        whatever the fit range. In data that `mark_box_phonon` has marked, a maximum
-        that is not 15 % above that phonon is not reported as the boson peak; without
-        `E_range` the peak is searched above that phonon, whereas a given range is
-        fitted as it is. A maximum of simulated data (``attrs["origin"]``) is "ok" if it
-        lies above 1.5 E₁ and E₁ + FWHM, with the lowest phonon of the box E₁ and the
-        coordinate ``resolution_fwhm``; if a fit to the bins above E₁ alone gives the
-        same energy within two std; and if it exceeds the level on both sides by two
-        std. Otherwise the status is "box phonon" (too low) or "plateau", or "box
-        unknown" if E₁ is not known. Simulated data also give ``excess_energy``, the
-        energy above 1.5 E₁ and E₁ + FWHM where means of three bins are highest; with
-        `debye_level` also ``excess``, the ratio of that mean to the level, with
-        ``_std``, and ``excess_low`` to ``excess_high``, the range where the ratio
-        exceeds 1 by two std.
-        Bins are taken as independent, and those that share counts (``E_independence``,
-        as after `rebin`) are fitted as the independent bins they came from; the error
-        of a bin of a simulated trajectory is at least the counting error of its modes.
-        If chance gives such a ``chi2_reduced``, or such a smooth residual, in less than
-        one of 40 cases (without errors: compared with the noise, one of 6), the stds
-        include how far the three numbers are from those of the points themselves (the
-        maximum of the curve plus a cubic in ln E through its residuals, and where that
-        sum falls to half), along Q as one error common to all spectra in
-        ``energy_std_common``; above 10 the rest is multiplied by √χ². The std of the
-        width of ``quadratic``, which lies outside its points, always includes this.
+        larger. Bins ten times the median of the seven about them, and means over Q of
+        less than half the interval, are left out); the range fitted, ``E_low``,
+        ``E_high``, ``n_points``; ``status``, which is "ok", "no data", "too few
+        points", "no maximum", "maximum at edge", "fit failed", "box phonon", "steep
+        edge" or "longitudinal phonon", with values NaN wherever it is not "ok"; without
+        a range, "no data" means none below 30 meV. A "steep edge", as caused by filters
+        near the laser line, is a low side that rises from 0.2 to 0.8 of its height
+        within less than `edge_width`, from a level below half of the top or from the
+        first bins, and is more than twice as steep as the high side. Data that begin
+        less than `edge_width` below a maximum give "maximum at edge", whatever the fit
+        range. In data that `mark_box_phonon` has marked, a maximum that is not 15 %
+        above that phonon is not reported as the boson peak; without `E_range` the peak
+        is searched above that phonon, whereas a given range is fitted as it is. A
+        maximum of simulated data (``attrs["origin"]``) is "ok" if it lies above 1.5 E₁
+        and E₁ + FWHM, with the lowest phonon of the box E₁ and the coordinate
+        ``resolution_fwhm``; if a fit to the bins above E₁ alone gives the same energy
+        within two std; and if it exceeds the level on both sides by two std. Otherwise
+        the status is "box phonon" (too low) or "plateau", or "box unknown" if E₁ is not
+        known. Simulated data also give ``excess_energy``, the energy above 1.5 E₁ and
+        E₁ + FWHM where means of three bins are highest; with `debye_level` also
+        ``excess``, the ratio of that mean to the level, with ``_std``, and
+        ``excess_low`` to ``excess_high``, the range where the ratio exceeds 1 by two
+        std. Bins are taken as independent, and those that share counts
+        (``E_independence``, as after `rebin`) are fitted as the independent bins they
+        came from; the error of a bin of a simulated trajectory is at least the counting
+        error of its modes. If chance gives such a ``chi2_reduced``, or such a smooth
+        residual, in less than one of 40 cases (without errors: compared with the noise,
+        one of 6), the stds include how far the three numbers are from those of the
+        points themselves (the maximum of the curve plus a cubic in ln E through its
+        residuals, and where that sum falls to half), along Q as one error common to all
+        spectra in ``energy_std_common``; above 10 the rest is multiplied by √χ². The
+        std of the width of ``quadratic``, which lies outside its points, always
+        includes this.
 
     Raises
     ------
@@ -255,15 +256,12 @@ def fit_peaks(
     if debye_level is not None:
         level = require_positive(debye_level, "debye_level", signal.units)
     # Light sees C(E) g(E), whose area is not that of the modes, through filters.
-    is_light = value.attrs.get("probe") == "light"
-    if is_light:
-        filter_end = require_number(
-            filter_end, "filter_end", units, least=0, energy=True
-        )
+    if is_light := value.attrs.get("probe") == "light":
+        limits: Any = {"least": 0, "energy": True}
+        filter_end = require_number(filter_end, "filter_end", units, **limits)
     at_Q = highest_Q(signal)
     below, doubts = longitudinal_below(signal, sq, at_Q, sound_below)
     sound = False if below is None or at_Q is None else (at_Q < below).variable
-    spectra = value.variable.isel(E=positive)
     std, f = None, independence(value, "E")
     if signal.std is not None:
         std = std_along(signal.std, "E").variable.isel(E=positive)
@@ -275,7 +273,7 @@ def fit_peaks(
             covered = coverage.isel(E=positive, missing_dims="ignore")
     numbers, status, excess = map_over(
         _fit_spectra,
-        spectra,
+        value.variable.isel(E=positive),
         np.nan if std is None else std,
         box.phonon,
         sound,
@@ -288,6 +286,7 @@ def fit_peaks(
         dtypes=[float, "<U19", float],
         sizes={"_number": len(NUMBERS) + 1, "_excess": len(_EXCESS)},
         simulated=box.simulated,
+        dimension=dimension_of(value),
         level=level,
         to_mev=to_mev,
         E=E,
@@ -311,7 +310,7 @@ def fit_peaks(
         "E_low": (units, "lowest energy fitted"),
         "E_high": (units, "highest energy fitted"),
         "n_points": ("1", "number of bins fitted"),
-        "modes_below": ("1", "part of the area of E² B below the peak"),
+        "modes_below": ("1", "part of the area of g(E) below the peak"),
     }
     # Without known errors χ² has no scale to be judged by.
     left_out = {f"{name}_off" for name in _MISFIT}
@@ -375,6 +374,7 @@ def _fit_spectra(
     filter_end: float,
     shared: bool,
     simulated: bool,
+    dimension: int,
     level: float,
     to_mev: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -397,7 +397,7 @@ def _fit_spectra(
     known = std_of(known)
     sampled = (modes > 0).any()
     if sampled:
-        known = sampled_std(E, rows, known, modes)
+        known = sampled_std(E, rows, known, modes, dimension)
     given = known if np.ndim(std) or sampled else None
     errors: Any = [None] * len(rows) if given is None else given
     sought = np.broadcast_to(inside, rows.shape)
@@ -450,7 +450,8 @@ def _fit_spectra(
     for name in () if shared else _MISFIT:
         own, off = (NUMBERS.index(f"{name}_{part}") for part in ("std", "off"))
         numbers[:, own] = np.hypot(numbers[:, own], numbers[:, off])
-    below = modes_below(np.where(seen >= 0.5, rows, np.nan), column["energy"], E=E)
+    seen = np.where(seen >= 0.5, rows, np.nan)
+    below = modes_below(seen, column["energy"], E=E, dimension=dimension)
     numbers = np.column_stack([numbers, below])
     top = _HIGHEST / to_mev if highest is None else highest
     excess = np.array(

@@ -364,10 +364,12 @@ def _carried(source: xr.DataArray | xr.Dataset) -> xr.DataArray | None:
 
 
 @np.errstate(all="ignore")
-def modes_below(B: np.ndarray, energy: np.ndarray, *, E: np.ndarray) -> np.ndarray:
-    """Return the part of the area of E² B (m, k) below energies (m,).
+def modes_below(
+    B: np.ndarray, energy: np.ndarray, *, E: np.ndarray, dimension: int = 3
+) -> np.ndarray:
+    """Return the part of the area of g = E^(d−1) B (m, k) below energies (m,).
 
-    NaN where E² B has not ended within the data: what was measured is then a part of
+    NaN where g has not ended within the data: what was measured is then a part of
     the modes, and the part of it below the peak is more than that of all modes.
     """
     rows, energies = B, energy
@@ -382,7 +384,7 @@ def modes_below(B: np.ndarray, energy: np.ndarray, *, E: np.ndarray) -> np.ndarr
         if mask.sum() < 7:
             continue
         x = E[mask]
-        g = x**2 * rows[at][:, mask]
+        g = x ** (dimension - 1) * rows[at][:, mask]
         # The median of a bin and the six nearest, of which three may be wrong.
         windows = np.lib.stride_tricks.sliding_window_view(g, 7, axis=1)
         first = np.clip(np.arange(x.size) - 3, 0, x.size - 7)

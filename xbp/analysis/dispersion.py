@@ -13,6 +13,7 @@ import xarray as xr
 from xbp.analysis.phonons import Window
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.conditions import dimension_of
 from xbp.core.data import is_lazy, require_dims, require_over, unwrap
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
@@ -22,6 +23,7 @@ from xbp.core.operation import operation
 from xbp.core.signal import Signal, map_over, result_table, table_signal
 from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
+from xbp.models.dimension import debye_velocity, debye_wave_number
 
 __all__ = ["dispersion", "ioffe_regel", "sound_velocity"]
 
@@ -185,6 +187,9 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
         \frac{2}{v_T^3}, \quad
               E_D = \hbar v_D (6\pi^2 n)^{1/3}
 
+    In a plane of atoms 2/v_D² = 1/v_L² + 1/v_T² and E_D = ħ v_D (4πn)^{1/2}, with n
+    atoms per area.
+
     Parameters
     ----------
     branches : xarray.Dataset
@@ -267,11 +272,11 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
         )
     )
     (v_l, e_l), (v_t, e_t) = by_name["longitudinal"], by_name["transverse"]
-    v_d = float((3 / (1 / v_l**3 + 2 / v_t**3)) ** (1 / 3))
-    relative = float(np.hypot(e_l / v_l**4, 2 * e_t / v_t**4) * v_d**3 / 3)
+    d = dimension_of(branches)
+    v_d, relative = debye_velocity(v_l, v_t, d, (e_l, e_t))
     results = [("debye_velocity", v_d, "m/s", "mean velocity of sound after Debye")]
     if "number_density" in branches.attrs:
-        wave = float(6 * np.pi**2 * branches.attrs["number_density"]) ** (1 / 3)
+        wave = debye_wave_number(branches.attrs["number_density"], d)
         results.append(
             ("debye_energy", constants.HBAR * v_d / 100 * wave, "meV", "Debye energy")
         )

@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.analysis.doubts import add_heat_capacity_doubts
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import given_axis
+from xbp.core.conditions import dimension_of, given_axis
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.grid import select_range
 from xbp.core.history import range_used
@@ -128,9 +128,9 @@ def fit_heat_capacity(
     (6.2, 5.604)
     """
     signal = read(data, "heat_capacity")
-    value = signal.value
+    value, row = signal.value, find_model("debye_einstein")
+    dimension_of(value, 3)
     kelvin = kelvins(value)
-    row = find_model("debye_einstein")
     if any(
         parse_unit(signal.units).is_compatible_with(unit) for unit in ("J/K", "J/g/K")
     ):

@@ -12,6 +12,7 @@ import xarray as xr
 from xbp import md
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.conditions import dimension_of
 from xbp.core.data import Data, require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
@@ -24,6 +25,7 @@ from xbp.core.units import convert_factor
 from xbp.fitting.core import solve_function
 from xbp.md.trajectory import Trajectory, read_trajectory
 from xbp.md.window import asked_frames, make_taper
+from xbp.models.dimension import transverse_branches
 from xbp.models.lineshapes import FWHM_PER_SIGMA, damped_oscillator_current
 
 __all__ = ["Window", "box_phonon", "mark_box_phonon", "phonon_dispersion"]
@@ -203,7 +205,8 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
             fix="traj.bp.current_spectra(Q_max).bp.phonon_dispersion()",
         )
     fits, statuses = [], []
-    window, polarizations = None, {"C_L": 1, "C_T": 2}
+    window, across = None, transverse_branches(dimension_of(data))
+    polarizations = {"C_L": 1, "C_T": across}
     for name in _BRANCHES.values():
         signal = read(
             data[[n for n in (name, f"{name}_std") if n in data]], "current_spectrum"
@@ -367,14 +370,8 @@ def box_phonon(
     trajectory = read_trajectory(data)
     trajectory.require_velocity()
     _require_window(trajectory, window)
-    smallest = (
-        float(
-            np.linalg.norm(
-                2 * np.pi * np.linalg.inv(trajectory.mean_cell), axis=0
-            ).min()
-        )
-        * 1.001
-    )
+    waves = np.linalg.norm(2 * np.pi * np.linalg.inv(trajectory.mean_cell), axis=0)
+    smallest = 1.001 * float(waves[trajectory.repeats].min(initial=np.inf))
     currents = md.current_spectra(
         data, smallest, smallest, window=window, progress=progress
     )

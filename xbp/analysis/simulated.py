@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.conditions import dimension_of
 from xbp.core.errors import QuantityError
 from xbp.core.guards import require_number
 from xbp.core.schema import require_units
 from xbp.core.status import Status
 from xbp.core.units import convert_factor
 from xbp.fitting.top import scatter
+from xbp.models.dimension import mode_count
 
 __all__ = ["Box", "excess_over", "judge_maximum", "lowest_peak", "sampled_std"]
 
@@ -37,8 +39,8 @@ class Box:
         Its lowest phonon (0 without a box, NaN if not known) and the energy resolution,
         in the unit of E.
     n_modes : float or xarray.Variable
-        3N of a trajectory, whose segments all contain the same modes; 0 if the errors
-        already include this, or N is not known.
+        3N (in a plane 2N) of a trajectory, whose segments all contain the same modes;
+        0 if the errors already include this, or N is not known.
     """
 
     simulated: bool
@@ -70,10 +72,11 @@ class Box:
             phonon = phonon.fillna(0.0)
         fwhm = 0.0 if fwhm is None else fwhm.fillna(0.0)
         n_modes: Any = 0.0
+        d = dimension_of(value)
         if simulated and "n_atoms" in value.coords:  # boxes of several sizes
-            n_modes = 3.0 * value.coords["n_atoms"].variable
+            n_modes = mode_count(value.coords["n_atoms"].variable, d)
         elif simulated:
-            n_modes = 3.0 * float(value.attrs.get("n_atoms", 0))
+            n_modes = mode_count(float(value.attrs.get("n_atoms", 0)), d)
         return cls(simulated, phonon, fwhm, n_modes)
 
 
@@ -89,7 +92,7 @@ def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None
 
 
 def sampled_std(
-    E: np.ndarray, B: np.ndarray, std: np.ndarray, n_modes: np.ndarray
+    E: np.ndarray, B: np.ndarray, std: np.ndarray, n_modes: np.ndarray, dimension: int
 ) -> np.ndarray:
     r"""Return errors of spectra (m, k), at least the counting error of n modes (m,).
 
@@ -99,8 +102,10 @@ def sampled_std(
 
     .. math:: \sigma \ge B/\sqrt{n}, \quad n = 3N \frac{E^2 B\,\Delta E}{\int E^2 B\,
               \mathrm{d}E}
+
+    In a plane it is E B.
     """
-    part = np.nan_to_num(np.clip(B, 0, None)) * E**2 * np.gradient(E)
+    part = np.nan_to_num(np.clip(B, 0, None)) * E ** (dimension - 1) * np.gradient(E)
     whole = part.sum(axis=1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         least = np.abs(B) / np.sqrt(n_modes[:, None] * part / whole)

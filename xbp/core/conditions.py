@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -32,6 +32,7 @@ __all__ = [
     "FIXED_ENERGY",
     "STATISTICS",
     "along",
+    "dimension_of",
     "error_of",
     "given_axis",
     "resolve",
@@ -89,6 +90,9 @@ class _Condition:
     zero: bool = False
 
 
+#: Arguments that sum over the axes: three, or two in a plane.
+_SUMS: Final = ("u2_total", "msd")
+
 _CONDITIONS: Final = {
     "temperature": _Condition(
         {"T": 1.0},
@@ -96,10 +100,10 @@ _CONDITIONS: Final = {
         "the temperature is not known",
         "pass T='300 K'",
     ),
-    # Per axis; others sum over the axes, or state ⟨|r(t)−r(0)|²⟩ or the
+    # Per axis; others sum over the axes (`_SUMS`), or state ⟨|r(t)−r(0)|²⟩ or the
     # crystallographers' B.
     "u2": _Condition(
-        {"u2": 1.0, "u2_total": 1 / 3, "msd": 1 / 6, "B_iso": 1 / (8 * math.pi**2)},
+        {"u2": 1.0, "u2_total": 1.0, "msd": 1 / 2, "B_iso": 1 / (8 * math.pi**2)},
         QuantityError,
         "the mean-square displacement u2 is not known",
         "pass u2='0.012 angstrom^2' (per axis), measure it with .bp.debye_waller(), "
@@ -204,7 +208,9 @@ def _argument(data: xr.DataArray, name: str, given: Mapping[str, Any]) -> xr.Dat
     least = require_finite(found.values, label).min()
     if least < 0:
         raise QuantityError(f"{label} must be zero or positive, not {least:g}")
-    return xr.DataArray(found * condition.arguments[label])
+    factor = condition.arguments[label]
+    axes = dimension_of(data) if label in _SUMS else 1
+    return xr.DataArray(found * (factor / axes))
 
 
 def _bare_units(data: xr.DataArray, name: str) -> str:
@@ -409,6 +415,30 @@ def statistics_of(data: xr.DataArray, wanted: str | None = None, fix: str = "") 
         )
     if wanted not in (None, found):
         raise QuantityError(f"S(Q,E) is {found}, and must be {wanted}", fix=fix)
+    return found
+
+
+def dimension_of(
+    data: xr.DataArray | xr.Dataset, wanted: int | None = None, fix: str = ""
+) -> Literal[2, 3]:
+    """Return ``attrs["dimension"]``: 3, or 2 of a plane of atoms.
+
+    Raises
+    ------
+    QuantityError
+        If it is neither, or not the one that is `wanted`.
+
+    Examples
+    --------
+    >>> plane = xr.Dataset(attrs={"dimension": 2})
+    >>> dimension_of(plane), dimension_of(xr.Dataset())
+    (2, 3)
+    """
+    given: Any = data.attrs.get("dimension", 3)
+    plain = given.item() if isinstance(given, np.generic) else given
+    found: Literal[2, 3] = choose(plain, (2, 3), "dimension")
+    if wanted not in (None, found):
+        raise QuantityError(f"this is of {wanted} dimensions, not of {found}", fix=fix)
     return found
 
 

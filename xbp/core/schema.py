@@ -195,7 +195,9 @@ def symbol_of(value: xr.DataArray) -> str:
     if row.name == "reduced_heat_capacity" and str(
         value.attrs.get("gamma", "")
     ).startswith("0 "):
-        return "C_p/T³"  # nothing was taken off
+        row = replace(row, label="C_p/T³")  # nothing was taken off
+    if row.name == "reduced_heat_capacity" and value.attrs.get("dimension") == 2:
+        row = replace(row, label=row.label.replace("³", "²"))
     # A name in words, an expression, and an axis of another kind stay as they are.
     if not letter or not arguments or not set(row.dims) <= set(_ARGUMENTS):
         return row.label

@@ -54,6 +54,9 @@ _OF_THE_NUMBERS = {
 }  # fmt: skip
 
 
+#: Attributes that tables of results keep.
+_OF_THE_SAMPLE = ("origin", "dimension")
+
 #: Precisions that linear algebra lacks, taken to double.
 _ODD_FLOATS = (np.float16, np.longdouble)
 
@@ -349,7 +352,8 @@ def table_signal(
         )
     require_columns(table, (variable, *needs), quantity)
     value = table[variable].copy()
-    value.attrs["history"] = table.attrs.get("history")
+    kept = ("history", "dimension")
+    value.attrs |= {key: table.attrs[key] for key in kept if key in table.attrs}
     row = Quantity(
         quantity,
         variable,
@@ -404,7 +408,7 @@ def result_table(
         "xbp_schema": SCHEMA_VERSION,
         "quantity": quantity,
         **{k: v for k, v in signal.source.attrs.items() if k == "source"},
-        **{k: v for k, v in signal.value.attrs.items() if k == "origin"},
+        **{k: v for k, v in signal.value.attrs.items() if k in _OF_THE_SAMPLE},
         **(attrs or {}),
         "history": extend_history(
             signal.value.attrs.get("history"), operation, arguments

@@ -10,13 +10,13 @@ import numpy as np
 import scipy
 
 from xbp.core.errors import QuantityError
+from xbp.md.plane import require_in_plane
 
 __all__ = [
     "Block",
     "cell_rate",
     "contains_affine",
     "heights",
-    "periodic_axes",
     "resting_hops",
 ]
 
@@ -41,6 +41,8 @@ class Block:
         Fraction of the mass in each atom.
     rate : numpy.ndarray, shape (time, 3, 3), or None
         Change of the cell vectors, Å/ps, where the velocities contain it.
+    dimension : int
+        2 for a plane of atoms, which frames may not leave.
     """
 
     position: Any
@@ -51,6 +53,7 @@ class Block:
     field: Any = None
     share: Any = None
     rate: Any = None
+    dimension: int = 3
 
     def part(self, start: int, stop: int) -> Block:
         """Return frames start … stop−1 of it."""
@@ -64,11 +67,17 @@ class Block:
         """Return positions in units of the cell vectors, shape (time, 3, atom)."""
         position = np.asarray(self.position)
         _require_finite(position, "position", self.first)
+        self._require_in_plane(position, None)
         inverse = np.linalg.inv(self.cells) * self.units[0]
         # Rows are vectors: r = s·H, so s = r·H⁻¹; transposed, each axis is contiguous.
         return np.ascontiguousarray(
             np.matmul(np.swapaxes(inverse, -1, -2), np.swapaxes(position, 1, 2))
         )
+
+    def _require_in_plane(self, position: Any, velocity: Any) -> None:
+        if self.dimension == 2:
+            where = f"frames {self.first} to {self.first + len(self.cells) - 1}"
+            require_in_plane(position, velocity, where)
 
     @cached_property
     def centre(self) -> np.ndarray:
@@ -122,6 +131,7 @@ class Block:
         """Return velocities as they are, in Å/ps, shape (time, 3, atom)."""
         velocity = np.asarray(self.velocity)
         _require_finite(velocity, "velocity", self.first)
+        self._require_in_plane(None, velocity)
         return np.ascontiguousarray(np.swapaxes(velocity, 1, 2) * self.units[1])
 
     def twice_kinetic(self, mass: np.ndarray) -> np.ndarray:
@@ -266,39 +276,3 @@ def contains_affine(
 def heights(cell: np.ndarray) -> np.ndarray:
     """Return the distances between opposite faces of a cell, shape (3,)."""
     return np.asarray(1 / np.linalg.norm(np.linalg.inv(cell), axis=0))
-
-
-def periodic_axes(
-    scaled: np.ndarray, cell: np.ndarray, *, plane: bool = False
-) -> np.ndarray:
-    """Return along which cell vectors an atom has images that can be its neighbors.
-
-    Parameters
-    ----------
-    scaled : numpy.ndarray, shape (3, n_atoms)
-        In units of the cell vectors.
-    cell : numpy.ndarray, shape (3, 3)
-        Rows are cell vectors, Å.
-    plane : bool
-        All atoms are known to be in a plane, whatever the thickness of the cell.
-
-    Returns
-    -------
-    numpy.ndarray of bool, shape (3,)
-        False across a plane of atoms that is known to be one, or whose cell is thinner
-        than half of their distance.
-
-    Examples
-    --------
-    >>> plane = np.array([[0.0, 0.5], [0.0, 0.5], [0.5, 0.5]])
-    >>> periodic_axes(plane, np.diag([8.0, 8.0, 0.2])).tolist()
-    [True, True, False]
-    >>> periodic_axes(plane, np.diag([8.0, 8.0, 9.0])).tolist()
-    [True, True, True]
-    """
-    across = heights(cell)
-    extent = np.ptp(scaled, axis=1)
-    if plane:  # flat but for what a file rounds
-        return np.asarray(np.arange(3) != np.argmin(extent * across))
-    spacing = np.sqrt(abs(np.linalg.det(cell)) / across / scaled.shape[1])
-    return np.asarray((extent > 1e-9) | (across > spacing / 2))  # flat to rounding

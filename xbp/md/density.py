@@ -252,12 +252,14 @@ def pairs(spectra: np.ndarray, directions: np.ndarray) -> np.ndarray:
     return np.asarray(np.moveaxis(powers, 1, 0))
 
 
-def longitudinal_transverse(spectra: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Return the power of a current along Q, and half of the rest."""
+def longitudinal_transverse(
+    spectra: np.ndarray, directions: np.ndarray, transverse: int
+) -> np.ndarray:
+    """Return the power of a current along Q, and per direction across it."""
     along = np.einsum("wcq,qc->wq", spectra, directions.astype(spectra.real.dtype))
     longitudinal = along.real**2 + along.imag**2
     total = (spectra.real**2 + spectra.imag**2).sum(axis=1)
-    return np.stack([longitudinal, (total - longitudinal) / 2])
+    return np.stack([longitudinal, (total - longitudinal) / transverse])
 
 
 def segment_correlations(

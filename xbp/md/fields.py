@@ -266,8 +266,9 @@ class Deformation:
             found["deformation_gradient"] = gradient + np.eye(3)[:, :, None, None]
         if {"volumetric_strain", "shear_strain", "von_mises_strain"} & set(names):
             strain = green_lagrange(gradient)
-            mean = (strain[0, 0] + strain[1, 1] + strain[2, 2]) / 3
-            for a in range(3):
+            axes = range(block.dimension)
+            mean = np.trace(strain[: len(axes), : len(axes)]) / len(axes)
+            for a in axes:
                 strain[a, a] -= mean
             found |= {"volumetric_strain": mean, "shear_strain": strain}
             if "von_mises_strain" in names:
@@ -426,8 +427,8 @@ def local_fields(
     -------
     xarray.Dataset
         One variable for each field, over time and atom; tensors also over ``row`` and
-        ``column``. As dask arrays. A plane of atoms does not deform across it: the
-        volumetric strain is (η_xx + η_yy)/3.
+        ``column``. As dask arrays. In a plane of atoms strains are those in it, with
+        tr η/2 in place of tr η/3.
 
     Raises
     ------

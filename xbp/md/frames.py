@@ -19,6 +19,7 @@ from xbp.core import constants
 from xbp.core.errors import FileFormatError, QuantityError, require
 from xbp.core.guards import require_keys, require_positive
 from xbp.md.models import new_trajectory
+from xbp.md.plane import Frame
 from xbp.md.source import Header, Source, reading, require_file
 from xbp.md.weights import atomic_mass
 
@@ -357,7 +358,7 @@ def require_motion(
     factor: float = 2.0,
     rounding: float = 0.002,
     diameter: float = 2.0,
-) -> list[np.ndarray]:
+) -> list[Frame]:
     r"""Refuse frames whose displacements are impossible in the time between them.
 
     Colliding atoms at a kinetic temperature T move no further than
@@ -388,8 +389,8 @@ def require_motion(
 
     Returns
     -------
-    list of numpy.ndarray
-        Positions in the first and the last frame, if they can be read.
+    list of Frame
+        The first and the last frame, if they can be read.
 
     Raises
     ------
@@ -402,7 +403,7 @@ def require_motion(
     (1970), chapters 5 and 6.
     """
     numbers, n_atoms = found.frames.numbers, found.frames.n_atoms
-    ends = []
+    ends: list[Frame] = []
     for first in sorted({0, max(0, len(numbers) - 2)}):
         pair = numbers[first : first + 2]
         try:
@@ -412,7 +413,9 @@ def require_motion(
                 raise
             # A damaged frame is named when it is computed; the others are good.
             continue
-        ends += [position[0], position[-1]]
+        speed: Any = velocity
+        moving = speed is not None
+        ends += [(position[i], speed[i] if moving else None) for i in (0, -1)]
         if n_atoms < 2:
             continue
         kelvin = np.nan

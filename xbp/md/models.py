@@ -17,6 +17,7 @@ from xbp.core.guards import (
     require_whole,
 )
 from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
+from xbp.md.plane import Dimension, Frame, dimension_attribute
 
 __all__ = ["einstein_solid", "harmonic_chain", "ideal_gas", "new_trajectory"]
 
@@ -33,6 +34,7 @@ def new_trajectory(
     element: Any = None,
     mass: Any = None,
     temperature: Any = None,
+    dimension: Dimension | None = None,
 ) -> xr.Dataset:
     """Make a trajectory from plain arrays.
 
@@ -51,6 +53,9 @@ def new_trajectory(
         In u.
     temperature : scalar with units, optional
         Bare: K.
+    dimension : {2, 3}, optional
+        2 for a plane of atoms, all of one z, as in `open_trajectory`; by default as
+        numpy arrays show.
 
     Returns
     -------
@@ -84,8 +89,13 @@ def new_trajectory(
         coords["element"] = ("atom", np.asarray(element, dtype=str))
     if temperature is not None:
         coords["temperature"] = temperature_coordinate(temperature)
+    ends: list[Frame] = []
+    if isinstance(position, np.ndarray) and position.ndim == 3 and position.size:
+        moving = isinstance(velocity, np.ndarray) and velocity.ndim == 3
+        ends = [(position[at], velocity[at] if moving else None) for at in (0, -1)]
     conventions = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
-    return xr.Dataset(variables, coords, {**conventions, "quantity": "trajectory"})
+    attrs = {"quantity": "trajectory", **dimension_attribute(ends, dimension)}
+    return xr.Dataset(variables, coords, {**conventions, **attrs})
 
 
 @_OVERFLOW

@@ -17,6 +17,7 @@ from xbp.md.block import heights
 from xbp.md.structure import radial_distribution
 from xbp.md.trajectory import Trajectory
 from xbp.md.weights import groups_of
+from xbp.models.dimension import ball
 
 __all__ = [
     "Cutoff",
@@ -143,14 +144,13 @@ def _minima(
         If a minimum cannot be the end of a shell of neighbors.
     """
     periodic = trajectory.repeats
-    if trajectory.dimension == 3 and not periodic.all():
+    if not trajectory.is_periodic:
         raise RangeError(
             "the cutoff from g(r) needs a periodic box", fix="cutoff='3.8 angstrom'"
         )
     across = heights(trajectory.mean_cell)
-    dimensions = int(periodic.sum())
-    size = trajectory.volume / float(np.prod(across[~periodic]))
-    spacing = float((size / trajectory.n_atoms) ** (1 / dimensions))
+    dimension = trajectory.dimension
+    spacing = float(trajectory.density ** (-1 / dimension))
     if across[periodic].min() < thin * spacing:
         raise RangeError(
             f"the cell is {across[periodic].min():.4g} angstrom thick, with atoms "
@@ -172,13 +172,12 @@ def _minima(
         radii = [end_of_first_shell(g.rdf) if partials else first_minimum(g.rdf)]
     # ρ g times the volume of every shell, or in the plane the area of every ring, is a
     # number of neighbors.
-    power, sphere = (3, 4 / 3 * np.pi) if dimensions == 3 else (2, np.pi)
-    shells = sphere * np.diff(g.r_bnds.values**power, axis=1)[:, 0]
-    neighbors = trajectory.n_atoms / size * sum(
+    shells = np.diff(ball(g.r_bnds.values, dimension), axis=1)[:, 0]
+    neighbors = trajectory.density * sum(
         float((curve * shells).where(curve.r < radius).sum())
         for curve, radius in zip(curves, radii, strict=True)
     )  # fmt: skip
-    if neighbors < dimensions:
+    if neighbors < dimension:
         raise RangeError(
             f"the first minimum of g(r), at {max(radii):.4g} angstrom, leaves "
             f"{neighbors:.2g} neighbors",

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from xbp.core.conditions import temperature_coordinate
+from xbp.core.conditions import dimension_of, temperature_coordinate
 from xbp.core.errors import TemperatureError, XbpError, require
 from xbp.core.guards import (
     choose,
@@ -38,6 +38,7 @@ from xbp.md.foreign import open_with_ase, open_with_mdanalysis
 from xbp.md.frames import Found, assemble, masses_of, require_motion
 from xbp.md.given import Given, LennardJones, Units
 from xbp.md.lammps_text import is_data_file, is_dump, open_data_file, open_dump
+from xbp.md.plane import Dimension, Frame, dimension_attribute
 from xbp.md.source import Source, open_source, reading, release, require_file
 from xbp.md.trajectory import read_trajectory
 
@@ -84,6 +85,7 @@ def open_trajectory(
     lj: LennardJones | Literal["argon"] | None = None,
     topology: str | os.PathLike[str] | None = None,
     temperature: Any = None,
+    dimension: Dimension | None = None,
     frames: slice | None = None,
     chunk_frames: int | None = None,
     truncated: Literal["error", "drop"] = "error",
@@ -122,6 +124,9 @@ def open_trajectory(
         Topology for MDAnalysis.
     temperature : scalar with units, optional
         Of the sample (bare: K).
+    dimension : {2, 3}, optional
+        2 for a plane of atoms, all of one z; by default as the first and the last frame
+        show. A plane that leaves z is an error, at any frame that is read.
     frames : slice, optional
         Which frames to open.
     chunk_frames : int, optional
@@ -144,9 +149,9 @@ def open_trajectory(
         arrays; ``mass``, ``element``, and ``cell`` with the cell vectors in rows, over
         time where it changes. Atoms are sorted by id. ``attrs["periodic"]`` has a digit
         for each cell vector, "1" where the box is periodic, if the file states it;
-        ``attrs["dimension"]`` is 2 if all atoms have the same z in the first and the
-        last frame. Frames may be irregular in time; operations that need a constant
-        time step refuse them.
+        ``attrs["dimension"]`` is 2 if all atoms have the same z and no v_z in the first
+        and the last frame, and differ in x and in y. Frames may be irregular in time;
+        operations that need a constant time step refuse them.
 
     Raises
     ------
@@ -211,10 +216,9 @@ def open_trajectory(
             ds = _open_labelled(where, chunk_frames)
             ds = ds if frames is None else ds.isel(time=frames)
             require_file(ds.sizes["time"] > 0, where, f"frames={frames} selects none")
-            ends = []
-            if "dimension" not in ds.attrs:
-                last = ds.position.transpose("time", "atom", "xyz").isel(time=[0, -1])
-                ends = list(last.values)
+            ends = _ends(ds)
+            if dimension is None and "dimension" in ds.attrs:
+                dimension = dimension_of(ds)
         history = ds.attrs.get("history")
     else:
         with reading(where):
@@ -232,6 +236,8 @@ def open_trajectory(
         ds = assemble(found, mass, chunk_frames)
         if source.packing:
             ds.set_close(partial(release, source))
+    ds.attrs |= dimension_attribute(ends, dimension)
+    arguments["dimension"] = ds.attrs.get("dimension")
     recorded = {"file": where.name, **{k: _plain(v) for k, v in arguments.items()}}
     ds.attrs["history"] = extend_history(history, "open_trajectory", recorded)
     try:
@@ -252,15 +258,18 @@ def open_trajectory(
                 error=TemperatureError,
             )
         ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
-    if ends and all(map(_is_plane, ends)):
-        ds.attrs["dimension"] = 2
     return ds
 
 
-def _is_plane(position: np.ndarray, flat: float = 1e-6) -> bool:
-    """Return whether all atoms have one z, to single precision, and spread in x, y."""
-    spread = np.ptp(np.asarray(position, dtype=float), axis=0)
-    return bool(spread[2] <= flat * spread[:2].min() and spread[:2].min() > 0)
+def _ends(ds: xr.Dataset) -> list[Frame]:
+    """Return the first and the last frame."""
+    ends = ds[[n for n in ("position", "velocity") if n in ds]].isel(time=[0, -1])
+    plain = ends.transpose("time", "atom", "xyz").compute()
+    moving = "velocity" in plain
+    return [
+        (plain.position.values[i], plain.velocity.values[i] if moving else None)
+        for i in (0, -1)
+    ]
 
 
 def _plain(given: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from xbp.core.errors import QuantityError
 from xbp.core.guards import choose
 from xbp.core.operation import operation
 from xbp.md.density import (
+    Combine,
     Task,
     longitudinal_transverse,
     pairs,
@@ -24,6 +26,7 @@ from xbp.md.run import Moments, segments, summarize
 from xbp.md.trajectory import Block
 from xbp.md.weights import Constant, Mixing, Normalization
 from xbp.md.window import Taper, Window, band_matrix, require_resolved
+from xbp.models.dimension import transverse_branches
 
 __all__ = [
     "current_spectra",
@@ -302,8 +305,8 @@ def current_spectra(
               \mathbf j(\mathbf Q,t) = \sum_j w_j \mathbf v_j e^{i\mathbf Q\cdot\mathbf
               r_j}
 
-    with ``j_L = j·Q/|Q|``; C_T is half of what the rest of j gives. Continuity ties C_L
-    to the density: C_L = (E/ħQ)² S.
+    with ``j_L = j·Q/|Q|``; C_T is half of what the rest of j gives, in a plane of atoms
+    all of it. Continuity ties C_L to the density: C_L = (E/ħQ)² S.
 
     Parameters
     ----------
@@ -346,7 +349,6 @@ def current_spectra(
     given = dict(locals())
     trajectory = read_call(given)
     trajectory.require_velocity()
-    trajectory.require_space("the share of the transverse current")
     if isinstance(weights, str):  # form factors depend on Q
         choose(weights, ("unit", "mass", "neutron"), "weights")
     frames = Window.make(trajectory, given)
@@ -369,8 +371,8 @@ def current_spectra(
         for row, name in enumerate(("C_L", "C_T"))
     }  # fmt: skip
     attrs = {}
-    if trajectory.repeats.all():
-        attrs["number_density"] = trajectory.n_atoms / trajectory.volume
+    if trajectory.is_periodic:
+        attrs["number_density"] = trajectory.density
     return answer(
         "current_spectra", trajectory, moments, columns,
         {**plan.coordinates(), "E": ("E", frames.energies)}, given, window=frames,
@@ -408,7 +410,10 @@ def _run(
     Also ``u2``, ⟨(r − ⟨r⟩)²⟩ per axis within each segment (Å²), and ``drift``.
     """
     channels = Constant(plan.weighting.channels, velocity=velocity)
-    combine = longitudinal_transverse if velocity else pairs
+    across = transverse_branches(plan.trajectory.dimension)
+    combine: Combine = pairs
+    if velocity:
+        combine = partial(longitudinal_transverse, transverse=across)
     n_weights = 3 if velocity else len(channels.channels)
     task = Task(taper, channels, n_weights, combine, plan.precision)
     cut = segments(plan.trajectory, taper)

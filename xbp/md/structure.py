@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.conditions import dimension_of
 from xbp.core.data import is_lazy
 from xbp.core.errors import QuantityError, RangeError, require, shown
 from xbp.core.grid import bin_limits
@@ -29,6 +30,7 @@ from xbp.md.plan import Plan, Precision, Shells, answer, read_call
 from xbp.md.run import blocks, summarize
 from xbp.md.trajectory import Block, Trajectory
 from xbp.md.weights import Constant, Normalization, groups_of
+from xbp.models.dimension import ball, wave_average
 from xbp.reduction.comparable import wrong_limit
 from xbp.reduction.sample import sample_density
 
@@ -158,8 +160,8 @@ def radial_distribution(
     xarray.Dataset
         ``rdf`` over r with ``rdf_std`` from the scatter of ten parts of the trajectory,
         0 in the hard core, where there are no pairs; ``attrs["number_density"]`` in
-        1/angstrom³. Of a plane of atoms (a cell thinner than half of their distance)
-        that of two dimensions, 2πr in place of 4πr² and the area in place of V.
+        1/angstrom³. In a plane of atoms 2πr takes the place of 4πr² and its area that
+        of the volume: the density is in 1/angstrom².
 
     Raises
     ------
@@ -219,16 +221,13 @@ def radial_distribution(
     both = np.where(a == b, counts[a] * (counts[a] - 1) / 2, counts[a] * counts[b])
     # In a plane of atoms rings take the place of shells, and its area that of the
     # volume.
-    flat = not periodic.all()
-    shells = np.pi * np.diff(edges**2) if flat else 4 / 3 * np.pi * np.diff(edges**3)
-    across = heights(trajectory.mean_cell)
-    size = trajectory.volume / np.prod(across[~periodic])
+    shells = np.diff(ball(edges, trajectory.dimension))
+    density = trajectory.density
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = size / (both[:, None] * shells)  # a single atom has no partner
+        scale = trajectory.n_atoms / density / (both[:, None] * shells)
     column = moments.column(
         "counts", ("pair", "r") if by_pair else ("r",), "1", "radial_distribution",
         row=None if by_pair else 0, scale=scale,
-        attrs={"dimensions": 2} if flat else {},
     )  # fmt: skip
     coords: dict[str, Any] = {
         "r": ("r", (edges[1:] + edges[:-1]) / 2, {"bounds": "r_bnds"}),
@@ -240,17 +239,16 @@ def radial_distribution(
         text = "share of the partial in the total"
         coords["pair"] = ("pair", np.array(names))
         coords["weight"] = ("pair", share, {"units": "1", "long_name": text})
-    attrs = {} if flat else {"number_density": trajectory.n_atoms / trajectory.volume}
     return answer(
         "radial_distribution", trajectory, moments, {"rdf": column}, coords, given,
-        attrs=attrs,
+        attrs={"number_density": density},
     )  # fmt: skip
 
 
 def _bins(trajectory: Trajectory, r_max: Any, dr: Any) -> np.ndarray:
     """Return the edges of the bins, Å, of a trajectory that has a g(r)."""
     periodic, n = trajectory.repeats, trajectory.n_atoms
-    if trajectory.dimension == 3 and not periodic.all():
+    if not trajectory.is_periodic:
         raise QuantityError(
             "g(r) needs a periodic box; one of its sides is open",
             fix="traj.attrs['periodic'] = '111' if the box is periodic",
@@ -262,7 +260,7 @@ def _bins(trajectory: Trajectory, r_max: Any, dr: Any) -> np.ndarray:
         highest = require_positive(r_max, "r_max", "angstrom")
     width = require_number(dr, "dr", "angstrom", above=0, most=highest)
     # At least the distance of each pair of a frame.
-    n_pairs = n**2 / trajectory.volume * 2 / 3 * np.pi * highest * highest * highest
+    n_pairs = n * trajectory.density * ball(highest, trajectory.dimension) / 2
     what = f"the pairs up to r_max={highest:.4g} angstrom"
     require_memory(n_pairs, what, fix="lower r_max=")
     require_memory(highest / width, f"bins of dr={width:.4g} angstrom")
@@ -277,7 +275,6 @@ Damping = Literal["lorch", "none"]
     takes="radial_distribution",
     gives="static_structure_factor",
     step=10,
-    when=lambda rdf: rdf.attrs.get("dimensions") != 2,
 )
 @carries_common_errors(linear=True)
 def to_structure_factor(
@@ -289,7 +286,7 @@ def to_structure_factor(
               W(r)\,\mathrm{d}r
 
     with W = sin(πr/r_max)/(πr/r_max) for ``window="lorch"``. For partials this is Faber
-    and Ziman's.
+    and Ziman's. In a plane of atoms 2πr J₀(Qr) takes the place of 4πr² sin(Qr)/Qr.
 
     Parameters
     ----------
@@ -326,11 +323,6 @@ def to_structure_factor(
     array([1., 1.])
     """
     signal = read(data, "radial_distribution")
-    if signal.value.attrs.get("dimensions") == 2:
-        raise QuantityError(
-            "g(r) of a plane of atoms has no 3D transform",
-            fix="traj.bp.structure_factor(Q_max)",
-        )
     return _transformed("to_structure_factor", signal, Q, number_density, window)
 
 
@@ -400,8 +392,9 @@ def _transformed(
 ) -> Any:
     """Return 1 + factor ∫ 4πx² (f − 1) sin(xy)/(xy) dx."""
     density, source = sample_density(signal, number_density)
+    d = dimension_of(signal.value)
     dim, name, units, inverse, step = ("Q", "r", "1/angstrom", "angstrom", 0.02)
-    factor, quantity = 1 / ((2 * np.pi) ** 3 * density), "radial_distribution"
+    factor, quantity = 1 / ((2 * np.pi) ** d * density), "radial_distribution"
     if operation == "to_structure_factor":
         dim, name, units, inverse, step = ("r", "Q", "angstrom", "1/angstrom", 0.05)
         factor, quantity = density, "static_structure_factor"
@@ -419,8 +412,8 @@ def _transformed(
     require_memory(2.0 * points.size * x.size, f"transforming to {points.size} points")
     fading: Damping = choose(window, Damping, "window")
     damping = np.sinc(x / upper[-1]) if fading == "lorch" else 1.0
-    kernel = np.sinc(np.outer(points, x) / np.pi)
-    kernel = kernel * (damping * (upper**3 - lower**3) * 4 / 3 * np.pi)
+    kernel = wave_average(np.outer(points, x), d)
+    kernel = kernel * (damping * (ball(upper, d) - ball(lower, d)))
     matrix = xr.DataArray(kernel, dims=(name, dim))
     place = {name: (name, points, {"units": inverse})}
     integral = xr.dot(value.drop_vars(dim) - 1, matrix, dim=dim)
@@ -432,7 +425,7 @@ def _transformed(
     arguments = {
         name: f"{points[0]:g} … {points[-1]:g} ({points.size})",
         "window": fading,
-        "number_density": f"{density:.10g} 1/angstrom**3 ({source})",
+        "number_density": f"{density:.10g} 1/angstrom**{d} ({source})",
     }
     return signal.answer(
         value, std, operation=operation, units="1", quantity=quantity,
@@ -494,6 +487,6 @@ def _below_the_first_shell(rdf: xr.DataArray, density: float) -> dict[str, str]:
     return diagnosed({}, Diagnostic(
         "core_not_empty", "warning",
         f"g(r) is {level:.2g}, not 0, below the first shell: number_density="
-        f"{density:.4g} 1/angstrom^3 or the scale of S(Q) is wrong",
+        f"{density:.4g} or the scale of S(Q) is wrong",
         f"number_density={density * (1 - level):.2g} would fit",
     ))  # fmt: skip

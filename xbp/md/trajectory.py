@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.conditions import temperature_coordinate
+from xbp.core.conditions import dimension_of, temperature_coordinate
 from xbp.core.data import require_over, require_values, unwrap
 from xbp.core.errors import (
     CoordinateError,
@@ -23,7 +23,8 @@ from xbp.core.guards import require_agreement
 from xbp.core.schema import check_coordinate, require_units
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, to_kelvin
-from xbp.md.block import Block, cell_rate, contains_affine, periodic_axes
+from xbp.md.block import Block, cell_rate, contains_affine, heights
+from xbp.models.dimension import kinetic_degrees
 
 __all__ = ["Block", "Trajectory", "read_trajectory", "sample_temperature"]
 
@@ -84,6 +85,12 @@ class Trajectory:
         return float(abs(np.linalg.det(self.mean_cell)))
 
     @property
+    def density(self) -> float:
+        """Atoms per volume, 1/Å³; per area of a plane, 1/Å²."""
+        across = heights(self.mean_cell)[~self._images]
+        return self.n_atoms / self.volume * float(np.prod(across))
+
+    @property
     def time_step(self) -> float:
         """Time between frames, ps.
 
@@ -112,7 +119,7 @@ class Trajectory:
     @property
     def degrees_of_freedom(self) -> int:
         """Kinetic ones, the centre of mass being at rest: 3(N−1), in a plane 2(N−1)."""
-        return int(self.source.attrs.get("dimension", 3)) * (self.n_atoms - 1)
+        return kinetic_degrees(self.n_atoms, self.dimension)
 
     @property
     def has_thermometer(self) -> bool:
@@ -147,24 +154,26 @@ class Trajectory:
         mass = np.ones(self.n_atoms) if self.mass is None else self.mass
         return np.asarray(mass / mass.sum())
 
-    @property
-    def _is_plane(self) -> bool:
-        return bool(self.source.attrs.get("dimension", 3) == 2)
-
     @cached_property
     def dimension(self) -> int:
-        """Two by ``attrs["dimension"]`` or for a plane of atoms in a thin cell."""
-        return 2 if self._is_plane or not self._images.all() else 3
+        """Three, or two of a plane of atoms."""
+        return dimension_of(self.source)
 
     @cached_property
     def repeats(self) -> np.ndarray:
         """Cell vectors along which the box repeats: not open, not across a plane."""
         return np.asarray(_sides(self.source) & self._images)
 
-    @cached_property
+    @property
+    def is_periodic(self) -> bool:
+        """Whether the box repeats in all dimensions of the atoms."""
+        return int(self.repeats.sum()) == self.dimension
+
+    @property
     def _images(self) -> np.ndarray:
-        first = self.block(0, 1).scaled()[0]
-        return periodic_axes(first, self.mean_cell, plane=self._is_plane)
+        """Along which cell vectors an atom has images: not across a plane."""
+        out = np.abs(self.mean_cell[:, 2])
+        return np.asarray((np.arange(3) != out.argmax()) | (self.dimension == 3))
 
     def require_space(self, what: str) -> None:
         """Refuse a plane of atoms for what is defined in three dimensions."""
@@ -265,6 +274,7 @@ class Trajectory:
             start,
             share=self.share,
             rate=None if rate is None else rate[start:stop],
+            dimension=self.dimension,
         )
 
     def temperature(self) -> float | None:

@@ -114,7 +114,6 @@ def vdos(
     """
     given = dict(locals())
     trajectory = read_call(given)
-    trajectory.require_space("the area of g(E)")
     moving = trajectory.velocity is not None
     frames = Window.make(trajectory, given, between=not moving)
     per_atom = power_weights(trajectory, weights, b)

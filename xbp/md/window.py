@@ -369,7 +369,8 @@ def _displacement_ratio(
         if measured:
             fast += (block.split_velocities()[0] ** 2).sum(axis=1).mean(axis=0)
         else:  # less the centre of mass: ⟨v²⟩ = 3 (1 − 1/N) k_BT/m
-            energy = 3 * (1 - 1 / n_atoms) * constants.BOLTZMANN * (kelvin or 0.0)
+            each = trajectory.degrees_of_freedom / n_atoms
+            energy = each * constants.BOLTZMANN * (kelvin or 0.0)
             fast += energy / trajectory.masses()
     element = trajectory.element
     names = np.zeros(n_atoms) if element is None else element

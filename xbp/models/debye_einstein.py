@@ -275,10 +275,10 @@ def dos_maximum(mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     return np.where(inside >= 0, (mean + np.sqrt(np.maximum(inside, 0.0))) / 2, np.nan)
 
 
-def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
-    """Return the matrix W with C(T)/3R = ∫ g x²eˣ/(eˣ−1)² dE = W g for g(E) on a grid.
+def dos_weights(E: np.ndarray, T: np.ndarray, dimension: int = 3) -> np.ndarray:
+    """Return the matrix W with C(T)/dR = ∫ g x²eˣ/(eˣ−1)² dE = W g for g(E) on a grid.
 
-    g/E² is taken as linear between the points and as constant below the first one
+    g/E^(d−1) is taken as linear between the points and as constant below the first one
     (Debye's law), so that a Debye density of states is integrated exactly on any grid.
 
     Parameters
@@ -287,6 +287,8 @@ def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
         Ascending positive energies in meV.
     T : numpy.ndarray, shape (m,)
         Temperatures in K, positive; infinity gives the weights of ∫ g dE.
+    dimension : int
+        d: 3, or 2 of a plane of atoms.
 
     Returns
     -------
@@ -309,11 +311,11 @@ def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
     t = np.where(at < E[0], 0.0, (at - E[left]) / gap)
     with np.errstate(divide="ignore"):
         kT = constants.BOLTZMANN_MEV * np.asarray(T, dtype=float)
-        kernel = mode_heat_capacity(at / kT[:, None]) * (area * at**2)
+        kernel = mode_heat_capacity(at / kT[:, None]) * (area * at ** (dimension - 1))
     out = np.zeros((kernel.shape[0], E.size))
     np.add.at(out.T, left, (kernel * (1 - t)).T)
     np.add.at(out.T, right, (kernel * t).T)
-    return np.asarray(out / E**2)
+    return np.asarray(out / E ** (dimension - 1))
 
 
 def start_of_fit(

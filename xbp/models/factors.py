@@ -7,7 +7,7 @@ the reduction of large maps quick.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import scipy
@@ -27,11 +27,10 @@ __all__ = [
     "thermal_factor",
 ]
 
-#: Published reductions of S(Q,E). The first two are Eq. 1 of Li et al. (2025) and Eq. 1
-#: over E².
-Convention = Literal["E*n*S/Q^2", "n*S/(E*Q^2)", "S*E/Q", "S*n/(E*Q)"]
-CONVENTIONS: tuple[Convention, ...] = ("E*n*S/Q^2", "n*S/(E*Q^2)", "S*E/Q", "S*n/(E*Q)")
-
+#: Published reductions of S(Q,E). The first three are Eq. 1 of Li et al. (2025), Eq. 1
+#: over E², and for planes over |E|.
+Convention = Literal["E*n*S/Q^2", "n*S/(E*Q^2)", "n*S/Q^2", "S*E/Q", "S*n/(E*Q)"]
+CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 
 Side = Literal["stokes", "anti-stokes"]
 Coupling = Literal["constant", "linear"] | Callable[[np.ndarray], np.ndarray]
@@ -100,12 +99,14 @@ def energy_factor(
     Returns
     -------
     numpy.ndarray
-        In meV for ``"E*n*S/Q^2"`` and ``"S*E/Q"``, in 1/meV otherwise.
+        In meV for ``"E*n*S/Q^2"`` and ``"S*E/Q"``, a number for ``"n*S/Q^2"``, in
+        1/meV otherwise.
     """
     if convention == "S*E/Q":
         return np.asarray(E + 0.0 * T)
     factor = thermal_factor(E, T, statistics)
-    return np.asarray(factor * E**2) if convention == "E*n*S/Q^2" else factor
+    powers = {"E*n*S/Q^2": 2, "n*S/Q^2": 1}
+    return np.asarray(factor * np.abs(E) ** powers.get(convention, 0))
 
 
 def momentum_factor(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 import xarray as xr
 
+from xbp.core.conditions import dimension_of
 from xbp.core.data import require_over, unwrap
 from xbp.core.errors import QuantityError, require
 from xbp.core.schema import symbol_of
@@ -183,8 +184,10 @@ def signal_label(value: xr.DataArray, power: int) -> str:
     written = symbol_of(value)
     letter = written.partition("(")[0]
     # Words stay as they are; a formula is set as one.
-    formula = (letter and " " not in written) or "T³" in written
-    written = written.replace("³", "^3").replace(" − γT", r"-\gamma T")
+    formula = (letter and " " not in written) or "/T" in written
+    for small, plain in (("³", "^3"), ("²", "^2")):
+        written = written.replace(small, plain)
+    written = written.replace(" − γT", r"-\gamma T")
     symbol = f"${written}$" if formula else written.replace("C_p", "$C_p$")
     if is_arbitrary(value):
         return f"{symbol} ({f'{_ten(power)} arb. units'.strip()})"
@@ -195,9 +198,10 @@ def is_arbitrary(value: xr.DataArray) -> bool:
     """Return whether the values have an arbitrary scale, such as intensities."""
     quantity, units = value.attrs["quantity"], value.attrs["units"]
     if quantity == "reduced_dos" and "E" in value.coords:
-        # An intensity divided by E once or twice.
+        # An intensity divided by E once or twice; g(E)/E of a plane is not one.
         E = parse_unit(value["E"].attrs["units"])
-        if any((parse_unit(units) * E**n).dimensionless for n in (1, 2)):
+        once = (1, 2)[: dimension_of(value) - 1]
+        if any((parse_unit(units) * E**n).dimensionless for n in once):
             return True
     return units == "1" and quantity not in _RATIOS
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.conditions import dimension_of
 from xbp.core.data import require_over
 from xbp.core.errors import QuantityError
 from xbp.core.operation import operation
@@ -271,7 +272,11 @@ def heat_capacity(
         set_title(axes, f"no fit: {table['status'].values}")
     power = power_of(shown)
     symbol = _REDUCED if found and float(table["gamma"]) else "$C_p/T^3$"
-    y, general = (label(text, units, power) for text in (symbol, _REDUCED))
+    by_power = f"T^{dimension_of(value)}"
+    y, general = (
+        label(text.replace("T^3", by_power), units, power)
+        for text in (symbol, _REDUCED)
+    )
     label_axes(axes, axis_label(value.temperature), y, power=power, general=general)
     logarithmic(axes)
     highest, seen = float(value.max()), float(shown.max())

@@ -3,9 +3,10 @@
 No absolute value is computed from an assumed area.
 
 ``attrs["area"]`` of a g(E) is ∫g dE over all its modes: 1, 3 (per atom) or 3N (for a
-cell), in the units of g times those of E; or "unknown", for example if g was determined
-over a range that ends inside the band. ``attrs["area_of"]`` states which modes. The
-coordinate ``area`` is ∫g dE of each of several maps, NaN if unknown; for a fit it may
+cell; in a plane 2 or 2N), in the units of g times those of E; or "unknown", for example
+if g was determined over a range that ends inside the band. ``attrs["area_of"]`` states
+which modes. The coordinate ``area`` is ∫g dE of each of several maps, NaN if unknown;
+for a fit it may
 differ from that of all modes.
 """
 
@@ -18,6 +19,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import xarray as xr
 
+from xbp.core.conditions import dimension_of
 from xbp.core.data import is_lazy, refuse_where
 from xbp.core.errors import QuantityError
 from xbp.core.grid import bin_limits
@@ -32,6 +34,7 @@ from xbp.core.signal import Signal, over_spectra
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.debye_einstein import dos_weights
+from xbp.models.dimension import mode_count
 
 __all__ = [
     "Modes",
@@ -139,7 +142,7 @@ def modes_of(
 ) -> Modes:
     """Find how many modes a g(E) contains.
 
-    From its attributes, from `n_atoms`, or from an area of 1 or 3.
+    From its attributes, from `n_atoms`, or from an area of 1 or 3 (in a plane 2).
 
     Parameters
     ----------
@@ -162,13 +165,14 @@ def modes_of(
     """
     g = signal.value
     require_number(tolerance, "area_tolerance", above=0, below=1)
-    content = _content(signal)
+    content, d = _content(signal), dimension_of(g)
     if n_atoms is not None:
         atoms = require_positive(n_atoms, "n_atoms", error=QuantityError)
-        return _recognised(g, content.areas, (3 * atoms,), tolerance)
+        return _recognised(g, content.areas, (mode_count(atoms, d),), tolerance)
     stated = _stated(g)
     if stated is None:
-        modes = _recognised(g, content.areas, (1.0, 3.0), tolerance)
+        each = float(mode_count(1, d))
+        modes = _recognised(g, content.areas, (1.0, each), tolerance)
         require_fallen(signal, end)
         return modes
     require_known_area(g, f"'{g.name}'")
@@ -269,9 +273,9 @@ def _recognised(
 class _Content(NamedTuple):
     """What the energies of g(E) contain, over its other dimensions.
 
-    `areas` are ∫g dE with g/E² linear between its numbers, and as a sum over bins;
-    `below` is the fraction of the first below the lowest number, by Debye's law; `last`
-    is the last number over the largest.
+    `areas` are ∫g dE with g/E² (in a plane g/E) linear between its numbers, and as a
+    sum over bins; `below` is the fraction of the first below the lowest number, by
+    Debye's law; `last` is the last number over the largest.
     """
 
     areas: tuple[xr.DataArray, xr.DataArray]
@@ -285,7 +289,7 @@ def _content(signal: Signal) -> _Content:
     if width.size > 1 or g["E"].attrs.get("bounds", "E_bnds") in signal.source.coords:
         lower, upper = np.clip(bin_limits(signal.source, "E"), 0, None)
         width = upper - lower
-    E = g["E"].values.astype(float)
+    E, d = g["E"].values.astype(float), dimension_of(g)
     scale = to_pure_number(signal)
 
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is not an area
@@ -294,9 +298,9 @@ def _content(signal: Signal) -> _Content:
         if not known.any():
             return (np.float64(np.nan),) * 4
         at, y = E[known], values[known]
-        smooth = dos_weights(at, np.array([np.inf]))[0] @ y
+        smooth = dos_weights(at, np.array([np.inf]), d)[0] @ y
         binned = np.nansum(values * width) if np.isfinite(width).all() else smooth
-        below, last = y[0] * at[0] / 3 / smooth, np.float64(y[-1] / y.max())
+        below, last = y[0] * at[0] / d / smooth, np.float64(y[-1] / y.max())
         return smooth * scale, binned * scale, below, last
 
     bare = g.drop_vars(list(g.coords))

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import (
-    ERRORS,
-    error_of,
-    resolve,
-    statistics_of,
-)
+from xbp.core.conditions import ERRORS, dimension_of, error_of, resolve, statistics_of
 from xbp.core.data import Data, require_dims
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.guards import choose, not_used
@@ -24,6 +19,7 @@ from xbp.core.schema import per_unit
 from xbp.core.signal import read
 from xbp.core.status import diagnosed
 from xbp.core.units import span, times_powers
+from xbp.models.dimension import REDUCED
 from xbp.models.factors import (
     CONVENTIONS,
     GAIN_INFORMS,
@@ -41,12 +37,14 @@ _FORMS: dict[Convention | None, tuple[str, int, int]] = {
     None: ("dynamic_structure_factor", 0, 0),
     "E*n*S/Q^2": ("generalized_dos", 1, -2),
     "n*S/(E*Q^2)": ("reduced_dos", -1, -2),
+    "n*S/Q^2": ("reduced_dos", 0, -2),
     "S*E/Q": ("generalized_dos", 1, -1),
     "S*n/(E*Q)": ("reduced_dos", -1, -1),
 }
 _KINDS = ("dynamic_structure_factor", "generalized_dos", "reduced_dos")
 _GDOS: Convention = "E*n*S/Q^2"
-_BQE: Convention = "n*S/(E*Q^2)"
+#: These differ by powers of E alone.
+_BY_POWERS = (_GDOS, *REDUCED.values())
 
 
 @operation(
@@ -152,17 +150,17 @@ def to_bqe(
     u2_std: Any = None,
     reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
-    r"""Return the reduced density of states B(Q,E) = G(Q,E)/E².
+    r"""Return the reduced density of states B(Q,E) = G(Q,E)/E², in a plane G/|E|.
 
     .. math:: B(Q,E) = -e^{Q^2u^2} \frac{\mathrm{expm1}(-E/k_BT)}{E\,Q^2} S(Q,E)
 
-    From S(Q,E) it is evaluated in one step and finite at E = 0, where it is
-    exp(Q²u²) S/(Q²k_BT). From G(Q,E) the bin at E = 0 is 0/0 and comes out NaN.
+    From S(Q,E) it is evaluated in one step and at E = 0 is exp(Q²u²) S/(Q²k_BT), in a
+    plane of atoms, where Debye's g ∝ E, 0. From G(Q,E) that bin is 0/0 and NaN.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        S(Q,E), or G(Q,E) or G(E), or g(E) (giving g(E)/E²).
+        S(Q,E), or G(Q,E) or G(E), or g(E) (giving g(E)/E², or g(E)/E).
     T, u2, u2_total, msd, B_iso, T_std, u2_std, reversed_below
         As for `to_gdos`; not needed from G or g. Energies E < 0 of a g(E), imaginary
         modes, are left out, which `diagnostics` lists.
@@ -170,8 +168,8 @@ def to_bqe(
     Returns
     -------
     same type as `data`
-        B, in the units of G/E²; a Dataset with ``B_std``. NaN below −3 k_BT as for
-        `to_gdos`.
+        B, in the units of G/E² (G/E); a Dataset with ``B_std``. NaN below −3 k_BT as
+        for `to_gdos`.
 
     Raises
     ------
@@ -190,8 +188,8 @@ def to_bqe(
     ('angstrom**2/meV**2', True)
     """
     return _reform(
-        data, _BQE, "to_bqe", T, reversed_below, T_std=T_std, u2_std=u2_std, u2=u2,
-        u2_total=u2_total, msd=msd, B_iso=B_iso,
+        data, "reduced_dos", "to_bqe", T, reversed_below, T_std=T_std, u2_std=u2_std,
+        u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso,
     )  # fmt: skip
 
 
@@ -275,9 +273,9 @@ def to_convention(
     ----------
     data : xarray.DataArray or xarray.Dataset
         S(Q,E), or any reduction of it.
-    convention : {"S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)"}
-        n is ⟨n⟩ = 1 − exp(−E/k_BT). The first two carry no Debye–Waller factor;
-        the last two are `to_gdos` and `to_bqe`, which do.
+    convention : {"S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)", "n*S/Q^2"}
+        n is ⟨n⟩ = 1 − exp(−E/k_BT). The first two carry no Debye–Waller factor; the
+        others are `to_gdos` and `to_bqe`, in space and in a plane, which do.
     T, u2, u2_total, msd, B_iso, T_std, u2_std, reversed_below
         As for `to_gdos`; only what the convention needs is asked for.
 
@@ -307,7 +305,7 @@ def to_convention(
 
 def _reform(
     data: Data,
-    target: Convention | None,
+    wanted: Convention | Literal["reduced_dos"] | None,
     operation: str,
     T: Any,
     reversed_below: float | None,
@@ -319,11 +317,13 @@ def _reform(
     """Multiply by factor(target)/factor(source); S itself (None) has the factor 1."""
     signal = read(data, *_KINDS, "vibrational_dos")
     of_modes = signal.quantity.name == "vibrational_dos"
+    reduced = REDUCED[dimension_of(signal.value)]
+    target = reduced if wanted == "reduced_dos" else wanted
     signal = real_modes(signal) if of_modes else signal
     value = signal.value
     kind = signal.quantity.name
     source: Any = None
-    if of_modes and target != _BQE:
+    if of_modes and target != reduced:
         raise QuantityError(
             f"'{value.name}' is a g(E), which has no Q, not a G(Q,E)",
             fix="g.bp.to_bqe() gives g(E)/E^2",
@@ -334,11 +334,12 @@ def _reform(
         given: Any = value.attrs.get("convention")
         source = given if isinstance(given, str) else "none"
         if source not in CONVENTIONS or _FORMS[source][0] != kind:
-            own = _GDOS if kind == "generalized_dos" else _BQE
+            own = _GDOS if kind == "generalized_dos" else reduced
             raise QuantityError(
                 f"'{value.name}' has attrs['convention'] = {given!r}",
                 fix=f"data.attrs['convention'] = '{own}' if right",
             )
+    (_, e_old, q_old), (quantity, e_new, q_new) = _FORMS[source], _FORMS[target]
     arguments: dict[str, Any] = {}
     if operation == "to_convention":
         arguments["convention"] = target
@@ -346,9 +347,9 @@ def _reform(
     attrs: dict[str, Any] = {"convention": None if of_modes else target}
     needed: set[str] = set()
     factors: tuple[xr.Variable, ...] = ()
-    # G and B differ by E² alone: neither T nor u² need be known.
-    by_squares = of_modes or {source, target} == {_GDOS, _BQE}
-    reduces = source != target and not by_squares
+    # Neither T nor u² need be known.
+    by_powers = of_modes or {source, target} <= {*_BY_POWERS}
+    reduces = source != target and not by_powers
     by_n = [c is not None and "n" in c for c in (source, target)]
     if reduces:
         fix = "reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)"
@@ -360,9 +361,11 @@ def _reform(
             needed.add("u2")
     elif source != target:
         require_dims(value, "E", operation, error=CoordinateError)
-        e = value["E"].values.astype(float)
-        square = np.where(e == 0, np.nan, e) ** 2 if target == _BQE else e**2
-        factors = (xr.Variable("E", 1 / square if target == _BQE else square),)
+        e, power = np.abs(value["E"].values.astype(float)), e_new - e_old
+        multiplied = (
+            e**power if power > 0 else 1 / np.where(e == 0, np.nan, e) ** -power
+        )
+        factors = (xr.Variable("E", multiplied),)
     coords, errors = _conditions(
         value, needed, {"temperature": ({"T": T}, T_std), "u2": (u2, u2_std)}
     )
@@ -389,7 +392,6 @@ def _reform(
         coords |= {f"{name}_std": error for name, error in errors.items()}
     if target is None:
         attrs["energy_zero"] = f"used by {operation}"
-    (_, e_old, q_old), (quantity, e_new, q_new) = _FORMS[source], _FORMS[target]
     own_coords, std = value.coords.variables, signal.std
     answer: Data = signal.answer(
         _multiplied(value.variable, factors),

@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
-from xbp.core.conditions import given_axis, stated
+from xbp.core.conditions import dimension_of, given_axis, stated
 from xbp.core.data import Data, is_lazy, require_dims, require_some, require_values
 from xbp.core.errors import (
     CoordinateError,
@@ -39,6 +39,7 @@ from xbp.core.units import (
     to_kelvin,
 )
 from xbp.models.debye_einstein import dos_weights, mode_heat_capacity
+from xbp.models.dimension import mode_count
 from xbp.reduction.dos_area import (
     Modes,
     known_area,
@@ -89,7 +90,7 @@ def heat_capacity(
         or 3 (per atom).
     n_atoms : number, optional
         Number N of atoms in the cell described by g, whose area is 3N. C is per mole of
-        atoms.
+        atoms. In a plane of atoms 2R, 2N and g/E take the place of 3R, 3N and g/E².
     below : {"debye"}, optional
         How to continue a g that begins with NaN, as under an elastic line: by Debye's
         law through its first value. By default such a g is refused. NaN after the last
@@ -151,7 +152,8 @@ def heat_capacity(
     require_number(area_tolerance, "area_tolerance", above=0, below=1)
     used = _known_bins(value, below)
     E = value["E"].values[used].astype(float) * to_mev
-    weights = dos_weights(E, np.append(kelvin, np.inf))
+    weights = dos_weights(E, np.append(kelvin, np.inf), dimension_of(value))
+    classical = mode_count(scipy.constants.R, dimension_of(value))
     modes: Modes | None = None
     known = known_area(value)
     if area is None:
@@ -166,12 +168,10 @@ def heat_capacity(
         area = require_number(area, "area", above=0, error=QuantityError)
     by_E = xr.DataArray(weights[:-1], dims=("temperature", "E"))
     norm = xr.DataArray(weights[-1], dims="E")
-    foreign = [
-        c for c in value.coords if c in ("temperature", "area") or "E" in value[c].dims
-    ]
+    own = ("temperature", "area")
+    foreign = [c for c in value.coords if c in own or "E" in value[c].dims]
     g = value.isel(E=used).drop_vars(foreign)
     scale = scale / modes.unit if modes else (area or 1.0) / _positive_area(g, norm)
-    scale = 3 * scipy.constants.R * scale
     dims = [d if d != "E" else "temperature" for d in value.dims]
     out = (xr.dot(g, by_E, dim="E") * scale).transpose(*dims)
     if modes:
@@ -184,15 +184,17 @@ def heat_capacity(
         slope: Any = by_E
         if modes is None or (known and "area" not in value.coords):
             # The area is exact: what a bin adds to C it takes from the mean of all.
-            slope = by_E - out * norm / (3 * scipy.constants.R * (area or 1.0))
+            slope = by_E - out * norm / (area or 1.0)
             if modes:
                 slope = slope.where(modes.missing <= area_tolerance, by_E)
         std, common = _errors(
-            slope * sigma * scale, dims, fingerprint("g(E)", g, sigma)
+            slope * sigma * scale * classical, dims, fingerprint("g(E)", g, sigma)
         )
     counted = modes or area == 1
     answer: Data = signal.answer(
-        out.assign_coords(temperature=("temperature", kelvin, labels("temperature"))),
+        (out * classical).assign_coords(
+            temperature=("temperature", kelvin, labels("temperature"))
+        ),
         std,
         operation="heat_capacity",
         arguments={"area": area, "n_atoms": n_atoms, "below": below},
@@ -235,13 +237,13 @@ def _without_missing(
 ) -> xr.DataArray:
     """Refuse temperatures at which modes that g lacks contribute; NaN if it is lazy.
 
-    Modes above the highest energy E have less than c(E/k_BT) each of what a classical
-    mode has.
+    C is over that of classical modes; each mode above the highest energy E has less
+    than c(E/k_BT) of it.
     """
     x = highest / (constants.BOLTZMANN_MEV * kelvin)
     each = xr.DataArray(mode_heat_capacity(x), dims="temperature")
     missing = modes.missing.where(modes.missing > tolerance, 0.0)
-    most = 3 * scipy.constants.R * missing * each.where(modes.above, 1.0)
+    most = missing * each.where(modes.above, 1.0)
     lost = most > tolerance * abs(C)
     if not is_lazy(lost) and bool(lost.any()):
         fine = kelvin[~lost.any([d for d in lost.dims if d != "temperature"]).values]
@@ -414,10 +416,11 @@ def _above_classical(C: xr.DataArray, factor: float, per: str | None) -> dict[st
     """Doubt a C above 1.5 times 3R per atom; anharmonic solids are below."""
     if per != "atoms" or is_lazy(C):
         return {}
-    ratio = float(C.max()) * factor / (3 * scipy.constants.R)
+    d = dimension_of(C)
+    ratio = float(C.max()) * factor / mode_count(scipy.constants.R, d)
     if not ratio > 1.5:
         return {}
-    text = f"C reaches {ratio:.2g} times 3R per mole of atoms"
+    text = f"C reaches {ratio:.2g} times {d}R per mole of atoms"
     fix = "check mass, molar_mass, atoms and the units"
     return diagnosed(C.attrs, Diagnostic("above_3R", "warning", text, fix))
 
@@ -445,7 +448,7 @@ def _of_sample(signal: Signal, name: str, given: Any) -> float:
 )
 @carries_common_errors(linear=True)
 def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
-    r"""Return (C − γT)/T³, whose maximum is the boson peak's in the heat capacity.
+    r"""Return (C − γT)/T³, in a plane over T², whose maximum is the boson peak's.
 
     Parameters
     ----------
@@ -458,7 +461,7 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     Returns
     -------
     same type as `data`
-        ``reduced_heat_capacity`` in the units of the data over K³.
+        ``reduced_heat_capacity`` in the units of the data over K³ (K²).
 
     Raises
     ------
@@ -484,12 +487,13 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     slope = require_number(
         gamma, "gamma", per_kelvin, least=-1e150, most=1e150, error=QuantityError
     )
+    power = dimension_of(signal.value)
     answer: Data = signal.answer(
-        (signal.value.variable - slope * T) / T**3,
-        None if signal.std is None else signal.std.variable / T**3,
+        (signal.value.variable - slope * T) / T**power,
+        None if signal.std is None else signal.std.variable / T**power,
         operation="reduced_heat_capacity",
         arguments={"gamma": f"{slope:.10g} {per_kelvin}"},
-        units=format_unit(parse_unit(signal.units) / parse_unit("K**3")),
+        units=format_unit(parse_unit(signal.units) / parse_unit(f"K**{power}")),
         quantity="reduced_heat_capacity",
         attrs={"gamma": f"{slope:.10g} {per_kelvin}"},
     )

@@ -11,7 +11,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import given_axis, resolve, statistics_of
+from xbp.core.conditions import dimension_of, given_axis, resolve, statistics_of
 from xbp.core.data import Data, is_lazy, require_common_dims, require_dims, require_some
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits, interval, select_range
@@ -157,7 +157,7 @@ def multiphonon_sqe(
     if orders is not None:
         orders = require_whole(orders, "orders", most=MAX_ORDERS)
     require_number(tolerance, "tolerance", above=0, below=1)
-    choose(below, Below, "below")
+    require_law(below, value)
     first, last = _PARTS[choose(part, _PARTS, "part")]
     energy = value["E"].values * per_unit(value, "E")
     require_some(energy > 0, "positive E", energy, "meV", error=CoordinateError)
@@ -334,7 +334,7 @@ class Task:
         )  # fmt: skip
         fix = "traj.bp.vdos(), or data.bp.to_quantum()"
         statistics_of(value, "quantum", fix)
-        choose(options["below"], Below, "below")
+        require_law(options["below"], value)
         for key, limit in _BELOW.items():
             require_number(options[key], key, above=0, below=limit)
         scattering, C = options["multiple_scattering"], 0.0
@@ -471,3 +471,9 @@ class Task:
             )
             coords[name] = (words.dims, words.data, {"long_name": label})
         return coords
+
+
+def require_law(below: Any, value: xr.DataArray) -> None:
+    """Check ``below``; Debye's law makes u² diverge in a plane of atoms."""
+    if choose(below, Below, "below") == "debye":
+        dimension_of(value, 3, "below='nothing': in two, u2 of Debye's law is infinite")

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.conditions import resolve
+from xbp.core.conditions import dimension_of, resolve
 from xbp.core.data import require_finite
 from xbp.core.errors import QuantityError, XbpError, require, shown
 from xbp.core.guards import (
@@ -445,7 +445,7 @@ def _is_of_one_element(signal: Signal, weight: float) -> bool:
 def sample_density(
     signal: Signal, number_density: Any, *, same: float = 0.01
 ) -> tuple[float, str]:
-    """Return atoms per angstrom³ and their origin: the argument, or the data."""
+    """Return atoms per angstrom³, in a plane per angstrom², and their origin."""
     names = ("number_density", "V_rho")  # the second is that of `.sqw`
     carried = {name: _carried_number(signal, name) for name in names}
     name, known = next(((n, v) for n, v in carried.items() if v), ("", None))
@@ -454,10 +454,11 @@ def sample_density(
         require_given(fix, error=QuantityError, number_density=known)
         assert known is not None
         return known, f"attrs['{name}']"
-    given = require_positive(number_density, "number_density", "1/angstrom**3")
+    units = f"1/angstrom**{dimension_of(signal.value)}"
+    given = require_positive(number_density, "number_density", units)
     if known is not None:
         require_agreement(
-            given, known, "number_density", "1/angstrom^3",
+            given, known, "number_density", units,
             source=f"attrs['{name}']", tolerance=same,
         )  # fmt: skip
     return given, "number_density="

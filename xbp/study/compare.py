@@ -229,7 +229,7 @@ _COLUMNS = {
     "relative_residual": ("rms residual of the fit over the data", "1"),
     "width": ("full width at half maximum of the peak", "meV"),
     "source": ("where the leaf is from", ""),
-    "modes_below": ("part of the area of E² B below the peak", "1"),
+    "modes_below": ("part of the area of g(E) below the peak", "1"),
     "box_phonon": ("first transverse phonon of the box", "meV"),
     "dos_peak": ("maximum of the fitted g/E²", "meV"),
     "dos_peak_std": ("standard deviation of dos_peak", "meV"),

@@ -9,11 +9,13 @@ import numpy as np
 import xarray as xr
 
 from xbp.analysis.heat_capacity import fitted_dos
+from xbp.core.conditions import dimension_of
 from xbp.core.errors import QuantityError
 from xbp.core.operation import operation
 from xbp.core.signal import is_computed, read
 from xbp.core.status import Status, diagnostics, is_poor
 from xbp.core.units import with_error
+from xbp.models.dimension import debye_level
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.curves import height_without_outliers, limit_height
@@ -253,7 +255,8 @@ def _debye_level(leaf: Leaf, curve: xr.Dataset) -> float | None:
     if leaf.option("debye_energy") is None:
         return None
     area = area_of_all_modes(read(leaf.data, "vibrational_dos"))
-    return area * 3 / float(leaf.option("debye_energy")) ** 3
+    energy = float(leaf.option("debye_energy"))
+    return area * debye_level(energy, dimension_of(curve.B))
 
 
 def _draw_energies(ax: Axes, table: xr.Dataset) -> None:
