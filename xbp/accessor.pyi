@@ -94,6 +94,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.angle_to_Q`.
         """
+    def at_temperature(self, T: Any, u2: Any = ...) -> Data:
+        """Return the S(Q,E) that the same harmonic vibrations give at another temperature.
+
+        See `xbp.at_temperature`.
+        """
     def bloch_currents(self, T: Any, *, statistics: Literal['quantum', 'classical'] = ...) -> xr.Dataset:
         """Compute longitudinal and transverse current spectra of a glass from its modes.
 

@@ -11,6 +11,7 @@ Where = Literal["data", "plot", "study"]
 MODULES: Final[dict[Where, dict[str, str]]] = {
     "data": {
         "angle_to_Q": "reduction.powder",
+        "at_temperature": "reduction.temperature",
         "bloch_currents": "md.lattice.spectra",
         "bloch_fluctuations": "md.lattice.spectra",
         "bloch_modes": "md.lattice.run",
