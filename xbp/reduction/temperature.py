@@ -68,7 +68,7 @@ def at_temperature(data: Data, T: Any, u2: Any = None) -> Data:
         )
     own: list[str] = [n for n in ("u2", "u2_std") if n in data.coords]
     # Where u² stays the same it cancels, and its error with it.
-    kept = {} if u2 is not None else {name: data.coords[name] for name in own}
+    kept = {} if u2 is not None else {n: data.coords[n].variable for n in own}
     start = data.drop_vars(list(kept))
     b = to_bqe(start, u2=None if u2 is not None else 0.0)
     changed = [*own, "u2", "temperature", "temperature_std"]
