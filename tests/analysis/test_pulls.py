@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -60,6 +62,35 @@ SHAPES = {
         {"energy": 8.0, "height": 1.0, "width": 2 * FWHM_PER_SIGMA},
     ),
 }  # fmt: skip
+
+
+def in_bins(curve: Callable[[np.ndarray], np.ndarray], width: float) -> xr.Dataset:
+    """Return draws of the means of a curve over bins of a width, with their bounds."""
+    edges = np.arange(0.6, 14, width)
+    low, high = edges[:-1], edges[1:]
+    fine = low[:, None] + np.linspace(0, 1, 401)[1::2] * (high - low)[:, None]
+    means = curve(fine).mean(axis=1)
+    data = draws("reduced_dos", "E", (low + high) / 2, "meV", means, 0.02)
+    data["E"].attrs["bounds"] = "E_bnds"
+    return data.assign_coords(E_bnds=(("E", "bnds"), np.stack([low, high], axis=-1)))
+
+
+@pytest.mark.parametrize("width", [0.7, 1.4])
+@pytest.mark.parametrize(
+    ("method", "curve", "fwhm"),
+    [
+        ("lognormal", lambda E: lognormal(E, 4.0, 1.0, 0.3), 8 * np.sinh(0.15 * FWHM_PER_SIGMA)),
+        ("gaussian", lambda E: gaussian(E, 4.0, 1.0, 1.2) + 0.1, 1.2 * FWHM_PER_SIGMA),
+    ],
+)  # fmt: skip
+def test_bins_of_half_a_peaks_width(
+    method: str, curve: Callable[[np.ndarray], np.ndarray], fwhm: float, width: float
+) -> None:
+    """The curve at the centres of bins was 2.4 std too low, and 1.9 std too wide."""
+    limits = (1, 9) if method == "lognormal" else (0.7, 13)
+    peak = in_bins(curve, width).bp.boson_peak(method, limits)
+    assert_pulls(peak, {"energy": 4.0, "height": 1.0, "width": fwhm})
+    assert float(peak.chi2_reduced.mean()) == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.slow

@@ -245,7 +245,7 @@ def test_what_is_a_formula_and_what_is_stated_is_marked(
     # A panel says the error that the table says, not that of the fit alone.
     row = table.sel(leaf="md")
     assert float(row.statistical_std) < 0.3 < 0.7 < float(row.energy_std)
-    assert md.get_title().split("\n")[1] == "$E_\\mathrm{BP}$ = 2.70 ± 0.72 meV"
+    assert md.get_title().split("\n")[1] == "$E_\\mathrm{BP}$ = 2.69 ± 0.72 meV"
 
 
 def test_many_stated_energies_are_marked_and_not_named(b: xr.Dataset) -> None:

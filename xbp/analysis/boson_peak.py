@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from xbp.analysis.checks import (
     longitudinal_below,
     modes_below,
     peak_range,
+    sides_are_fitted,
 )
 from xbp.analysis.doubts import add_peak_doubts
 from xbp.analysis.simulated import Box, excess_over, judge_maximum, sampled_std
@@ -24,7 +24,7 @@ from xbp.core.common_errors import carries_common_errors, fingerprint, with_comm
 from xbp.core.conditions import dimension_of
 from xbp.core.data import is_lazy, require_dims, unwrap
 from xbp.core.errors import QuantityError, RangeError
-from xbp.core.grid import select_range
+from xbp.core.grid import bin_limits, select_range
 from xbp.core.guards import choose, require_number, require_positive
 from xbp.core.history import range_used
 from xbp.core.independence import collapsed, independence, merged_bins, std_along
@@ -33,7 +33,6 @@ from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import Status, diagnosed, statuses
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.fitting.peak import NUMBERS, Method, fit_shape
-from xbp.models.lineshapes import FWHM_PER_SIGMA
 
 __all__ = ["SIGNALS", "boson_peak", "fit_peaks"]
 
@@ -176,7 +175,8 @@ def boson_peak(
         E₁ + FWHM where means of three bins are highest; with `debye_level` also
         ``excess``, the ratio of that mean to the level, with ``_std``, and
         ``excess_low`` to ``excess_high``, the range where the ratio exceeds 1 by two
-        std. Bins are taken as independent, and those that share counts
+        std. Where the data have the bounds of their bins, curves are averaged over
+        these. Bins are taken as independent, and those that share counts
         (``E_independence``, as after `rebin`) are fitted as the independent bins they
         came from; the error of a bin of a simulated trajectory is at least the counting
         error of its modes. If chance gives such a ``chi2_reduced``, or such a smooth
@@ -267,6 +267,10 @@ def fit_peaks(
         std = std_along(signal.std, "E").variable.isel(E=positive)
     with_modes = name == "reduced_dos" and not is_light
     covered: Any = 1.0
+    half = np.zeros(E.size)
+    if axis.attrs.get("bounds", "E_bnds") in signal.source.coords:
+        lower, upper = bin_limits(signal.source, "E")
+        half = (upper - lower)[positive] / 2
     if isinstance(signal.source, xr.Dataset) and "coverage" in signal.source:
         coverage = signal.source.variables["coverage"]
         if set(coverage.dims) <= set(value.dims):
@@ -290,6 +294,7 @@ def fit_peaks(
         level=level,
         to_mev=to_mev,
         E=E,
+        half=half,
         inside=in_range[positive],
         method=method,
         highest=None if E_range is not None else _HIGHEST / to_mev,
@@ -366,6 +371,7 @@ def _fit_spectra(
     n_modes: np.ndarray,
     *,
     E: np.ndarray,
+    half: np.ndarray,
     inside: np.ndarray,
     method: Method,
     highest: float | None,
@@ -395,6 +401,8 @@ def _fit_spectra(
     parts, mean, std_of = merged_bins(parts, rows, inside)
     E, inside, rows, seen = mean(E), mean(inside) > 0.5, mean(rows), mean(seen)
     known = std_of(known)
+    # Bins that were put together are as wide as all of them.
+    half = mean(half) / std_of(np.ones(half.size)) ** 2
     sampled = (modes > 0).any()
     if sampled:
         known = sampled_std(E, rows, known, modes, dimension)
@@ -410,7 +418,7 @@ def _fit_spectra(
             low, high = limits or (np.inf, -np.inf)
             further = (high / low) ** ((reach - 1) / 2) if limits else 1.0
             chosen[i] = at & (low / further <= E) & (high * further >= E)
-    numbers, status = fit_shape(E, rows, given, chosen, method, parts)
+    numbers, status = fit_shape(E, rows, given, chosen, method, parts, half)
     none = np.isfinite(np.where(sought, rows, np.nan)).any(axis=1) & ~chosen.any(axis=1)
     status[none] = Status.NO_MAXIMUM.code
     before = status.copy()
@@ -421,7 +429,7 @@ def _fit_spectra(
         above = chosen & (floors < E)
         again, of_again = numbers, status
         if (above != chosen).any():
-            again, of_again = fit_shape(E, rows, given, above, method, parts)
+            again, of_again = fit_shape(E, rows, given, above, method, parts, half)
         second = dict(zip(NUMBERS, again.T, strict=True))
         for i in np.flatnonzero(status == ok).tolist():
             first, other = (
@@ -436,7 +444,7 @@ def _fit_spectra(
     status[(status == ok) & near] = Status.BOX_PHONON.code
     doubtful = status == ok
     if method == "lognormal" and filter_end == 0:
-        doubtful &= ~_sides_are_fitted(
+        doubtful &= ~sides_are_fitted(
             E, chosen & np.isfinite(rows), column, edge_width, known=given is not None
         )
     for i in np.flatnonzero(doubtful).tolist():
@@ -454,47 +462,13 @@ def _fit_spectra(
     below = modes_below(seen, column["energy"], E=E, dimension=dimension)
     numbers = np.column_stack([numbers, below])
     top = _HIGHEST / to_mev if highest is None else highest
-    excess = np.array(
-        [
-            excess_over(E, row, errors[i], level, boxes[i], widths[i], top)
-            for i, row in enumerate(np.where(inside, rows, np.nan))
-        ]
-    )
+    found = [
+        excess_over(E, row, errors[i], level, boxes[i], widths[i], top)
+        for i, row in enumerate(np.where(inside, rows, np.nan))
+    ]
+    excess = np.array(found)
     return (
         numbers.reshape(*outer, -1),
         statuses(status).reshape(outer),
         excess.reshape(*outer, len(_EXCESS)),
     )
-
-
-def _sides_are_fitted(
-    E: np.ndarray,
-    used: np.ndarray,
-    column: Mapping[str, np.ndarray],
-    edge_width: float,
-    *,
-    known: bool,
-) -> np.ndarray:
-    """Return which log-normals describe their low side, so that it cannot be an edge.
-
-    Down to a fifth of its height, or to the beginning of the data, by a curve that
-    leaves 5 % of the height and is twice as broad as an edge; where errors are known,
-    by one that leaves no more than these and is half as broad again.
-    """
-    with np.errstate(all="ignore"):
-        sigma = (
-            2 * np.arcsinh(column["width"] / (2 * column["energy"])) / FWHM_PER_SIGMA
-        )
-        extent = np.log(column["energy"] / column["low"])
-    begins = column["low"] == E[0]
-    seen = (extent > 1.8 * sigma) | (begins & (extent > edge_width))
-    below = (used & (column["energy"][:, None] > E)).sum(axis=1)
-    above = (used & (column["energy"][:, None] < E)).sum(axis=1)
-    rise = 1.126 * sigma
-    good = (column["relative_residual"] < 0.05) & (rise > 2 * edge_width)
-    if known:
-        free = np.maximum(column["n_points"] - 3, 1)
-        # Two standard deviations of the reduced chi-squared of the right curve.
-        right = column["chi2_reduced"] < 1 + 2 * np.sqrt(2 / free)
-        good |= right & (rise > 1.5 * edge_width)
-    return np.asarray(good & seen & (below > 1) & (above > 1))

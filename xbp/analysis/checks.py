@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from xbp.core.status import Diagnostic, Status
 from xbp.core.units import convert_factor
 from xbp.fitting.peak import SIGNIFICANT, usable_bins
 from xbp.fitting.top import scatter, smoothed
+from xbp.models.lineshapes import FWHM_PER_SIGMA
 
 __all__ = [
     "EDGE_WIDTH",
@@ -29,6 +31,7 @@ __all__ = [
     "longitudinal_below",
     "modes_below",
     "peak_range",
+    "sides_are_fitted",
 ]
 
 
@@ -408,3 +411,36 @@ def _part_below(x: np.ndarray, g: np.ndarray, energy: np.ndarray) -> np.ndarray:
     modes = g * np.gradient(x)
     below = np.where(x <= energy[:, None], modes, 0.0).sum(axis=1)
     return np.where(ended, below / modes.sum(axis=1), np.nan)
+
+
+def sides_are_fitted(
+    E: np.ndarray,
+    used: np.ndarray,
+    column: Mapping[str, np.ndarray],
+    edge_width: float,
+    *,
+    known: bool,
+) -> np.ndarray:
+    """Return which log-normals describe their low side, so that it cannot be an edge.
+
+    Down to a fifth of its height, or to the beginning of the data, by a curve that
+    leaves 5 % of the height and is twice as broad as an edge; where errors are known,
+    by one that leaves no more than these and is half as broad again.
+    """
+    with np.errstate(all="ignore"):
+        sigma = (
+            2 * np.arcsinh(column["width"] / (2 * column["energy"])) / FWHM_PER_SIGMA
+        )
+        extent = np.log(column["energy"] / column["low"])
+    begins = column["low"] == E[0]
+    seen = (extent > 1.8 * sigma) | (begins & (extent > edge_width))
+    below = (used & (column["energy"][:, None] > E)).sum(axis=1)
+    above = (used & (column["energy"][:, None] < E)).sum(axis=1)
+    rise = 1.126 * sigma
+    good = (column["relative_residual"] < 0.05) & (rise > 2 * edge_width)
+    if known:
+        free = np.maximum(column["n_points"] - 3, 1)
+        # Two standard deviations of the reduced chi-squared of the right curve.
+        right = column["chi2_reduced"] < 1 + 2 * np.sqrt(2 / free)
+        good |= right & (rise > 1.5 * edge_width)
+    return np.asarray(good & seen & (below > 1) & (above > 1))

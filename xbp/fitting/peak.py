@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,14 @@ import scipy
 
 from xbp.core.status import POOR_CHI2, Status
 from xbp.fitting.core import Shape, permitted, solve
-from xbp.fitting.top import around_top, off_parabola, off_points, polynomial, scatter
+from xbp.fitting.top import (
+    GAUSS,
+    around_top,
+    off_parabola,
+    off_points,
+    polynomial,
+    scatter,
+)
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
 
 __all__ = [
@@ -23,6 +30,7 @@ __all__ = [
     "fit_shape",
     "gaussian_on_line",
     "log_normal",
+    "over_bins",
     "usable_bins",
 ]
 
@@ -65,6 +73,10 @@ def log_normal(log_x: np.ndarray) -> Shape:
     return shape
 
 
+def _log_normal_of(x: np.ndarray) -> Shape:
+    return log_normal(np.log(np.where(x > 0, x, 1e-300)))
+
+
 def gaussian_on_line(x: np.ndarray) -> Shape:
     """Return h exp[−(x − x₀)²/2σ²] + c + s·x, of (x₀, h, σ), (x₀, h, σ, c) or all."""
 
@@ -82,6 +94,21 @@ def gaussian_on_line(x: np.ndarray) -> Shape:
     return shape
 
 
+def over_bins(
+    make: Callable[[np.ndarray], Shape], x: np.ndarray, half: np.ndarray | float
+) -> Shape:
+    """Return the means of a shape over bins x ± half, by Gauss's rule of two points."""
+    if not np.any(half):
+        return make(x)
+    ends = [make(x + way * half * GAUSS) for way in (-1, 1)]
+
+    def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        (low, by_low), (high, by_high) = (end(p) for end in ends)
+        return (low + high) / 2, (by_low + by_high) / 2
+
+    return shape
+
+
 @np.errstate(all="ignore")  # what overflows has a status
 def fit_shape(
     E: np.ndarray,
@@ -90,6 +117,7 @@ def fit_shape(
     inside: np.ndarray,
     method: Method,
     part: np.ndarray | float = 1.0,
+    half: np.ndarray | float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a peak to every spectrum.
 
@@ -109,6 +137,8 @@ def fit_shape(
         Shape.
     part : numpy.ndarray, shape (m, k), or 1
         Which part of an independent bin each represents.
+    half : numpy.ndarray, shape (k,), or 0
+        Half the widths of the bins, over which the data are means.
 
     Returns
     -------
@@ -141,11 +171,22 @@ def fit_shape(
     if rows.size:
         fit = {"lognormal": _log_normal, "quadratic": _parabola, "gaussian": _gaussian}
         ends = (number["low"][rows], number["high"][rows])
-        arguments = (E, y[rows], weight[rows], ends, free[rows], std is not None)
+        known = std is not None
+        arguments = (E, y[rows], weight[rows], ends, free[rows], known, half)
         found, status[rows] = fit[method](*arguments)
         for name, column in found.items():
             number[name] = np.full(len(y), np.nan)
             number[name][rows] = column
+    fitted = {name: number[name][:, None] for name in NUMBERS}
+    curve = evaluate(method, E, fitted)
+    if np.any(half):
+        # From here on the data are what they would be at the centres of their bins.
+        low, high = (
+            evaluate(method, E + way * half * GAUSS, fitted) for way in (-1, 1)
+        )
+        bent = (low + high) / 2 - curve
+        bent = np.where(usable & np.isfinite(bent), bent, 0.0)
+        y, B = y - bent, B - bent * unit
     doubtful = status == Status.OK.code
     if std is not None and method != "gaussian":
         doubtful &= ~_clearly_rise_and_fall(E, y, weight, number, free)
@@ -156,7 +197,6 @@ def fit_shape(
             x, values, w if std is not None else None, number["energy"][i]
         ):
             status[i] = Status.NO_MAXIMUM.code
-    curve = evaluate(method, E, {name: number[name][:, None] for name in NUMBERS})
     left = np.where(usable, y - curve, 0.0)
     rms = np.sqrt((left**2).sum(axis=1) / number["n_points"])
     number["relative_residual"] = rms / number["height"]
@@ -252,6 +292,7 @@ def _log_normal(
     ends: _Ends,
     free: np.ndarray,
     known: bool,
+    bins: np.ndarray | float,
 ) -> _Found:
     log_x = np.log(np.where(E > 0, E, 1.0))
     # ln y is a parabola in ln x: its least-squares parabola is where the fit starts.
@@ -273,7 +314,8 @@ def _log_normal(
         ],
         axis=1,
     )
-    fit = solve(log_normal(log_x), y, weight, start, known=known)
+    shape = over_bins(_log_normal_of, E, bins)
+    fit = solve(shape, y, weight, start, known=known)
     chi2, covariance, stds = fit.errors(free, known)
     place, log_height, sigma = fit.values.T
     half = np.abs(sigma) * FWHM_PER_SIGMA / 2
@@ -303,6 +345,7 @@ def _gaussian(
     ends: _Ends,
     free: np.ndarray,
     known: bool,
+    bins: np.ndarray | float,
 ) -> _Found:
     used, rows = weight > 0, np.arange(len(y))
     first, last = used.argmax(axis=1), E.size - 1 - used[:, ::-1].argmax(axis=1)
@@ -314,7 +357,8 @@ def _gaussian(
     height = np.maximum(above.max(axis=1), 1e-3)
     top = E[above.argmax(axis=1)]
     start = np.stack([top, height, extent / 5, level, slope], axis=1)
-    fit = solve(gaussian_on_line(E), y, weight, start, known=known)
+    shape = over_bins(gaussian_on_line, E, bins)
+    fit = solve(shape, y, weight, start, known=known)
     chi2, covariance, stds = fit.errors(free, known)
     energy, height, sigma, background, slope = fit.values.T
     sigma = np.abs(sigma)
@@ -337,11 +381,13 @@ def _parabola(
     ends: _Ends,
     free: np.ndarray,
     known: bool,
+    bins: np.ndarray | float,
 ) -> _Found:
     """Fit the tops, each by a parabola about its own middle."""
     used = weight > 0
     centre = (E * used).sum(axis=1) / used.sum(axis=1)
-    (a, b, c), covariance, chi2 = polynomial(E - centre[:, None], y, weight, 2)
+    away = E - centre[:, None]
+    (a, b, c), covariance, chi2 = polynomial(away, y, weight, 2, bins)
     chi2 = chi2 / free
     covariance = covariance * (1.0 if known else chi2[:, None, None])
     flat = (c >= 0) | (-c * (ends[1] - ends[0]) ** 2 < 1e-9 * np.abs(y).max(axis=1))
@@ -366,7 +412,7 @@ def _parabola(
     of_scatter = (
         weight if known else weight / np.sqrt(np.maximum(chi2, 1e-300))[:, None]
     )
-    moved = off_parabola(E, y, of_scatter, energy)
+    moved = off_parabola(E, y - c[:, None] * bins**2 / 3, of_scatter, energy)
     return {
         "energy": energy, "energy_std": stds[0], "energy_off": moved[0],
         "height": height, "height_std": np.hypot(stds[1], moved[1]),

@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 
 __all__ = [
+    "GAUSS",
     "around_top",
     "off_parabola",
     "off_points",
@@ -15,6 +16,10 @@ __all__ = [
     "scatter",
     "smoothed",
 ]
+
+
+#: Places of Gauss's rule of two points for a mean over −1 … 1.
+GAUSS = 3**-0.5
 
 
 def around_top(y: np.ndarray, usable: np.ndarray) -> np.ndarray:
@@ -38,12 +43,20 @@ def around_top(y: np.ndarray, usable: np.ndarray) -> np.ndarray:
 
 
 def polynomial(
-    u: np.ndarray, y: np.ndarray, weight: np.ndarray, degree: int
+    u: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    degree: int,
+    half: np.ndarray | float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fit polynomials: coefficients (n, m) from order 0 up, covariance, χ² (m,)."""
+    """Fit polynomials: coefficients (n, m) from order 0 up, covariance, χ² (m,).
+
+    Data are means over u ± half.
+    """
     unit = np.abs(np.where(weight > 0, u, 0.0)).max(axis=1, initial=1e-300)
     scale = unit[:, None] ** np.arange(degree + 1)
-    powers = np.stack([(u / unit[:, None]) ** i for i in range(degree + 1)])
+    ends = [(u + way * half * GAUSS) / unit[:, None] for way in (-1, 1)]
+    powers = np.stack([(ends[0] ** i + ends[1] ** i) / 2 for i in range(degree + 1)])
     rows = np.where(weight > 0, powers * weight, 0.0)
     normal = np.einsum("imk,jmk->mij", rows, rows)
     # A small part of it keeps what the points do not determine finite.
