@@ -32,6 +32,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from xbp.core.data import Data
 from xbp.core.status import Diagnostic
+from xbp.models.model import Model
 
 class PlotAccessor:
     def __init__(self, data: xr.DataArray | xr.Dataset) -> None: ...

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from xbp.core.data import Data
 from xbp.core.status import Diagnostic
+from xbp.models.model import Model
 
 class PlotAccessor:
     def __init__(self, data: xr.DataArray | xr.Dataset) -> None: ...
@@ -63,6 +64,11 @@ class PlotAccessor:
         """Draw B(Q,E), or any signal over E and one other dimension, in colours.
 
         See `xbp.plot.map`.
+        """
+    def models(self, ax: Axes | None = ..., *, residuals: bool = ..., **kwargs: Any) -> Axes:
+        """Draw the models that were compared, in the data or as what they leave of them.
+
+        See `xbp.plot.models`.
         """
     def peak(self, peak: xr.Dataset | None = ..., ax: Axes | None = ..., *, E_range: Any = ..., **kwargs: Any) -> Axes:
         """Draw a spectrum with the peak fitted to it, from 0 to twice the energies fitted.
@@ -138,6 +144,11 @@ class BosonPeakAccessor(Generic[Data]):
         """Compare the spectra of local fields with S(Q) and with the boson peak.
 
         See `xbp.compare_fluctuations`.
+        """
+    def compare_models(self, models: Sequence[str | Model], *, x_range: Any = ..., fixed: Mapping[str, Any] | None = ..., start: Mapping[str, Any] | None = ..., bounds: Mapping[str, Any] | None = ..., number_density: Any = ...) -> xr.Dataset:
+        """Fit several models to the same points and compare them.
+
+        See `xbp.compare_models`.
         """
     def convert(self, E: str | None = ..., Q: str | None = ..., temperature: str | None = ..., *, frequency: Literal['ordinary', 'angular'] | None = ...) -> Data:
         """Change the units of coordinates, and of everything that is a density in them.

@@ -6,6 +6,7 @@ from xbp.analysis.dispersion import dispersion, ioffe_regel, sound_velocity
 from xbp.analysis.elastic_line import fit_elastic_line
 from xbp.analysis.fluctuations import compare_fluctuations
 from xbp.analysis.heat_capacity import fit_heat_capacity, fitted_dos
+from xbp.analysis.model_comparison import compare_models
 from xbp.analysis.phonons import box_phonon, mark_box_phonon, phonon_dispersion
 from xbp.analysis.scaling import correlation_map, scale_to_sq
 from xbp.analysis.scan import scan_boson_peak, scan_heat_capacity
@@ -18,6 +19,7 @@ __all__ = [
     "boson_peak",
     "box_phonon",
     "compare_fluctuations",
+    "compare_models",
     "correlation_map",
     "dispersion",
     "fit_bqe",

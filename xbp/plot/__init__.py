@@ -3,6 +3,7 @@
 from xbp.plot.curves import cut
 from xbp.plot.fits import fit, peak
 from xbp.plot.maps import explore, map
+from xbp.plot.model_comparison import models
 from xbp.plot.scaling import (
     correlation,
     field_correlations,
@@ -25,6 +26,7 @@ __all__ = [
     "fluctuations",
     "heat_capacity",
     "map",
+    "models",
     "peak",
     "phonons",
     "scaling",

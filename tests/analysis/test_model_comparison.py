@@ -1,0 +1,192 @@
+"""Theories compared on one spectrum."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from xbp.core.constants import BOLTZMANN_MEV, HBAR
+from xbp.errors import QuantityError
+from xbp.models import MODELS, evaluate
+
+E = np.linspace(0.5, 15, 60)
+SUM = MODELS["debye_phonons_dos"] + MODELS["stringlets_dos"]
+FLAT = [
+    "stringlets_dos",
+    "soft_oscillators_dos",
+    "quasilocalized_dos",
+    "damped_phonons_dos",
+]
+
+
+def noisy(model, x: np.ndarray, part: float, seed: int = 0, **parameters) -> xr.Dataset:
+    """Return a model with errors that are a part of each value."""
+    data = evaluate(model, x, **parameters)
+    name = str(next(iter(data.data_vars)))
+    attrs = data[name].attrs
+    data[f"{name}_std"] = (part * data[name]).assign_attrs(units=attrs["units"])
+    noise = part * np.random.default_rng(seed).normal(size=x.size)
+    data[name] = (data[name] * (1 + noise)).assign_attrs(attrs)
+    return data
+
+
+@pytest.fixture(scope="module")
+def table() -> xr.Dataset:
+    data = noisy(SUM, E, 0.01, n_D=0.8, energy_D=25, area=0.2, energy_s=20)
+    found: xr.Dataset = data.bp.compare_models(
+        [SUM, *FLAT, "debye_phonons_dos"], fixed={"energy_D": 25}
+    )
+    return found
+
+
+def test_the_true_model_is_the_best(table: xr.Dataset) -> None:
+    assert table.model[int(table.BIC.argmin("model"))] == SUM.name
+    one = table.sel(model=SUM.name)
+    assert str(one.status.values) == "ok"
+    assert float(one.chi2_reduced) == pytest.approx(1, abs=0.6)
+    assert float(one.delta_BIC) == 0
+    for name, true in (("n_D", 0.8), ("area", 0.2), ("energy_s", 20)):
+        assert abs(float(one[name]) - true) < 4 * float(one[f"{name}_std"])
+    # energy_D is fixed, and the model does not have energy_star.
+    assert float(one.energy_D_std) == 0
+    assert np.isnan(float(one.energy_star))
+    assert float(one.n_parameters) == 3
+
+
+def test_criteria(table: xr.Dataset) -> None:
+    one = table.sel(model=SUM.name)
+    chi2 = float((one.residual**2).sum())
+    assert float(one.chi2_reduced) * (60 - 3) == pytest.approx(chi2, rel=1e-6)
+    assert float(one.AIC) == pytest.approx(chi2 + 6, rel=1e-6)
+    assert float(one.BIC) == pytest.approx(chi2 + 3 * np.log(60), rel=1e-6)
+
+
+def test_where_each_model_has_its_peak(table: xr.Dataset) -> None:
+    """Debye adds a constant to g/E², which does not move the maximum."""
+    one = table.sel(model=SUM.name)
+    assert float(one.E_BP) == pytest.approx(float(one.energy_s) / 4, rel=1e-5)
+    assert float(one.E_BP_std) == pytest.approx(float(one.energy_s_std) / 4, rel=5e-3)
+    soft = table.sel(model="soft_oscillators_dos")
+    assert float(soft.E_BP) == pytest.approx(
+        1.520219 * float(soft.energy_star), rel=1e-4
+    )
+    for name in ("quasilocalized_dos", "debye_phonons_dos"):
+        none = table.sel(model=name)
+        assert str(none.E_BP_status.values) in ("no maximum", "no data")
+        assert np.isnan(float(none.E_BP))
+
+
+@pytest.mark.parametrize("name", ["damped_phonons_dos", "quasilocalized_dos"])
+def test_models_without_a_maximum_say_so(name: str) -> None:
+    own = {"damped_phonons_dos": {"area": 1, "energy_T": 20, "damping": 0.2}}
+    p = own.get(name, {"level": 2e-4, "energy_4": 9})
+    data = noisy(name, E, 0.001, **p)
+    fixed = {"area": 1} if "area" in p else {}
+    found = data.bp.compare_models([name], fixed=fixed)
+    assert str(found.status.values[0]) == "ok"
+    assert str(found.E_BP_status.values[0]) == "no maximum"
+
+
+def test_a_fit_at_a_bound_or_degenerate_says_so() -> None:
+    # Debye phonons are fluctuating elasticity without disorder; below the edge of all
+    # branches their area and energies are one number.
+    data = evaluate("debye_phonons_dos", E, n_D=1, energy_D=25.0)
+    data["g_std"] = (0.01 * data.g).assign_attrs(units=data.g.attrs["units"])
+    data["g"] = data.g * (1 - 0.003 * E / 15)
+    data["g"].attrs |= {"quantity": "vibrational_dos", "units": "1/meV"}
+    found = data.bp.compare_models(
+        ["fluctuating_elasticity_dos", "debye_phonons_dos"], fixed={"area": 1}
+    )
+    assert found.status.values.tolist() == ["parameter at bound", "undetermined"]
+    assert found.limiting_parameter.values[0] == "disorder"
+    assert np.isnan(found.BIC).all()
+
+
+def test_sound_velocities_fix_energies() -> None:
+    n = 0.06
+    energy = HBAR * 22 * np.cbrt(6 * np.pi**2 * n)
+    p = {"area": 1.0, "energy_T": energy, "disorder": 0.8, "velocity_ratio": 1.9}
+    data = noisy("heterogeneous_elasticity_dos", E, 0.01, **p)
+    found = data.bp.compare_models(
+        ["heterogeneous_elasticity_dos", "debye_phonons_dos"],
+        fixed={"energy_T": "2200 m/s", "velocity_ratio": 1.9, "energy_D": "2450 m/s"},
+        number_density="60 1/nm^3",
+    )
+    assert float(found.energy_T[0]) == pytest.approx(energy, rel=1e-9)
+    assert float(found.energy_T_std[0]) == 0
+    assert abs(float(found.disorder[0]) - 0.8) < 4 * float(found.disorder_std[0])
+    assert np.isnan(float(found.energy_T[1]))
+    with pytest.raises(QuantityError, match="number_density"):
+        data.bp.compare_models(["damped_phonons_dos"], fixed={"energy_T": "22 km/s"})
+
+
+@pytest.mark.parametrize(
+    "quantity", ["reduced_dos", "reduced_heat_capacity", "heat_capacity"]
+)
+def test_other_quantities(quantity: str) -> None:
+    k = BOLTZMANN_MEV
+    thermal = "heat" in quantity
+    factor = 1 / k if thermal else 1.0
+    p = {"n_D": 0.8, "energy_D": 25.0 * factor, "area": 0.2, "energy_s": 16.0 * factor}
+    x = np.geomspace(2, 40, 40) if thermal else E
+    data = noisy(SUM.of(quantity), x, 0.01, **p)
+    found = data.bp.compare_models(
+        [SUM, "debye_phonons_dos"], fixed={"energy_D": "25 meV"}
+    )
+    assert found.status.values.tolist() == ["ok", "ok"]
+    assert float(found.E_BP[0]) == pytest.approx(4, rel=0.05)
+    assert found.E_BP.attrs["units"] == "meV"
+    assert float(found.delta_BIC[1]) > 100
+    assert np.nanstd(found.residual[0]) == pytest.approx(1, abs=0.4)
+
+
+def test_many_spectra_and_files(tmp_path: Path) -> None:
+    one = noisy(SUM, E, 0.02, n_D=0.8, energy_D=25, area=0.2, energy_s=20)
+    two = xr.concat([one, one.where(E > 20)], "sample", combine_attrs="override")
+    fixed = {"energy_D": 25}
+    found = two.bp.compare_models([SUM, "soft_oscillators_dos"], fixed=fixed)
+    assert found.BIC.dims == ("model", "sample")
+    assert found.status.values[0].tolist() == ["ok", "no data"]
+    found.to_netcdf(tmp_path / "found.nc")
+    again = xr.load_dataset(tmp_path / "found.nc")
+    xr.testing.assert_identical(found, again)
+    single = one.bp.compare_models([SUM, "soft_oscillators_dos"], fixed=fixed)
+    np.testing.assert_allclose(found.BIC[:, 0], single.BIC, rtol=1e-6)
+
+
+def test_without_errors_the_scatter_is_the_noise() -> None:
+    data = noisy("stringlets_dos", E, 0.02, area=0.2, energy_s=20).drop_vars("g_std")
+    found = data.bp.compare_models(["soft_potential_dos", "stringlets_dos"])
+    assert "chi2_reduced" not in found
+    assert float(found.delta_BIC[1]) == 0
+    assert float(found.delta_BIC[0]) > 20
+
+
+def test_models_that_the_data_do_not_tell_apart_are_named() -> None:
+    x = np.linspace(0.5, 6, 12)
+    data = noisy("soft_potential_dos", x, 0.1, slope=0.01, energy_b=5)
+    found = data.bp.compare_models(["soft_potential_dos", "soft_oscillators_dos"])
+    codes = [one.code for one in found.bp.diagnostics()]
+    assert "models_alike" in codes
+
+
+def test_bad_input(table: xr.Dataset) -> None:
+    data = noisy("stringlets_dos", E, 0.02, area=0.2, energy_s=20)
+    for wrong in ([], ["lognormal", "lognormal"], "lognormal", ["bump"]):
+        with pytest.raises(QuantityError, match="model"):
+            data.bp.compare_models(wrong)
+    with pytest.raises(QuantityError, match="energy_D"):
+        data.bp.compare_models(["stringlets_dos"], fixed={"energy_D": 3})
+    with pytest.raises(QuantityError):
+        data.bp.compare_models(["debye_einstein"])
+
+
+def test_figures(table: xr.Dataset) -> None:
+    for residuals in (False, True):
+        axes = table.bp.plot.models(residuals=residuals)
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert labels[0] == f"{SUM.name}: ΔBIC 0"
+        assert len(labels) == table.model.size

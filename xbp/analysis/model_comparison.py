@@ -1,0 +1,390 @@
+"""Theories of the boson peak compared on one spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.core import constants
+from xbp.core.common_errors import carries_common_errors
+from xbp.core.data import unwrap
+from xbp.core.errors import QuantityError
+from xbp.core.guards import require_keys, require_kind, require_positive
+from xbp.core.operation import operation
+from xbp.core.signal import read, result_table
+from xbp.core.status import Diagnostic, Status, diagnosed
+from xbp.core.units import convert_factor, parse_unit, split_quantity
+from xbp.fitting.fit import fit
+from xbp.models.catalogue import find_model
+from xbp.models.model import Model
+
+__all__ = ["compare_models"]
+
+#: What the data can be; the models are of the first.
+SIGNALS = (
+    "vibrational_dos",
+    "reduced_dos",
+    "dynamic_structure_factor",
+    "heat_capacity",
+    "reduced_heat_capacity",
+)
+#: Energies of the search for a maximum of g/E², and the relative depth on both of its
+#: sides that is more than rounding.
+_SEARCHED, _DEPTH = 600, 1e-6
+#: k_BT of heat capacities to the energies that decide them.
+_THERMAL = (2.0, 6.0)
+#: Step of derivatives, in standard deviations of the parameters.
+_STEP = 0.1
+#: Models whose BIC differs by less are not told apart.
+_APART = 2.0
+
+
+@operation(
+    takes=SIGNALS,
+    gives="compare_models",
+)
+@carries_common_errors()
+def compare_models(
+    data: xr.DataArray | xr.Dataset,
+    models: Sequence[str | Model],
+    *,
+    x_range: Any = None,
+    fixed: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
+    bounds: Mapping[str, Any] | None = None,
+    number_density: Any = None,
+) -> xr.Dataset:
+    r"""Fit several models to the same points and compare them.
+
+    .. math:: \mathrm{AIC} = \chi^2 + 2k, \qquad \mathrm{BIC} = \chi^2 + k \ln N
+
+    N points, k parameters that are fitted. Without errors of the data N ln(rms²) stands
+    for χ², the size of the noise being one more parameter. Of two models, that with a
+    BIC lower by 2 to 6 is favoured, by more than 10 strongly.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        g(E), B(E) or B(Q,E) (also of a Raman spectrum), S(Q,E), C_p(T) or C_p/T³, with
+        any further dimensions.
+    models : sequence of str or Model
+        Names of `xbp.models.MODELS`, and sums and products of these. Models of g(E) or
+        of B(E) are fitted as the quantity of the data (`Model.of`).
+    x_range : pair of scalars with units, optional
+        Range of E or T to fit.
+    fixed : mapping of str to scalar with units, optional
+        Parameters that other measurements fix, in every model that has them: areas,
+        energies, and these also as temperatures, or as sound velocities v, which mean
+        ħ v q_D.
+    start, bounds : mapping, optional
+        As for `fit`, of every model that has the parameter.
+    number_density : scalar with units, optional
+        Atoms per volume, for q_D = (6π²n)^(1/3); needed for velocities.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``model``: ``status`` and ``limiting_parameter`` as of `fit` (a fit that a
+        bound or a degeneracy decides is not ok, and all its numbers are NaN);
+        ``chi2_reduced`` where errors are known, ``relative_residual``, ``AIC``, ``BIC``
+        and ``delta_BIC`` above the best; ``n_parameters``; ``E_BP`` with its std, where
+        the fitted g/E² has its maximum within the energies fitted, and
+        ``E_BP_status``, "no maximum" if it has none; every parameter with its std (0
+        where fixed, NaN in models without it). ``fitted`` and ``residual`` over E or T,
+        in units of the errors (or of their rms), beside the points ``measured``.
+
+    Raises
+    ------
+    QuantityError
+        If no or the same models are given, a parameter is not in any of them, or a
+        velocity comes without `number_density`.
+
+    Notes
+    -----
+    Parameters that only occur together (an area and the energies of phonons that end
+    beyond the data) are "undetermined": fix one of them.
+
+    References
+    ----------
+    H. Akaike, IEEE Trans. Autom. Control 19, 716 (1974); G. Schwarz, Ann. Stat. 6, 461
+    (1978).
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> E = np.linspace(0.5, 15, 60)
+    >>> g = xbp.models.evaluate("stringlets_dos", E, area=0.2, energy_s=20)
+    >>> table = g.bp.compare_models(["stringlets_dos", "soft_oscillators_dos"])
+    >>> float(table.delta_BIC[0]), round(float(table.E_BP[0]), 3)
+    (0.0, 5.0)
+    """
+    require_kind(models, (list, tuple), "models", "a list of names or Models")
+    rows = [find_model(model) for model in models]
+    names = [row.name for row in rows]
+    if not names or len(set(names)) < len(names):
+        raise QuantityError(f"models={names} must be one or more different models")
+    plain, rewrap = unwrap(data)
+    signal = read(plain, *SIGNALS)
+    own = [row.of(signal.quantity.name) for row in rows]
+    along = "E" if "E" in signal.value.dims else "temperature"
+    known = list(dict.fromkeys(name for row in own for name in row.parameters))
+    given = {
+        argument: require_keys(values, argument, known)
+        for argument, values in (("fixed", fixed), ("start", start), ("bounds", bounds))
+    }
+    for argument in ("fixed", "start"):
+        given[argument] = {
+            name: _as_energy(value, name, number_density)
+            for name, value in given[argument].items()
+        }
+    tables = []
+    for row in own:
+        each = {
+            argument: {n: v for n, v in values.items() if n in row.parameters}
+            for argument, values in given.items()
+        }
+        tables.append(fit(signal.source, row, along, x_range=x_range, **each).compute())
+    columns = _quality(tables, own, along)
+    columns |= _peaks(tables, rows, along)
+    columns |= _parameters(tables, own)
+    columns |= _curves(tables, own, signal, along)
+    answer: xr.Dataset = result_table(
+        signal,
+        columns,
+        quantity="compare_models",
+        operation="compare_models",
+        arguments={"models": names, "x_range": x_range, **given},
+        coords={"model": xr.Variable("model", names)},
+    )
+    answer.attrs |= diagnosed(answer.attrs, *_doubts(answer))
+    return rewrap(answer)  # type: ignore[no-any-return]
+
+
+def _as_energy(value: Any, name: str, number_density: Any) -> Any:
+    """Return a sound velocity as ħ v q_D in meV, and anything else as it is."""
+    number, units = split_quantity(value, name)
+    if units is None or not parse_unit(units).is_compatible_with("m/s"):
+        return value
+    if number_density is None:
+        raise QuantityError(
+            f"{name}={value} is a velocity, and number_density is not given",
+            fix="number_density='0.06 1/angstrom^3'",
+        )
+    n = require_positive(number_density, "number_density", "1/angstrom**3")
+    velocity = float(number) * convert_factor(units, "angstrom/ps")
+    energy = constants.HBAR * velocity * float(np.cbrt(6 * np.pi**2 * n))
+    return f"{energy!r} meV"
+
+
+def _stacked(tables: list[xr.Dataset], name: str) -> xr.Variable:
+    """Return one column of all tables over the models."""
+    dims = ("model", *tables[0]["status"].dims)
+    return xr.Variable(dims, np.stack([table[name].values for table in tables]))
+
+
+def _quality(
+    tables: list[xr.Dataset], rows: list[Model], along: str
+) -> dict[str, tuple[Any, str, str]]:
+    count, residual = (
+        _stacked(tables, name) for name in ("n_points", "relative_residual")
+    )
+    free = np.stack(
+        [sum((table[f"{n}_std"].values > 0).astype(int) for n in row.parameters)
+         for table, row in zip(tables, rows, strict=True)]
+    )  # fmt: skip
+    known = "chi2_reduced" in tables[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if known:
+            chi2 = _stacked(tables, "chi2_reduced") * (count - free)
+        else:
+            # The residuals of exact data are rounding.
+            chi2 = count * np.log(np.maximum(residual, np.finfo(float).eps) ** 2)
+        k = free + (not known)
+        bic = chi2 + k * np.log(count)
+    bic = xr.Variable(count.dims, bic.values)
+    best = np.nanmin(np.where(np.isnan(bic.values), np.inf, bic.values), axis=0)
+    columns = {
+        "status": (_stacked(tables, "status"), "", "whether the fit can be used"),
+        "limiting_parameter": (
+            _stacked(tables, "limiting_parameter"),
+            "",
+            "parameter at its bound, or undetermined",
+        ),
+    }
+    if known:
+        label = "reduced chi-squared of the fit"
+        columns["chi2_reduced"] = (_stacked(tables, "chi2_reduced"), "1", label)
+    k = np.where(np.isnan(bic.values), np.nan, k)
+    return columns | {
+        "relative_residual": (residual, "1", "rms residual of the fit over the data"),
+        "n_points": (count, "1", "number of points fitted"),
+        "n_parameters": (xr.Variable(count.dims, k), "1", "number of parameters"),
+        "AIC": (chi2 + 2 * k, "1", "Akaike's information criterion"),
+        "BIC": (bic, "1", "Bayesian information criterion"),
+        "delta_BIC": (bic - best, "1", "BIC above that of the best model"),
+        **{
+            f"{along}_{end}": (
+                _stacked(tables, f"{along}_{end}"),
+                str(tables[0][f"{along}_{end}"].attrs["units"]),
+                f"{word} {along} fitted",
+            )
+            for end, word in (("low", "lowest"), ("high", "highest"))
+        },
+    }
+
+
+def _peaks(
+    tables: list[xr.Dataset], rows: list[Model], along: str
+) -> dict[str, tuple[Any, str, str]]:
+    """Return where each fitted g/E² has its maximum, with the error of that."""
+    status = _stacked(tables, "status")
+    energy, std = np.full(status.shape, np.nan), np.full(status.shape, np.nan)
+    found = np.full(status.shape, Status.NO_DATA, dtype="<U24")
+    factor, units = 1.0, str(tables[0][f"{along}_low"].attrs["units"])
+    ends = (1.0, 1.0)
+    if along == "temperature":
+        factor, units, ends = constants.BOLTZMANN_MEV, "meV", _THERMAL
+    for at in zip(*np.nonzero(status.values == Status.OK), strict=True):
+        table, model = tables[at[0]], _reduced(rows[at[0]])
+        if model is None:
+            continue
+        one = table.isel(dict(zip(table["status"].dims, at[1:], strict=True)))
+        low, high = (
+            float(one[f"{along}_{end}"]) * f
+            for end, f in zip(("low", "high"), ends, strict=True)
+        )
+        x = np.geomspace(max(low, 1e-3 * high), high, _SEARCHED)
+        p = {name: float(one[name]) for name in model.parameters}
+        energy[at] = _maximum(model, x, p) * factor
+        found[at] = Status.NO_MAXIMUM if np.isnan(energy[at]) else Status.OK
+        names = [n for n in model.parameters if float(one[f"{n}_std"]) > 0]
+        stds = {name: float(one[f"{name}_std"]) for name in names}
+        slopes = np.array([_slope(model, x, p, n, stds[n]) for n in names])
+        matrix = one["correlation"].sel(parameter=names, other_parameter=names)
+        std[at] = np.sqrt(slopes @ matrix.values @ slopes) * factor if names else 0.0
+    label = "maximum of g/E² of the model"
+    return {
+        "E_BP": (xr.Variable(status.dims, energy), units, label),
+        "E_BP_std": (xr.Variable(status.dims, std), "", ""),
+        "E_BP_status": (
+            xr.Variable(status.dims, found),
+            "",
+            "whether the model has a maximum within the range",
+        ),
+    }
+
+
+def _reduced(row: Model) -> Model | None:
+    """Return a model as g/E², if it is one of g or of g/E²."""
+    known = row.quantity in ("vibrational_dos", "reduced_dos")
+    return row.of("reduced_dos") if known else None
+
+
+def _maximum(model: Model, x: np.ndarray, p: Mapping[str, float]) -> float:
+    """Return where a model is highest between its ends; NaN where it has no maximum."""
+    with np.errstate(all="ignore"):
+        y = model.function(x, **p)
+    inner = np.flatnonzero((y[1:-1] > y[:-2]) & (y[1:-1] >= y[2:])) + 1
+    beside = np.array([max(y[: i + 1].min(), y[i:].min()) for i in inner])
+    inner = inner[y[inner] - beside > _DEPTH * y[inner]] if inner.size else inner
+    if not inner.size:
+        return float("nan")
+    i = int(inner[np.argmax(y[inner])])
+    u = np.log(x[i - 1 : i + 2])
+    a, b, _ = np.polyfit(u - u[1], y[i - 1 : i + 2] / y[i], 2)
+    return float(x[i] * np.exp(-b / (2 * a))) if a < 0 else float(x[i])
+
+
+def _slope(
+    model: Model, x: np.ndarray, p: dict[str, float], name: str, std: float
+) -> float:
+    """Return the change of the maximum per standard deviation of a parameter."""
+    up, down = (
+        _maximum(model, x, p | {name: p[name] + sign * _STEP * std}) for sign in (1, -1)
+    )
+    return (up - down) / (2 * _STEP)
+
+
+def _parameters(
+    tables: list[xr.Dataset], rows: list[Model]
+) -> dict[str, tuple[Any, str, str]]:
+    """Return a column of each parameter, for the models that have it."""
+    shape, dims = tables[0]["status"].shape, ("model", *tables[0]["status"].dims)
+    columns: dict[str, tuple[Any, str, str]] = {}
+    for i, (table, row) in enumerate(zip(tables, rows, strict=True)):
+        for name in row.parameters:
+            units = str(table[name].attrs.get("units", ""))
+            column = name
+            if columns.get(name, (None, units))[1] != units:
+                column = f"{name}_{row.name}"
+            if column not in columns:
+                for end, label in (("", f"parameter {name}"), ("_std", "")):
+                    empty = np.full((len(tables), *shape), np.nan)
+                    unit = units if label else ""
+                    columns[f"{column}{end}"] = (xr.Variable(dims, empty), unit, label)
+            for end in ("", "_std"):
+                columns[f"{column}{end}"][0].values[i] = table[f"{name}{end}"].values
+    return columns
+
+
+def _curves(
+    tables: list[xr.Dataset], rows: list[Model], signal: Any, along: str
+) -> dict[str, tuple[Any, str, str]]:
+    """Return the data, the curves within the range fitted, and what they leave."""
+    others = tables[0]["status"].dims
+    value = signal.value.transpose(*others, along)
+    units = str(value.attrs["units"])
+    std = None if signal.std is None else signal.std.transpose(*others, along)
+    axis = value[along]
+    curves = np.full((len(rows), *value.shape), np.nan)
+    for i, (table, row) in enumerate(zip(tables, rows, strict=True)):
+        x_units, y_units = str(axis.attrs["units"]), row.y_units or units
+        own = row.x_units or x_units
+        x = axis.values * convert_factor(x_units, own, energy=along == "E", name=along)
+        factor = convert_factor(y_units, units, name="the model")
+        for at in np.ndindex(value.shape[:-1]):
+            one = table.isel(dict(zip(others, at, strict=True)))
+            low, high = float(one[f"{along}_low"]), float(one[f"{along}_high"])
+            inside = (x >= low * (1 - 1e-12)) & (x <= high * (1 + 1e-12))
+            if one["status"].item() == Status.OK and inside.any():
+                p = {name: float(one[name]) for name in row.parameters}
+                curves[(i, *at, inside)] = row.function(x[inside], **p) * factor
+    left = value.values - curves
+    with np.errstate(all="ignore"):
+        if std is None:
+            seen = np.isfinite(left)
+            squares = np.where(seen, left**2, 0.0).sum(axis=-1, keepdims=True)
+            error = np.sqrt(squares / seen.sum(axis=-1, keepdims=True))
+        else:
+            error = np.where(std.values > 0, std.values, np.nan)
+        residual = left / error
+    dims = ("model", *value.dims)
+    columns = {"measured": (value.variable, units, "points fitted")}
+    if std is not None:
+        columns["measured_std"] = (std.variable, "", "")
+    return columns | {
+        "fitted": (xr.Variable(dims, curves), units, "fitted curve"),
+        "residual": (xr.Variable(dims, residual), "1", "residual over its error"),
+    }
+
+
+def _doubts(table: xr.Dataset) -> list[Diagnostic]:
+    """Return which models the data do not tell apart, of one spectrum."""
+    if table["status"].ndim > 1:
+        return []
+    near = table["delta_BIC"].values < _APART
+    names = [str(name) for name in table["model"].values[near]]
+    if len(names) < 2:
+        return []
+    return [
+        Diagnostic(
+            "models_alike",
+            "info",
+            f"BIC does not distinguish {', '.join(names)} (difference below "
+            f"{_APART:g})",
+            "more points or smaller errors, or fix a parameter by a measurement",
+        )
+    ]
