@@ -225,6 +225,13 @@ def any_fit() -> Any:
     }
 
 
+@case("fitted")
+def theories_side_by_side() -> Any:
+    b = counted().sel(E=slice(0, None)).bp.to_bqe().bp.cut_Q((2, 8))
+    models = ["lognormal", "soft_oscillators_dos", "correlated_disorder"]
+    return xbp.compare_models(b, models, x_range=(2, 12)).drop_vars("residual")
+
+
 # ---------------------------------------------------------------- corrections
 
 

@@ -37,7 +37,7 @@ _UNIT_SYMBOLS = ("x", "y", "K", "1")
 _Powers = dict[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A model that fits and data can name; sums and products of models are models.
 
