@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 import xarray as xr
 
 from xbp.core import constants
-from xbp.md import new_trajectory
+from xbp.md import lattice, new_trajectory
 
 #: Distance of neighbors (Å), mass (u), spring (u/ps²), temperature (K); 16 by 18 atoms.
 A, M, K, T = 3.0, 40.0, 1500.0, 20.0
@@ -14,18 +15,20 @@ COLUMNS, ROWS = 16, 18
 AREA = A**2 * np.sqrt(3) / 2
 
 
-def places(thickness: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+def places(
+    thickness: float = 3.0, columns: int = COLUMNS, rows: int = ROWS
+) -> tuple[np.ndarray, np.ndarray]:
     """Places (n, 3) of the atoms at rest, and the cell."""
-    i, j = np.divmod(np.arange(COLUMNS * ROWS), COLUMNS)
+    i, j = np.divmod(np.arange(columns * rows), columns)
     height = A * np.sqrt(3) / 2
     z = np.full(i.size, 0.4 * thickness)
     position = np.stack([A * (j + 0.5 * (i % 2)), height * i, z], axis=1)
-    return position, np.diag([A * COLUMNS, height * ROWS, thickness])
+    return position, np.diag([A * columns, height * rows, thickness])
 
 
-def hessian() -> np.ndarray:
+def hessian(columns: int = COLUMNS, rows: int = ROWS) -> np.ndarray:
     """Second derivatives of the energy, (2n, 2n) in u/ps²: springs to six neighbors."""
-    position, cell = places()
+    position, cell = places(3.0, columns, rows)
     side = np.diag(cell)[:2]
     apart = position[None, :, :2] - position[:, None, :2]
     apart -= side * np.round(apart / side)
@@ -67,3 +70,18 @@ def trajectory(
         position, time=step * np.arange(n_frames), cell=cell, velocity=velocity,
         element=["Ar"] * len(rest), mass=np.full(len(rest), M),
     )  # fmt: skip
+
+
+def force_constants(columns: int, rows: int, thickness: float = 3.0) -> xr.Dataset:
+    """The springs of a box, in which atoms may not leave the plane."""
+    rest, cell = places(thickness, columns, rows)
+    n = len(rest)
+    matrix = np.zeros((n, 3, n, 3))
+    matrix[:, :2, :, :2] = hessian(columns, rows).reshape(n, 2, n, 2)
+    units = (constants.HBAR / constants.HBAR_ROOT_EV_PER_U) ** 2
+    still = new_trajectory(
+        rest[None], time=[0.0], cell=cell, element=["Ar"] * n, mass=np.full(n, M)
+    )
+    return lattice.new_force_constants(
+        scipy.sparse.csr_array(units * matrix.reshape(3 * n, 3 * n)), still
+    )

@@ -10,7 +10,13 @@ import numpy as np
 from xbp.core.errors import QuantityError
 from xbp.core.guards import choose
 
-__all__ = ["Dimension", "Frame", "dimension_attribute", "require_in_plane"]
+__all__ = [
+    "Dimension",
+    "Frame",
+    "dimension_attribute",
+    "images_along",
+    "require_in_plane",
+]
 
 Dimension = Literal[2, 3]
 #: Positions and velocities of the atoms, shape (..., n_atoms, 3); without, None.
@@ -52,6 +58,18 @@ def dimension_attribute(ends: Sequence[Frame], given: Any = None) -> dict[str, i
     wide = [np.ptp(np.asarray(r, float), axis=0)[:2].min() > 0 for r, _ in ends]
     flat = wide and all(wide) and all(_is_flat(*frame) for frame in ends)
     return {"dimension": 2} if flat else {}
+
+
+def images_along(cell: np.ndarray, dimension: int) -> np.ndarray:
+    """Return along which cell vectors atoms have images: not across a plane.
+
+    Examples
+    --------
+    >>> images_along(np.diag([8.0, 8.0, 0.2]), 2).tolist()
+    [True, True, False]
+    """
+    across = np.abs(cell[:, 2]).argmax()
+    return np.asarray((np.arange(3) != across) | (dimension == 3))
 
 
 def _is_flat(position: Any, velocity: Any) -> bool:

@@ -24,6 +24,7 @@ from xbp.core.schema import check_coordinate, require_units
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, to_kelvin
 from xbp.md.block import Block, cell_rate, contains_affine, heights
+from xbp.md.plane import images_along
 from xbp.models.dimension import kinetic_degrees
 
 __all__ = ["Block", "Trajectory", "read_trajectory", "sample_temperature"]
@@ -172,8 +173,7 @@ class Trajectory:
     @property
     def _images(self) -> np.ndarray:
         """Along which cell vectors an atom has images: not across a plane."""
-        out = np.abs(self.mean_cell[:, 2])
-        return np.asarray((np.arange(3) != out.argmax()) | (self.dimension == 3))
+        return images_along(self.mean_cell, self.dimension)
 
     def require_space(self, what: str) -> None:
         """Refuse a plane of atoms for what is defined in three dimensions."""

@@ -14,6 +14,7 @@ from xbp.core.schema import QUANTITIES
 from xbp.core.signal import label_std
 from xbp.md.lattice.labels import begin_result, finish_result
 from xbp.md.lattice.sampling import Sampled, at_rest, read_modes
+from xbp.models.dimension import mode_count
 from xbp.reduction.dos_area import AreaOf, area_attributes
 
 __all__ = ["bloch_vdos"]
@@ -83,9 +84,10 @@ def bloch_vdos(
         & ~at_rest(energy, data.attrs["highest_energy"])
         & (bin_of < n_bins)
     )
-    # At k = 0 three of the modes are translations of the whole box.
+    # At k = 0 as many modes as there are dimensions are translations of the whole box.
     at_zero = (data["wavevector"].values == 0).all(axis=1)
-    n_modes = 3 * trajectory.n_atoms - np.where(at_zero, 3, 0)
+    d = trajectory.dimension
+    n_modes = mode_count(trajectory.n_atoms, d) - np.where(at_zero, d, 0)
 
     def histogram(weights: np.ndarray) -> np.ndarray:
         """Sum weights of the modes of each k into bins."""

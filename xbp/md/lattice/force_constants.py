@@ -209,15 +209,15 @@ def _labelled(
 ) -> xr.Dataset:
     """Put a matrix and its minimum into the data model."""
     trajectory = read_trajectory(rest)
-    trajectory.require_space("lattice dynamics of a box")
-    if not trajectory.repeats.all():
+    if not trajectory.is_periodic:
         raise RangeError("the box is open along some sides", fix="use a periodic box")
     if not matrix.count_nonzero():
         raise QuantityError("all second derivatives are zero")
     position = trajectory.block(0, 1).scaled()[0].T @ trajectory.mean_cell
     springs, violation = springs_of(
-        matrix, position, trajectory.mean_cell, trajectory.masses()
-    )
+        matrix, position, trajectory.mean_cell, trajectory.masses(),
+        dimension=trajectory.dimension,
+    )  # fmt: skip
     if violation > allowed:
         text = (
             "the force constants of an atom add up to as much as "
@@ -232,7 +232,7 @@ def _labelled(
         second=("pair", springs.second),
         force_constant=(
             ("pair", "xyz", "xyz_other"),
-            springs.block,
+            _in_space(springs.block),
             {"units": UNITS, "long_name": "force constant"},
         ),
     )
@@ -240,11 +240,18 @@ def _labelled(
         "Conventions": CONVENTIONS,
         "xbp_schema": SCHEMA_VERSION,
         "quantity": "force_constants",
+        **({"dimension": 2} if springs.dimension == 2 else {}),
         "sum_rule_violation": violation,
         **diagnosed({}, *doubts),
         "history": extend_history(rest.attrs.get("history"), maker, arguments),
     }
     return ds
+
+
+def _in_space(block: np.ndarray) -> np.ndarray:
+    """Return blocks of three directions; across a plane nothing is coupled."""
+    missing = 3 - block.shape[-1]
+    return np.pad(block, ((0, 0), (0, missing), (0, missing)))
 
 
 #: Of force constants.
@@ -278,6 +285,7 @@ def read_force_constants(data: xr.Dataset) -> tuple[Trajectory, Springs]:
     block = block * convert_factor(own, UNITS, name="'force_constant'")
     if not np.isfinite(block).all():
         raise QuantityError("'force_constant' has values that are not finite")
+    block = block[:, : trajectory.dimension, : trajectory.dimension]
     position = trajectory.block(0, 1).scaled()[0].T @ trajectory.mean_cell
     return trajectory, Springs(
         first, second, block, position, trajectory.mean_cell, trajectory.masses()

@@ -45,7 +45,7 @@ def make_job(
     trajectory: Trajectory, springs: Springs, given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Check the arguments of a call; return the job of a run and its input files."""
-    n = 3 * springs.n_atoms
+    n = springs.n_modes
     precision: Precision = choose(given["precision"], Precision, "precision")
     # The matrix, the vectors and the work space of the eigensolver.
     count = 4 * n**2 * np.dtype(DTYPES[precision]).itemsize / 8
@@ -121,16 +121,16 @@ def packed_job(
 
 def highest_energy(springs: Springs, *, margin: float = 1.05) -> float:
     """Return an energy above all modes, meV: a little above the highest at Γ."""
-    n, root = springs.n_atoms, np.sqrt(springs.mass)
+    n, d, root = springs.n_modes, springs.dimension, np.sqrt(springs.mass)
     pairs = springs.first, springs.second
     weighted = springs.block / (root[pairs[0]] * root[pairs[1]])[:, None, None]
-    rows, columns = (3 * atoms[:, None, None] for atoms in pairs)
-    axes = np.arange(3)
+    rows, columns = (d * atoms[:, None, None] for atoms in pairs)
+    axes = np.arange(d)
     rows, columns = np.broadcast_arrays(rows + axes[:, None], columns + axes)
     flat = (weighted.ravel(), (rows.ravel(), columns.ravel()))
-    matrix = scipy.sparse.csr_array(flat, shape=(3 * n, 3 * n))
+    matrix = scipy.sparse.csr_array(flat, shape=(n, n))
     # The same call must give the same energy, or it would not continue a run.
-    start = np.random.default_rng(0).normal(size=3 * n)
+    start = np.random.default_rng(0).normal(size=n)
     top = scipy.sparse.linalg.eigsh(
         matrix, k=1, which="LA", v0=start, return_eigenvectors=False, tol=1e-4
     )
@@ -148,9 +148,9 @@ def _bonds(
     reference = Reference.first(trajectory, "at rest")
     chosen = choose_cutoff(trajectory, cutoff)
     deformation = Deformation.since(reference, chosen)
-    n, matrix = springs.n_atoms, deformation.matrix.tocsr()
+    matrix = deformation.matrix.tocsr()
     first, second = deformation.first, deformation.second
-    weight = [matrix[b * n + first, second] for b in range(3)]
+    weight = [matrix[b * springs.n_atoms + first, second] for b in range(3)]
     return {
         "bond_first": first,
         "bond_second": second,

@@ -27,6 +27,7 @@ def begin_result(data: xr.Dataset, trajectory: Trajectory) -> xr.Dataset:
         "Conventions": CONVENTIONS,
         "xbp_schema": SCHEMA_VERSION,
         "origin": "simulation",
+        **({"dimension": 2} if trajectory.dimension == 2 else {}),
         "composition": composition(trajectory.elements()),
         **diagnosed(data.attrs),
     }
@@ -75,7 +76,9 @@ def finish_result(
         ds.attrs |= diagnosed(ds.attrs, found)
     ds.attrs["history"] = history
     shared = {
-        key: ds.attrs[key] for key in ("composition", "diagnostics") if key in ds.attrs
+        key: ds.attrs[key]
+        for key in ("composition", "dimension", "diagnostics")
+        if key in ds.attrs
     }
     for name in ds.data_vars:
         if not str(name).endswith("_std"):

@@ -1,7 +1,8 @@
 """Vibrations of a periodic box at any wave vector, from its second derivatives.
 
-A box of N atoms that is repeated without end has 3N modes at every wave vector k. They
-are computed from the N atoms of one box, and the box sets no lowest phonon.
+A box of N atoms that is repeated without end has 3N modes at every wave vector k, in a
+plane 2N. They are computed from the N atoms of one box, and the box sets no lowest
+phonon.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import scipy
 
 from xbp.core import constants
 from xbp.core.errors import RangeError
+from xbp.md.block import heights
+from xbp.md.plane import images_along
+from xbp.models.dimension import ball, mode_count
 
 __all__ = [
     "Springs",
@@ -40,8 +44,8 @@ class Springs:
     ----------
     first, second : numpy.ndarray of int, shape (n_pairs,)
         Atoms of each pair, in both orders, including each atom with itself.
-    block : numpy.ndarray, shape (n_pairs, 3, 3)
-        ∂²U/∂r_i∂r_j, eV/Å².
+    block : numpy.ndarray, shape (n_pairs, d, d)
+        ∂²U/∂r_i∂r_j, eV/Å²; in a plane of atoms d is 2, else 3.
     position : numpy.ndarray, shape (n_atoms, 3)
         Positions at the minimum, Å.
     cell : numpy.ndarray, shape (3, 3)
@@ -61,6 +65,16 @@ class Springs:
     def n_atoms(self) -> int:
         """Number of atoms."""
         return int(self.mass.size)
+
+    @property
+    def dimension(self) -> int:
+        """Number of directions in which an atom moves."""
+        return int(self.block.shape[-1])
+
+    @property
+    def n_modes(self) -> int:
+        """Number of modes at every wave vector."""
+        return int(mode_count(self.n_atoms, self.dimension))
 
     @cached_property
     def bond(self) -> np.ndarray:
@@ -82,6 +96,7 @@ def springs_of(
     cell: np.ndarray,
     mass: np.ndarray,
     *,
+    dimension: int = 3,
     least: float = 1e-9,
 ) -> tuple[Springs, float]:
     """Split the second derivatives of the energy of a box into pairs of atoms.
@@ -93,6 +108,8 @@ def springs_of(
     position, cell, mass
         Positions at the minimum, cell and masses, with atoms in the order of the
         matrix.
+    dimension : int
+        2 if the atoms move in a plane alone.
     least : float
         Pairs below this fraction of the largest element are left out, as rounding
         errors.
@@ -117,20 +134,21 @@ def springs_of(
     blocks.sum_duplicates()
     first = np.repeat(np.arange(n), np.diff(blocks.indptr))
     second, block = blocks.indices.astype(int), np.array(blocks.data)
+    block = np.ascontiguousarray(block[:, :dimension, :dimension])
     size = np.abs(block).max(axis=(1, 2))
     kept = (size > least * size.max()) | (first == second)
     first, second, block = first[kept], second[kept], block[kept]
     springs = Springs(first, second, block, position, cell, mass)
     reach = float(np.linalg.norm(springs.bond, axis=1).max())
     # Distances between opposite faces of the cell.
-    width = float((1 / np.linalg.norm(np.linalg.inv(cell), axis=0)).min())
+    width = float(heights(cell)[images_along(cell, dimension)].min())
     if not 2 * reach < width:
         raise RangeError(
             f"the forces reach {reach:.4g} angstrom in a box {width:.4g} angstrom wide",
             reason="beyond half of the box it is not known which image acts",
             fix="use a larger box",
         )
-    total = np.zeros((n, 3, 3))
+    total = np.zeros((n, dimension, dimension))
     np.add.at(total, first, block)
     own = first == second
     block[own] -= total[first[own]]
@@ -155,17 +173,17 @@ def bloch_matrix(springs: Springs, k: np.ndarray, dtype: Any = complex) -> np.nd
 
     Returns
     -------
-    numpy.ndarray, shape (3 n_atoms, 3 n_atoms)
+    numpy.ndarray, shape (d n_atoms, d n_atoms)
         Hermitian.
     """
-    n = springs.n_atoms
+    n, d = springs.n_atoms, springs.dimension
     root = np.sqrt(springs.mass)
     factor = np.exp(1j * (springs.bond @ k)) / (
         root[springs.first] * root[springs.second]
     )
-    matrix = np.zeros((n, 3, n, 3), dtype=dtype)
+    matrix = np.zeros((n, d, n, d), dtype=dtype)
     matrix[springs.first, :, springs.second, :] = springs.block * factor[:, None, None]
-    return matrix.reshape(3 * n, 3 * n)
+    return matrix.reshape(d * n, d * n)
 
 
 def bloch_modes(
@@ -191,7 +209,7 @@ def bloch_modes(
     -------
     energy : numpy.ndarray, shape (n_modes,)
         ħω in meV, ascending; −ħ|ω| where ω is imaginary.
-    vectors : numpy.ndarray, shape (3 n_atoms, n_modes), or None
+    vectors : numpy.ndarray, shape (d n_atoms, n_modes), or None
         Columns e_s of unit length; atom j moves as e_sj e^{ik·r_j}/√m_j.
     """
     some = {}
@@ -210,12 +228,14 @@ def bloch_modes(
     return constants.HBAR_ROOT_EV_PER_U * energy, found[1] if vectors else None
 
 
-def participation_ratio(vectors: np.ndarray) -> np.ndarray:
+def participation_ratio(vectors: np.ndarray, dimension: int = 3) -> np.ndarray:
     """Return (Σ|e_j|²)² / (N Σ|e_j|⁴): 1 if all atoms move equally, 1/N if one moves.
 
     Parameters
     ----------
-    vectors : numpy.ndarray, shape (3 n_atoms, n_modes)
+    vectors : numpy.ndarray, shape (d n_atoms, n_modes)
+    dimension : int
+        d.
 
     Returns
     -------
@@ -230,18 +250,19 @@ def participation_ratio(vectors: np.ndarray) -> np.ndarray:
     >>> participation_ratio(np.eye(6)[:, :1])
     array([0.5])
     """
-    power = squared(vectors)
+    power = squared(vectors, dimension)
     return np.asarray(power.sum(axis=0) ** 2 / ((power**2).sum(axis=0) * len(power)))
 
 
-def squared(vectors: np.ndarray) -> np.ndarray:
+def squared(vectors: np.ndarray, dimension: int = 3) -> np.ndarray:
     """Return |e_j|² of every atom, shape (n_atoms, n_modes)."""
-    parts = vectors.reshape(len(vectors) // 3, 3, vectors.shape[-1])
+    shape = (len(vectors) // dimension, dimension, vectors.shape[-1])
+    parts = vectors.reshape(shape)
     return np.asarray((np.abs(parts) ** 2).sum(axis=1))
 
 
 def draw_wavevector(
-    cell: np.ndarray, index: int, seed: int, inner: float
+    cell: np.ndarray, index: int, seed: int, inner: float, dimension: int = 3
 ) -> tuple[np.ndarray, int, float]:
     """Draw one of the wave vectors that sample the Brillouin zone of a box.
 
@@ -256,6 +277,8 @@ def draw_wavevector(
         The same two numbers give the same wave vector.
     inner : float
         Radius of the sphere, in units of the largest that fits into the zone.
+    dimension : int
+        2 for a plane of atoms, whose zone is in it.
 
     Returns
     -------
@@ -273,16 +296,18 @@ def draw_wavevector(
     (True, 1, 0.0654)
     """
     rng = np.random.default_rng([seed, index])
-    radius = inner * np.pi / float(np.linalg.norm(cell, axis=1).max())
-    volume = abs(float(np.linalg.det(cell))) / (2 * np.pi) ** 3
-    part = 4 / 3 * np.pi * radius**3 * volume
+    along = images_along(cell, dimension)
+    radius = inner * np.pi / float(np.linalg.norm(cell[along], axis=1).max())
+    size = abs(float(np.linalg.det(cell))) / float(np.prod(heights(cell)[~along]))
+    part = ball(radius, dimension) * size / (2 * np.pi) ** dimension
     if index % 4 == 3:
         direction = rng.normal(size=3)
-        length = radius * rng.random() ** (1 / 3)
+        direction[dimension:] = 0
+        length = radius * rng.random() ** (1 / dimension)
         return length * direction / np.linalg.norm(direction), 1, part
     reciprocal = 2 * np.pi * np.linalg.inv(cell).T
     while True:
-        k = (rng.random(3) - 0.5) @ reciprocal
+        k = np.where(along, rng.random(3) - 0.5, 0.0) @ reciprocal
         if np.linalg.norm(k) >= radius:
             return k, 0, 1 - part
 
@@ -293,6 +318,7 @@ def wave_vectors(
     edges: np.ndarray,
     most: int | None,
     rng: np.random.Generator,
+    dimension: int = 3,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return reciprocal-lattice vectors G with |k + G| in shells, and their shells.
 
@@ -307,6 +333,8 @@ def wave_vectors(
     most : int or None
         Largest number of vectors per shell, drawn at random; None for all.
     rng : numpy.random.Generator
+    dimension : int
+        2 for those in a plane of atoms.
 
     Returns
     -------
@@ -320,6 +348,7 @@ def wave_vectors(
     reciprocal = 2 * np.pi * np.linalg.inv(cell).T
     reach = edges[-1] + np.linalg.norm(k)
     highest = np.floor(reach * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
+    highest = np.where(images_along(cell, dimension), highest, 0)
     steps = np.meshgrid(*(np.arange(-n, n + 1) for n in highest), indexing="ij")
     G = np.stack(steps, axis=-1).reshape(-1, 3) @ reciprocal
     length = np.linalg.norm(k + G, axis=1)
@@ -340,7 +369,11 @@ def wave_vectors(
 
 
 def shell_means(
-    cell: np.ndarray, wavevectors: np.ndarray, weights: np.ndarray, edges: np.ndarray
+    cell: np.ndarray,
+    wavevectors: np.ndarray,
+    weights: np.ndarray,
+    edges: np.ndarray,
+    dimension: int = 3,
 ) -> np.ndarray:
     r"""Return the mean \|k + G\| of each shell; the centre of a shell without any.
 
@@ -363,7 +396,7 @@ def shell_means(
     number, total = np.zeros((2, edges.size - 1))
     rng = np.random.default_rng(0)  # draws nothing: all vectors are used
     for k, weight in zip(wavevectors, weights, strict=True):
-        G, shell, count = wave_vectors(cell, k, edges, None, rng)
+        G, shell, count = wave_vectors(cell, k, edges, None, rng, dimension)
         length = np.linalg.norm(k + G, axis=1)
         number += weight * count
         total += weight * np.bincount(shell, length, minlength=count.size)
@@ -394,16 +427,17 @@ def amplitudes(
 
     Returns
     -------
-    numpy.ndarray, shape (n_groups, 3, n_Q, n_modes)
+    numpy.ndarray, shape (n_groups, d, n_Q, n_modes)
         1/√u.
     """
-    by_atom = vectors.reshape(springs.n_atoms, 3, vectors.shape[-1])
+    d = springs.dimension
+    by_atom = vectors.reshape(springs.n_atoms, d, vectors.shape[-1])
     phase = np.exp(-1j * (G @ springs.position.T)) / np.sqrt(springs.mass)
-    found = np.zeros((len(groups), 3, len(G), vectors.shape[-1]), dtype=vectors.dtype)
+    found = np.zeros((len(groups), d, len(G), vectors.shape[-1]), dtype=vectors.dtype)
     for group, out in zip(groups, found, strict=True):
         some = np.flatnonzero(group)
         waves = (phase[:, some] * group[some]).astype(vectors.dtype)
-        for axis in range(3):
+        for axis in range(d):
             np.matmul(waves, by_atom[some, axis], out=out[axis])
     return found
 
@@ -432,22 +466,22 @@ def field_amplitudes(
 
     Returns
     -------
-    numpy.ndarray, shape (3, 3, n_Q, n_modes)
+    numpy.ndarray, shape (d, d, n_Q, n_modes)
         1/(Å √u).
     """
     first, second, weight = bonds
-    n = springs.n_atoms
-    by_atom = vectors.reshape(n, 3, vectors.shape[-1])
+    n, d = springs.n_atoms, springs.dimension
+    by_atom = vectors.reshape(n, d, vectors.shape[-1])
     along = nearest_image(springs.position, springs.cell, first, second)
     phase = np.exp(1j * (along @ k)) / np.sqrt(springs.mass[second])
     rest = 1 / np.sqrt(springs.mass[first])
     waves = np.exp(-1j * (G @ springs.position.T)).astype(vectors.dtype)
-    gradient = np.empty((3, 3, len(G), by_atom.shape[-1]), dtype=vectors.dtype)
-    for b in range(3):
+    gradient = np.empty((d, d, len(G), by_atom.shape[-1]), dtype=vectors.dtype)
+    for b in range(d):
         rows, columns = np.tile(first, 2), np.concatenate([second, first])
         values = np.concatenate([phase * weight[:, b], -rest * weight[:, b]])
         operator = scipy.sparse.csr_array((values, (rows, columns)), shape=(n, n))
         together = waves @ operator.astype(vectors.dtype)
-        for a in range(3):
+        for a in range(d):
             np.matmul(together, by_atom[:, a], out=gradient[a, b])
     return np.asarray((gradient + np.swapaxes(gradient, 0, 1)) / 2)

@@ -148,7 +148,7 @@ def kernel_polynomial_vdos(
         )
         mean, std, _ = sampled.mean(shares.T)
         # Modes that a bin of one k holds, and the error of their number over all k.
-        modes = 3 * springs.n_atoms
+        modes = springs.n_modes
         weight = float((sampled.weights[0] ** 2).sum())
         least = np.sqrt(weight * np.fmax(mean, 1 / modes) / modes)
         ds = with_bins(begin_result(data, trajectory), edges)

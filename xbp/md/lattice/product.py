@@ -41,14 +41,14 @@ class BlochProduct:
             begin = np.searchsorted(first[some], np.arange(n + 1))
             data = block[some].astype(np.float32)
             own = (data, second[some].astype(np.int32), begin.astype(np.int32))
-            blocks = scipy.sparse.bsr_array(own, shape=(3 * n, 3 * n))
+            blocks = scipy.sparse.bsr_array(own, shape=(springs.n_modes,) * 2)
             # By rows each element serves all vectors at once: faster than blocks.
             self._parts.append(blocks.tocsr())
 
     def at(self, k: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """Return the product at a wave vector (1/Å), in eV/Å²/u.
 
-        It takes and returns complex vectors in single precision, shape (3 n_atoms, n).
+        It takes and returns complex vectors in single precision, shape (d n_atoms, n).
         """
         phases = np.exp(1j * (self.images @ k)).astype(np.complex64)
 
@@ -83,7 +83,7 @@ def random_moments(
         As for `mode_moments`.
     rng : numpy.random.Generator
     """
-    shape = (3 * springs.n_atoms, n_vectors)
+    shape = (springs.n_modes, n_vectors)
     vectors = np.exp(2j * np.pi * rng.random(shape)).astype(np.complex64)
     found = mode_moments(BlochProduct(springs).at(k), vectors, count, E_max)
     return np.asarray(found.mean(axis=1) / shape[0])

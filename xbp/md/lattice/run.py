@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.conditions import dimension_of
 from xbp.core.errors import SimulationError, require
 from xbp.core.guards import require_flag, require_fraction, require_whole
 from xbp.core.operation import operation
@@ -39,7 +40,7 @@ from xbp.md.lattice.modes import (
 from xbp.md.lattice.product import random_moments
 from xbp.md.lattice.sampling import at_rest as without_energy
 from xbp.md.lattice.sampling import replicate_weights
-from xbp.md.lattice.strengths import Bins, mode_strengths
+from xbp.md.lattice.strengths import Bins, box_displacements, mode_strengths
 from xbp.md.structure import structure_factor
 from xbp.md.trajectory import Trajectory
 
@@ -262,7 +263,7 @@ def _at(
     """Find the modes at one wave vector and sum them in bins."""
     if job["k"] is None:
         k, stratum, share = draw_wavevector(
-            springs.cell, index, job["seed"], job["inner"]
+            springs.cell, index, job["seed"], job["inner"], springs.dimension
         )
     else:
         k = np.array(job["k"][index]) @ (2 * np.pi * np.linalg.inv(springs.cell).T)
@@ -284,10 +285,10 @@ def _at(
     if vectors is None:
         return found
     groups = loaded["groups"]
-    power = squared(vectors)
+    power = squared(vectors, springs.dimension)
     found["species_share"] = groups @ power
     found["displacement_share"] = (groups / springs.mass) @ power
-    found["participation_ratio"] = participation_ratio(vectors)
+    found["participation_ratio"] = participation_ratio(vectors, springs.dimension)
     Q, E = (np.arange(bins[f"n_{axis}"] + 1) * bins[f"d{axis}"] for axis in "QE")
     bonds = None
     if job["strain"]:
@@ -383,8 +384,9 @@ def _collected(
     ds = data.drop_vars([name for name in data.variables if name not in kept])
     energy = stacked("mode_energy")
     highest = float(np.nanmax(energy, initial=0.0))
+    _, springs = read_force_constants(data)
     if job["E_max"] is not None:
-        highest = highest_energy(read_force_constants(data)[1])
+        highest = highest_energy(springs)
     label = {"units": "meV", "long_name": "energy of the mode"}
     ds["mode_energy"] = (("k", "mode"), energy, label)
     ds = ds.assign_coords(
@@ -414,10 +416,11 @@ def _collected(
         ds = ds.assign_coords(species=names, pair=pairs, **axes)
         # A few k leave few Q in the smallest shells, off their centres.
         edges = np.append(ds["Q_bnds"].values[:, 0], ds["Q_bnds"].values[-1, 1])
-        weights = replicate_weights(ds)[0][0]
-        ds["Q"] = ds["Q"].copy(
-            data=shell_means(ds["cell"].values, ds["wavevector"].values, weights, edges)
-        )
+        k, weights = ds["wavevector"].values, replicate_weights(ds)[0][0]
+        means = shell_means(trajectory.mean_cell, k, weights, edges, springs.dimension)
+        ds["Q"] = ds["Q"].copy(data=means)
+        if springs.dimension == 2 and job["E_max"] is None:
+            ds = ds.assign(box_displacements(springs, trajectory.elements(), len(k)))
         dims = ("k", "pair", "Q", "E")
         for name, which, units in (
             ("strength", dims, "1/u/meV"),
@@ -435,6 +438,7 @@ def _collected(
         "Conventions": CONVENTIONS,
         "xbp_schema": SCHEMA_VERSION,
         "quantity": "bloch_modes",
+        **({"dimension": 2} if trajectory.dimension == 2 else {}),
         **({} if job["E_max"] is None else {"E_max": job["E_max"]}),
         "highest_energy": highest,
         "most_imaginary": given["most_imaginary"],
@@ -461,7 +465,7 @@ def _static(data: xr.Dataset, bins: Mapping[str, Any]) -> np.ndarray:
     """
     kept = ("position", "cell", "mass", "element", "time")
     rest = data.drop_vars([name for name in data.variables if name not in kept])
-    rest.attrs = {"quantity": "trajectory"}
+    rest.attrs = {"quantity": "trajectory", "dimension": dimension_of(data)}
     found = structure_factor(
         rest,
         bins["n_Q"] * bins["dQ"],

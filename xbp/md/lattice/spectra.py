@@ -26,6 +26,7 @@ from xbp.md.weights import (
     mix_rows,
     weighting,
 )
+from xbp.models.dimension import mode_count
 from xbp.models.factors import thermal_factor
 
 __all__ = [
@@ -40,14 +41,16 @@ Statistics = Literal["quantum", "classical"]
 def _displacements(
     data: xr.Dataset, trajectory: Trajectory, T: float, statistics: Statistics
 ) -> np.ndarray:
-    r"""Return u² per axis (Å²) of each species, from all modes.
+    r"""Return u² per axis (Å²) of each species, from all modes, of a plane at k = 0.
 
     .. math:: u_a^2 = \frac{1}{3N_a} \Big\langle \sum_s \sum_{j\in a}
               \frac{|\mathbf e_{sj}|^2}{m_j} \frac{\hbar^2}{2E_s}
               \coth\frac{E_s}{2k_BT} \Big\rangle_k
     """
-    energy = data["mode_energy"].values
-    share = data["displacement_share"].transpose("k", "species", "mode").values
+    d = trajectory.dimension
+    box = "box_" if d == 2 else ""
+    energy = data[f"{box}mode_energy"].transpose("k", "mode").values
+    share = data[f"{box}displacement_share"].transpose("k", "species", "mode").values
     moving = (energy > 0) & ~at_rest(energy, data.attrs["highest_energy"])
     E = np.where(moving, energy, 1.0)
     kT = constants.BOLTZMANN_MEV * T
@@ -56,7 +59,7 @@ def _displacements(
     per_k = np.einsum("ksm,km->ks", np.nan_to_num(share), per_mode)
     _, counts = np.unique(trajectory.elements(), return_counts=True)
     weights = replicate_weights(data)[0][0]
-    return np.asarray(weights @ per_k / (3 * counts))
+    return np.asarray(weights @ per_k / mode_count(counts, d))
 
 
 def _scatter(modes: xr.Dataset) -> bool:
@@ -87,7 +90,8 @@ def bloch_structure_factor(
               \frac{\hbar^2}{2E_s}\, [n(E_s) + 1]\, \delta(E - E_s)
 
     averaged over all Q = k + G of a shell; with classical statistics, k_BT/E replaces
-    n + 1. u² is the mean of each species.
+    n + 1. u² is the mean of each species. In a plane of atoms, where it grows without
+    bound as k → 0, it is that of the modes at k = 0, as in one box.
 
     Parameters
     ----------
@@ -184,6 +188,8 @@ def bloch_structure_factor(
     )
     mean = float(of_u2 @ u2)
     note = "mean-square displacement per axis, of the mean scatterer"
+    if trajectory.dimension == 2:
+        note += f", in the box of {trajectory.n_atoms} atoms"
     extra: dict[str, Any] = {
         "temperature": temperature,
         "u2": ((), mean, {"units": "angstrom**2", "long_name": note}),
@@ -294,9 +300,9 @@ def bloch_currents(
               G\cdot\mathbf r_j} \Big|^2 \Big\rangle \frac{E_s}{2}\, [n(E_s) + 1]\,
               \delta(E - E_s)
 
-    and C_T is half the sum over the two directions across Q. All atoms have equal
-    weight, and there are no Debye-Waller factors; with classical statistics, k_BT/E
-    replaces n + 1.
+    and C_T is half the sum over the two directions across Q (in a plane one). All atoms
+    have equal weight, and there are no Debye-Waller factors; with classical statistics,
+    k_BT/E replaces n + 1.
 
     Parameters
     ----------
@@ -353,7 +359,7 @@ def bloch_currents(
             ds, name, ("Q", "E"), [value], [std], "angstrom**2/meV/ps**2",
             "current_spectrum", **labels,
         )  # fmt: skip
-    ds.attrs["number_density"] = trajectory.n_atoms / trajectory.volume
+    ds.attrs["number_density"] = trajectory.density
     ds = ds.assign_coords(temperature=temperature)
     arguments = {"T": f"{kelvin:g} K", "statistics": chosen}
     return finish_result(ds, data, "bloch_currents", arguments)

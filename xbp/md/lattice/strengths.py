@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy
@@ -10,11 +11,14 @@ import scipy
 from xbp.md.lattice.modes import (
     Springs,
     amplitudes,
+    bloch_modes,
     field_amplitudes,
+    squared,
     wave_vectors,
 )
+from xbp.models.dimension import transverse_branches
 
-__all__ = ["Bins", "mode_strengths"]
+__all__ = ["Bins", "box_displacements", "mode_strengths"]
 
 #: Bytes of the waves of one chunk of wave vectors.
 _CHUNK = 2**28
@@ -77,18 +81,20 @@ def mode_strengths(
     Returns
     -------
     dict of numpy.ndarray
-        ``strength`` (W) and ``transverse_strength`` (half the sum over the two
+        ``strength`` (W) and ``transverse_strength`` (the mean over the
         directions across Q), shape (n_pairs, n_Q, n_E), 1/u/meV; ``field_strength``,
         shape (2, n_Q, n_E), 1/Å²/u/meV: that of the volumetric strain and that of the
         shear strain, summed over components; ``count``, shape (n_Q,): wave vectors
         k + G in each shell, whether drawn or not. Empty shells have 0.
     """
-    G, shell, count = wave_vectors(springs.cell, k, bins.Q, bins.most, rng)
+    d = springs.dimension
+    G, shell, count = wave_vectors(springs.cell, k, bins.Q, bins.most, rng, d)
     n_Q, n_E = bins.Q.size - 1, bins.E.size - 1
     a, b = np.triu_indices(len(groups))
     names = {"strength": a.size, "transverse_strength": a.size}
     if bonds is not None:
         names["field_strength"] = 2
+    across = transverse_branches(d)
     found = {name: np.zeros((rows, n_Q, n_E)) for name, rows in names.items()}
     used = np.bincount(shell, minlength=n_Q)
     to_bins = _indicator(np.searchsorted(bins.E, energy, side="right") - 1, n_E)
@@ -106,21 +112,40 @@ def mode_strengths(
 
         F = amplitudes(springs, vectors, G[part], groups)
         Q = k + G[part]
-        direction = Q / np.linalg.norm(Q, axis=1, keepdims=True)
+        direction = Q[:, :d] / np.linalg.norm(Q, axis=1, keepdims=True)
         along = np.einsum("qc,acqs->aqs", direction, F).astype(vectors.dtype)
         for row, (i, j) in enumerate(zip(a, b, strict=True)):
             power = _product(along[i], along[j])
-            whole = sum(_product(F[i, axis], F[j, axis]) for axis in range(3))
+            whole = sum(_product(F[i, axis], F[j, axis]) for axis in range(d))
             add("strength", row, power)
-            add("transverse_strength", row, (whole - power) / 2)
+            add("transverse_strength", row, (whole - power) / across)
         if bonds is not None:
             strain = field_amplitudes(springs, vectors, k, G[part], bonds)
-            mean = (strain[0, 0] + strain[1, 1] + strain[2, 2]) / 3
+            mean = np.trace(strain) / d
             volumetric = _product(mean, mean)
             whole = sum(_product(one, one) for row in strain for one in row)
             add("field_strength", 0, volumetric)
-            add("field_strength", 1, whole - 3 * volumetric)
+            add("field_strength", 1, whole - d * volumetric)
     return {**found, "count": count}
+
+
+def box_displacements(springs: Springs, elements: np.ndarray, n_k: int) -> Any:
+    """Return the modes of one box, at k = 0, of which u² of a plane is made.
+
+    ``box_mode_energy`` and ``box_displacement_share``, repeated over k so that glasses
+    can be joined.
+    """
+    energy, vectors = bloch_modes(springs, np.zeros(3))
+    groups = np.unique(elements)[:, None] == elements
+    share = (groups / springs.mass) @ squared(vectors, springs.dimension)
+    found = {
+        "box_mode_energy": (("mode",), energy, {"units": "meV"}),
+        "box_displacement_share": (("species", "mode"), share, {"units": "1/u"}),
+    }
+    return {
+        name: (("k", *dims), np.tile(a, (n_k, *(1,) * a.ndim)), units)
+        for name, (dims, a, units) in found.items()
+    }
 
 
 def _product(one: np.ndarray, other: np.ndarray) -> np.ndarray:
