@@ -136,6 +136,7 @@ def box_displacements(springs: Springs, elements: np.ndarray, n_k: int) -> Any:
     can be joined.
     """
     energy, vectors = bloch_modes(springs, np.zeros(3))
+    assert vectors is not None
     groups = np.unique(elements)[:, None] == elements
     share = (groups / springs.mass) @ squared(vectors, springs.dimension)
     found = {
