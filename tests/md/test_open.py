@@ -220,6 +220,10 @@ def test_reduced_units_become_those_of_argon(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         traj.time.values, np.arange(5) * 10 * 0.005 * tau, rtol=1e-5
     )
+    text = open_trajectory(
+        path, units="lj", lj="argon", timestep="0.005", elements=["A", "B"]
+    )
+    np.testing.assert_array_equal(text.time, traj.time)
     assert set(traj.mass.values) == {39.948}
     same = LennardJones(sigma="0.34 nm", epsilon="10.34 meV", mass="39.948 u")
     assert same.time == pytest.approx(ARGON.time, rel=1e-3)

@@ -12,7 +12,7 @@ import numpy as np
 from xbp.core import constants
 from xbp.core.errors import QuantityError, UnitsError, shown
 from xbp.core.guards import not_used, require_kind, require_positive
-from xbp.core.units import is_one_of
+from xbp.core.units import is_one_of, split_quantity
 from xbp.md.source import require_file
 
 __all__ = [
@@ -230,9 +230,10 @@ class Given:
         """Return the MD step, ps; a bare number is in τ with Lennard-Jones units."""
         if self.timestep is None:
             return None
-        if style is None or style.name != "lj" or isinstance(self.timestep, str):
+        number, units = split_quantity(self.timestep, "timestep")
+        if style is None or style.name != "lj" or units is not None:
             return require_positive(self.timestep, "timestep", "ps")
-        return require_positive(self.timestep, "timestep") * style.time
+        return require_positive(number, "timestep") * style.time
 
     def times(
         self,
