@@ -90,6 +90,8 @@ def test_g_over_e_of_a_plane(solid: xr.Dataset, tmp_path: Path) -> None:
         g.bp.multiphonon_sqe([1.0], u2="0.0085 angstrom^2")
     with pytest.raises(QuantityError, match="3 dimensions"):
         C.bp.fit_heat_capacity()
+    with pytest.raises(QuantityError, match="3 dimensions"):
+        xbp.md.lammps.harmonic_vdos(solid.isel(time=[0]), "kob_andersen")
 
 
 def test_b_of_a_plane_is_g_over_the_energy(solid: xr.Dataset) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from xbp.core import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md import LennardJones, models, open_trajectory
 
@@ -78,7 +79,20 @@ def test_the_slab_of_a_lennard_jones_plane(shared_data: Path) -> None:
         "coordination", cutoff="5 angstrom"
     ).coordination
     assert float(coordination.mean()) == pytest.approx(5.79, abs=0.01)
-    assert float(slab.bp.radial_distribution(15).rdf.max()) > 2
+    g = slab.bp.radial_distribution()
+    half = min(float(slab.cell[0, 0]), float(slab.cell[1, 1])) / 2
+    assert float(g.rdf.max()) > 2
+    assert float(g.r.max()) == pytest.approx(half, abs=0.03)
+    assert float(g.rdf.sel(r=slice(0.8 * half, None)).mean()) == pytest.approx(
+        1, abs=0.05
+    )
+    v = slab.velocity.values
+    energy = (39.948 * (v - v.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2)).mean()
+    kelvin = energy / (2 * (slab.sizes["atom"] - 1) * constants.BOLTZMANN)
+    sqe = slab.bp.dynamic_structure_factor(
+        1, 0.2, window="0.4 ps", weights="unit", folding=None
+    )
+    assert float(sqe.temperature) == pytest.approx(kelvin, rel=1e-2)
 
 
 @pytest.mark.slow

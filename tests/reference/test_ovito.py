@@ -93,3 +93,46 @@ def test_coordination(kind: str) -> None:
     traj = new_trajectory(position[None], time=[0.0], cell=cell)
     own = traj.bp.local_fields("coordination", cutoff=CUTOFF).coordination[0]
     np.testing.assert_array_equal(own, np.asarray(peer.particles["Coordination"]))
+
+
+def test_a_plane() -> None:
+    """OVITO's shear strain of a plane has (η_xx − η_yy)²/2, √(½ dev η : dev η) a quarter."""
+    rng = np.random.default_rng(6)
+    before, after = np.zeros((2, 200, 3))
+    before[:, :2] = 30 * rng.random((200, 2))
+    after[:, :2] = before[:, :2] + 0.2 * rng.standard_normal((200, 2))
+    cell = np.diag([30.0, 30.0, 5.0])
+    modifier = modifiers.AtomicStrainModifier(
+        cutoff=6.0, output_strain_tensors=True,
+        output_nonaffine_squared_displacements=True, minimum_image_convention=True,
+    )  # fmt: skip
+    rest, peer = collection(before, cell), collection(after, cell)
+    for one in (rest, peer):
+        one.cell_.is2D = True
+    modifier.reference = pipeline.StaticSource(data=rest)
+    peer.apply(modifier)
+    traj = new_trajectory(np.stack([before, after]), time=[0.0, 1.0], cell=cell)
+    assert traj.attrs["dimension"] == 2
+    names = ["volumetric_strain", "shear_strain", "d2min", "coordination"]
+    own = traj.bp.local_fields(names, cutoff=6.0, reference="first").isel(time=1)
+    tensor = np.asarray(peer.particles["Strain Tensor"])
+    shear = own.shear_strain.values
+    mean = np.asarray(peer.particles["Volumetric Strain"])
+    np.testing.assert_allclose(own.volumetric_strain, mean, atol=1e-12)
+    for column, (a, b) in enumerate([(0, 0), (1, 1), (2, 2), (0, 1)]):
+        whole = shear[:, a, b] + mean * (a == b < 2)
+        np.testing.assert_allclose(whole, tensor[:, column], atol=1e-12)
+    theirs = np.sqrt(shear[:, 0, 1] ** 2 + (shear[:, 0, 0] - shear[:, 1, 1]) ** 2 / 2)
+    np.testing.assert_allclose(
+        theirs, np.asarray(peer.particles["Shear Strain"]), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        own.d2min, np.asarray(peer.particles["Nonaffine Squared Displacement"]),
+        rtol=1e-11,
+    )  # fmt: skip
+    counted = collection(after, cell)
+    counted.cell_.is2D = True
+    counted.apply(modifiers.CoordinationAnalysisModifier(cutoff=6.0))
+    np.testing.assert_array_equal(
+        own.coordination, np.asarray(counted.particles["Coordination"])
+    )

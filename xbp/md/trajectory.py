@@ -175,14 +175,6 @@ class Trajectory:
         """Along which cell vectors an atom has images: not across a plane."""
         return images_along(self.mean_cell, self.dimension)
 
-    def require_space(self, what: str) -> None:
-        """Refuse a plane of atoms for what is defined in three dimensions."""
-        if self.dimension == 2:
-            raise QuantityError(
-                f"{what} is not defined for a plane of atoms",
-                fix="structure_factor(), radial_distribution(), msd(), local_fields()",
-            )
-
     @cached_property
     def affine(self) -> bool | None:
         """Whether velocities contain the motion of the cell; None if it is unclear.

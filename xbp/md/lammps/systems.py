@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core import constants
+from xbp.core.conditions import dimension_of
 from xbp.core.errors import QuantityError, RangeError, UnitsError, install
 from xbp.core.guards import (
     choose,
@@ -273,6 +274,7 @@ def read_configuration(data: xr.Dataset, system: System) -> Configuration:
         If it has other species than the system.
     """
     trajectory = read_trajectory(data)
+    dimension_of(data, 3, "LAMMPS moves atoms in space; pass an ASE calculator")
     cell = trajectory.mean_cell
     if trajectory.n_frames != 1 or not np.allclose(cell, np.diag(np.diag(cell))):
         raise RangeError(
