@@ -1,0 +1,90 @@
+"""Which model BIC chooses for spectra of each model: `python -m benchmarks.theories`."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import xbp
+from xbp.models import MODELS
+
+E = np.linspace(0.5, 15, 60)
+#: Areas of phonons are 1; strings are a fraction of modes beside Debye's phonons.
+FIXED = {"area": 1.0, "energy_D": 25.0}
+STRINGS = MODELS["debye_phonons_dos"] + MODELS["stringlets_dos"].renamed(area="n_s")
+TRUE: dict[str, dict[str, float]] = {
+    "lognormal": {"energy": 4.5, "height": 1e-3, "sigma": 0.6},
+    "correlated_disorder": {"energy": 4.0, "height": 1e-3},
+    "gaussian_disorder": {"energy": 6.0, "height": 1e-3},
+    "exponential_flank": {"energy_c": 3.0, "height": 1e-3, "power": 1.3},
+    "debye_phonons_dos + stringlets_dos": {"n_D": 0.8, "n_s": 0.2, "energy_s": 18.0},
+    "soft_potential_dos": {"slope": 0.01, "energy_b": 4.0},
+    "soft_oscillators_dos": {"slope": 0.01, "energy_star": 2.6},
+    "jamming_dos": {"area_star": 0.3, "energy_0": 0.4, "energy_star": 7.0},
+    "quasilocalized_dos": {"level": 2e-4, "energy_4": 9.0},
+    "damped_phonons_dos": {"energy_T": 22.0, "damping": 0.3},
+    "resonant_phonons_dos": {
+        "energy_T": 22.0, "energy_0": 5.0, "softening": 0.15, "width_0": 3.0,
+    },
+    "heterogeneous_elasticity_dos": {"energy_T": 20.0, "disorder": 0.85},
+    "rayleigh_modulus_dos": {"energy_T": 22.0, "energy_R": 12.0},
+}  # fmt: skip
+
+
+def spectra(name: str, noise: float, draws: int) -> xr.Dataset:
+    """Return g(E) of a model with errors that are a part of each value."""
+    row = MODELS.get(name, STRINGS)
+    known = {n: v for n, v in FIXED.items() if n in row.parameters}
+    g = xbp.models.evaluate(row.of("vibrational_dos"), E, **known, **TRUE[name])
+    values = np.tile(g.g.values, (max(draws, 1), 1))
+    std = noise * values
+    if draws:
+        values = values + std * np.random.default_rng(1).standard_normal(std.shape)
+    return xbp.new_dataset(
+        "vibrational_dos", values, units="1/meV", std=std,
+        coords={"draw": (np.arange(len(values)), "1"), "E": (E, "meV")},
+    )  # fmt: skip
+
+
+def compared(data: xr.Dataset) -> xr.Dataset:
+    """Return the comparison of all models."""
+    table: xr.Dataset = data.bp.compare_models(
+        [MODELS.get(name, STRINGS) for name in TRUE], fixed=FIXED
+    )
+    return table
+
+
+def main(draws: int = 10, levels: tuple[float, ...] = (0.01, 0.03, 0.1)) -> None:
+    """Print how far the curves of any two models differ, and which are chosen."""
+    warnings.simplefilter("ignore")
+    print("pairs whose fitted curves differ by less than 3 % (rms):")
+    for name in TRUE:
+        table = compared(spectra(name, 0.01, 0)).isel(draw=0)
+        apart = 0.01 * np.sqrt((table.residual**2).mean("E").values)
+        near = [
+            f"{other} {100 * d:.2g} %"
+            for other, d in zip(TRUE, apart, strict=True)
+            if other != name and d < 0.03
+        ]
+        print(f"  {name}: {', '.join(near) or 'none'}", flush=True)
+    for noise in levels if draws else ():
+        print(
+            f"\nnoise {100 * noise:g} %: how often BIC chose the true model, and what else"
+        )
+        for name in TRUE:
+            bic: Any = compared(spectra(name, noise, draws)).BIC
+            chosen = bic.fillna(np.inf).argmin("model").values
+            counts = {
+                list(TRUE)[i]: int((chosen == i).sum()) for i in set(chosen.tolist())
+            }
+            true = counts.pop(name, 0)
+            rest = ", ".join(f"{other} {n}" for other, n in counts.items())
+            print(f"  {name}: {true} of {draws}{rest and f'; {rest}'}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*(int(n) for n in sys.argv[1:2]))
