@@ -7,7 +7,6 @@ import pytest
 import scipy
 
 from xbp.core.constants import BOLTZMANN_MEV, HBAR
-from xbp.models import evaluate
 from xbp.models.debye_einstein import mode_heat_capacity
 from xbp.models.soft_modes import (
     jamming_dos,
@@ -191,12 +190,3 @@ def test_jamming_has_no_modes_below_its_onset_and_a_plateau() -> None:
     g = jamming_dos(np.array([-1.0, 0.0, 0.4, 0.49, 100.0]), 2.0, 0.5, 1.0)
     assert (g[:4] == 0).all()
     assert g[4] == pytest.approx(8 / np.pi, rel=1e-4)
-
-
-def test_an_onset_of_jamming_below_the_data_is_fitted() -> None:
-    """g has no step there, so that all of the curve determines where it is."""
-    E = np.linspace(0.5, 15, 60)
-    g = evaluate("jamming_dos", E, area_star=0.3, energy_0=0.4, energy_star=7)
-    found = g.bp.fit("jamming_dos")
-    assert str(found.status.values) == "ok"
-    assert float(found.energy_0) == pytest.approx(0.4, rel=1e-4)

@@ -400,6 +400,7 @@ THEORIES: Final = (
             energy_0=(0.02, 0.05, 0.1, 0.2, 0.4),
             energy_star=(0.1, 0.2, 0.4, 0.8),
         ),
+        edge="energy_0",
     ),
     Model(
         "correlated_disorder",
