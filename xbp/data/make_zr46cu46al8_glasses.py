@@ -2,11 +2,10 @@
 
 Run it as ``python -m xbp.data.make_zr46cu46al8_glasses FOLDER POTENTIAL GLASS …``, the
 potential being ZrCuAl2011.eam.alloy. A glass is a seed, or the path of a LAMMPS data
-file of 1500 atoms. Each takes about an hour of one core, the first three two hours;
-repeated, the call continues; calls for different glasses can run at the same time. Once
-the folder has all glasses of a call, it writes ``zr46cu46al8_glasses.nc`` (every glass
-at rest, with its g(E)) and ``zr46cu46al8.nc`` (S(Q,E), S(Q), g(E) and sound
-velocities).
+file. Each takes about an hour of one core; repeated, the call continues; calls for
+different glasses can run at the same time. Once the folder has all glasses of a call,
+it writes ``zr46cu46al8_glasses.nc`` (every glass at rest, with its g(E)) and
+``zr46cu46al8.nc`` (S(Q,E), S(Q), g(E) and sound velocities of those of 1500 atoms).
 """
 
 from __future__ import annotations
@@ -34,34 +33,59 @@ QUENCH: dict[str, Any] = {
 WAVEVECTORS = 32
 WIDTH = "0.2 meV"
 #: Of so many glasses S(Q,E) is computed, of the others g(E).
-FULL = 3
+FULL = 4
+#: Larger glasses have g(E) alone, by polynomials.
+LARGEST = 3000
 TITLE = "Zr46Cu46Al8 metallic glass, lattice dynamics at any wave vector"
 
 
 def main(folder: Path, potential: Path, *names: str) -> None:
     """Make the glasses and their modes in a folder, and write what is embedded."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = {
-        Path(name).stem: modes(folder, potential, name, full=i < FULL)
-        for i, name in enumerate(names)
-    }
-    write(tree(made), "zr46cu46al8_glasses")
+    made: dict[str, xr.Dataset] = {}
+    nodes = {}
+    for name in names:
+        stem = Path(name).stem
+        phi = springs(folder, potential, name)
+        if phi.sizes["atom"] > LARGEST:
+            dos = large_dos(folder, stem, phi)
+        else:
+            made[stem] = modes(folder, stem, phi, full=len(made) < FULL)
+            dos = made[stem].bp.bloch_vdos(WIDTH)
+        nodes[f"{stem}/dos"] = single(dos[["g", "g_std"]])
+        rest = phi[["position", "cell", "mass", "element"]]
+        rest.attrs = {"quantity": "trajectory"}
+        nodes[f"{stem}/at_rest"] = single(rest)
+    write(xr.DataTree.from_dict(nodes), "zr46cu46al8_glasses")
     write(spectra(made), "zr46cu46al8")
 
 
-def modes(folder: Path, potential: Path, name: str, *, full: bool) -> xr.Dataset:
-    """Return the modes of a glass, with S(Q,E) if `full`; unfinished parts go on."""
-    stem = Path(name).stem
-    matrix = folder / f"phi_{stem}.nc"
-    if not matrix.exists():
+def springs(folder: Path, potential: Path, name: str) -> xr.Dataset:
+    """Return the force constants of a glass."""
+    path = folder / f"phi_{Path(name).stem}.nc"
+    if not path.exists():
         glass = configuration(folder, potential, name)
         found = lattice.force_constants(glass, "ZrCuAl", potential=potential)
-        xbp.to_netcdf(found, matrix)
+        xbp.to_netcdf(found, path)
+    return xbp.open_dataset(path)
+
+
+def modes(folder: Path, stem: str, phi: xr.Dataset, *, full: bool) -> xr.Dataset:
+    """Return the modes of a glass, with S(Q,E) if `full`; unfinished parts go on."""
     kind, Q_max = ("modes", "8.5 1/angstrom") if full else ("energies", None)
     path = folder / f"{kind}_{stem}.nc"
     if not path.exists():
-        phi = xbp.open_dataset(matrix)
         phi.bp.bloch_modes(path, WAVEVECTORS, Q_max=Q_max)
+    return xbp.open_dataset(path)
+
+
+def large_dos(folder: Path, stem: str, phi: xr.Dataset) -> xr.Dataset:
+    """Return g(E) of a large glass; it has more modes at each of fewer k."""
+    path = folder / f"dos_{stem}.nc"
+    if not path.exists():
+        phi.bp.kernel_polynomial_vdos(
+            path, WAVEVECTORS // 4, n_vectors=6, dE=WIDTH, resolution="0.25 meV"
+        )
     return xbp.open_dataset(path)
 
 
@@ -76,17 +100,6 @@ def configuration(folder: Path, potential: Path, name: str) -> xr.Dataset:
         else make_glass("ZrCuAl", path, potential=potential, seed=int(name), **QUENCH)
     )
     return glass.isel(time=[-1])
-
-
-def tree(made: dict[str, xr.Dataset]) -> xr.DataTree:
-    """Return each glass at rest, with its g(E)."""
-    nodes = {}
-    for name, one in made.items():
-        nodes[f"{name}/dos"] = one.bp.bloch_vdos(WIDTH)[["g", "g_std"]]
-        rest = one[["position", "cell", "mass", "element"]]
-        rest.attrs = {"quantity": "trajectory"}
-        nodes[f"{name}/at_rest"] = rest
-    return xr.DataTree.from_dict({name: single(node) for name, node in nodes.items()})
 
 
 def spectra(made: dict[str, xr.Dataset]) -> xr.Dataset:
