@@ -81,7 +81,7 @@ def test_errors_are_those_of_many_simulations() -> None:
     p = partials(0.05)
     said = p.bp.neutron_weighted_dos()
     drawn = []
-    for _ in range(3000):
+    for _ in range(800):
         one = p.g + rng.normal(0, 1, p.g.shape) * p.g_std
         drawn.append(
             one.assign_attrs(p.g.attrs).bp.neutron_weighted_dos()[["g", "correction"]]
@@ -89,12 +89,12 @@ def test_errors_are_those_of_many_simulations() -> None:
     many = xr.concat(drawn, "draw")
     inner = slice(5, 40)
     np.testing.assert_allclose(
-        many.g.std("draw").sel(E=inner), said.g_std.sel(E=inner), rtol=0.06
+        many.g.std("draw").sel(E=inner), said.g_std.sel(E=inner), rtol=0.1
     )
     np.testing.assert_allclose(
         many.correction.std("draw").sel(E=inner),
         said.correction_std.sel(E=inner),
-        rtol=0.08,
+        rtol=0.12,
     )
     data = xr.Dataset({"g": said.g, "g_std": 0.1 * said.g})
     data.g_std.attrs["units"] = "1/meV"
