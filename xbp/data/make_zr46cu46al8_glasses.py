@@ -33,7 +33,7 @@ QUENCH: dict[str, Any] = {
 WAVEVECTORS = 32
 WIDTH = "0.2 meV"
 #: Of so many glasses S(Q,E) is computed, of the others g(E).
-FULL = 4
+FULL = 3
 #: Larger glasses have g(E) alone, by polynomials.
 LARGEST = 3000
 TITLE = "Zr46Cu46Al8 metallic glass, lattice dynamics at any wave vector"
