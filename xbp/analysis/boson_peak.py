@@ -204,11 +204,14 @@ def boson_peak(
     Examples
     --------
     >>> import xbp
-    >>> B = xbp.tutorial.open_dataset("zr46cu46al8").bp.to_bqe()
-    >>> cut = B.bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
-    >>> peak = cut.bp.boson_peak(E_range=("0.9 meV", "8 meV"))
+    >>> S = xbp.models.dynamic_structure_factor([3, 4, 5], range(1, 20), energy=5.5,
+    ...     width=6, T=300, u2=0.01)
+    >>> peak = S.bp.to_bqe().bp.cut_Q((3, 5)).bp.boson_peak(E_range=("2 meV", "12 meV"))
     >>> str(peak.status.values), round(float(peak.energy), 1)
-    ('ok', 2.7)
+    ('ok', 5.5)
+    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")  # a simulation
+    >>> str(glass[["g", "g_std"]].bp.to_bqe().bp.boson_peak().status.values)
+    'no maximum'
     """
     return fit_peaks(
         data,

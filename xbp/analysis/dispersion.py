@@ -75,11 +75,12 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     Examples
     --------
     >>> import xbp
-    >>> B = xbp.tutorial.open_dataset("zr46cu46al8").bp.to_bqe()
-    >>> peaks = B.bp.boson_peak(E_range=("0.9 meV", "8 meV"))
+    >>> S = xbp.models.dynamic_structure_factor([3, 4, 5, 6], range(1, 20), energy=5.5,
+    ...     width=6, T=300, u2=0.01)
+    >>> peaks = S.bp.to_bqe().bp.boson_peak(E_range=("2 meV", "12 meV"))
     >>> flat = peaks.bp.dispersion(Q_range=("2.1 1/angstrom", "8.5 1/angstrom"))
     >>> f"{float(flat.mean_energy):.2f} +- {float(flat.scatter):.2f}"
-    '2.75 +- 0.23'
+    '5.50 +- 0.00'
     """
     plain, rewrap = unwrap(peak)
     signal = table_signal(plain, "boson_peak", "energy", rewrap)

@@ -111,11 +111,12 @@ def scan_boson_peak(
     Examples
     --------
     >>> import xbp
-    >>> B = xbp.tutorial.open_dataset("zr46cu46al8").bp.to_bqe()
-    >>> cut = B.bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
-    >>> scan = cut.bp.scan_boson_peak([(0.9, 8), (0.9, 12)], ["lognormal"])
+    >>> S = xbp.models.dynamic_structure_factor([3, 4, 5, 6], range(1, 20), energy=5.5,
+    ...     width=6, T=300, u2=0.01)
+    >>> cut = S.bp.to_bqe().bp.cut_Q((3, 6))
+    >>> scan = cut.bp.scan_boson_peak([(2, 12), (3, 9)], ["lognormal", "quadratic"])
     >>> round(float(scan.energy), 2), round(float(scan.systematic), 2)
-    (2.7, 0.16)
+    (5.5, 0.28)
     """
     plain, rewrap = unwrap(data)
     least = require_number(least, "least", least=0, most=1, error=QuantityError)
