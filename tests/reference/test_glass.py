@@ -48,10 +48,14 @@ def test_correlation_map_has_the_contrast(glass: xr.Dataset) -> None:
     assert float(r.sel(E=slice(18, 60)).max()) < 0
 
 
-def test_one_of_two_glasses_without_a_box_has_a_boson_peak() -> None:
-    """By other code, from other wave vectors of the first: a broad maximum at 2.8 to 4.1 meV."""
+def of_each_glass() -> list[xr.Dataset]:
     each = xbp.tutorial.open_datatree("zr46cu46al8_glasses").children.values()
-    first, second = (one["dos"].to_dataset() for one in each)
+    return [one["dos"].to_dataset() for one in each]
+
+
+def test_glasses_of_1500_atoms_differ_and_one_has_a_boson_peak() -> None:
+    """By other code, from other wave vectors of the first: a broad maximum at 2.8 to 4.1 meV."""
+    first, second, *_ = of_each_glass()
     peak = first.bp.to_bqe().bp.boson_peak(E_range=E_RANGE)
     assert peak.status == "ok"
     assert 2.8 < float(peak.energy) < 4.1
@@ -73,27 +77,25 @@ def test_one_of_two_glasses_without_a_box_has_a_boson_peak() -> None:
     assert float(peak.excess_energy) < 2
 
 
-def test_the_maximum_of_their_average_depends_on_the_range(unboxed: xr.Dataset) -> None:
+def test_their_average_has_an_excess_and_no_maximum(unboxed: xr.Dataset) -> None:
     spectrum = unboxed.bp.to_bqe().bp.cut_Q(Q_RANGE)
     dos = unboxed[["g", "g_std"]].bp.to_bqe()
-    for limits in ((1.5, 8), (2, 8)):
+    for limits in ((0.9, 6), (0.9, 8), (0.9, 12), (1.5, 8), (2, 8)):
         assert spectrum.bp.boson_peak(E_range=limits).status != "ok"
+        assert dos.bp.boson_peak(E_range=limits).status != "ok"
     level = f"{3 / float(unboxed.debye_energy) ** 3} 1/meV**3"
-    for peak in (
-        spectrum.bp.boson_peak(E_range=E_RANGE),
-        dos.bp.boson_peak(E_range=E_RANGE, debye_level=level),
-    ):
-        assert peak.status == "ok"
-        assert 2.4 < float(peak.energy) < 3.2
-    assert 1.5 < float(peak.excess) < 2.2
+    peak = dos.bp.boson_peak(E_range=E_RANGE, debye_level=level)
+    assert 1.6 < float(peak.excess) < 2.2
+    assert 1.5 < float(peak.excess_energy) < 3.5
 
 
-def test_the_peak_does_not_disperse(unboxed: xr.Dataset) -> None:
-    peaks = unboxed.bp.to_bqe().bp.boson_peak(E_range=E_RANGE)
-    flat = peaks.bp.dispersion(Q_RANGE)
-    assert int(flat.n_points) > 90
-    assert abs(float(flat.slope)) < 3 * float(flat.slope_std)
-    assert float(flat.scatter) < 0.1 * float(flat.mean_energy)
+def test_a_large_glass_has_the_average_of_small_ones(unboxed: xr.Dataset) -> None:
+    """10 000 atoms by polynomials, four times 1500 by their modes: other code, other atoms."""
+    edges = np.arange(0.8, 9, 0.4)
+    large = of_each_glass()[-1].bp.rebin(E=edges)
+    small = unboxed[["g", "g_std"]].bp.rebin(E=edges)
+    pull = (large.g - small.g) / np.hypot(large.g_std, small.g_std)
+    assert float(np.sqrt((pull**2).mean())) < 1.3
 
 
 def test_the_correlation_is_as_high_below_the_peak(unboxed: xr.Dataset) -> None:
@@ -105,24 +107,27 @@ def test_the_correlation_is_as_high_below_the_peak(unboxed: xr.Dataset) -> None:
     assert float(r.pearson_r.interp(E=20)) < -0.6
 
 
-def test_weighted_fits_equal_scipys(unboxed: xr.Dataset) -> None:
-    b = unboxed.bp.to_bqe()
-    peaks = b.bp.boson_peak(E_range=E_RANGE)
-    for i in (60, 90, 140):
-        at = b.isel(Q=i).sel(E=slice(0.9, 8))
-        step = float(at.E[1] - at.E[0])
-        fine = np.arange(-0.475, 0.5, 0.05)[:, None] * step
-        popt, cov = scipy.optimize.curve_fit(
-            lambda E, h, e, s, fine=fine: (
-                h * np.exp(-(np.log((E + fine) / e) ** 2) / (2 * s**2))
-            ).mean(axis=0),
-            at.E.values, at.B.values, [float(at.B.max()), 3, 1], sigma=at.B_std.values, absolute_sigma=True,
-        )  # fmt: skip
-        assert float(peaks.energy[i]) == pytest.approx(popt[1], rel=1e-4)
-        # What scipy gives is the error without that of the shape.
-        std = (peaks.energy_std**2 - (peaks.energy_std_common**2).sum("source")) ** 0.5
-        assert float(std[i]) == pytest.approx(cov[1, 1] ** 0.5, rel=1e-2)
-        assert float(peaks.height[i]) == pytest.approx(popt[0], rel=1e-4)
+def test_weighted_fits_equal_scipys() -> None:
+    dos = of_each_glass()[0].bp.to_bqe()
+    peak = dos.bp.boson_peak(E_range=E_RANGE)
+    name = next(n for n in dos if not str(n).endswith("_std"))
+    at = dos.sel(E=slice(0.9, 8))
+    bounds = at.E_bnds.values
+
+    def curve(E: np.ndarray, h: float, e: float, s: float) -> np.ndarray:
+        """Return the mean over each bin, by many points."""
+        fine = np.linspace(bounds[:, 0], bounds[:, 1], 41)
+        values = h * np.exp(-(np.log(fine / e) ** 2) / (2 * s**2))
+        return np.trapezoid(values, axis=0, dx=1 / 40)
+
+    popt, cov = scipy.optimize.curve_fit(
+        curve, at.E.values, at[name].values, [float(at[name].max()), 3, 1],
+        sigma=at[f"{name}_std"].values, absolute_sigma=True,
+    )  # fmt: skip
+    assert float(peak.energy) == pytest.approx(popt[1], rel=1e-3)
+    # What scipy gives is the error without that of the shape.
+    assert float(peak.energy_std) > 0.98 * cov[1, 1] ** 0.5
+    assert float(peak.height) == pytest.approx(popt[0], rel=1e-3)
 
 
 def test_the_box_of_4000_atoms_has_no_peak_of_its_own(glass: xr.Dataset) -> None:
@@ -142,31 +147,28 @@ def test_static_structure_factor_and_sum_rule(glass: xr.Dataset) -> None:
 def test_the_readme_says_these_numbers(unboxed: xr.Dataset) -> None:
     text = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
     b = unboxed.bp.to_bqe()
-    spectrum = b.bp.cut_Q(Q_RANGE)
-    peak = spectrum.bp.boson_peak(E_range=E_RANGE)
-    narrow, wide = (
-        float(spectrum.bp.boson_peak(E_range=limits).energy)
-        for limits in ((0.9, 6), (0.9, 12))
+    found = [
+        one.bp.to_bqe().bp.boson_peak(E_range=E_RANGE) for one in of_each_glass()
+    ]
+    first, fourth = (
+        f"{float(found[i].energy):.2f} ± {float(found[i].energy_std):.2f}"
+        for i in (0, 3)
     )
-    each = xbp.tutorial.open_datatree("zr46cu46al8_glasses").children.values()
-    first = (
-        next(iter(each))["dos"].to_dataset().bp.to_bqe().bp.boson_peak(E_range=E_RANGE)
-    )
-    dos = unboxed[["g", "g_std"]].bp.to_bqe().bp.boson_peak(E_range=E_RANGE)
-    level = 3 / float(unboxed.debye_energy) ** 3
-    flat = b.bp.boson_peak(E_range=E_RANGE).bp.dispersion(Q_RANGE)
+    assert [str(one.status.values) for one in found[1:3]] == ["no maximum"] * 2
+    level = f"{3 / float(unboxed.debye_energy) ** 3} 1/meV**3"
+    dos = unboxed[["g", "g_std"]].bp.to_bqe()
+    excess = dos.bp.boson_peak(E_range=E_RANGE, debye_level=level).excess
+    peaks = b.sel(Q=slice(2.1, 8.5)).bp.boson_peak(E_range=E_RANGE)
     fits = {
         E: b.bp.cut_E(E, 0.5).bp.scale_to_sq(unboxed.Sq, Q_RANGE)
         for E in (1.25, 3.25, 10, 15, 20)
     }
     r = {E: f"{float(fit.pearson_r):.2f}" for E, fit in fits.items()}
     for said in (
-        f"reaches {float(dos.height) / level:.1f} times the level",
-        f"at {float(first.energy):.2f} ± {float(first.energy_std):.2f} meV; in the other",
-        f"**{float(peak.energy):.2f} ± {float(peak.energy_std):.2f} meV** in B(E)",
-        f"give {narrow:.2f} and {wide:.2f} meV",
-        f"by {float(flat.slope):.2f} ± {float(flat.slope_std):.2f} meV Å",
-        f"oscillates by {float(flat.scatter):.2f} meV (rms)",
+        f"reaches {float(excess):.1f} times the level",
+        f"a {found[4].status.values}, highest at {float(found[4].excess_energy):.1f} meV",
+        f"at {first} and {fourth} meV, and two have none",
+        f"at {int((peaks.status == 'ok').sum())} of {peaks.sizes['Q']} Q",
         f"r = {r[3.25]} ± {float(fits[3.25].pearson_r_std):.2f} at 3.25 meV",
         f"deviates from 1 by {100 * float(fits[3.25].ratio_rms):.0f} % (rms",
         f"at 1.25 meV ({r[1.25]})",

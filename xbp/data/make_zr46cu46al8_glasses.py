@@ -133,11 +133,19 @@ def single(ds: xr.Dataset) -> xr.Dataset:
 def write(data: xr.Dataset | xr.DataTree, name: str) -> None:
     """Write a file beside this one."""
     path = Path(__file__).with_name(f"{name}.nc")
-    packed = {"zlib": True, "complevel": 9, "shuffle": True}
     if isinstance(data, xr.Dataset):
-        data.to_netcdf(path, encoding={n: packed for n in data if data[n].ndim > 1})
+        data.to_netcdf(path, encoding=packed(data))
     else:
-        data.to_netcdf(path)
+        nodes = {node.path: packed(node.to_dataset()) for node in data.subtree}
+        data.to_netcdf(path, encoding=nodes)
+
+
+def packed(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Return how large variables are compressed; names as characters."""
+    how: dict[str, Any] = {"zlib": True, "complevel": 9, "shuffle": True}
+    found = {str(n): how for n in ds.data_vars if ds[n].size > 1000}
+    text = [str(n) for n in ds.variables if ds[n].dtype.kind in "UO" and ds[n].ndim]
+    return found | {name: {"dtype": "S1", "zlib": True} for name in text}
 
 
 if __name__ == "__main__":
