@@ -147,9 +147,7 @@ def test_static_structure_factor_and_sum_rule(glass: xr.Dataset) -> None:
 def test_the_readme_says_these_numbers(unboxed: xr.Dataset) -> None:
     text = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
     b = unboxed.bp.to_bqe()
-    found = [
-        one.bp.to_bqe().bp.boson_peak(E_range=E_RANGE) for one in of_each_glass()
-    ]
+    found = [one.bp.to_bqe().bp.boson_peak(E_range=E_RANGE) for one in of_each_glass()]
     first, fourth = (
         f"{float(found[i].energy):.2f} ± {float(found[i].energy_std):.2f}"
         for i in (0, 3)
