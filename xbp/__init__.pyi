@@ -37,6 +37,7 @@ from .io import (
 )
 from .reduction import (
     angle_to_Q,
+    at_temperature,
     convert,
     convolve,
     correct_multiphonon,
@@ -87,6 +88,7 @@ __all__ = [
     "Diagnostic",
     "accessor",
     "angle_to_Q",
+    "at_temperature",
     "boson_peak",
     "box_phonon",
     "bp",

@@ -82,6 +82,7 @@ ARGUMENTS: dict[str, Any] = {
     "scale": {"factor": 2.0},
     "scale_to_sq": {"sq": example("static_structure_factor")},
     "shift_E": {"by": 0.1},
+    "at_temperature": {"T": 200},
     "to_convention": {"convention": "S*E/Q"},
     "to_molar": {"per": "atoms", "mass": "1 mg", "molar_mass": "60 g/mol"},
     "to_radial_distribution": {

@@ -18,10 +18,12 @@ from xbp.reduction.powder import angle_to_Q
 from xbp.reduction.raman import to_raman_shift, to_reduced_raman
 from xbp.reduction.resolution import convolve, like, to_quantum
 from xbp.reduction.sample import effective_mass
+from xbp.reduction.temperature import at_temperature
 from xbp.reduction.vibrational_dos import correct_multiphonon, to_vibrational_dos
 
 __all__ = [
     "angle_to_Q",
+    "at_temperature",
     "convert",
     "convolve",
     "correct_multiphonon",

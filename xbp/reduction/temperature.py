@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import temperature_coordinate
 from xbp.core.data import Data
 from xbp.core.errors import QuantityError
@@ -15,6 +16,7 @@ __all__ = ["at_temperature"]
 
 
 @operation(takes="dynamic_structure_factor", gives=None, over="QE")
+@carries_common_errors(linear=True)
 def at_temperature(data: Data, T: Any, u2: Any = None) -> Data:
     r"""Return the S(Q,E) that the same harmonic vibrations give at another temperature.
 
