@@ -98,6 +98,7 @@ def chain_on_the_glass() -> Any:
         "B": xbp.to_bqe(data).B,
         "back": xbp.to_sqe(xbp.to_bqe(data)).S,
         **{name: xbp.to_convention(data, name) for name in ("S*E/Q", "S*n/(E*Q)")},  # type: ignore[arg-type]
+        "cold": xbp.at_temperature(data, "20 K", u2="0.004 angstrom^2"),
     }
 
 
@@ -161,7 +162,14 @@ def boson_peak_of_the_glass() -> Any:
     cut = b.bp.cut_Q(Q_PAPER)
     return {
         "peaks": peaks,
-        "flat": xbp.dispersion(peaks, Q_range=Q_PAPER),
+        **{
+            f"glass {i}": xbp.boson_peak(
+                one["dos"].to_dataset().bp.to_bqe(), E_range=(0.9, 8)
+            )
+            for i, one in enumerate(
+                xbp.tutorial.open_datatree("zr46cu46al8_glasses").children.values()
+            )
+        },
         **{
             method: cut.bp.boson_peak(method, E_range=(0.9, 8))
             for method in ("lognormal", "quadratic", "gaussian")
