@@ -81,8 +81,26 @@ def glass() -> xr.Dataset:
 
 @pytest.fixture
 def unboxed() -> xr.Dataset:
-    """Spectra of glasses without a box, in which there is a boson peak."""
+    """Spectra of glasses without a box: an excess, but no peak that passes the test."""
     return xbp.tutorial.open_dataset("zr46cu46al8")
+
+
+@pytest.fixture
+def peaked(unboxed: xr.Dataset) -> xr.Dataset:
+    """S(Q,E), S(Q) and g(E) with a boson peak at 2.7 meV, on the grid of the glass."""
+    E = unboxed.E.values
+    S = xbp.models.dynamic_structure_factor(
+        unboxed.Q.values[30:], E, energy=2.7, width=4, T=300, u2=0.0138
+    )
+    S = xbp.models.with_counting_noise(S, counts=1e4, seed=0).bp.scale(2.5e-5)
+    B = xbp.models.evaluate("lognormal", E, energy=2.7, height=1, sigma=0.7).B
+    g = B.values * E**2
+    scale = 1 / float(np.trapezoid(g, E))
+    dos = xbp.new_dataset(
+        "vibrational_dos", scale * g, std=0.02 * scale * g, units="1/meV",
+        coords={"E": (E, "meV")},
+    )  # fmt: skip
+    return S.assign(g=dos.g, g_std=dos.g_std, Sq=unboxed.Sq)
 
 
 @pytest.fixture

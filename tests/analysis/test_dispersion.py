@@ -83,9 +83,9 @@ def test_other_tables_are_refused(glass: xr.Dataset) -> None:
 
 
 def test_energies_that_scatter_by_more_than_their_errors_are_a_diagnostic(
-    unboxed: xr.Dataset,
+    peaked: xr.Dataset,
 ) -> None:
-    peaks = unboxed.bp.to_bqe().bp.boson_peak(E_range=(0.9, 8))
+    peaks = peaked.bp.to_bqe().bp.boson_peak(E_range=(0.9, 8))
     wide = peaks.assign(
         energy_std=(100 * peaks.energy_std).assign_attrs(peaks.energy_std.attrs)
     )

@@ -161,12 +161,12 @@ def test_errors_contain_the_sampling_of_modes() -> None:
     g = E**2 * np.exp(-((E / 12) ** 6))
     B = g / E**2
     n_modes = 3000.0
-    found = sampled_std(E, B[None], np.zeros((1, E.size)), np.array([n_modes]))[0]
+    found = sampled_std(E, B[None], np.zeros((1, E.size)), np.array([n_modes]), 3)[0]
     modes = n_modes * g / g.sum()
     np.testing.assert_allclose(found, B / np.sqrt(modes), rtol=1e-10)
     large = np.full((1, E.size), 7.0)
     np.testing.assert_array_equal(
-        sampled_std(E, B[None], large, np.array([n_modes])), large
+        sampled_std(E, B[None], large, np.array([n_modes]), 3), large
     )
     data = spectrum(lognormal(), box=1.0, error=1e-4)
     tight = data.bp.boson_peak()

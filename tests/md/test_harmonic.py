@@ -47,6 +47,7 @@ def test_two_atoms_vibrate_at_the_frequency_of_their_spring() -> None:
         time=[0.0],
         cell=30 * np.eye(3),
         element=["Ar", "Ar"],
+        dimension=3,
     )
     energy, ratio = normal_modes(dynamical_matrix(traj, PAIR))
     spring = 72 * 2 ** (-1 / 3) * EPSILON / SIGMA**2  # at r = 2^(1/6) σ
@@ -121,7 +122,9 @@ def test_a_jump_of_the_force_is_no_stiffness() -> None:
     row = np.array(
         [[[10.0, 10, 10], [10 + spacing, 10, 10], [10 + 2 * spacing, 10, 10]]]
     )
-    traj = new_trajectory(row, time=[0.0], cell=60 * np.eye(3), element=["Ar"] * 3)
+    traj = new_trajectory(
+        row, time=[0.0], cell=60 * np.eye(3), element=["Ar"] * 3, dimension=3
+    )
     jump = (
         24 * EPSILON / (2 * spacing) * ((1 / 2) ** 6 / 2 - 2 * ((1 / 2) ** 6 / 2) ** 2)
     )

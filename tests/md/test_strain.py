@@ -202,7 +202,7 @@ def test_the_shared_pair_in_two_dimensions(shared_data: Path) -> None:
     # The files give six digits of positions in a box of 98.8 σ.
     assert float(eta_xy.std()) < 1e-5
     assert float(local.d2min.max()) < 1e-4
-    assert float(local.volumetric_strain.mean()) == pytest.approx(0.01**2 / 6, rel=0.05)
+    assert float(local.volumetric_strain.mean()) == pytest.approx(0.01**2 / 4, rel=0.05)
 
 
 def test_what_is_no_solid_is_refused() -> None:

@@ -36,8 +36,8 @@ def test_map(b: xr.Dataset, glass: xr.Dataset) -> None:
 
 
 @pytest.mark.slow
-def test_cut_peak_scaling_correlation(unboxed: xr.Dataset) -> None:
-    glass, b = unboxed, unboxed.bp.to_bqe()
+def test_cut_peak_scaling_correlation(peaked: xr.Dataset) -> None:
+    glass, b = peaked, peaked.bp.to_bqe()
     figure, axes = plt.subplots(2, 2)
     spectrum = b.bp.cut_Q((2.1, 8.5))
     peak = spectrum.bp.boson_peak(E_range=(0.9, 8))
@@ -48,7 +48,7 @@ def test_cut_peak_scaling_correlation(unboxed: xr.Dataset) -> None:
     assert axes[0, 0].get_ylabel().startswith("$B(Q)$ (10$^{-5}$")
     spectrum.bp.plot.peak(peak, ax=axes[0, 1], color="black")
     assert (
-        f"{float(peak.energy):.2f} ± {float(peak.energy_std):.2f} meV"
+        f"{float(peak.energy):.4f} ± {float(peak.energy_std):.4f} meV"
         in axes[0, 1].get_title()
     )
     curve = max(

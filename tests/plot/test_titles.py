@@ -120,11 +120,11 @@ def test_the_title_of_a_scan_gives_its_systematic_error_and_the_figure_a_band() 
 
 
 def test_of_many_scans_the_systematic_errors_are_drawn_beside_those_of_the_fits(
-    unboxed: xr.Dataset,
+    peaked: xr.Dataset,
 ) -> None:
     ranges = [("0.9 meV", "12 meV"), ("0.9 meV", "8 meV")]
     scans = (
-        unboxed.bp.to_bqe()
+        peaked.bp.to_bqe()
         .sel(Q=slice(5, 5.5))
         .bp.scan_boson_peak(E_ranges=ranges, methods=["lognormal"])
     )

@@ -60,11 +60,11 @@ def test_every_method_is_a_function_of_the_same_name_and_arguments() -> None:
 
 
 @pytest.mark.slow
-def test_panels(b: xr.Dataset, unboxed: xr.Dataset) -> None:
+def test_panels(b: xr.Dataset, peaked: xr.Dataset) -> None:
     study = xbp.new_study(
         {
             "ins": b,
-            "dos": unboxed[["g", "g_std"]],
+            "dos": peaked[["g", "g_std"]],
             "said": xbp.stated_energy("6 meV", "0.4 meV", reference="a"),
         },
         E_range={"dos": (0.9, 8)},
@@ -76,7 +76,7 @@ def test_panels(b: xr.Dataset, unboxed: xr.Dataset) -> None:
     level = next(
         line for line in figure.axes[1].lines if line.get_label() == "Debye level"
     )
-    area = float(unboxed.g.integrate("E"))
+    area = float(peaked.g.integrate("E"))
     assert level.get_ydata()[0] == pytest.approx(3 * area / 22**3, rel=0.01)
     # On the reduced axis every curve is 1 at 1.
     curves = figure.axes[3].lines
@@ -220,12 +220,12 @@ def test_the_page_does_not_replace_the_study(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_is_a_formula_and_what_is_stated_is_marked(
-    b: xr.Dataset, unboxed: xr.Dataset
+    b: xr.Dataset, peaked: xr.Dataset
 ) -> None:
     C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8, theta_D=260,
                             n_E=0.2, theta_E=72, sigma_E=15)  # fmt: skip
     study = xbp.new_study(
-        {"b": b, "md": unboxed, "cp": C.bp.fit_heat_capacity(), "far": xbp.stated_energy("500 meV", reference="a"),
+        {"b": b, "md": peaked, "cp": C.bp.fit_heat_capacity(), "far": xbp.stated_energy("500 meV", reference="a"),
          "said": xbp.stated_energy("6 meV", "0.4 meV", reference="a")},
         Q_range={"md": (2.1, 8.5)}, E_range={"md": (0.9, 8)}, systematic={"md": "0.7 meV", "said": "0.3 meV"},
     )  # fmt: skip
@@ -245,7 +245,7 @@ def test_what_is_a_formula_and_what_is_stated_is_marked(
     # A panel says the error that the table says, not that of the fit alone.
     row = table.sel(leaf="md")
     assert float(row.statistical_std) < 0.3 < 0.7 < float(row.energy_std)
-    assert md.get_title().split("\n")[1] == "$E_\\mathrm{BP}$ = 2.69 ± 0.72 meV"
+    assert md.get_title().split("\n")[1] == "$E_\\mathrm{BP}$ = 2.70 ± 0.70 meV"
 
 
 def test_many_stated_energies_are_marked_and_not_named(b: xr.Dataset) -> None:
@@ -260,7 +260,7 @@ def test_many_stated_energies_are_marked_and_not_named(b: xr.Dataset) -> None:
 
 @pytest.mark.slow
 def test_the_page_says_what_was_used(
-    glass: xr.Dataset, unboxed: xr.Dataset, tmp_path: Path
+    glass: xr.Dataset, peaked: xr.Dataset, tmp_path: Path
 ) -> None:
     """Ranges that were found, options of a reader, and which leaves are not compared."""
     table = tmp_path / "raman.txt"
@@ -279,7 +279,7 @@ def test_the_page_says_what_was_used(
     ).bp.to_reduced_raman()
     C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8, theta_D=260,
                             n_E=0.2, theta_E=72, sigma_E=15)  # fmt: skip
-    leaves = {"raman": raman, "cp": C.bp.fit_heat_capacity(), "md": unboxed}
+    leaves = {"raman": raman, "cp": C.bp.fit_heat_capacity(), "md": peaked}
     leaves["dos"] = glass[["g", "g_std"]]  # its maximum is the phonon of the box
     study = xbp.new_study(leaves, Q_range={"md": (2.1, 8.5)}, E_range={"md": (0.9, 8)})
     study.bp.report(tmp_path / "report.html", among=["raman", "cp"])

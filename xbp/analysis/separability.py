@@ -107,7 +107,7 @@ def fit_bqe(
     >>> glass = xbp.tutorial.open_dataset("zr46cu46al8")
     >>> fit = glass.bp.to_bqe().bp.fit_bqe(glass.Sq, "free", Q_range=(2.1, 8.5))
     >>> [round(float(fit.rms_E.sel(E=E, method="nearest")), 2) for E in (2, 10)]
-    [0.15, 0.74]
+    [0.16, 0.76]
     """
     choose(shape, ProfileShape, "shape")
     significance = require_fraction(significance, "significance")

@@ -438,7 +438,9 @@ def dimension_of(
     plain = given.item() if isinstance(given, np.generic) else given
     found: Literal[2, 3] = choose(plain, (2, 3), "dimension")
     if wanted not in (None, found):
-        raise QuantityError(f"this is of {wanted} dimensions, not of {found}", fix=fix)
+        raise QuantityError(
+            f"the data have {found} dimensions; {wanted} are needed", fix=fix
+        )
     return found
 
 

@@ -49,8 +49,8 @@ def ball(radius: Any, dimension: int) -> Any:
     >>> round(ball(1.0, 3), 4), round(ball(1.0, 2), 4)
     (4.1888, 3.1416)
     """
-    unit = {2: math.pi, 3: 4 / 3 * math.pi}[dimension]
-    return unit * radius**dimension
+    area = math.pi * radius * radius
+    return area if dimension == 2 else 4 / 3 * area * radius
 
 
 def wave_average(x: np.ndarray, dimension: int) -> np.ndarray:

@@ -334,5 +334,7 @@ def _by_polynomials(
     whole = np.kron(np.sqrt(mass / mass.sum())[:, None], np.eye(3))
     vectors -= whole @ (whole.T @ vectors)
     moments = mode_moments(lambda v: matrix @ v, vectors, count, E_max)
-    share = bin_coefficients(edges, sigma, count, E_max) @ moments / (n - 3) / width
+    share = (
+        bin_coefficients(edges, sigma, count, E_max) @ (moments / moments[0]) / width
+    )
     return share.mean(axis=1), share.std(axis=1, ddof=1) / np.sqrt(n_vectors)
