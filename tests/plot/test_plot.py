@@ -36,10 +36,10 @@ def test_map(b: xr.Dataset, glass: xr.Dataset) -> None:
 
 
 @pytest.mark.slow
-def test_cut_peak_scaling_correlation(peaked: xr.Dataset) -> None:
-    glass, b = peaked, peaked.bp.to_bqe()
+def test_cut_peak_scaling_correlation(unboxed: xr.Dataset, peaked: xr.Dataset) -> None:
+    glass, b = unboxed, unboxed.bp.to_bqe()
     figure, axes = plt.subplots(2, 2)
-    spectrum = b.bp.cut_Q((2.1, 8.5))
+    spectrum = peaked.bp.to_bqe().bp.cut_Q((2.1, 8.5))
     peak = spectrum.bp.boson_peak(E_range=(0.9, 8))
     assert (
         b.bp.cut_E(3, width=0.5).sel(Q=slice(2, None)).bp.plot.cut(ax=axes[0, 0])
