@@ -61,7 +61,9 @@ nitpicky = True
 # In docstrings a name in backticks may be that of an argument, or of another library's
 # function.
 nitpick_ignore_regex = [
-    ("py:obj", r"[^.]+|(matplotlib|lmfit|holoviews|xarray|pint|dask)\..*")
+    ("py:obj", r"[^.]+|(matplotlib|lmfit|holoviews|xarray|pint|dask)\..*"),
+    # Types of attributes in words: "callable", "str to float".
+    ("py:class", r"callable|x_units|str to \w+"),
 ]
 
 # The tests run every notebook once; with their output in this folder, nothing is run a

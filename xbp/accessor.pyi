@@ -386,7 +386,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.subtract`.
         """
     def to_bqe(self, T: Any = ..., u2: Any = ..., *, u2_total: Any = ..., msd: Any = ..., B_iso: Any = ..., T_std: Any = ..., u2_std: Any = ..., reversed_below: float | None = ...) -> Data:
-        """Return the reduced density of states B(Q,E) = G(Q,E)/E², in a plane G/|E|.
+        """Return the reduced density of states B(Q,E) = G(Q,E)/E², in a plane G/\|E\|.
 
         See `xbp.to_bqe`.
         """

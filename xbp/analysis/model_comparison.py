@@ -72,7 +72,7 @@ def compare_models(
         any further dimensions.
     models : sequence of str or Model
         Names of `xbp.models.MODELS`, and sums and products of these. Models of g(E) or
-        of B(E) are fitted as the quantity of the data (`Model.of`).
+        of B(E) are fitted as the quantity of the data (``Model.of``).
     x_range : pair of scalars with units, optional
         Range of E or T to fit.
     fixed : mapping of str to scalar with units, optional

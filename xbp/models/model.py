@@ -50,7 +50,7 @@ class Model:
     name : str
         Its name.
     function : callable
-        f(x, **parameters) on plain arrays.
+        ``f(x, **parameters)`` on plain arrays.
     quantity : str
         What it is, in the vocabulary; x is that quantity's own dimension.
     parameters : dict of str to str

@@ -150,7 +150,7 @@ def to_bqe(
     u2_std: Any = None,
     reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
-    r"""Return the reduced density of states B(Q,E) = G(Q,E)/E², in a plane G/|E|.
+    r"""Return the reduced density of states B(Q,E) = G(Q,E)/E², in a plane G/\|E\|.
 
     .. math:: B(Q,E) = -e^{Q^2u^2} \frac{\mathrm{expm1}(-E/k_BT)}{E\,Q^2} S(Q,E)
 
