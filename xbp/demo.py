@@ -49,6 +49,7 @@ class Study:
     peak: xr.Dataset
     of_each_range: dict[tuple[float, float], xr.Dataset]
     peaks: xr.Dataset
+    shapes: dict[float, xr.DataArray]
     cuts: dict[float, xr.Dataset]
     correlation: xr.Dataset
 
@@ -83,11 +84,18 @@ def analyse() -> Study:
             limits: boson_peak(spectrum, E_range=limits) for limits in RANGES
         },
         peaks=boson_peak(b.sel(Q=slice(2.1, 8.5)), E_range=FIT_RANGE),
+        shapes={Q: _shape(b, Q) for Q in SHAPES},
         cuts={
             E: scale_to_sq(cut_E(b, E, CUT_WIDTH), glass.Sq, Q_RANGE) for E in ENERGIES
         },
         correlation=correlation_map(b, glass.Sq, Q_RANGE),
     )
+
+
+def _shape(b: xr.Dataset, Q: float) -> xr.DataArray:
+    """Return B(E) about a Q, divided by its mean over the plateau."""
+    cut: xr.DataArray = cut_Q(b, Q, "0.3 1/angstrom").B.sel(E=slice(0.8, 12))
+    return cut / float(cut.sel(E=slice(*PLATEAU)).mean())
 
 
 def _of_each_glass() -> dict[str, xr.Dataset]:
@@ -174,12 +182,9 @@ def draw(study: Study, path: str | Path) -> None:
     plot.peak(inside, study.peak, axes[0, 1])
     axes[0, 1].set_ylim(0, None)
 
-    # Divided by the mean about the plateau, spectra at all Q have the same shape.
     low, high = PLATEAU
-    for Q in SHAPES:
-        one = cut_Q(study.b, Q, "0.3 1/angstrom").B.sel(E=slice(0.8, 12))
-        ratio = one / float(one.sel(E=slice(low, high)).mean())
-        axes[0, 2].plot(ratio.E, ratio, lw=1.2, label=f"{Q:g}")
+    for Q, shape in study.shapes.items():
+        axes[0, 2].plot(shape.E, shape, lw=1.2, label=f"{Q:g}")
     axes[0, 2].set(
         xlabel="$E$ (meV)",
         ylabel=f"$B(Q,E)$ over its mean, {low:g} to {high:g} meV",
