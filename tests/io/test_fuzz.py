@@ -100,7 +100,7 @@ def gudrun(path: Path) -> None:
         "# A00001122.mint01",
         "# a glass",
         "#     1  40",
-        *(f" {0.05 * i:.3E} {np.sin(i):.6E} 1.0E-03" for i in range(1, 41)),
+        *(f" {0.05 * i:.3E} {0.2 * np.sin(i):.6E} 1.0E-03" for i in range(1, 41)),
     ]
     path.write_text("\n".join(rows) + "\n")
 

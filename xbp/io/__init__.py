@@ -28,6 +28,7 @@ from xbp.io import (
 )
 from xbp.io.columns import to_columns
 from xbp.io.exchange import from_scipp, to_csv, to_dataframe, to_scipp
+from xbp.io.guide import Guide
 from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, open_hdf5
 from xbp.io.netcdf import to_netcdf
 from xbp.io.nxspe import to_nxspe
@@ -48,7 +49,19 @@ __all__ = [
     "to_sqw",
 ]
 
-_NETCDF = Format("netCDF", "hdf5", lambda f: not netcdf.declined(f), netcdf.declined)
+_NETCDF = Format(
+    "netCDF",
+    "hdf5",
+    lambda f: not netcdf.declined(f),
+    netcdf.declined,
+    other_engine="netcdf4",
+    guide=Guide(
+        "archives",
+        "xbp, anything with xarray",
+        "everything, identical to what was written; a study: `xbp.open_study(path)`",
+        'S = xbp.open_dataset("glass.nc").S\nprint(S.bp)',
+    ),
+)
 _NETCDF.open = netcdf.open_netcdf
 #: All formats, in the order in which a file is compared with them.
 FORMATS = (

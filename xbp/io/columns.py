@@ -19,6 +19,7 @@ from xbp.core.schema import COORDINATES, QUANTITIES, validate
 from xbp.core.signal import as_stored, extend_history, read, std_of
 from xbp.core.status import diagnosed
 from xbp.core.units import parse_unit
+from xbp.io.guide import Guide
 from xbp.io.netcdf import require_readable
 from xbp.io.reader import (
     Format,
@@ -73,6 +74,14 @@ FORMAT = Format(
     _lacks,
     strict=False,
     whole=False,
+    guide=Guide(
+        "any",
+        "any program: two or three columns",
+        "any spectrum; units are given, never guessed; commas, blanks, semicolons, "
+        "1D-3, U+2212, NA: [below](#columns)",
+        'g = xbp.open_dataset("dos.txt").S\nprint(g.bp)',
+        asks=("quantity", "units", "coordinate_units"),
+    ),
 )
 
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.io.geometry import angle_dataset
+from xbp.io.guide import Guide
 from xbp.io.reader import Format, density_per_mev, measured
 from xbp.io.text import check, header_matches, to_numbers
 
@@ -43,6 +44,14 @@ FORMAT = Format(
     "it does not begin with two whole numbers below comments",
     resembles=_HEADER,
     strict=False,
+    guide=Guide(
+        "neutrons",
+        "DAVE, Mantid (SaveDaveGrp): `.grp`",
+        "S(Q,E) or S(2θ,E), errors; µeV or meV from the header, values per that unit",
+        'S = xbp.open_dataset("glass.grp", T="290 K").S\n'
+        'S.bp.cut_Q(("1 1/angstrom", "3 1/angstrom"))',
+        asks=("T",),
+    ),
 )
 
 

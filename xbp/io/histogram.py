@@ -14,6 +14,7 @@ from xbp.core.construct import new_dataset
 from xbp.core.errors import UnitsError
 from xbp.core.schema import COORDINATES
 from xbp.core.units import convert_factor, parse_unit
+from xbp.io.guide import Guide
 from xbp.io.hdf5 import attribute, group, numbers
 from xbp.io.reader import Format, density_per_mev, measured
 from xbp.io.text import check, translated
@@ -50,6 +51,13 @@ FORMAT = Format(
     _find,
     "it has no group with 'data' and 'grid/energy' or 'grid/E'",
     guesses=False,
+    guide=Guide(
+        "neutrons",
+        "multiphonon, histogram",
+        "S(Q,E) or g(E), errors, edges, units in SI; `errors` in it are variances",
+        'S = xbp.open_dataset("iqe.h5", T="300 K").S\n'
+        'S.bp.cut_Q(("1 1/angstrom", "3 1/angstrom"))',
+    ),
 )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
+from xbp.io.guide import Guide
 from xbp.io.reader import Format, axis_units, value_units
 from xbp.io.text import check, to_numbers
 from xbp.io.titles import Labels, require_titles
@@ -36,6 +37,14 @@ FORMAT = Format(
     "it has no row ##JCAMP-DX=",
     resembles=r"^##[ \t]*JCAMP.?DX[ \t]*=",
     strict=False,
+    guide=Guide(
+        "light",
+        "any spectrometer: JCAMP-DX",
+        "Raman spectrum; XFACTOR, YFACTOR, several Y per line, pairs; compressed "
+        "numbers and other spectra are refused",
+        'I = xbp.open_dataset("glass.jdx", T="295 K").I\nI.bp.to_reduced_raman()',
+        asks=("T",),
+    ),
 )
 
 

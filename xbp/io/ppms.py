@@ -12,15 +12,20 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
-from xbp.core.errors import FileFormatError, QuantityError, UnitsError
+from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import not_used, require_positive
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import (
-    convert_factor,
-    format_unit,
     magnitude,
-    parse_unit,
     to_kelvin,
+)
+from xbp.io.guide import Guide
+from xbp.io.ppms_units import (
+    TOTAL,
+    is_in,
+    per_mole_of,
+    title_units,
+    with_lost_prefix,
 )
 from xbp.io.reader import Format
 from xbp.io.text import check, number, to_numbers
@@ -38,17 +43,12 @@ _FURTHER: Final = {
     "Field": "field",
     "Temp Rise": "temperature_rise",
 }
-#: The total is compared with the sum of sample and addenda; a row may lack it.
-_TOTAL: Final = "Total HC"
-_HEAT: Final = ("Samp HC", "Samp HC Err", "Addenda HC", "Addenda HC Err", _TOTAL)
 #: Rows of the header about the sample, with their attribute and its units.
 _SAMPLE: Final = {
     "MASS": ("sample_mass", "mg"),
     "MOLWGHT": ("molar_mass", "g/mol"),
     "ATOMS": ("atoms_per_formula", "1"),
 }
-_MICRO: Final = re.compile("\u00c2?\u00b5|\u00ce\u00bc|\u03bc")
-_WORDS: Final = {"Kelvin": "K", "Oersted": "oersted", "gm": "g", "mole": "mol"}
 
 
 def _find(lines: list[str]) -> bool:
@@ -63,6 +63,16 @@ FORMAT = Format(
     _find,
     "it has no [Header] that names the program HeatCapacity",
     resembles=r"^BYAPP[ \t]*,",
+    guide=Guide(
+        "calorimetry",
+        "Quantum Design PPMS: `.dat`",
+        "C_p(T), errors, mass, field; not UTF-8, µJ/K; a lost µ is recovered from "
+        'Total − Addenda, otherwise pass `units="uJ/K"`; comment rows, such as '
+        'field warnings, are kept in `C.attrs["comments"]`; two masses in '
+        "the header: `mass=`",
+        'C = xbp.open_dataset("glass.dat").C\nC.bp.reduced_heat_capacity()',
+        asks=("units", "mass", "field"),
+    ),
 )
 
 
@@ -149,19 +159,19 @@ def open_ppms(
     numbers = {name: column[rows] for name, column in numbers.items()}
     sample = _sample(lines, mg)
     tolerance = 0.05 if consistency is None else consistency
-    own, decided = _with_lost_prefix(path, written, numbers, sample, units, tolerance)
+    own, decided = with_lost_prefix(path, written, numbers, sample, units, tolerance)
     heat_units = own["Samp HC"]
     checked = consistency is not None
-    shown = _per_mole_of(own, numbers, sample, tolerance) if checked else None
+    shown = per_mole_of(own, numbers, sample, tolerance) if checked else None
     if amount is not None and (
-        shown not in (None, amount) or not _is(heat_units, "J/mol/K")
+        shown not in (None, amount) or not is_in(heat_units, "J/mol/K")
     ):
         of = f" per mole of {shown}, as Total HC - Addenda HC shows" if shown else ""
         raise QuantityError(
             f"amount={amount!r} does not apply to values in '{heat_units}'{of}",
             fix="leave amount= out",
         )
-    if mg is not None and not _is(heat_units, "J/K"):
+    if mg is not None and not is_in(heat_units, "J/K"):
         _require_own_mass(path, lines, mg)
     T_units, temperature = own["Sample Temp"], numbers["Sample Temp"]
     kelvin = to_kelvin(temperature, T_units, name="Sample Temp")
@@ -247,10 +257,6 @@ def _oersted(value: Any, name: str) -> float:
         return 1e4 * magnitude(value, "T", name=name)
 
 
-def _is(units: str, other: str) -> bool:
-    return parse_unit(units).is_compatible_with(other)
-
-
 def _table(
     lines: list[str],
 ) -> tuple[dict[str, np.ndarray], dict[str, str | None], list[str]]:
@@ -263,12 +269,12 @@ def _table(
     units: dict[str, str | None] = {}
     for i, title in enumerate(titles):
         name, _, unit = (part.strip() for part in title.partition("("))
-        if name not in (*_NEEDED, *_FURTHER, _TOTAL):
+        if name not in (*_NEEDED, *_FURTHER, TOTAL):
             continue
         check(name not in columns, f"it has two columns '{name}'")
-        columns[name], units[name] = i, _title_units(title, unit.removesuffix(")"))
+        columns[name], units[name] = i, title_units(title, unit.removesuffix(")"))
         fits = _NEEDED.get(name, ())
-        right = not fits or any(_is(units[name] or "J/K", fit) for fit in fits)
+        right = not fits or any(is_in(units[name] or "J/K", fit) for fit in fits)
         check(right, f"its column {title!r} is not in units of {' or '.join(fits)}")
     missing = set(_NEEDED) - set(columns)
     check(not missing, f"it has no column {sorted(missing)}")
@@ -289,7 +295,7 @@ def _table(
     for i, fields in split:
         texts = [field.strip() for field in fields[comment:]]
         if len(fields) != len(titles) or not all(
-            fields[at].strip() for name, at in columns.items() if name != _TOTAL
+            fields[at].strip() for name, at in columns.items() if name != TOTAL
         ):
             # Rows with only a comment end after it; any other short row is a
             # measurement that was cut.
@@ -302,7 +308,7 @@ def _table(
             comments.append(", ".join(filter(None, texts)))
             continue
         words = [
-            fields[at].strip() or ("nan" if name == _TOTAL else "")
+            fields[at].strip() or ("nan" if name == TOTAL else "")
             for name, at in columns.items()
         ]
         rows.append(to_numbers(words, f"line {i}", size=len(columns)))
@@ -328,7 +334,7 @@ def _sample(lines: list[str], mass: float | None) -> dict[str, str]:
         name, units = _SAMPLE[key]
         if "(" in meaning:
             inside = meaning.partition("(")[2].partition(")")[0]
-            units = _title_units(meaning, inside) or units
+            units = title_units(meaning, inside) or units
         elif key != "ATOMS":
             continue  # a number without units is required when it is needed
         stated = f"{size:.10g} {units}".removesuffix(" 1")
@@ -371,129 +377,6 @@ def _summarised(comments: list[str]) -> str:
         lines.append(f"{first} ({n} rows{varies})" if n > 1 else first)
     more = len(kinds) - len(lines)
     return "\n".join(lines + [f"... and {more} more kinds"] * bool(more))
-
-
-def _title_units(title: str, text: str) -> str | None:
-    """Return units such as ``µJ/K``, ``Kelvin`` or ``mJ/mole-K`` as xbp writes them.
-
-    None for a heat capacity in J/K without a prefix, or with one that cannot be read:
-    the program writes µJ/K, and copies in another encoding lose the µ.
-
-    Examples
-    --------
-    >>> _title_units("Samp HC", "mJ/mole-K"), _title_units("Samp HC", "?J/K")
-    ('mJ/K/mol', None)
-    """
-    plain = _MICRO.sub("u", text)
-    for word, unit in _WORDS.items():
-        plain = plain.replace(word, unit)
-    plain = re.sub(r"/(\w+)-K$", r"/\1/K", plain).strip()
-    try:
-        units = format_unit(parse_unit(plain, name=title))
-    except UnitsError:
-        lost = re.fullmatch(r"\W{0,4}.{0,3}J/K", plain, re.DOTALL)
-        check(lost, f"the units of its column {title!r} cannot be read")
-        return None
-    return None if units == "J/K" else units
-
-
-def _with_lost_prefix(
-    path: Path,
-    units: Mapping[str, str | None],
-    numbers: Mapping[str, np.ndarray],
-    sample: Mapping[str, str],
-    given: str | None,
-    tolerance: float,
-) -> tuple[dict[str, str], str | None]:
-    """Return the units of every column, and those found for a lost prefix.
-
-    Total − Addenda = Sample determines them.
-    """
-    lost = [name for name in _HEAT if name in units and units[name] is None]
-    known = {name: unit for name, unit in units.items() if unit is not None}
-    if given is not None:
-        unit = parse_unit(given, name="units=")
-        own = parse_unit(known.get("Samp HC", "J/K"))
-        if not (unit.is_compatible_with("J/K") if lost else unit == own):
-            raise UnitsError(
-                f"units={given!r} contradicts {path}",
-                reason=f"its heat capacity is in '{format_unit(own)}'; units= replaces "
-                "only units with an unreadable prefix",
-                fix="units='uJ/K'" if lost else "leave units= out",
-            )
-        return known | dict.fromkeys(lost, format_unit(unit)), None
-    if not lost:
-        return known, None
-    found = []
-    # If every prefix was lost, any choice is consistent.
-    if {"Samp HC", "Addenda HC", _TOTAL} - set(lost):
-        for prefix in ("J/K", "mJ/K", "uJ/K", "nJ/K"):
-            ratio = _ratio(known | dict.fromkeys(lost, prefix), numbers, sample)
-            if ratio is not None and abs(ratio - 1) <= tolerance:
-                found.append(prefix)
-    if len(found) == 1:
-        return known | dict.fromkeys(lost, found[0]), found[0]
-    raise FileFormatError(
-        f"{path}: the units of {', '.join(map(repr, lost))} are J/K with an unreadable "
-        "prefix",
-        fix="units='uJ/K', or units='J/K'",
-    )
-
-
-def _per_mole_of(
-    units: Mapping[str, str],
-    numbers: Mapping[str, np.ndarray],
-    sample: Mapping[str, str],
-    tolerance: float,
-) -> Amount | None:
-    """Check the sample against Total − Addenda, and return what a mole refers to.
-
-    None for data that are not per mole, or if mass or molar mass are not known.
-    """
-    ratio = _ratio(units, numbers, sample)
-    if ratio is None:
-        return None
-    per_mole = _is(units["Samp HC"], "J/mol/K")
-    if abs(ratio - 1) <= tolerance:
-        return "formula units" if per_mole else None
-    atoms = float(sample.get("atoms_per_formula", "nan"))
-    check(
-        per_mole and abs(ratio * atoms - 1) <= tolerance,
-        f"the heat capacity of the sample is {ratio:.4g} times Total HC - Addenda HC"
-        f"{', times molar mass over mass' if per_mole else ''}: a prefix of "
-        f"{units['Samp HC']!r} was lost; or pass consistency=None",
-    )
-    return "atoms"
-
-
-def _ratio(
-    units: Mapping[str, str],
-    numbers: Mapping[str, np.ndarray],
-    sample: Mapping[str, str],
-) -> float | None:
-    """Return Sample/(Total − Addenda), the latter per mole or gram as in the file."""
-    own = units.get("Samp HC")
-    if own is None or not {"Addenda HC", _TOTAL} <= set(units):
-        return None
-    scale, target = 1.0, "J/K"
-    if not _is(own, "J/K"):
-        if "sample_mass" not in sample:
-            return None
-        scale, target = 1 / magnitude(sample["sample_mass"], "g", name="mass"), "J/g/K"
-    if _is(own, "J/mol/K"):
-        if "molar_mass" not in sample:
-            return None
-        scale *= magnitude(sample["molar_mass"], "g/mol", name="molar_mass")
-        target = "J/mol/K"
-    total, addenda = (
-        numbers[name] * convert_factor(units[name], "J/K")
-        for name in (_TOTAL, "Addenda HC")
-    )
-    heat = numbers["Samp HC"] * convert_factor(own, target)
-    with np.errstate(all="ignore"):
-        ratios = heat / ((total - addenda) * scale)
-    ratios = ratios[np.isfinite(ratios)]
-    return float(np.median(ratios)) if ratios.size else None
 
 
 PpmsBackend = FORMAT.backend()

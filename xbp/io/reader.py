@@ -33,6 +33,7 @@ from xbp.core.guards import choose
 from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_unit
 from xbp.io.foreign import foreign_format
+from xbp.io.guide import Guide
 from xbp.io.hdf5 import HDF5_ERRORS, open_hdf5
 from xbp.io.text import check, head, header_matches, read_lines, translated
 
@@ -149,6 +150,10 @@ class Format:
         Whether ``engine=`` opens only what is recognised.
     whole : bool
         Whether a text must end with the end of a line.
+    guide : Guide, optional
+        Its row in the tables of docs/files.md.
+    other_engine : str
+        Name for ``engine=``, if it is not that of the module.
     open : callable
         The reader, which takes a path; set by `reader`.
     made : list of Format
@@ -164,6 +169,8 @@ class Format:
     guesses: bool = True
     strict: bool = True
     whole: bool = True
+    guide: Guide | None = None
+    other_engine: str = ""
     open: Callable[..., xr.Dataset] = field(init=False)
     made: ClassVar[list[Format]] = []
 
@@ -218,7 +225,7 @@ class Format:
     @property
     def engine(self) -> str:
         """Name for ``engine=``."""
-        return self.open.__module__.rpartition(".")[2]
+        return self.other_engine or self.open.__module__.rpartition(".")[2]
 
     @property
     def options(self) -> list[str]:

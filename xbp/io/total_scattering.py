@@ -17,6 +17,7 @@ from xbp.core.schema import QUANTITIES
 from xbp.core.signal import extend_history
 from xbp.core.units import convert_factor, parse_unit
 from xbp.io.grammar import parse_title, read_units
+from xbp.io.guide import Guide
 from xbp.io.reader import Format, measured, value_units
 from xbp.io.text import check, to_numbers
 from xbp.io.titles import Labels, column_titles, require_titles, third_is_an_error
@@ -83,6 +84,15 @@ FORMAT = Format(
     "no comment names Gudrun's .mint01 or a column S(Q)",
     resembles=r"(?i)^#[ \t]*column_(?:q|Sq)\b",
     is_table=True,
+    guide=Guide(
+        "neutrons",
+        "Gudrun `.mint01`, NOMAD S(Q), McStas `.qSq`",
+        "F(Q), which tends to 0, or S(Q), which tends to 1; `composition=` makes "
+        "[S(Q) of F(Q)](#total-scattering); rows of zeros become NaN",
+        'sq = xbp.open_dataset("glass.mint01", composition="SiO2").Sq\n'
+        'sq.bp.to_radial_distribution("10 Å", number_density="0.066 1/Å^3")',
+        extra="neutron",
+    ),
 )
 
 
