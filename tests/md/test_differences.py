@@ -33,6 +33,36 @@ def test_distant_atoms_are_moved_together() -> None:
     assert calls < 12 * 500 / 8
 
 
+def test_a_spring_longer_than_all_others_is_found() -> None:
+    """Two atoms of 500, 8 angstrom apart, neither of which is moved singly first."""
+    position, cell = fcc(5)
+    exact = second_derivatives(position, cell).tolil()
+    bond = position - position[0]
+    bond -= np.round(bond @ np.linalg.inv(cell)) @ cell
+    far = int(np.argmin(abs(np.linalg.norm(bond, axis=1) - 8)))
+    for axis in range(3):
+        i, j = axis, 3 * far + axis
+        exact[i, i] += 0.3
+        exact[j, j] += 0.3
+        exact[i, j] -= 0.3
+        exact[j, i] -= 0.3
+    exact = exact.tocsr()
+
+    def evaluate(
+        positions: Iterator[np.ndarray],
+        count: int,
+        take: Callable[[np.ndarray], None],
+    ) -> None:
+        for at in positions:
+            take(-(exact @ (at - position).ravel()).reshape(-1, 3))
+
+    found = differences.second_derivatives(
+        evaluate, position, cell, (0.01, 0.005), n_probes=4
+    )
+    assert abs(found.matrix - exact).max() < 1e-9
+    assert found.apart < 1e-9
+
+
 def test_steps_that_disagree_are_found_with_their_atoms() -> None:
     """A force that jumps by 0.02 once atom 7 has moved by more than 0.007."""
     position, cell = fcc(2)

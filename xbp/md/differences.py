@@ -31,7 +31,7 @@ class Differences:
     matrix : scipy.sparse.csr_array, shape (3 n_atoms, 3 n_atoms)
         ∂²U/∂r_i∂r_j from the first step, symmetric, eV/Å².
     apart : float
-        Largest difference of an element between the first two steps, relative to the
+        Largest difference of an element between the two steps, relative to the
         largest element.
     where : (int, int)
         The atoms of that element.
@@ -64,7 +64,9 @@ def second_derivatives(
     steps : (float, float)
         By which atoms are moved to either side, Å.
     n_probes : int
-        Number of atoms that are moved singly first, to see how far forces reach.
+        Number of atoms that are moved singly first, to see how far forces reach; the
+        atoms of as many elements that differ most between the steps are so moved
+        afterwards.
     margin : float
         Factor to that distance.
 
@@ -82,61 +84,71 @@ def second_derivatives(
         )
 
     rng = np.random.default_rng(0)
-    probes = rng.permutation(n)[:n_probes]
-    ways = rng.normal(size=(probes.size, 3))
-    ways *= steps[0] / np.linalg.norm(ways, axis=1)[:, None]
-    felt = []
 
-    def feel(atom: int, change: np.ndarray) -> None:
-        size = np.abs(change).max(axis=1)
-        felt.append(distance(atom)[size > 1e-12 * size.max()].max())
+    def reach_of(atoms: np.ndarray) -> float:
+        """Move atoms singly, and see how far away their moves are felt."""
+        ways = rng.normal(size=(atoms.size, 3))
+        ways *= steps[0] / np.linalg.norm(ways, axis=1)[:, None]
+        felt = [0.0]
 
-    _each_difference(
-        evaluate,
-        position,
-        [(np.array([atom]), way) for atom, way in zip(probes, ways, strict=True)],
-        lambda index, change: feel(int(probes[index]), change),
-    )
-    groups = _far_apart(distance, n, 2 * margin * max(felt, default=0.0))
-    moves = [
-        (group, step * axis) for group in groups for axis in np.eye(3) for step in steps
-    ]
-    owner = np.zeros(n, dtype=int)
+        def feel(index: int, change: np.ndarray) -> None:
+            size = np.abs(change).max(axis=1)
+            felt.append(distance(atoms[index])[size > 1e-12 * size.max()].max())
+
+        moves = [(atoms[i : i + 1], way) for i, way in enumerate(ways)]
+        _each_difference(evaluate, position, moves, feel)
+        return margin * max(felt)
+
+    reach = reach_of(rng.permutation(n)[:n_probes])
+    while True:
+        groups = _far_apart(distance, n, 2 * reach)
+        # No two atoms are moved together by both steps: a spring between two that are
+        # moved together is lost from one matrix, but not from the other.
+        others = _far_apart(distance, n, 2 * reach, parted=groups)
+        matrix, again = (
+            _matrix(evaluate, position, distance, parts, step)
+            for parts, step in zip((groups, others), steps, strict=True)
+        )
+        off = abs(matrix - again).tocoo()
+        most = np.argsort(off.data)[::-1][:n_probes]
+        rows, columns = off.row[most] // 3, off.col[most] // 3
+        farther = reach_of(np.unique([rows, columns]))
+        if farther <= reach:
+            break
+        reach = farther
+    worst, top = (float(abs(one).max()) for one in (off, matrix))
+    where = (int(columns[0]), int(rows[0])) if most.size else (0, 0)
+    return Differences((matrix + matrix.T) / 2, worst / top if top else 0.0, where)
+
+
+def _matrix(
+    evaluate: Evaluate,
+    position: np.ndarray,
+    distance: Callable[[int], np.ndarray],
+    groups: Sequence[np.ndarray],
+    step: float,
+) -> Any:
+    """Move groups of atoms along each axis; a change belongs to the nearest of them."""
+    moves = [(group, step * axis) for group in groups for axis in np.eye(3)]
+    owner = np.zeros(len(position), dtype=int)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    worst, most, top = 0.0, (0, 0), 0.0
-    first: np.ndarray = np.empty(0)
 
     def keep(index: int, change: np.ndarray) -> None:
-        nonlocal first, worst, most, top
-        group, way = moves[index]
-        found = change / (2 * np.linalg.norm(way))
-        if index % 2 == 0:
-            first = found
-            if index % 6 == 0:
-                nearest = np.argmin([distance(atom) for atom in group], axis=0)
-                owner[:] = group[nearest]
-            rows, columns = np.nonzero(found)
-            axis = index % 6 // 2
-            parts.append(
-                (
-                    (3 * rows + columns).astype(np.int32),
-                    (3 * owner[rows] + axis).astype(np.int32),
-                    found[rows, columns],
-                )
+        group, axis = moves[index][0], index % 3
+        if axis == 0:
+            owner[:] = group[np.argmin([distance(atom) for atom in group], axis=0)]
+        rows, columns = np.nonzero(change)
+        parts.append(
+            (
+                (3 * rows + columns).astype(np.int32),
+                (3 * owner[rows] + axis).astype(np.int32),
+                change[rows, columns] / (2 * step),
             )
-            top = max(top, float(np.abs(found).max()))
-            return
-        off = np.abs(found - first).max(axis=1)
-        if off.max() > worst:
-            worst, most = (
-                float(off.max()),
-                (int(owner[off.argmax()]), int(off.argmax())),
-            )
+        )
 
     _each_difference(evaluate, position, moves, keep)
     rows, columns, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-    matrix = scipy.sparse.csr_array((values, (rows, columns)), shape=(3 * n, 3 * n))
-    return Differences((matrix + matrix.T) / 2, worst / top if top else 0.0, most)
+    return scipy.sparse.csr_array((values, (rows, columns)), shape=(position.size,) * 2)
 
 
 def _each_difference(
@@ -166,15 +178,26 @@ def _each_difference(
 
 
 def _far_apart(
-    distance: Callable[[int], np.ndarray], n: int, apart: float
+    distance: Callable[[int], np.ndarray],
+    n: int,
+    apart: float,
+    *,
+    parted: Sequence[np.ndarray] = (),
 ) -> list[np.ndarray]:
-    """Divide atoms into groups whose members are farther apart than a distance."""
+    """Divide atoms into groups whose members are farther apart than a distance.
+
+    No two atoms of a group of `parted` are in the same group again.
+    """
     groups, left = [], np.ones(n, dtype=bool)
+    before = np.arange(n)
+    for number, group_before in enumerate(parted):
+        before[group_before] = number
     while left.any():
         group = [int(np.argmax(left))]
         nearest = distance(group[0])
         while True:
             left[group[-1]] = False
+            nearest[before == before[group[-1]]] = 0
             free = np.flatnonzero(left & (nearest > apart))
             if not free.size:
                 break
