@@ -489,7 +489,7 @@ def run(
             name = list(all_seeds())[begun % len(all_seeds())]
             why = f"ended with {process.returncode} after {time.monotonic() - timer:.0f} s"
             rows.append({"end": begun, "file": name, "said": said, "why": why})
-            ended = begun
+            ended = max(begun, first)
         first = ended + 1
     return rows
 

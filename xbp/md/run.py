@@ -271,9 +271,8 @@ def summarize(
     """
     measures = given["T"] is None and trajectory.has_thermometer
     compute, merge = delayed(_one_task), delayed(_merge)
-    # Tasks have these in common, and a copy is not sent with each.
     share, mass = (
-        None if values is None else _dask().delayed(values, pure=False)
+        None if values is None else in_common(values)
         for values in (trajectory.share, trajectory.mass if measures else None)
     )
     parts = []
@@ -331,6 +330,19 @@ def add_up(
 def delayed(function: Callable[..., Any]) -> Any:
     """Return a function whose calls become tasks."""
     return _dask().delayed(function, pure=False)
+
+
+def in_common(value: Any) -> Any:
+    """Return a value that many tasks need as the answer of one task.
+
+    As mere data it would wait on a cluster until all frames are read, and with it every
+    task that uses frames up.
+    """
+    return delayed(_itself)(value)
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _dask() -> Any:
