@@ -18,6 +18,7 @@ from xbp.models.debye_einstein import (
     gaussian_dos,
     gaussian_einstein_heat_capacity,
     mode_heat_capacity,
+    start_of_fit,
 )
 
 R = scipy.constants.R
@@ -139,3 +140,36 @@ def test_temperatures_of_any_shape() -> None:
     row = debye_heat_capacity(T, 260.0)
     np.testing.assert_allclose(debye_heat_capacity(T.reshape(2, 3), 260.0).ravel(), row)
     assert float(debye_heat_capacity(np.asarray(T[2]), 260.0)) == pytest.approx(row[2])
+
+
+@pytest.mark.parametrize("held", [{}, {"gamma": 0.02}, {"n_D": 0.8, "n_E": 0.0}])
+def test_a_fit_starts_where_non_negative_amounts_fit_best(
+    held: dict[str, float],
+) -> None:
+    """Of many temperatures, each with amounts by scipy's least squares, the best."""
+    T = np.geomspace(2, 300, 40)
+    C = debye_einstein(T, 2e-3, 0.8, 260.0, 0.2, 72.0, 15.0)
+    C *= 1 + 0.02 * np.random.default_rng(1).standard_normal(T.size)
+    thetas = {"theta_D": (200.0, 320.0), "theta_E": (60.0, 90.0)}
+    found = start_of_fit(T, C, held | {"sigma_E": 15.0}, thetas)
+    whole = held | {"sigma_E": 15.0} | found
+
+    def misfit(theta_D: float, theta_E: float) -> tuple[float, dict[str, float]]:
+        shapes = {
+            "gamma": T,
+            "n_D": debye_heat_capacity(T, theta_D),
+            "n_E": gaussian_einstein_heat_capacity(T, theta_E, 15.0),
+        }
+        left = C - sum(held.get(name, 0.0) * shapes[name] for name in shapes)
+        free = [name for name in shapes if name not in held]
+        columns = np.stack([shapes[name] / C for name in free], axis=1)
+        amounts, norm = scipy.optimize.nnls(columns, left / C)
+        return norm, dict(zip(free, amounts, strict=True))
+
+    least, amounts = misfit(whole["theta_D"], whole["theta_E"])
+    for name, amount in amounts.items():
+        least_amount = 1e-2 if name.startswith("n_") else 0.0
+        assert found[name] == pytest.approx(max(amount, least_amount))
+    for theta_D in np.geomspace(80, 900, 60).clip(200, 320):
+        for theta_E in np.geomspace(25, 200, 16).clip(60, 90):
+            assert misfit(theta_D, theta_E)[0] >= least * (1 - 1e-9)

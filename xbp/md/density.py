@@ -11,6 +11,7 @@ of exp(2πi h x).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -127,23 +128,47 @@ class Slab:
         _, real, complex_ = _ACCURACY[self.precision]
         top = np.abs(self.hkl).max(axis=0)
         columns = (self.hkl + top).T
-        rows = max(1, 2**22 // max(1, self.index.size))
+        few, most = (max(1, size // self.index.size) for size in (2**15, 2**22))
         out: Any = 0.0
-        for t, (scaled, weights) in zip(range(n_frames), frames, strict=False):
-            if t == 0:
-                size = (n_frames, weights.shape[0], self.index.size)
-                out = np.zeros(size, dtype=complex_)
-            for first in range(0, scaled.shape[1], rows):
-                part = slice(first, first + rows)
-                tables = map(_powers, np.exp(2j * np.pi * scaled[:, part]), top)
-                h, k, l_ = (
-                    table.astype(complex_)[column]
-                    for table, column in zip(tables, columns, strict=True)
-                )
-                h *= k
-                h *= l_
-                out[t] += weights[:, part].astype(real) @ h.T
+        for group in _grouped(itertools.islice(frames, n_frames), few, most):
+            scaled = np.concatenate([one for _, one, _ in group], axis=1)
+            tables = map(_powers, np.exp(2j * np.pi * scaled), top)
+            h, k, l_ = (
+                table.astype(complex_)[column]
+                for table, column in zip(tables, columns, strict=True)
+            )
+            h *= k
+            h *= l_
+            first = 0
+            for t, one, weights in group:
+                if not np.ndim(out):
+                    size = (n_frames, weights.shape[0], self.index.size)
+                    out = np.zeros(size, dtype=complex_)
+                atoms = slice(first, first + one.shape[1])
+                out[t] += weights.astype(real) @ h[:, atoms].T
+                first = atoms.stop
         return np.asarray(out)
+
+
+def _grouped(
+    frames: Frames, few: int, most: int
+) -> Iterator[list[tuple[int, np.ndarray, np.ndarray]]]:
+    """Put small frames together, up to `few` atoms, and divide those beyond `most`.
+
+    Each with the number of its frame. Together they share the cost of calls.
+    """
+    group: list[tuple[int, np.ndarray, np.ndarray]] = []
+    room = few
+    for t, (scaled, weights) in enumerate(frames):
+        for first in range(0, n_atoms := scaled.shape[1], most):
+            if group and n_atoms > room:
+                yield group
+                group, room = [], few
+            atoms = slice(first, first + most)
+            group.append((t, scaled[:, atoms], weights[:, atoms]))
+            room -= n_atoms
+    if group:
+        yield group
 
 
 def _powers(base: np.ndarray, top: int) -> np.ndarray:
@@ -406,8 +431,8 @@ def self_correlations(
         for lag in range(length):
             origins = np.arange(0, length - lag, origin_step)
             moved = segment[origins + lag] - segment[origins]
-            mean = np.tile(weights, origins.size) / origins.size
-            yield np.concatenate(list(moved), axis=1), mean
+            mean = np.tile(weights / origins.size, origins.size)
+            yield moved.swapaxes(0, 1).reshape(3, -1), mean
 
     n_points = scaled.shape[2] * -(-length // origin_step)
     for slab in slabs(shells.hkl, n_points, task.n_weights, length, task.precision):

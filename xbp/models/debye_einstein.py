@@ -7,8 +7,9 @@ in J/mol/K for 3 N_A modes (a mole of atoms); n = 1 is this number of modes.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import scipy
@@ -54,11 +55,9 @@ def mode_heat_capacity(x: np.ndarray) -> np.ndarray:
     >>> mode_heat_capacity(np.array([0.0, 1.0, 1e4])).round(6)
     array([1.      , 0.920674, 0.      ])
     """
-    # With sinh it is even in x and nothing overflows before the answer is 0.
-    half = np.minimum(np.asarray(x, dtype=float) / 2, 350.0)
-    return np.where(
-        half == 0, 1.0, (half / np.where(half == 0, 1.0, np.sinh(half))) ** 2
-    )
+    # With sinh it is even in x, and nothing overflows before the answer is 0.
+    half = np.clip(np.asarray(x, dtype=float) / 2, 1e-300, 350.0)
+    return np.asarray((half / np.sinh(half)) ** 2)
 
 
 def einstein_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
@@ -374,36 +373,66 @@ def start_of_fit(
             return np.array([known[name]])
         return np.unique(np.clip(grids[name] * scale, *limits.get(name, (0.0, np.inf))))
 
-    linear = [name for name in ("gamma", "n_D", "n_E") if name not in known]
-    debyes = {
-        float(theta): debye_heat_capacity(T, theta) for theta in candidates("theta_D")
-    }
-    best, least = dict[str, float](), np.inf
-    for theta in map(float, candidates("theta_E")):
-        for sigma in map(float, candidates("sigma_E", theta)):
-            einstein = gaussian_einstein_heat_capacity(T, theta, sigma)
-            for theta_d, debye in debyes.items():
-                shapes = {"gamma": T, "n_D": debye, "n_E": einstein}
-                rest = C - sum(
-                    known.get(name, 0.0) * shape for name, shape in shapes.items()
-                )
-                amounts, misfit = np.zeros(0), float(np.linalg.norm(rest / C))
-                if linear:
-                    amounts, misfit = scipy.optimize.nnls(
-                        np.stack([shapes[name] / C for name in linear], axis=1),
-                        rest / C,
-                    )
-                # Einstein modes beyond the end of Debye's describe much the same, but
-                # are not a boson peak: they must fit ten times better.
-                if theta_d <= theta:
-                    misfit *= 10.0
-                if misfit < least:
-                    least = misfit
-                    best = {"theta_D": theta_d, "theta_E": theta, "sigma_E": sigma}
-                    best |= dict(zip(linear, map(float, amounts), strict=True))
+    debyes = candidates("theta_D")
+    einsteins = [
+        (theta, sigma)
+        for theta in candidates("theta_E")
+        for sigma in candidates("sigma_E", theta)
+    ]
+    # Shapes over (Einstein modes, Debye phonons, T), relative to every point.
+    shapes = {
+        "gamma": (T / C)[None, None],
+        "n_D": np.stack([debye_heat_capacity(T, theta) for theta in debyes])[None] / C,
+        "n_E": np.stack(
+            [gaussian_einstein_heat_capacity(T, *one) for one in einsteins]
+        )[:, None] / C,
+    }  # fmt: skip
+    rest = np.ones((len(einsteins), debyes.size, T.size))
+    for name in known.keys() & shapes.keys():
+        rest -= known[name] * shapes[name]
+    linear = [name for name in shapes if name not in known]
+    misfit = _least_misfit([shapes[name] for name in linear], rest)
+    # Einstein modes beyond the end of Debye's describe much the same, but are not a
+    # boson peak: they must fit ten times better.
+    beyond = debyes <= np.array([[theta] for theta, _ in einsteins])
+    misfit = np.where(beyond, 100 * misfit, misfit)
+    i, j = np.unravel_index(np.argmin(misfit), misfit.shape)
+    best = dict(zip(("theta_E", "sigma_E"), map(float, einsteins[i]), strict=True))
+    best["theta_D"] = float(debyes[j])
+    if linear:
+        columns = [np.broadcast_to(shapes[n], rest.shape)[i, j] for n in linear]
+        amounts, _ = scipy.optimize.nnls(np.stack(columns, axis=1), rest[i, j])
+        best |= dict(zip(linear, map(float, amounts), strict=True))
     # A part that the search left out entirely would start at its bound.
     return {
         name: max(v, 1e-2) if name.startswith("n_") else v
         for name, v in best.items()
         if name not in known
     }
+
+
+def _least_misfit(shapes: Sequence[np.ndarray], rest: np.ndarray) -> np.ndarray:
+    """Return the least |rest − Σ aᵢ shapeᵢ|² for amounts a ≥ 0, over the last axis.
+
+    It is that of some of the shapes with no limits on their amounts: all choices of
+    them are tried.
+    """
+    norms = [np.sqrt((shape**2).sum(axis=-1, keepdims=True)) for shape in shapes]
+    units = [
+        shape / np.where(n > 0, n, 1) for shape, n in zip(shapes, norms, strict=True)
+    ]
+    size, n = (rest**2).sum(axis=-1), len(shapes)
+    along, gram = np.empty((*size.shape, n)), np.empty((*size.shape, n, n))
+    for i, one in enumerate(units):
+        along[..., i] = np.einsum("...k,...k", one, rest)
+        for j, other in enumerate(units):
+            gram[..., i, j] = np.einsum("...k,...k", one, other)
+    # Of shapes that are proportional any amounts will do.
+    gram += 1e-13 * np.eye(n)
+    least = size
+    for some in (c for k in range(n) for c in itertools.combinations(range(n), k + 1)):
+        G, b = gram[..., some, :][..., some], along[..., some]
+        a = np.linalg.solve(G, b[..., None])[..., 0]
+        left = size - (a * b).sum(axis=-1)
+        least = np.where((a >= 0).all(axis=-1) & (left < least), left, least)
+    return np.asarray(least)
