@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy
 import xarray as xr
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import xbp
@@ -42,6 +42,7 @@ def test_fluctuating_elasticity_solves_its_equation(disorder: float) -> None:
 
 @pytest.mark.slow
 @given(st.floats(0, 0.24), st.floats(0.5, 80), st.floats(0.1, 10))
+@example(1e-14, 1.0, 1.0)
 def test_fluctuating_elasticity_keeps_the_modes_and_debyes_law(
     disorder: float, energy_D: float, area: float
 ) -> None:
@@ -57,6 +58,12 @@ def test_fluctuating_elasticity_keeps_the_modes_and_debyes_law(
         / low**2
     )
     assert level == pytest.approx(3 * area / energy_D**3 / s0**1.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("disorder", [1e-14, 1e-6, 0.01, 0.2])
+def test_beyond_its_band_no_wave_dies_out(disorder: float) -> None:
+    E = np.linspace(1.6, 3, 50)
+    assert (abs(fluctuating_elasticity(E, 1.0, disorder).imag) < 1e-15).all()
 
 
 def test_rayleighs_law_and_a_boson_peak() -> None:

@@ -74,10 +74,10 @@ def elastic_self_energy(
     >>> sigma.real.round(6)
     array([0.2])
     """
-    x = np.maximum(np.asarray(E, dtype=float), 0.0)
+    energies = np.maximum(np.asarray(E, dtype=float), 0.0)
     into_L, from_L = _CONSTANT[constant]
 
-    def new(sigma: np.ndarray) -> np.ndarray:
+    def new(x: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         found = _response(x, c2_T - sigma)
         if c2_L is not None:
             found = found + from_L * _response(x, c2_L - into_L * sigma)
@@ -85,27 +85,34 @@ def elastic_self_energy(
 
     static = _static(gamma, c2_T, c2_L, into_L, from_L)
     if np.isnan(static):
-        return np.full(x.shape, np.nan + 0j)
+        return np.full(energies.shape, np.nan + 0j)
     # The iteration converges to the one solution that absorbs, but slowly near band
     # edges; a few of its steps lead Newton's method there.
+    x = energies.ravel()
     sigma = np.full(x.shape, static + 0.1j * c2_T)
     for _ in range(_LEADING):
-        sigma = (sigma + new(sigma)) / 2
+        sigma = (sigma + new(x, sigma)) / 2
+    found, at = sigma.copy(), np.arange(x.size)
     for _ in range(60):  # ten suffice except next to the instability
         step = -1e-6 * np.abs(c2_T - sigma)
-        value = sigma - new(sigma)
-        slope = (sigma + step - new(sigma + step) - value) / step
+        value = sigma - new(x, sigma)
+        slope = (sigma + step - new(x, sigma + step) - value) / step
         change = value / slope
-        # A step is cut where it would leave the half plane of waves that die out.
+        end = sigma - change
+        # A step is cut where it would leave the half plane of waves that die out. The
+        # last, after which the next would be rounding, ends at its edge: there are the
+        # waves that do not.
         cut = np.where(
-            (sigma - change).imag < 0,
-            0.5 * sigma.imag / np.maximum(change.imag, 1e-300),
-            1.0,
+            end.imag < 0, 0.9 * sigma.imag / np.maximum(change.imag, 1e-300), 1.0
         )
-        sigma = sigma - np.minimum(np.abs(cut), 1.0) * change
-        if (np.abs(change) <= 1e-10 * c2_T).all():  # the next would be rounding
+        near = np.abs(change) <= 1e-10 * c2_T
+        last = end.real + 1j * np.maximum(end.imag, 0.0)
+        sigma = np.where(near, last, sigma - np.minimum(np.abs(cut), 1.0) * change)
+        found[at] = sigma
+        x, sigma, at = x[~near], sigma[~near], at[~near]
+        if not at.size:
             break
-    return np.asarray(sigma)
+    return found.reshape(energies.shape)
 
 
 def _response(E: np.ndarray, c2: np.ndarray) -> np.ndarray:
