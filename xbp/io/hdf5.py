@@ -21,12 +21,14 @@ __all__ = [
     "HDF5_ERRORS",
     "HDF5_SIGNATURE",
     "attribute",
+    "contents",
     "flag",
     "group",
     "number",
     "numbers",
     "open_hdf5",
     "require_netcdf",
+    "require_own",
     "text",
     "units_of",
 ]
@@ -70,6 +72,15 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         if outside:
             raise ValueError(f"'{outside[0]}' is a link into another file")
         yield file
+
+
+def contents(path: str | os.PathLike[str], most: int = 6) -> str:
+    """Return what a file is, for messages: an HDF5 file with its groups."""
+    with contextlib.suppress(*HDF5_ERRORS), h5py.File(path, "r") as file:
+        names = list(file)
+        more = ", …" if len(names) > most else ""
+        return f"an HDF5 file with {', '.join(names[:most]) or 'nothing'}{more}"
+    return "it is damaged"
 
 
 def group(parent: Any, name: str) -> h5py.Group | None:
@@ -128,7 +139,7 @@ def numbers(
         and not h5py.check_enum_dtype(node.dtype),
         f"'{name}' is missing or does not contain numbers",
     )
-    _require_own(node)
+    require_own(node)
     _require_unscaled(node)
     check(
         shape in (None, node.shape) and ndim in (None, node.ndim),
@@ -164,7 +175,13 @@ def _require_unscaled(node: h5py.Dataset) -> None:
         check(np.all(value == neutral), f"'{node.name}' has {name}, not applied")
 
 
-def _require_own(node: h5py.Dataset) -> None:
+def require_own(node: h5py.Dataset) -> None:
+    """Refuse a dataset that is in other files.
+
+    Raises
+    ------
+    ValueError
+    """
     check(not (node.is_virtual or node.external), f"'{node.name}' is in other files")
 
 
@@ -283,7 +300,7 @@ def _require_size(node: h5py.Dataset) -> None:
     known = {h5py.h5t.TypeFloatID: (4, 8), h5py.h5t.TypeIntegerID: (1, 2, 4, 8)}
     fits = size in known.get(type(kind), (size,))
     check(fits, f"'{node.name}' has numbers of {size} bytes, unknown to netCDF")
-    _require_own(node)
+    require_own(node)
     # A dimension without a coordinate has no stored values, and is never read.
     if node.shape is None or (_text_of(node, "NAME") or "").startswith(
         "This is a netCDF dimension but not a netCDF variable"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xbp.core import constants
-from xbp.core.errors import QuantityError, UnitsError, require
+from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import not_used
 from xbp.core.units import convert_factor
 from xbp.md.frames import (
@@ -31,6 +31,7 @@ from xbp.md.source import (
     reading,
     require_file,
 )
+from xbp.md.topology import symbols_by_number
 
 __all__ = ["is_extxyz", "open_extxyz", "require_consecutive"]
 
@@ -105,11 +106,7 @@ def open_extxyz(source: Source, given: Given) -> Found:
     order = np.argsort(atoms[ids], kind="stable") if ids else slice(None)
     species = atoms[label][order].astype(str)
     if label == "z":
-        elements = require(
-            "periodictable", "it knows elements by number", "md"
-        ).elements
-        known = {str(e.number): e.symbol for e in elements if e.number}
-        species = np.array([known.get(z, z) for z in species.tolist()], dtype=str)
+        species = symbols_by_number(species)
     mass = None
     if masses:
         mass = atoms[masses][order] * (1.0 if style is None else style.mass)

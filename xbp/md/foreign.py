@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 import struct
-import threading
-import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import numpy as np
 
 from xbp.core.errors import QuantityError, require
 from xbp.md.extxyz import require_consecutive
 from xbp.md.frames import Found, Frames, Rows, cell_volume
-from xbp.md.given import Given, named
-from xbp.md.lammps_text import data_topology, is_data_file
-from xbp.md.source import Source, open_source, reading, require_file
+from xbp.md.given import Given, at_once, named
+from xbp.md.source import Source, reading, require_file
+from xbp.md.topology import elements_of, open_universe, read_topology
 
 __all__ = ["open_with_ase", "open_with_mdanalysis"]
 
@@ -42,9 +40,8 @@ _ASE_WRONG: Final = {
     "xyz": "write extended XYZ, with a Lattice",
 }
 #: MDAnalysis's formats that state times, in ps, and those that do not.
-_MDA_TIMED: Final = ("XTC", "TRR", "NCDF")
+_MDA_TIMED: Final = ("XTC", "TRR")
 _MDA_UNTIMED: Final = ("DCD", "TRJ", "MDCRD", "CRDBOX", "XYZ", "PDB", "GRO")
-_opening: Final = threading.Lock()
 _PURPOSE: Final = "it reads this format"
 
 
@@ -54,7 +51,7 @@ def open_with_ase(source: Source, given: Given) -> Found:
     hint = "topology= passes it to MDAnalysis"
     with reading(path, hint, "is not a trajectory that xbp or ASE reads"):
         formats = require("ase.io.formats", _PURPOSE, "formats")
-        kind = str(formats.filetype(str(path)))
+        kind = str(given.format or formats.filetype(str(path)))
         require_file(
             kind not in _ASE_WRONG,
             path,
@@ -63,11 +60,12 @@ def open_with_ase(source: Source, given: Given) -> Found:
         )
         if kind == "vasp":
             _require_counts(source)
-        images = list(formats.iread(str(path), index=":", format=kind))
+        options = given.reader_options or {}
+        images = list(formats.iread(str(path), index=":", format=kind, **options))
     require_file(bool(images and len(images[0])), path, f"ASE ({kind}) finds no atoms")
     given.allow(
         f"read by ASE as {kind}, with its own units",
-        *("elements", "masses", "time_between_frames"),
+        *("elements", "masses", "time_between_frames", "reader_options"),
     )
     _require_whole(source, kind, len(images), _ENDS.get(kind))
     chosen = given.choose(len(images))
@@ -113,16 +111,17 @@ def open_with_ase(source: Source, given: Given) -> Found:
 
 def open_with_mdanalysis(source: Source, given: Given) -> Found:
     """Open what MDAnalysis reads; every task opens the files anew."""
-    path, topology = source.path, Path(given.topology)
-    data = None
-    if topology.is_file():
-        other = open_source(topology)
-        data = data_topology(other) if is_data_file(other.read(0, 4096)) else None
-    files = (str(topology), str(path), None if data is None else data[0].size)
+    path = source.path
+    topology = read_topology(given)
+    assert topology is not None
+    options = dict(given.reader_options or {})
+    if isinstance(given.format, str):
+        options["format"] = given.format
+    n_atoms = topology.names.size
+    universe = partial(open_universe, str(path), n_atoms=n_atoms, **options)
     hint = "check that topology= is of the same atoms"
     with reading(path, hint, "is not a trajectory that MDAnalysis reads"):
-        opened = _universe(*files)
-        trajectory = opened.trajectory
+        trajectory = universe().trajectory
         kind = str(np.atleast_1d(trajectory.format)[0]).upper()
         require_file(
             kind in (*_MDA_TIMED, *_MDA_UNTIMED),
@@ -144,7 +143,6 @@ def open_with_mdanalysis(source: Source, given: Given) -> Found:
             empty = step.dimensions is None
             times.append(float(step.time))
             cells.append(np.zeros((3, 3)) if empty else step.triclinic_dimensions)
-            cell_volume(cells[-1], f"{path}, frame {number}")
         header = dict(trajectory._file.header) if kind == "DCD" else {}
         whole = _ENDS.get(kind)
         if kind in ("XTC", "TRR"):
@@ -152,11 +150,10 @@ def open_with_mdanalysis(source: Source, given: Given) -> Found:
             end = trajectory._xdr._bytes_tell()
             whole = lambda *_: end == path.stat().st_size  # noqa: E731
         _require_whole(source, kind, n_frames, whole)
-        names, masses = _atoms(opened.atoms) if data is None else data
-    stated = kind in _MDA_TIMED and np.ptp(times) > 0 and _has_times(path)
-    own = np.array(times) if stated else None
+    own = np.array(times) if kind in _MDA_TIMED and np.ptp(times) > 0 else None
     length, marks, style = 1.0, None, None
-    arguments = ["elements", "masses", "time_between_frames", "topology"]
+    arguments = ["elements", "masses", "time_between_frames", "topology", "cell"]
+    arguments += ["atom_style", "reader_options"]
     if kind == "DCD":
         # The header has the time between frames in units that programs do not agree on,
         # and placeholders: it is not used. LAMMPS, CHARMM and NAMD count MD steps.
@@ -170,9 +167,18 @@ def open_with_mdanalysis(source: Source, given: Given) -> Found:
             style = given.style(None)
             length = style.length
     given.allow(f"read by MDAnalysis as {kind}", *arguments)
+    if style is not None and style.name == "lj":
+        topology = topology._replace(weigh=False)
+    boxes = np.array(cells, dtype=float) * length
+    found, element, time = at_once(
+        lambda: given.cells(boxes),
+        lambda: elements_of(given, topology, n_atoms),
+        lambda: given.times(len(chosen), own=own, marks=marks, style=style),
+    )
+    names = topology.names
 
     def rows(numbers: range) -> Iterator[Rows]:
-        frames = _universe(*files).trajectory
+        frames = universe().trajectory
         for number in numbers:
             step = frames[number]
             v = step.velocities if moving else None
@@ -180,10 +186,10 @@ def open_with_mdanalysis(source: Source, given: Given) -> Found:
 
     return Found(
         Frames(path, chosen, rows),
-        np.array(cells, dtype=float) * length,
-        named(given, names),
-        masses,
-        given.times(len(chosen), own=own, marks=marks, style=style),
+        found,
+        element,
+        topology.masses,
+        time,
     )
 
 
@@ -193,37 +199,6 @@ def _require_counts(source: Source) -> None:
     count = sum(int(word) for word in words if word.isdigit())
     whole = count <= source.path.stat().st_size
     require_file(whole, source.path, f"it declares {count} atoms")
-
-
-def _universe(topology: str, path: str, n_atoms: int | None) -> Any:
-    """Open the files, for each task: trajectories of MDAnalysis have a state."""
-    mda = require("MDAnalysis", _PURPOSE, "formats")
-    # Filters of warnings belong to the process, tasks run in several threads.
-    with _opening, warnings.catch_warnings():
-        # MDAnalysis announces a change of its own interface for every DCD.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        if n_atoms is not None:
-            return mda.Universe.empty(n_atoms).load_new(path)
-        # Elements and masses that are not in the file are not guessed.
-        return mda.Universe(topology, path, to_guess=())
-
-
-def _atoms(atoms: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return elements, else types or names, of a topology, and masses if it has any."""
-    masses = np.asarray(atoms.masses, float) if hasattr(atoms, "masses") else None
-    for attribute in ("elements", "types", "names"):
-        found = np.asarray(getattr(atoms, attribute, ()), dtype=str)
-        if found.size and all(name.strip() for name in found.tolist()):
-            return found, masses
-    raise QuantityError("the topology has no elements, types or names of atoms")
-
-
-def _has_times(path: Path) -> bool:
-    """Return whether a netCDF file of AMBER has times, or MDAnalysis counts frames."""
-    if not path.name.lower().endswith((".nc", ".ncdf")):
-        return True
-    with require("netCDF4", "it looks for the times", "md").Dataset(path) as file:
-        return "time" in file.variables
 
 
 def _require_whole(

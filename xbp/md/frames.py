@@ -31,6 +31,7 @@ __all__ = [
     "assemble",
     "cell_volume",
     "masses_of",
+    "part_of",
     "read_table",
     "require_finite",
     "require_motion",
@@ -68,7 +69,9 @@ class Rows(NamedTuple):
             again = self.ids[order][1:][np.diff(self.ids[order]) == 0]
             require_file(not again.size, where, f"id {again[:1]} occurs twice")
         if first is not None:
-            same = np.array_equal(found.names, first.names)
+            same = found.names is first.names or np.array_equal(
+                found.names, first.names
+            )
             same = same and np.array_equal(np.array(found.ids), np.array(first.ids))
             same = same and (first.velocity is None or found.velocity is not None)
             problem = "it does not contain the atoms of the first frame"
@@ -187,6 +190,8 @@ class Found:
     reduced : bool
         Whether masses are in Lennard-Jones units, so that they may differ from those
         of the elements.
+    block : int
+        Frames that are stored, and so read, together.
     """
 
     frames: Frames
@@ -196,13 +201,17 @@ class Found:
     time: np.ndarray
     periodic: str | None = None
     reduced: bool = False
+    block: int = 1
 
 
 def assemble(found: Found, mass: np.ndarray, chunk: int | None) -> xr.Dataset:
     """Return the trajectory as a Dataset, by default in chunks of about 8 MiB."""
     frames, cells = found.frames, found.cells
     bytes_ = frames.n_atoms * 24 * (1 if frames.first.velocity is None else 2)
-    position, velocity = frames.arrays(chunk or max(1, 8 * 2**20 // bytes_))
+    # Parts of blocks would be unpacked again for each chunk; huge ones stay apart.
+    block = found.block if found.block * bytes_ <= 2**28 else 1
+    default = max(1, 8 * 2**20 // bytes_ // block) * block
+    position, velocity = frames.arrays(chunk or default)
     ds = new_trajectory(
         position,
         time=found.time,
@@ -214,6 +223,13 @@ def assemble(found: Found, mass: np.ndarray, chunk: int | None) -> xr.Dataset:
     if found.periodic is not None:
         ds.attrs["periodic"] = found.periodic
     return ds
+
+
+def part_of(data: Any, numbers: range) -> np.ndarray:
+    """Read some frames of an array of a file, (n_frames, …)."""
+    low, high = min(numbers[0], numbers[-1]), max(numbers[0], numbers[-1])
+    found = np.asarray(data[low : high + 1 : abs(numbers.step)])
+    return found if numbers.step > 0 else found[::-1]
 
 
 #: Name → (first column, type, number of columns).

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -10,9 +11,9 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 
 from xbp.core import constants
-from xbp.core.errors import QuantityError, UnitsError, shown
+from xbp.core.errors import QuantityError, UnitsError, XbpError, shown
 from xbp.core.guards import not_used, require_kind, require_positive
-from xbp.core.units import is_one_of, split_quantity
+from xbp.core.units import convert_factor, is_one_of, split_quantity
 from xbp.md.source import require_file
 
 __all__ = [
@@ -23,7 +24,11 @@ __all__ = [
     "LennardJones",
     "Style",
     "Units",
+    "at_once",
+    "cell_vectors",
+    "declared_style",
     "named",
+    "unit_factor",
 ]
 
 #: The names of https://docs.lammps.org/units.html.
@@ -139,6 +144,12 @@ class Given:
     time_between_frames: Any = None
     lj: Any = None
     topology: Any = None
+    cell: Any = None
+    velocities: Any = None
+    atom_style: Any = None
+    group: Any = None
+    format: Any = None
+    reader_options: Any = None
 
     def __post_init__(self) -> None:
         if self.frames is not None:
@@ -165,10 +176,9 @@ class Given:
         others = {
             field.name: getattr(self, field.name)
             for field in fields(self)
-            if field.name not in ("path", "frames", *names)
+            if field.name not in ("path", "frames", "format", *names)
         }
-        if isinstance(self.topology, Path) and "topology" in others:
-            others["topology"] = str(self.topology)
+        others = {k: str(v) if isinstance(v, Path) else v for k, v in others.items()}
         not_used(f"{self.path} is {kind}", **others)
 
     def choose(self, n: int) -> range:
@@ -219,6 +229,57 @@ class Given:
             )
         speed = sizes.length / sizes.time
         return Style("lj", sizes.length, sizes.time, speed, sizes.atomic_mass)
+
+    @property
+    def box(self) -> np.ndarray | None:
+        """The cell that is given, Å: vectors in rows."""
+        return None if self.cell is None else cell_vectors(self.cell)
+
+    def cells(self, own: np.ndarray) -> np.ndarray:
+        """Return the cells of frames: of the file, or where it has none, the given.
+
+        Parameters
+        ----------
+        own : numpy.ndarray, shape (n_frames, 3, 3)
+            Å; zeros where the file has none.
+
+        Raises
+        ------
+        QuantityError
+            If neither is there, or they contradict each other.
+        """
+        known = np.abs(own).any(axis=(1, 2))
+        with np.errstate(invalid="ignore", over="ignore"):
+            thick = np.abs(np.linalg.det(own)) > 1e-9 * np.abs(own).max((1, 2)) ** 3
+        for at in np.flatnonzero(known & ~thick)[:1]:
+            flat = f"{self.path}, frame {at}: the cell has no volume:"
+            require_file(False, flat, str(own[at].round(4).tolist()))
+        if self.cell is None and known.all():
+            return own
+        box = self.require_box()
+        wrong = known & ~np.isclose(own, box, atol=0.01).all(axis=(1, 2))
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            raise QuantityError(
+                f"cell={shown(self.cell)} contradicts {self.path}: in frame {at} its "
+                f"sides are {np.linalg.norm(own[at], axis=1).round(4).tolist()} Å",
+                fix="leave cell= out",
+            )
+        return np.where(known[:, None, None], own, box)
+
+    def require_box(self, why: str = "has no cell") -> np.ndarray:
+        """Return the cell that is given; ask for it.
+
+        Raises
+        ------
+        QuantityError
+        """
+        if self.cell is None:
+            raise QuantityError(
+                f"{self.path} {why}",
+                fix="cell='20 angstrom', or three sides, or three vectors",
+            )
+        return cell_vectors(self.cell)
 
     @property
     def between(self) -> float | None:
@@ -335,6 +396,133 @@ class Given:
                 f"is {own[at]:.6g} ps after the one before, not {other[at]:.6g} ps",
                 fix=f"leave {name}= out",
             )
+
+
+def cell_vectors(given: Any) -> np.ndarray:
+    """Return a cell as vectors in rows, Å.
+
+    Parameters
+    ----------
+    given : scalar with units, three of them, or array_like, shape (3, 3)
+        The side of a cube, three sides, or the vectors (bare: Å).
+
+    Raises
+    ------
+    QuantityError, RangeError, UnitsError
+
+    Examples
+    --------
+    >>> cell_vectors("2 nm")[0], cell_vectors([8, 9, 10]).diagonal()
+    (array([20.,  0.,  0.]), array([ 8.,  9., 10.]))
+    """
+    if isinstance(given, str):
+        return np.eye(3) * require_positive(given, "cell", "angstrom")
+    number, units = split_quantity(given, "cell")
+    if np.shape(number) == (3, 3):
+        factor = 1.0 if units is None else convert_factor(units, "angstrom")
+        vectors = np.asarray(number, dtype=float) * factor
+        if np.isfinite(vectors).all() and abs(np.linalg.det(vectors)) > 0:
+            return vectors
+    elif np.shape(number) in ((), (3,)):
+        sides = [given] * 3 if np.ndim(number) == 0 else list(given)
+        return np.diag([require_positive(side, "cell", "angstrom") for side in sides])
+    raise QuantityError(
+        f"cell={shown(given)} is not a side, three sides or three vectors of a cell",
+        fix="cell='20 angstrom'",
+    )
+
+
+#: Spellings of units in trajectory files that pint does not know.
+_SPELLINGS: Final = (
+    (r"\b[aA]ng(strom|stroem)?s?\b", "angstrom"),
+    (r"\bBohrs?\b", "bohr"),
+    (r"\bg(ram)?\s*([/*]\s*mol|\s+mol-1)\b", "u"),
+    (r"\b(\w+second|\w*meter)s\b", r"\1"),
+)
+
+
+def unit_factor(text: str, target: str, name: str) -> float:
+    """Return the factor of a unit, as programs of molecular dynamics spell it.
+
+    Raises
+    ------
+    UnitsError
+        If it is not known, or of another dimension.
+
+    Examples
+    --------
+    >>> unit_factor("Angstrom fs-1", "angstrom/ps", "v"), unit_factor("amu", "u", "m")
+    (1000.0, 1.0)
+    """
+    for pattern, known in _SPELLINGS:
+        text = re.sub(pattern, known, text.strip())
+    return float(f"{convert_factor(text, target, name=name):.15g}")
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Return what calls return; ask at once for everything that they ask for.
+
+    Raises
+    ------
+    QuantityError, UnitsError
+        That of the only call that fails, or a UnitsError of several.
+    """
+    found: list[Any] = []
+    asked: list[XbpError] = []
+    for call in calls:
+        try:
+            found.append(call())
+        except (QuantityError, UnitsError) as error:
+            asked.append(error)
+    if len(asked) == 1:
+        raise asked[0]
+    if asked:
+        raise UnitsError(
+            "; ".join(error.summary for error in asked),
+            fix=", ".join(error.fix for error in asked if error.fix),
+        )
+    return found
+
+
+def declared_style(given: Given, texts: Mapping[str, str | None]) -> Style:
+    """Return the units that a file declares, or else those that are given.
+
+    Parameters
+    ----------
+    given : Given
+    texts : mapping of str to str, or to None
+        Units by field of `Style`; None of what the file has without a unit. Times
+        without one are NaN.
+
+    Raises
+    ------
+    UnitsError
+        If units are neither declared nor given, or both differ.
+
+    Examples
+    --------
+    >>> style = declared_style(Given(Path("a")), {"length": "nm", "speed": "nm ps-1"})
+    >>> style.length, style.speed, style.time
+    (10.0, 10.0, nan)
+    """
+    targets = {"length": "angstrom", "time": "ps", "speed": "angstrom/ps"}
+    factors = {
+        field: unit_factor(text, targets[field], f"{field} in {given.path}")
+        for field, text in texts.items()
+        if text
+    }
+    lacking = [field for field, text in texts.items() if not text and field != "time"]
+    if not lacking and given.units is None and given.lj is None:
+        return Style("declared", **{"time": np.nan, **factors})
+    style = given.style(None)
+    for field, factor in factors.items():
+        if not np.isclose(getattr(style, field), factor):
+            raise UnitsError(
+                f"units={style.name!r} contradicts {given.path}: its {field} is in "
+                f"{texts[field]!r}",
+                fix="leave units= out",
+            )
+    return style
 
 
 def named(given: Given, names: np.ndarray) -> np.ndarray:

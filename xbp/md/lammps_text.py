@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from xbp.core.errors import QuantityError, UnitsError, require
-from xbp.core.guards import not_used
+from xbp.core.guards import choose, not_used, require_kind
 from xbp.md.frames import Found, Frames, Rows, cell_volume, masses_of, read_table
 from xbp.md.given import SAY_ELEMENTS, STYLES, Given, named
 from xbp.md.source import (
@@ -22,7 +22,14 @@ from xbp.md.source import (
     require_file,
 )
 
-__all__ = ["data_topology", "is_data_file", "is_dump", "open_data_file", "open_dump"]
+__all__ = [
+    "data_topology",
+    "element_of_mass",
+    "is_data_file",
+    "is_dump",
+    "open_data_file",
+    "open_dump",
+]
 
 
 def is_dump(head: bytes) -> bool:
@@ -252,18 +259,30 @@ def _elements_of_dump(given: Given, atoms: Mapping[str, np.ndarray]) -> np.ndarr
 
 
 #: Columns of the type and of x in a line of "Atoms", and the number of columns without
-#: image flags.
+#: image flags, of https://docs.lammps.org/read_data.html.
 _LAYOUTS: Final = {
     "atomic": (1, 2, 5),
-    "charge": (1, 3, 6),
-    "molecular": (2, 3, 6),
-    "bond": (2, 3, 6),
+    "amoeba": (2, 3, 6),
     "angle": (2, 3, 6),
-    "full": (2, 4, 7),
-    "sphere": (1, 4, 7),
-    "ellipsoid": (1, 4, 7),
+    "body": (1, 4, 7),
+    "bond": (2, 3, 6),
+    "bpm/sphere": (2, 5, 8),
+    "charge": (1, 3, 6),
     "dipole": (1, 3, 9),
+    "dpd": (1, 3, 6),
+    "edpd": (1, 4, 7),
     "electron": (1, 5, 8),
+    "ellipsoid": (1, 4, 7),
+    "full": (2, 4, 7),
+    "line": (2, 5, 8),
+    "mdpd": (1, 3, 6),
+    "molecular": (2, 3, 6),
+    "peri": (1, 4, 7),
+    "sph": (1, 5, 8),
+    "sphere": (1, 4, 7),
+    "spin": (1, 2, 9),
+    "template": (1, 5, 8),
+    "tri": (2, 5, 8),
 }
 _SECTION: Final = re.compile(r"^([A-Z][A-Za-z]+(?: [A-Za-z]+)*)\s*(?:#\s*(.*))?$")
 
@@ -294,7 +313,7 @@ def open_data_file(source: Source, given: Given) -> Found:
     UnitsError, QuantityError
         If units or elements are neither in the file nor given.
     """
-    contents = _read(source)
+    contents = _read(source, given.atom_style)
     style, atoms = given.style(contents.units), contents.atoms
     v = None if atoms.velocity is None else atoms.velocity * style.speed
     mass, reduced = style.masses(atoms.mass, len(atoms.names)), style.name == "lj"
@@ -312,14 +331,18 @@ def open_data_file(source: Source, given: Given) -> Found:
     )
 
 
-def data_topology(source: Source) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return types, or their labels, and masses of the atoms of a data file, by id."""
-    contents = _read(source)
+def data_topology(
+    source: Source, given: Given
+) -> tuple[np.ndarray, np.ndarray | None, bool]:
+    """Return types of atoms or their labels, by id, their masses, and whether in u."""
+    contents = _read(source, given.atom_style)
     names = [contents.labels.get(kind, kind) for kind in contents.atoms.names.tolist()]
-    return np.array(names, dtype=str), contents.atoms.mass
+    units = contents.units if given.units is None else given.units
+    in_u = units in ("metal", "real", "electron")
+    return np.array(names, dtype=str), contents.atoms.mass, in_u
 
 
-def _read(source: Source) -> _Contents:
+def _read(source: Source, atom_style: Any = None) -> _Contents:
     """Read the header and the sections of a data file."""
     path, text = source.path, source.whole().decode("utf-8", "replace")
     stated = re.search(rf"\bunits\b\W*({STYLES})\b", text.partition("\n")[0])
@@ -342,14 +365,7 @@ def _read(source: Source) -> _Contents:
     with reading(f"{path}: Atoms"):
         rows = _table(path, sections, "Atoms", n_atoms)
         width = len(rows[0])
-        style = styles["Atoms"] or {5: "atomic", 8: "atomic"}.get(width, "")
-        kind, x, plain = _LAYOUTS.get(style, (0, 0, -9))
-        require_file(
-            width in (plain, plain + 3),
-            path,
-            f"unknown columns of Atoms ({width} of style '{style or 'not stated'}')",
-            fix=f"write 'Atoms # atomic', or another of {', '.join(_LAYOUTS)}",
-        )
+        kind, x, plain = _layout(path, atom_style, styles["Atoms"], width)
         r = np.array([row[x : x + 3] for row in rows], dtype=float) - low
         if width > plain:  # image flags
             r += np.array([row[plain:] for row in rows], dtype=int) @ cell
@@ -367,6 +383,41 @@ def _read(source: Source) -> _Contents:
             require_file(same, path, "the velocities are those of other atoms")
             atoms = atoms._replace(velocity=v[order])
     return _Contents(stated[1] if stated else None, cell, atoms, by_type[1], masses)
+
+
+def _layout(path: Any, given: Any, stated: str, width: int) -> tuple[int, int, int]:
+    """Return the columns of "Atoms": type, x, and how many without image flags.
+
+    Raises
+    ------
+    QuantityError
+        If the style is not known, or contradicts the file.
+    """
+    if given is not None:
+        require_kind(given, str, "atom_style", "a style of LAMMPS, such as 'charge'")
+        hybrid, *parts = given.split()
+        if hybrid != "hybrid" or not parts:
+            parts = [given]
+        for part in parts:
+            choose(part, _LAYOUTS, "atom_style")
+        if stated not in ("", given, hybrid):
+            raise QuantityError(
+                f"atom_style={given!r} contradicts {path}: its atoms are {stated!r}",
+                fix="leave atom_style= out",
+            )
+        found = _LAYOUTS[parts[0]]
+        if parts != [given]:  # id, type, x, y, z, then what each style adds
+            found = (1, 2, 5 + sum(_LAYOUTS[part][2] - 5 for part in parts))
+    else:
+        style = stated or {5: "atomic", 8: "atomic"}.get(width, "")
+        found = _LAYOUTS.get(style, (0, 0, -9))
+    if width not in (found[2], found[2] + 3):
+        style = repr(given or stated) if given or stated else "not stated"
+        raise QuantityError(
+            f"{path}: its rows of atoms have {width} columns (atom_style: {style})",
+            fix="atom_style='charge', or as in the input; 'hybrid sphere dipole'",
+        )
+    return found
 
 
 def _read_box(header: list[list[str]], path: Any) -> tuple[int, np.ndarray, np.ndarray]:
@@ -413,7 +464,7 @@ def _elements_of_data(
     found = {}
     for kind in np.unique(kinds).tolist():
         symbol = contents.labels.get(kind) or ("" if kind.isdigit() else kind)
-        found[kind] = symbol or _element_of_mass(masses.get(kind, 0.0))
+        found[kind] = symbol or element_of_mass(masses.get(kind, 0.0))
         if not found[kind]:
             raise QuantityError(
                 f"the elements of {path} are unknown: type {kind} has the mass "
@@ -423,7 +474,7 @@ def _elements_of_data(
     return np.array([found[kind] for kind in kinds.tolist()], dtype=str)
 
 
-def _element_of_mass(mass: float, *, within: float = 0.05) -> str:
+def element_of_mass(mass: float, *, within: float = 0.05) -> str:
     """Return the one element whose mass this is to `within` u, or nothing."""
     table = require("periodictable", "masses are looked up in it", "neutron").elements
     near = [e.symbol for e in table if e.number and abs(float(e.mass) - mass) <= within]

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,14 +20,16 @@ from xbp.core.errors import TemperatureError, XbpError, require
 from xbp.core.guards import (
     choose,
     require_agreement,
+    require_kind,
     require_positive,
     require_whole,
 )
 from xbp.core.signal import extend_history
 from xbp.io import netcdf
-from xbp.io.hdf5 import HDF5_SIGNATURE
+from xbp.io.hdf5 import HDF5_SIGNATURE, contents
 from xbp.io.publish import new_folder
 from xbp.io.reader import to_path
+from xbp.md.amber import is_amber, open_amber
 from xbp.md.dlpoly_vasp import (
     is_history,
     is_xdatcar,
@@ -37,10 +40,12 @@ from xbp.md.extxyz import is_extxyz, open_extxyz
 from xbp.md.foreign import open_with_ase, open_with_mdanalysis
 from xbp.md.frames import Found, assemble, masses_of, require_motion
 from xbp.md.given import Given, LennardJones, Units
+from xbp.md.h5md import is_h5md, is_mdt, open_h5md, open_mdt
 from xbp.md.lammps_text import is_data_file, is_dump, open_data_file, open_dump
 from xbp.md.plane import Dimension, Frame, dimension_attribute
 from xbp.md.source import Source, open_source, reading, release, require_file
 from xbp.md.trajectory import read_trajectory
+from xbp.md.xyz import is_xyz, open_xyz
 
 __all__ = ["convert", "open_trajectory"]
 
@@ -48,29 +53,65 @@ Reader = Callable[[Source, Given], Found]
 
 _COMMON = ("elements", "masses", "time_between_frames")
 _LAMMPS = (*_COMMON, "units", "lj", "timestep")
-#: Text formats with readers of their own: name, how a file begins, its reader, and the
-#: arguments that apply. Add a format here.
-FORMATS: tuple[tuple[str, Callable[[bytes], bool], Reader, tuple[str, ...]], ...] = (
-    ("a LAMMPS dump", is_dump, open_dump, _LAMMPS),
-    ("extended XYZ", is_extxyz, open_extxyz, _LAMMPS),
-    (
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A format with a reader of its own.
+
+    Attributes
+    ----------
+    name : str
+        As the argument `format`.
+    text : str
+        What a file of it is, for messages.
+    is_kind : callable
+        Whether a file is of it, by its first bytes.
+    reader : callable
+    arguments : tuple of str, or None
+        That apply; None where the reader checks them itself.
+    """
+
+    name: str
+    text: str
+    is_kind: Callable[[Source, bytes], bool]
+    reader: Reader
+    arguments: tuple[str, ...] | None = None
+
+
+def _by_head(is_kind: Callable[[bytes], bool]) -> Callable[[Source, bytes], bool]:
+    return lambda _, head: is_kind(head)
+
+
+#: Add a format here: the first that a file is of reads it.
+FORMATS: tuple[Kind, ...] = (
+    Kind("lammps-dump", "a LAMMPS dump", _by_head(is_dump), open_dump, _LAMMPS),
+    Kind("extxyz", "extended XYZ", _by_head(is_extxyz), open_extxyz, _LAMMPS),
+    Kind("xyz", "plain XYZ", _by_head(is_xyz), open_xyz),
+    Kind(
+        "lammps-data",
         "a LAMMPS data file, one configuration",
-        is_data_file,
+        _by_head(is_data_file),
         open_data_file,
-        ("elements", "masses", "units", "lj"),
+        ("elements", "masses", "units", "lj", "atom_style"),
     ),
-    (
+    Kind(
+        "dl-poly",
         "a HISTORY of DL_POLY, in Å, ps and Å/ps",
-        is_history,
+        _by_head(is_history),
         open_history,
         (*_COMMON, "timestep"),
     ),
-    (
+    Kind(
+        "xdatcar",
         "an XDATCAR of VASP, in Å, whose frame numbers are not MD steps",
-        is_xdatcar,
+        _by_head(is_xdatcar),
         open_xdatcar,
         _COMMON,
     ),
+    Kind("amber-netcdf", "netCDF of AMBER, LAMMPS or ASE", is_amber, open_amber),
+    Kind("h5md", "H5MD", is_h5md, open_h5md),
+    Kind("mdanse", "a trajectory of MDANSE", is_mdt, open_mdt),
 )
 
 
@@ -91,16 +132,23 @@ def open_trajectory(
     truncated: Literal["error", "drop"] = "error",
     hottest: Any = "10000 K",
     densest: Any = "0.5 angstrom^3",
+    cell: Any = None,
+    velocities: str | os.PathLike[str] | None = None,
+    atom_style: str | None = None,
+    group: str | None = None,
+    format: str | None = None,
+    reader_options: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Open a trajectory lazily: what is computed reads the frames it needs.
 
     Parameters
     ----------
     path : path-like
-        LAMMPS text dump or data file, extended XYZ, DL_POLY's HISTORY, VASP's XDATCAR
-        (each also ``.gz``, ``.bz2``, ``.xz`` and, where Python can unpack it, ``.zst``,
-        read in place); netCDF or Zarr as `convert` writes them; with `topology`, what
-        MDAnalysis reads; otherwise what ASE reads. Recognised by content where
+        LAMMPS text dump or data file, extended or plain XYZ (CP2K), DL_POLY's HISTORY,
+        VASP's XDATCAR (each also ``.gz``, ``.bz2``, ``.xz`` and, where Python can
+        unpack it, ``.zst``, read in place); netCDF of AMBER, LAMMPS and ASE, H5MD,
+        MDANSE's ``.mdt``; netCDF or Zarr as `convert` writes them; with `topology`,
+        what MDAnalysis reads; otherwise what ASE reads. Recognised by content where
         possible. Arguments below that do not apply to the format, or contradict the
         file, are refused.
     units : {"real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"}, optional
@@ -121,7 +169,9 @@ def open_trajectory(
         The meaning of σ, ε and m, with ``units="lj"``. Masses are m, or by the column
         ``mass``.
     topology : path-like, optional
-        Topology for MDAnalysis.
+        A file with the names or types of the atoms, of which `elements` are: a LAMMPS
+        data file, or whatever MDAnalysis reads, such as GRO, TPR, PSF and PDB. Elements
+        that it does not state follow from its masses, or from names that are symbols.
     temperature : scalar with units, optional
         Of the sample (bare: K).
     dimension : {2, 3}, optional
@@ -140,6 +190,22 @@ def open_trajectory(
     densest : scalar with units
         Least plausible volume per atom (bare: angstrom³; hydrogen at 1 TPa has 0.8).
         Below it the lengths have other units.
+    cell : scalar with units, three of them, or array_like, shape (3, 3), optional
+        Side, sides or vectors (bare: Å), for files without a cell; beside CP2K's XYZ
+        also its file of cells.
+    velocities : path-like, optional
+        CP2K's file of velocities beside plain XYZ, in bohr per atomic unit of time.
+    atom_style : str, optional
+        Of a LAMMPS data file that does not state it, such as "charge" or "hybrid
+        sphere dipole".
+    group : str, optional
+        Group of particles, where H5MD has several.
+    format : str, optional
+        Of the file, instead of what its content shows: a name of `FORMATS` of this
+        module, such as "lammps-dump" or "h5md", else what MDAnalysis (with `topology`)
+        or ASE calls it.
+    reader_options : mapping, optional
+        Passed on to the reader of MDAnalysis or ASE.
 
     Returns
     -------
@@ -195,7 +261,7 @@ def open_trajectory(
     limit = require_positive(hottest, "hottest", "K")
     least = require_positive(densest, "densest", "angstrom**3")
     require_file(where.exists(), where, "it does not exist", fix="correct the path")
-    arguments = {
+    arguments: dict[str, Any] = {
         "units": units,
         "elements": elements,
         "masses": masses,
@@ -203,14 +269,25 @@ def open_trajectory(
         "time_between_frames": time_between_frames,
         "lj": lj,
         "frames": frames,
+        "cell": cell,
+        "atom_style": atom_style,
+        "group": group,
+        "format": format,
+        "reader_options": reader_options,
     }
-    given = Given(where, **arguments, topology=topology and to_path(topology))
+    given = Given(
+        where,
+        **arguments,
+        topology=topology and to_path(topology),
+        velocities=velocities and to_path(velocities),
+    )
     source, head, history = Source(where), b"", None
     if not where.is_dir():
         source = open_source(where, keep_part=truncated == "drop")
         head = source.read(0, 4096)
-    netcdf3 = head.startswith(b"CDF") and topology is None
-    if where.is_dir() or netcdf3 or head.startswith(HDF5_SIGNATURE):
+    kind = None if where.is_dir() else _kind(source, head, given)
+    binary = head.startswith((b"CDF", HDF5_SIGNATURE)) and not source.packing
+    if where.is_dir() or (binary and kind is None):
         given.allow("a trajectory with its own times, units and elements")
         with reading(where):
             ds = _open_labelled(where, chunk_frames)
@@ -222,7 +299,7 @@ def open_trajectory(
         history = ds.attrs.get("history")
     else:
         with reading(where):
-            found = _reader(source, head, given)(source, given)
+            found = _reader(source, kind, given)(source, given)
         cells, n = found.cells, max(found.element.size, 1)
         thin = np.linalg.norm(np.linalg.inv(cells), axis=1).max()
         # A plane of atoms is as thick as these.
@@ -278,13 +355,21 @@ def _plain(given: Any) -> Any:
     return given
 
 
-def _reader(source: Source, head: bytes, given: Given) -> Reader:
-    """Return the reader for a file, recognised by content where possible."""
+def _kind(source: Source, head: bytes, given: Given) -> Kind | None:
+    """Return the format of a file, as given or by its content; None for libraries'."""
     require_file(bool(head.strip()), source.path, "it is empty")
-    for name, is_kind, reader, arguments in FORMATS:
-        if is_kind(head):
-            given.allow(name, *arguments)
-            return reader
+    if given.format is not None:
+        require_kind(given.format, str, "format", "a name such as 'lammps-dump'")
+        return next((kind for kind in FORMATS if kind.name == given.format), None)
+    return next((kind for kind in FORMATS if kind.is_kind(source, head)), None)
+
+
+def _reader(source: Source, kind: Kind | None, given: Given) -> Reader:
+    """Return the reader for a file; without one of our own that of a library."""
+    if kind is not None:
+        if kind.arguments is not None:
+            given.allow(kind.text, *kind.arguments)
+        return kind.reader
     require_file(
         not source.packing,
         source.path,
@@ -301,7 +386,12 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
         ds = xr.open_zarr(path, chunks={})
     else:
         reason = netcdf.decline(path)
-        require_file(reason is None, path, f"it cannot be read: {reason}")
+        require_file(
+            reason is None,
+            path,
+            f"not a trajectory that xbp reads: {reason}; {contents(path)}",
+            fix="xbp.open_dataset(path) opens spectra",
+        )
         ds = xr.open_dataset(path, engine="netcdf4", chunks={})
     netcdf.require_readable(ds)
     require_file(

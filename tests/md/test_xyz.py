@@ -1,0 +1,100 @@
+"""Plain XYZ: CP2K's positions, velocities and cells, LAMMPS's dump xyz, and others."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
+from xbp.md import open_trajectory
+
+from .test_formats import POSITIONS, SPEED
+from .test_open import written
+
+#: Å/ps in a bohr per atomic unit of time, 2.1876912633e6 m/s.
+ATOMIC = 21876.912633
+
+
+def xyz(
+    vectors: list[list[list[float]]],
+    comment: str = " i = {n}, time = {fs:.3f}, E = -1.5",
+) -> str:
+    text = ""
+    for frame, rows in enumerate(vectors):
+        text += f"  2\n{comment.format(n=40 * frame, fs=20.0 * frame)}\n"
+        for name, row in zip(("Cu", "Zr"), rows, strict=True):
+            text += f" {name} " + " ".join(f"{x:.12f}" for x in row) + "\n"
+    return text
+
+
+SPEEDS = (np.array([SPEED] * 3) / ATOMIC).tolist()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_positions_velocities_and_cells_of_cp2k(tmp_path: Path, packed: bool) -> None:
+    raw = xyz(POSITIONS).encode()
+    path = written(tmp_path, gzip.compress(raw) if packed else raw, "a-pos-1.xyz")
+    speeds = written(tmp_path, xyz(SPEEDS), "a-vel-1.xyz")
+    traj = open_trajectory(
+        path, velocities=speeds, cell=["1 nm", 11, 12], chunk_frames=2
+    )
+    np.testing.assert_allclose(traj.position.values, POSITIONS)
+    np.testing.assert_allclose(traj.velocity.values, [SPEED] * 3, atol=1e-6)
+    np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
+    np.testing.assert_allclose(traj.cell.values, np.diag([10, 11, 12]))
+    assert traj.element.values.tolist() == ["Cu", "Zr"]
+    cells = "#   Step   Time [fs]       Ax [Angstrom]   Ay [Angstrom] …\n"
+    for n in range(3):
+        cells += f"{40 * n} {20 * n} {10 + 0.01 * n} 0 0 0 11 0 0 0 12 1320\n"
+    moving = open_trajectory(path, cell=written(tmp_path, cells, "a-1.cell"))
+    np.testing.assert_allclose(moving.cell.values[:, 0, 0], [10, 10.01, 10.02])
+    assert "velocity" not in moving
+    part = written(tmp_path, cells.replace("\n40 ", "\n41 "), "b-1.cell")
+    with pytest.raises(FileFormatError, match="no cell of step 40"):
+        open_trajectory(path, cell=part)
+
+
+def test_what_plain_xyz_lacks_is_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, xyz(POSITIONS), "a.xyz")
+    with pytest.raises(QuantityError, match="has no cell"):
+        open_trajectory(path)
+    other = written(tmp_path, xyz(POSITIONS, "by hand"), "b.xyz")
+    with pytest.raises(UnitsError, match="has no cell; .* time between its frames"):
+        open_trajectory(other)
+    told = {"cell": 12, "time_between_frames": "20 fs"}
+    traj = open_trajectory(other, **told)
+    np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
+    numbers = written(tmp_path, other.read_text().replace("Cu", "29"), "c.xyz")
+    numbers.write_text(numbers.read_text().replace("Zr", "40"))
+    assert open_trajectory(numbers, **told).element.values.tolist() == ["Cu", "Zr"]
+    for options, says in (
+        ({"velocities": tmp_path / "no"}, "does not exist"),
+        ({"velocities": other}, "is not a file of CP2K"),
+        ({"units": "metal"}, "units='metal' is not used"),
+        ({"cell": 12, "time_between_frames": "1 ps"}, "contradicts"),
+        ({"timestep": "1 fs"}, "timestep=1 fs contradicts"),
+    ):
+        with pytest.raises(XbpError, match=says):
+            open_trajectory(path, **{"cell": 12, **options})
+    late = written(tmp_path, xyz(SPEEDS).replace("i = 80", "i = 81"), "late.xyz")
+    with pytest.raises(FileFormatError, match="no velocities of step 80"):
+        open_trajectory(path, cell=12, velocities=late)
+    swapped = xyz(SPEEDS).replace("Cu", "Al")
+    mixed = written(tmp_path, swapped, "mixed.xyz")
+    with pytest.raises(FileFormatError, match="other atoms"):
+        open_trajectory(path, cell=12, velocities=mixed)
+
+
+def test_dump_xyz_of_lammps(tmp_path: Path) -> None:
+    text = xyz(POSITIONS, "Atoms. Timestep: {n}")
+    text = text.replace("Cu", "1").replace("Zr", "2")
+    path = written(tmp_path, text, "a.xyz")
+    told = {"units": "metal", "cell": 12, "elements": ["Cu", "Zr"]}
+    traj = open_trajectory(path, timestep="0.5 fs", **told)
+    np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
+    assert traj.element.values.tolist() == ["Cu", "Zr"]
+    with pytest.raises(UnitsError, match="units of"):
+        open_trajectory(path, cell=12)

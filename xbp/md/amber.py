@@ -1,0 +1,272 @@
+"""Trajectories in netCDF after AMBER's convention: of AMBER, LAMMPS and ASE."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from xbp.core import constants
+from xbp.core.errors import QuantityError, require
+from xbp.io import netcdf
+from xbp.io.hdf5 import HDF5_SIGNATURE
+from xbp.md.frames import Found, Frames, Rows, part_of
+from xbp.md.given import Given, Style, at_once, declared_style
+from xbp.md.source import Source, reading, require_file
+from xbp.md.topology import (
+    Topology,
+    elements_of,
+    read_topology,
+    symbols_by_number,
+)
+
+__all__ = ["is_amber", "open_amber"]
+
+#: The library is not safe in several threads.
+_lock: Final = threading.Lock()
+_POSITIONS: Final = ("unwrapped_coordinates", "coordinates", "scaled_coordinates")
+_TYPES: Final = ("atom_types", "type", "Z")
+_OTHERS: Final = ("time", "velocities", "cell_lengths", "cell_angles", "cell_origin")
+#: Styles of LAMMPS by its units of time and length, in the singular.
+_STYLES: Final = {
+    ("lj", "lj"): "lj",
+    ("femtosecond", "angstrom"): "real",
+    ("picosecond", "angstrom"): "metal",
+    ("second", "meter"): "si",
+    ("second", "centimeter"): "cgs",
+    ("femtosecond", "bohr"): "electron",
+    ("microsecond", "micrometer"): "micro",
+    ("nanosecond", "nanometer"): "nano",
+}
+#: ASE's unit of velocity, Å √(eV/u) / Å, in Å/ps; it does not label its times.
+_ASE: Final = Style(
+    "ase", time=np.nan, speed=constants.HBAR_ROOT_EV_PER_U / constants.HBAR
+)
+
+
+def is_amber(source: Source, head: bytes) -> bool:
+    """Return whether a file is netCDF after AMBER's convention."""
+    if source.packing or not head.startswith((b"CDF", HDF5_SIGNATURE)):
+        return False
+    if netcdf.decline(source.path) is not None:
+        return False
+    with reading(source.path), _lock, _opened(source.path) as file:
+        return "AMBER" in str(getattr(file, "Conventions", ""))
+
+
+def _opened(path: Path) -> Any:
+    file = require("netCDF4", "it reads netCDF", "md").Dataset(path)
+    file.set_auto_maskandscale(False)
+    return file
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a file has: variables, their units and factors.
+
+    Attributes
+    ----------
+    program : str
+        That wrote it.
+    positions, types : str
+        Names of variables; empty without.
+    units : dict of str to str, or to None
+        Of every variable.
+    scales : dict of str to float
+        Factors that the file applies.
+    n_atoms, n_frames : int
+    restart : bool
+        Whether it is one configuration, without frames.
+    """
+
+    path: Path
+    program: str
+    positions: str
+    types: str
+    units: dict[str, str | None]
+    scales: dict[str, float]
+    n_atoms: int
+    n_frames: int
+    restart: bool
+
+    def read(self, names: list[str], numbers: range) -> dict[str, np.ndarray]:
+        """Read variables of some frames, scaled; those that are missing are not there.
+
+        A variable without frames is that of every frame.
+        """
+        found = {}
+        with _lock, _opened(self.path) as file:
+            for name in names:
+                if (data := file.variables.get(name)) is None:
+                    continue
+                if self.restart or data.dimensions[:1] != ("frame",):
+                    values = np.broadcast_to(data[...], (len(numbers), *data.shape))
+                else:
+                    values = part_of(data, numbers)
+                scale = self.scales[name]
+                found[name] = values if scale == 1 else values * scale
+        return found
+
+
+def _header(path: Path) -> _Header:
+    with _lock, _opened(path) as file:
+        variables = file.variables
+        kind = next((name for name in _POSITIONS if name in variables), "")
+        require_file(bool(kind), path, "it has no positions of atoms")
+        restart = variables[kind].ndim == 2
+        n_frames = 1 if restart else len(variables[kind])
+        require_file(n_frames > 0, path, "it has no frames")
+        return _Header(
+            path,
+            str(getattr(file, "program", "")).upper(),
+            kind,
+            next((name for name in _TYPES if name in variables), ""),
+            {name: getattr(data, "units", None) for name, data in variables.items()},
+            {n: float(getattr(v, "scale_factor", 1)) for n, v in variables.items()},
+            len(file.dimensions["atom"]),
+            n_frames,
+            restart,
+        )
+
+
+def _style(given: Given, head: _Header) -> Style:
+    """Return the units of a file: its program's, declared, or else given."""
+    if head.program.startswith("LAMMPS"):
+        texts = [str(head.units.get(name)) for name in ("time", "cell_lengths")]
+        time, length = (text.lower().removesuffix("s") for text in texts)
+        return given.style(_STYLES.get((time, length)))
+    if head.program.startswith("ASE"):
+        return _ASE
+    names = {"length": head.positions, "time": "time", "speed": "velocities"}
+    there = {field: name for field, name in names.items() if name in head.units}
+    return declared_style(given, {f: head.units[name] for f, name in there.items()})
+
+
+def open_amber(source: Source, given: Given) -> Found:
+    """Open netCDF after AMBER's convention; positions are from the corner of the cell.
+
+    AMBER writes Å, ps and Å/ps, with factors. LAMMPS writes its own units, MD steps for
+    times with the time step as their factor, types and ids for each frame, and a moving
+    corner. ASE writes atomic numbers, velocities in its own unit, and of the cell only
+    lengths and angles, which leave the directions of a tilted one open.
+
+    Raises
+    ------
+    FileFormatError
+        If it is damaged.
+    UnitsError, QuantityError
+        If units, elements, cell or times are neither in the file nor given, or
+        contradict it.
+
+    References
+    ----------
+    AMBER NetCDF Trajectory/Restart Convention, https://ambermd.org/netcdf/nctraj.xhtml.
+    """
+    path = source.path
+    with reading(path):
+        head = _header(path)
+        chosen = given.choose(head.n_frames)
+        found = head.read(list(_OTHERS[:1] + _OTHERS[2:]), chosen)
+        first = head.read([head.types, "id", "mass"], chosen[:1])
+    style, topology = _style(given, head), read_topology(given)
+    by_lammps = head.program.startswith("LAMMPS")
+    first = {name: values[0] for name, values in first.items()}
+    order = np.argsort(first["id"], kind="stable") if "id" in first else slice(None)
+    allowed = ["elements", "masses", "time_between_frames", "cell"]
+    allowed += [] if style is _ASE else ["units", "lj"]
+    allowed += ["timestep"] if by_lammps else []
+    if head.types and topology is None:
+        kinds = first[head.types][order]
+        names = symbols_by_number(kinds) if style is _ASE else kinds.astype(str)
+        mass = first["mass"][order] if "mass" in first else None
+        mass = style.masses(mass, head.n_atoms)
+        topology = Topology(names, mass, weigh=style.name != "lj")
+    else:
+        allowed += ["topology", "atom_style"]
+    given.allow("netCDF after AMBER's convention", *allowed)
+    times, marks = found.get("time"), None
+    if times is not None and by_lammps:
+        marks = times / head.scales["time"]
+    times = None if times is None else times * style.time
+    if times is not None and np.isnan(style.time):
+        # Without units, times are only taken to be unequal where they are.
+        times, marks = None, found["time"] if given.between is not None else None
+    (cells, periodic), element, time = at_once(
+        lambda: _cells(given, head, found, style),
+        lambda: elements_of(given, topology, head.n_atoms),
+        lambda: given.times(len(chosen), own=times, marks=marks, style=style),
+    )
+    corners = np.zeros((len(chosen), 3))
+    if "cell_origin" in found:
+        corners = found["cell_origin"] * style.length
+    at = {number: place for place, number in enumerate(chosen)}
+    same = np.arange(head.n_atoms)
+    wanted = [head.positions, "velocities", "id"]
+    wanted += [head.types] if "id" in first else []
+
+    def rows(numbers: range) -> Iterator[Rows]:
+        parts = head.read(wanted, numbers)
+        for i, number in enumerate(numbers):
+            r, place = parts[head.positions][i], at[number]
+            if head.positions == "scaled_coordinates":
+                r = r @ cells[place]
+            else:
+                r = r * style.length - corners[place]
+            v = parts["velocities"][i] * style.speed if "velocities" in parts else None
+            names = parts[head.types][i] if head.types in parts else same
+            yield Rows(names, parts["id"][i] if "id" in parts else None, r, v)
+
+    return Found(
+        Frames(path, chosen, rows),
+        cells,
+        element,
+        None if topology is None else topology.masses,
+        time,
+        periodic,
+        style.name == "lj",
+    )
+
+
+def _cells(
+    given: Given, head: _Header, found: dict[str, np.ndarray], style: Style
+) -> tuple[np.ndarray, str | None]:
+    """Return the cells of frames, and which sides are periodic: open ones have none.
+
+    The first vector is along x, the second in the plane of x and y.
+    """
+    n_frames = given.choose(head.n_frames)
+    if "cell_lengths" not in found:
+        return given.cells(np.zeros((len(n_frames), 3, 3))), None
+    sides = found["cell_lengths"] * style.length
+    angles = found.get("cell_angles", np.full_like(sides, 90.0))
+    angles = np.where(angles > 0, angles, 90.0)
+    open_ = sides == 0
+    tilted = bool((np.abs(angles - 90) > 1e-3).any())
+    if open_.any() or (tilted and style is _ASE):
+        why = "has open sides, which have no length"
+        if not open_.any():
+            why = "has a tilted cell, whose directions ASE does not write"
+        box = given.require_box(why)
+        lengths = np.linalg.norm(box, axis=1)
+        if (np.abs(sides - lengths)[~open_] > 0.01).any():
+            raise QuantityError(
+                f"cell= has the sides {lengths.round(4).tolist()}; {head.path} has "
+                f"{sides[0].round(4).tolist()}",
+                fix="correct cell=",
+            )
+        cells = np.broadcast_to(box, (len(sides), 3, 3))
+    else:
+        a, b, c = np.cos(np.deg2rad(angles)).T
+        c_y = (a - b * c) / np.sqrt(1 - c**2)
+        cells = np.zeros((len(sides), 3, 3))
+        cells[:, 0, 0] = 1
+        cells[:, 1, 0], cells[:, 1, 1] = c, np.sqrt(1 - c**2)
+        cells[:, 2, 0], cells[:, 2, 1] = b, c_y
+        cells[:, 2, 2] = np.sqrt(1 - b**2 - c_y**2)
+        cells = np.where(np.abs(cells) < 1e-12, 0.0, cells) * sides[:, :, None]
+        cells = given.cells(cells)
+    return cells, "".join(str(int(not side)) for side in open_.any(axis=0))

@@ -1,0 +1,416 @@
+"""Trajectories in HDF5: H5MD of any program, and MDANSE's .mdt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+import numpy as np
+
+from xbp.core.errors import QuantityError
+from xbp.core.guards import choose
+from xbp.io.hdf5 import HDF5_SIGNATURE, open_hdf5, require_own
+from xbp.md.frames import Found, Frames, Rows, part_of
+from xbp.md.given import Given, Style, at_once, declared_style, unit_factor
+from xbp.md.source import Source, reading, require_file
+from xbp.md.topology import Topology, elements_of, read_topology
+
+if TYPE_CHECKING:
+    import h5py
+else:
+    h5py = lazy_loader.load("h5py")
+
+__all__ = ["is_h5md", "is_mdt", "open_h5md", "open_mdt"]
+
+
+def _has(source: Source, head: bytes, *names: str) -> bool:
+    """Return whether a file is HDF5 and has some groups or datasets."""
+    if source.packing or not head.startswith(HDF5_SIGNATURE):
+        return False
+    with reading(source.path), open_hdf5(source.path) as file:
+        return all(name in file for name in names)
+
+
+def is_h5md(source: Source, head: bytes) -> bool:
+    """Return whether a file is H5MD."""
+    return _has(source, head, "h5md", "particles")
+
+
+def is_mdt(source: Source, head: bytes) -> bool:
+    """Return whether a file is a trajectory of MDANSE."""
+    return _has(source, head, "configuration/coordinates", "time")
+
+
+@dataclass(frozen=True)
+class _Series:
+    """Numbers in a file, of one frame after the other, or fixed.
+
+    Attributes
+    ----------
+    name : str
+        Of the dataset.
+    fixed : bool
+        Whether all frames have the same.
+    unit : str or None
+    """
+
+    name: str
+    fixed: bool
+    unit: str | None
+
+    def read(self, file: h5py.File, numbers: range) -> np.ndarray:
+        """Return those of some frames, (n_frames, …)."""
+        node = file[self.name]
+        if not self.fixed:
+            return part_of(node, numbers)
+        values = np.asarray(node[()])
+        one = values[0] if len(values) == 1 else values
+        return np.broadcast_to(one, (len(numbers), *one.shape))
+
+
+def _series(
+    node: Any, shape: tuple[int, ...], n_frames: int, kinds: str = "fiu"
+) -> _Series | None:
+    """Return a dataset, or the element of H5MD, whose frames have a shape.
+
+    Parameters
+    ----------
+    node : h5py.Group, h5py.Dataset or None
+    shape : tuple of int
+        Of one frame.
+    n_frames : int
+    kinds : str
+        Of numpy's types.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, or claims more than the file stores.
+    """
+    node = node.get("value") if isinstance(node, h5py.Group) else node
+    if node is None:
+        return None
+    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in kinds:
+        raise ValueError(f"{node.name} does not contain what it should")
+    require_own(node)
+    fixed = node.shape in (shape, (1, *shape)) and node.shape != (n_frames, *shape)
+    if not fixed and node.shape != (n_frames, *shape):
+        wanted = (n_frames, *shape)
+        raise ValueError(f"{node.name} has the shape {node.shape}, not {wanted}")
+    stored, claimed = node.id.get_storage_size(), node.size * node.dtype.itemsize
+    if not stored or claimed > 1032 * stored:
+        raise ValueError(f"{node.name} claims {claimed} bytes, of {stored} stored")
+    return _Series(node.name, fixed, _unit(node))
+
+
+def _texts(values: Any) -> np.ndarray:
+    """Return texts or numbers as texts, without quotes and blanks."""
+    flat = np.asarray(values).reshape(-1).tolist()
+    texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in flat]
+    return np.array([str(text).strip(" '\"\0") for text in texts], dtype=str)
+
+
+def _unit(node: Any) -> str | None:
+    """Return the unit that a dataset states, or None."""
+    found = [_texts(node.attrs[n]) for n in ("unit", "units") if n in node.attrs]
+    return str(found[0][0]) or None if found and found[0].size else None
+
+
+def _labels(node: Any) -> np.ndarray:
+    """Return the names of a dataset of texts, of an enumeration, or of numbers."""
+    values = np.asarray(node[()])
+    names = h5py.check_enum_dtype(node.dtype)
+    if names is not None:
+        by_number = {number: name for name, number in names.items()}
+        values = np.array([by_number.get(n, n) for n in values.reshape(-1).tolist()])
+    return _texts(values)
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What a reader finds in an open file: series over frames, and their labels.
+
+    Attributes
+    ----------
+    path : Path
+    n_frames, n_atoms : int
+    position, velocity, image, ids : _Series
+        All but the first may be missing.
+    cells : numpy.ndarray, shape (n_chosen, 3, 3)
+        Å.
+    periodic : str or None
+    style : Style
+    block : int
+        Frames that are stored together.
+    """
+
+    path: Path
+    n_frames: int
+    n_atoms: int
+    position: _Series
+    velocity: _Series | None
+    image: _Series | None
+    ids: _Series | None
+    cells: np.ndarray
+    periodic: str | None
+    style: Style
+    block: int
+
+    def found(
+        self,
+        given: Given,
+        chosen: range,
+        topology: Topology | None,
+        times: np.ndarray | None,
+        steps: np.ndarray | None = None,
+    ) -> Found:
+        """Return the trajectory."""
+        path, style, cells = self.path, self.style, self.cells
+        places = {number: place for place, number in enumerate(chosen)}
+        same = np.arange(self.n_atoms)
+
+        def rows(numbers: range) -> Iterator[Rows]:
+            with open_hdf5(path) as file:
+                r = self.position.read(file, numbers)
+                v, image, ids = (
+                    None if s is None else s.read(file, numbers)
+                    for s in (self.velocity, self.image, self.ids)
+                )
+            for i, number in enumerate(numbers):
+                here = _spatial(r[i] * style.length)
+                if image is not None:
+                    here = here + _spatial(image[i]) @ cells[places[number]]
+                speed = None if v is None else _spatial(v[i] * style.speed)
+                yield Rows(same, None if ids is None else ids[i], here, speed)
+
+        element, time = at_once(
+            lambda: elements_of(given, topology, self.n_atoms),
+            lambda: given.times(len(chosen), own=times, marks=steps, style=style),
+        )
+        return Found(
+            Frames(path, chosen, rows),
+            cells,
+            element,
+            None if topology is None else topology.masses,
+            time,
+            self.periodic,
+            style.name == "lj",
+            self.block,
+        )
+
+
+def _spatial(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors with three components: those in a plane have no third."""
+    if vectors.shape[-1] == 3:
+        return vectors
+    return np.pad(vectors, [(0, 0)] * (vectors.ndim - 1) + [(0, 1)])
+
+
+def open_h5md(source: Source, given: Given) -> Found:
+    """Open H5MD; images unwrap positions, ids sort atoms.
+
+    Units are those of its module "units"; without, they are asked for. In two
+    dimensions z is 0 in a cell of 1 Å.
+
+    Raises
+    ------
+    FileFormatError
+        If it is damaged.
+    QuantityError, UnitsError
+        If the group, units, elements, cell or times are neither in the file nor given,
+        or contradict it.
+
+    References
+    ----------
+    P. de Buyl, P. H. Colberg & F. Höfling, Comput. Phys. Commun. 185, 1546 (2014),
+    doi:10.1016/j.cpc.2014.01.018.
+    """
+    path = source.path
+    with reading(path), open_hdf5(path) as file:
+        group = _group(given, file)
+        position = group.get("position")
+        require_file(position is not None, path, f"{group.name} has no position")
+        value = position.get("value") if isinstance(position, h5py.Group) else position
+        shape = tuple(value.shape)
+        plausible = len(shape) == 3 and min(shape) > 0 and shape[2] in (2, 3)
+        require_file(plausible, path, f"its positions have the shape {shape}")
+        n_frames, n_atoms, _ = shape
+        chosen = given.choose(n_frames)
+        r, v, image, ids, mass = (
+            _series(group.get(name), one, n_frames)
+            for name, one in (
+                ("position", shape[1:]),
+                ("velocity", shape[1:]),
+                ("image", shape[1:]),
+                ("id", (n_atoms,)),
+                ("mass", (n_atoms,)),
+            )
+        )
+        assert r is not None
+        declared = {"length": r.unit, **({"speed": v.unit} if v else {})}
+        timing = position if isinstance(position, h5py.Group) else {}
+        if (clock := timing.get("time")) is not None:
+            declared["time"] = _unit(clock)
+        style = declared_style(given, declared)
+        times, steps = (_spaced(timing.get(n), chosen) for n in ("time", "step"))
+        cells, periodic = _box(given, group, shape, chosen, style)
+        topology = read_topology(given)
+        if topology is None:
+            labels = _species(file, group, n_atoms)
+            masses = None
+            if mass is not None:
+                factor = style.mass
+                if mass.unit is not None:
+                    factor = unit_factor(mass.unit, "u", f"mass of {path}")
+                if mass.unit is not None or style.name != "declared":
+                    masses = mass.read(file, chosen[:1])[0] * factor
+            in_u = masses is not None and style.name != "lj"
+            topology = None if labels is None else Topology(labels, masses, weigh=in_u)
+            if topology is not None and ids is not None:
+                order = np.argsort(ids.read(file, chosen[:1])[0], kind="stable")
+                masses = None if masses is None else masses[order]
+                topology = topology._replace(names=topology.names[order], masses=masses)
+        block = (value.chunks or (1,))[0]
+    allowed = ["elements", "masses", "time_between_frames", "cell", "group"]
+    allowed += ["topology", "atom_style", "units", "lj"]
+    given.allow("H5MD", *allowed, *(["timestep"] if steps is not None else []))
+    found = _Contents(
+        *(path, n_frames, n_atoms, r, v, image, ids, cells, periodic, style, block)
+    )
+    if times is not None:
+        times = times * style.time
+    if times is not None and np.isnan(style.time):
+        # Without units, times are only taken to be unequal where they are.
+        times, steps = None, steps if given.timestep is not None else times
+    return found.found(given, chosen, topology, times, steps)
+
+
+def _group(given: Given, file: h5py.File) -> h5py.Group:
+    """Return the group of particles: the only one, or the given."""
+    particles = file["particles"]
+    names = [n for n in particles if isinstance(particles.get(n), h5py.Group)]
+    require_file(bool(names), given.path, "it has no group of particles")
+    if given.group is None and len(names) > 1:
+        raise QuantityError(
+            f"{given.path} has several groups of particles: {', '.join(names)}",
+            fix=f"group={names[0]!r}",
+        )
+    name = names[0] if given.group is None else choose(given.group, names, "group")
+    return particles[name]
+
+
+def _spaced(node: Any, chosen: range) -> np.ndarray | None:
+    """Return the steps or times of frames: listed, or an increment and an offset."""
+    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiu":
+        return None
+    if node.shape in ((), (1,)) and len(chosen) + chosen[-1] > 1:
+        offset = np.ravel(node.attrs.get("offset", 0))[0]
+        return float(offset) + float(np.ravel(node[()])[0]) * np.array(chosen)
+    return np.ravel(part_of(node, chosen) if node.shape else node[()]).astype(float)
+
+
+def _box(
+    given: Given,
+    group: h5py.Group,
+    shape: tuple[int, ...],
+    chosen: range,
+    style: Style,
+) -> tuple[np.ndarray, str | None]:
+    """Return the cells of frames, Å, and which sides are periodic, if stated."""
+    n_frames, _, n_axes = shape
+    box = group.get("box")
+    edges = box.get("edges") if isinstance(box, h5py.Group) else None
+    sides = box.attrs.get("boundary") if isinstance(box, h5py.Group) else None
+    cells = np.zeros((len(chosen), 3, 3))
+    if edges is not None:
+        value = edges.get("value") if isinstance(edges, h5py.Group) else edges
+        tilted = value.ndim == 3 or (value.ndim == 2 and value is edges)
+        one = (n_axes, n_axes) if tilted else (n_axes,)
+        series = _series(edges, one, n_frames)
+        assert series is not None
+        factor = style.length
+        if series.unit is not None:
+            factor = unit_factor(series.unit, "angstrom", "the edges of the box")
+        read = series.read(group.file, chosen).astype(float) * factor
+        if read.ndim == 2:
+            read = read[:, :, None] * np.eye(n_axes)
+        cells[:, :n_axes, :n_axes] = read
+        if n_axes == 2:
+            cells[:, 2, 2] = 1.0
+    digits = None
+    if sides is not None:
+        texts = _texts(sides).tolist()
+        texts = texts * n_axes if len(texts) == 1 else texts
+        if set(texts) <= {"periodic", "none", "nonperiodic"}:
+            digits = "".join(str(int(text == "periodic")) for text in texts)
+            digits = digits.ljust(3, "1")
+    return given.cells(cells), digits
+
+
+def _species(file: h5py.File, group: h5py.Group, n_atoms: int) -> np.ndarray | None:
+    """Return what atoms are called: symbols as MDMC writes them, else species."""
+    species = group.get("species")
+    if isinstance(species, h5py.Group):
+        species = species.get("value")
+    for node in (file.get("parameters/atom_symbols"), species):
+        if isinstance(node, h5py.Dataset):
+            require_own(node)
+            labels = _labels(node)
+            if labels.size == n_atoms:
+                return labels
+            every = labels.reshape(-1, n_atoms) if labels.size % n_atoms == 0 else None
+            same = every is not None and bool((every == every[0]).all())
+            require_file(same, file.filename, "the species of its particles change")
+            assert every is not None
+            return np.asarray(every[0])
+    return None
+
+
+def open_mdt(source: Source, given: Given) -> Found:
+    """Open a trajectory of MDANSE, which is in nm, ps and nm/ps, also if it says not.
+
+    Raises
+    ------
+    FileFormatError
+        If it is damaged, or has other units.
+    QuantityError
+        If its elements are isotopes of its own, or its cell is not there, nor given.
+    """
+    path = source.path
+    with reading(path), open_hdf5(path) as file:
+        node = file["configuration/coordinates"]
+        n_frames, n_atoms, n_axes = node.shape
+        plausible = n_frames > 0 and n_axes == 3
+        require_file(plausible, path, f"it has the shape {node.shape}")
+        chosen = given.choose(n_frames)
+        r, v = (
+            _series(file.get(f"configuration/{name}"), (n_atoms, 3), n_frames)
+            for name in ("coordinates", "velocities")
+        )
+        assert r is not None
+        cell = _series(file.get("unit_cell"), (3, 3), n_frames)
+        clock = _series(file["time"], (), n_frames)
+        assert clock is not None
+        for series, unit in ((r, "nm"), (v, "nm/ps"), (cell, "nm"), (clock, "ps")):
+            own = unit if series is None else series.unit or unit
+            require_file(own == unit, path, f"it has units of {own}, not {unit}")
+        cells = np.zeros((len(chosen), 3, 3))
+        if cell is not None:
+            cells = 10.0 * cell.read(file, chosen)
+        times = clock.read(file, chosen).astype(float)
+        if "composition/atom_types" in file:
+            names = _labels(file["composition/atom_types"])
+        else:
+            names = _texts(np.asarray(file["chemical_system/atoms"][()])[:, 0])
+        require_file(names.size == n_atoms, path, f"it names {names.size} atoms")
+        block = (node.chunks or (1,))[0]
+    given.allow("a trajectory of MDANSE", "elements", "masses", "cell")
+    style = Style("declared", length=10.0, speed=10.0)
+    found = _Contents(
+        *(path, n_frames, n_atoms, r, v, None, None, given.cells(cells)),
+        *(None, style, block),
+    )
+    return found.found(given, chosen, Topology(names), times)
