@@ -62,7 +62,7 @@ def test_what_plain_xyz_lacks_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(QuantityError, match="has no cell"):
         open_trajectory(path)
     other = written(tmp_path, xyz(POSITIONS, "by hand"), "b.xyz")
-    with pytest.raises(UnitsError, match="has no cell; .* time between its frames"):
+    with pytest.raises(UnitsError, match=r"has no cell; .* time between its frames"):
         open_trajectory(other)
     told = {"cell": 12, "time_between_frames": "20 fs"}
     traj = open_trajectory(other, **told)

@@ -129,9 +129,8 @@ def _cells(given: Given, picked: list[Header]) -> np.ndarray:
     text = open_source(Path(path)).whole().decode("ascii", "replace")
     with reading(path, "cell= a file of CP2K, or three sides"):
         title, *lines = text.splitlines()
-        require_file(
-            "Ax [Angstrom]" in title, path, "it is not a file of cells of CP2K"
-        )
+        is_cells = "Ax [Angstrom]" in title
+        require_file(is_cells, path, "it is not a file of cells of CP2K")
         rows = [line.split() for line in lines if line.strip()]
         found = {
             int(row[0]): np.array(row[2:11], dtype=float).reshape(3, 3) for row in rows
