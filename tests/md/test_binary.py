@@ -344,3 +344,105 @@ def test_damaged_binary_files_open_or_are_refused(tmp_path: Path, name: str) -> 
             continue
         for key in ("position", "velocity", "cell", "time"):
             assert np.isfinite(traj[key].values).all()
+
+
+# --- GSD and TNG ------------------------------------------------------------------------------------------------------
+
+
+def gsd(path: Path, *, types: tuple[str, str] = ("Cu", "Zr"), **arrays: Any) -> Path:
+    """As HOOMD-blue writes it: the origin is in the middle of a tilted cell."""
+    hoomd = pytest.importorskip("gsd.hoomd")
+    with hoomd.open(str(path), "w") as file:
+        for n, r in enumerate(R):
+            frame = hoomd.Frame()
+            frame.configuration.step = 10 * n
+            frame.configuration.box = [10, 11, 12, 0.1, 0, 0]
+            frame.particles.N = 2
+            frame.particles.types, frame.particles.typeid = list(types), [0, 1]
+            frame.particles.position = r - [5.55, 5.5, 6]
+            frame.particles.image = [[0, 0, 0], [0, 1, 0]]
+            for name, values in arrays.items():
+                setattr(frame.particles, name, values)
+            file.append(frame)
+    return path
+
+
+def test_gsd(tmp_path: Path) -> None:
+    path = gsd(tmp_path / "a.gsd", velocity=SPEED)
+    told = {"units": "metal", "timestep": "2 fs"}
+    traj = open_trajectory(path, chunk_frames=2, **told)
+    unwrapped = R + np.array([[0, 0, 0], [1.1, 11, 0]])
+    np.testing.assert_allclose(traj.position.values, unwrapped, atol=1e-6)
+    np.testing.assert_allclose(traj.velocity.values, V, atol=1e-7)
+    np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
+    cell = [[10, 0, 0], [1.1, 11, 0], [0, 0, 12]]
+    np.testing.assert_allclose(traj.cell.values, cell, atol=1e-6)
+    assert traj.element.values.tolist() == ["Cu", "Zr"]
+    # Masses that the file does not have are those of the elements, not 1.
+    assert traj.mass.values.round(1).tolist() == [63.5, 91.2]
+    assert "velocity" not in open_trajectory(gsd(tmp_path / "b.gsd"), **told)
+    assert "velocity" not in open_trajectory(path, velocities=False, **told)
+    with pytest.raises(UnitsError, match="units=None"):
+        open_trajectory(path)
+    named = gsd(tmp_path / "c.gsd", types=("A", "X"), mass=[1, 2])
+    with pytest.raises(UnitsError, match=r"atoms called A, X; .* time"):
+        open_trajectory(named, units="metal")
+    reduced = open_trajectory(named, units="lj", lj="argon", timestep=0.005)
+    np.testing.assert_allclose(reduced.position.values, 3.4 * unwrapped, rtol=1e-6)
+    np.testing.assert_allclose(reduced.mass.values, [39.948, 2 * 39.948])
+    assert reduced.element.values.tolist() == ["A", "X"]
+    written(tmp_path, path.read_bytes()[:300], "d.gsd")
+    with pytest.raises(FileFormatError, match=r"d\.gsd"):
+        open_trajectory(tmp_path / "d.gsd", **told)
+
+
+class Tng:
+    """What pytng has of a TNG file: blocks in nm and nm/ps by steps, times in seconds."""
+
+    n_atoms, n_steps = 2, 21
+
+    def __init__(self, path: str, mode: str) -> None:
+        assert (Path(path).name, mode) == ("a.tng", "r")
+        self.block_strides = {"TNG_TRAJ_POSITIONS": 10, "TNG_TRAJ_BOX_SHAPE": 10, "TNG_TRAJ_VELOCITIES": self.stride}  # fmt: skip
+        self.read_success = True
+
+    stride = 10
+
+    def read_step(self, step: int) -> None:
+        self.current_integrator_step, self.frame = self, step // 10
+
+    def get_positions(self, out: np.ndarray) -> None:
+        out[:] = R[self.frame] / 10
+
+    def get_velocities(self, out: np.ndarray) -> None:
+        out[:] = V[self.frame] / 10
+
+    def get_box(self, out: np.ndarray) -> None:
+        out[:] = np.diag([1.0, 1.1, 1.2]).reshape(1, 9)
+
+    def get_time(self) -> float:
+        return 2e-14 * self.frame
+
+    def _close(self) -> None: ...
+
+
+def test_tng_through_a_stand_in(tmp_path: Path, monkeypatch: Any) -> None:
+    """pytng cannot write: a stand-in of its interface."""
+    pytng = pytest.importorskip("pytng")
+    monkeypatch.setattr(pytng, "TNGFileIterator", Tng)
+    head = b"\x40" + bytes(39) + b"GENERAL INFO\0" + bytes(50)
+    path = written(tmp_path, head, "a.tng")
+    with pytest.raises(QuantityError, match="does not name its 2 atoms"):
+        open_trajectory(path)
+    traj = open_trajectory(path, **CUZR)
+    np.testing.assert_allclose(traj.position.values, R, rtol=1e-6)
+    np.testing.assert_allclose(traj.velocity.values, V, rtol=1e-6)
+    np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
+    np.testing.assert_allclose(traj.cell.values, np.diag([10, 11, 12]), rtol=1e-6)
+    monkeypatch.setattr(Tng, "stride", 20)
+    with pytest.raises(FileFormatError, match="every 10 steps, velocities every 20"):
+        open_trajectory(path, **CUZR)
+    assert "velocity" not in open_trajectory(path, velocities=False, **CUZR)
+    monkeypatch.undo()
+    with pytest.raises(FileFormatError, match=r"a\.tng"):
+        open_trajectory(path, **CUZR)

@@ -6,7 +6,7 @@ import io
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -202,6 +202,16 @@ class Found:
     periodic: str | None = None
     reduced: bool = False
     block: int = 1
+
+    def at_rest(self) -> Found:
+        """Return it without velocities."""
+        read = self.frames.rows
+
+        def rows(numbers: range) -> Iterator[Rows]:
+            return (one._replace(velocity=None) for one in read(numbers))
+
+        frames = Frames(self.frames.path, self.frames.numbers, rows, self.frames.name)
+        return replace(self, frames=frames)
 
 
 def assemble(found: Found, mass: np.ndarray, chunk: int | None) -> xr.Dataset:
@@ -468,7 +478,8 @@ def require_motion(
                 f"{way:.3g} angstrom in {step:.4g} ps; thermal motion is at most "
                 f"{most:.3g} angstrom (T of the velocities, or hottest={hottest:g} K)",
                 fix="correct units=, timestep= or time_between_frames=; open a set of "
-                "configurations one at a time: frames=slice(0, 1)",
+                "configurations one at a time: frames=slice(0, 1)"
+                + ("; velocities=False" if kelvin > 0 else ""),
             )
     return [ends[0], ends[-1]] if ends else []
 

@@ -178,6 +178,8 @@ class Given:
             for field in fields(self)
             if field.name not in ("path", "frames", "format", *names)
         }
+        if self.velocities is False:  # leaves out what any file may have
+            others.pop("velocities", None)
         others = {k: str(v) if isinstance(v, Path) else v for k, v in others.items()}
         not_used(f"{self.path} is {kind}", **others)
 

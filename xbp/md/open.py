@@ -40,6 +40,7 @@ from xbp.md.extxyz import is_extxyz, open_extxyz
 from xbp.md.foreign import open_with_ase, open_with_mdanalysis
 from xbp.md.frames import Found, assemble, masses_of, require_motion
 from xbp.md.given import Given, LennardJones, Units
+from xbp.md.gsd_tng import is_gsd, is_tng, open_gsd, open_tng
 from xbp.md.h5md import is_h5md, is_mdt, open_h5md, open_mdt
 from xbp.md.lammps_text import is_data_file, is_dump, open_data_file, open_dump
 from xbp.md.plane import Dimension, Frame, dimension_attribute
@@ -110,6 +111,8 @@ FORMATS: tuple[Kind, ...] = (
         _COMMON,
     ),
     Kind("amber-netcdf", "netCDF of AMBER, LAMMPS or ASE", is_amber, open_amber),
+    Kind("gsd", "GSD of HOOMD-blue", _by_head(is_gsd), open_gsd),
+    Kind("tng", "TNG of GROMACS", _by_head(is_tng), open_tng),
     Kind("h5md", "H5MD", is_h5md, open_h5md),
     Kind("mdanse", "a trajectory of MDANSE", is_mdt, open_mdt),
 )
@@ -133,7 +136,7 @@ def open_trajectory(
     hottest: Any = "10000 K",
     densest: Any = "0.5 angstrom^3",
     cell: Any = None,
-    velocities: str | os.PathLike[str] | None = None,
+    velocities: str | os.PathLike[str] | Literal[False] | None = None,
     atom_style: str | None = None,
     group: str | None = None,
     format: str | None = None,
@@ -147,10 +150,10 @@ def open_trajectory(
         LAMMPS text dump or data file, extended or plain XYZ (CP2K), DL_POLY's HISTORY,
         VASP's XDATCAR (each also ``.gz``, ``.bz2``, ``.xz`` and, where Python can
         unpack it, ``.zst``, read in place); netCDF of AMBER, LAMMPS and ASE, H5MD,
-        MDANSE's ``.mdt``; netCDF or Zarr as `convert` writes them; with `topology`,
-        what MDAnalysis reads; otherwise what ASE reads. Recognised by content where
-        possible. Arguments below that do not apply to the format, or contradict the
-        file, are refused.
+        MDANSE's ``.mdt``, GSD and TNG; netCDF or Zarr as `convert` writes them; with
+        `topology`, what MDAnalysis reads; otherwise what ASE reads. Recognised by
+        content where possible. Arguments below that do not apply to the format, or
+        contradict the file, are refused.
     units : {"real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"}, optional
         LAMMPS units of a dump or data file, which do not state them (except with
         ``dump_modify units yes``), of velocities and times in extended XYZ, or of a
@@ -193,8 +196,9 @@ def open_trajectory(
     cell : scalar with units, three of them, or array_like, shape (3, 3), optional
         Side, sides or vectors (bare: Å), for files without a cell; beside CP2K's XYZ
         also its file of cells.
-    velocities : path-like, optional
+    velocities : path-like or False, optional
         CP2K's file of velocities beside plain XYZ, in bohr per atomic unit of time.
+        False leaves velocities out, where they contradict the positions.
     atom_style : str, optional
         Of a LAMMPS data file that does not state it, such as "charge" or "hybrid
         sphere dipole".
@@ -279,7 +283,7 @@ def open_trajectory(
         where,
         **arguments,
         topology=topology and to_path(topology),
-        velocities=velocities and to_path(velocities),
+        velocities=to_path(velocities) if velocities else velocities,
     )
     source, head, history = Source(where), b"", None
     if not where.is_dir():
@@ -300,6 +304,7 @@ def open_trajectory(
     else:
         with reading(where):
             found = _reader(source, kind, given)(source, given)
+            found = found if velocities is not False else found.at_rest()
         cells, n = found.cells, max(found.element.size, 1)
         thin = np.linalg.norm(np.linalg.inv(cells), axis=1).max()
         # A plane of atoms is as thick as these.

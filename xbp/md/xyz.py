@@ -183,7 +183,7 @@ def _velocities(
     FileFormatError
         If a frame of positions has no velocities of the same step and time.
     """
-    if given.velocities is None:
+    if not given.velocities:
         return None, {}
     path = Path(given.velocities)
     require_file(path.exists(), path, "it does not exist", fix="correct velocities=")
