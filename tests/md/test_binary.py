@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -430,7 +431,8 @@ def test_tng_through_a_stand_in(tmp_path: Path, monkeypatch: Any) -> None:
     """pytng cannot write: a stand-in of its interface."""
     pytng = pytest.importorskip("pytng")
     monkeypatch.setattr(pytng, "TNGFileIterator", Tng)
-    head = b"\x40" + bytes(39) + b"GENERAL INFO\0" + bytes(50)
+    name = b"GENERAL INFO\0"
+    head = struct.pack(">3q", 61, 8, 0) + bytes(16) + name + bytes(8 + 8)
     path = written(tmp_path, head, "a.tng")
     with pytest.raises(QuantityError, match="does not name its 2 atoms"):
         open_trajectory(path)
@@ -444,5 +446,6 @@ def test_tng_through_a_stand_in(tmp_path: Path, monkeypatch: Any) -> None:
         open_trajectory(path, **CUZR)
     assert "velocity" not in open_trajectory(path, velocities=False, **CUZR)
     monkeypatch.undo()
-    with pytest.raises(FileFormatError, match=r"a\.tng"):
-        open_trajectory(path, **CUZR)
+    for raw in (head, head[:-4], head.replace(bytes(16), b"0123456789abcdef", 1)):
+        with pytest.raises(FileFormatError, match=r"a\.tng"):
+            open_trajectory(written(tmp_path, raw, "a.tng"), **CUZR)

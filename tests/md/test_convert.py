@@ -74,7 +74,7 @@ def test_a_killed_copy_leaves_no_file_that_opens(tmp_path: Path) -> None:
     written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
     code = (
         "import importlib, os, xbp\n"
-        "c = importlib.import_module('xbp.md.open')\n"
+        "c = importlib.import_module('xbp.md.conversion')\n"
         "real = c._write\n"
         "def write(traj, path):\n    real(traj, path); os._exit(9)\n"
         "c._write = write\n"

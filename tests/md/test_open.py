@@ -22,7 +22,7 @@ from xbp.errors import (
     UnitsError,
 )
 from xbp.md import LennardJones, open_trajectory
-from xbp.md.given import ARGON
+from xbp.md.styles import ARGON
 
 CELL = np.array([[10.0, 0, 0], [2.0, 9.0, 0], [-3.0, 1.0, 12.0]])
 ORIGIN = np.array([-4.0, 1.0, 2.5])

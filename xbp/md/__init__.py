@@ -1,12 +1,12 @@
 """Molecular dynamics: trajectories, their spectra and their structure."""
 
 from xbp.md import lammps, lattice, models
+from xbp.md.conversion import convert
 from xbp.md.fields import local_fields
 from xbp.md.fluctuations import fluctuation_spectrum
-from xbp.md.given import LennardJones
 from xbp.md.models import new_trajectory
 from xbp.md.neutron_dos import correct_neutron_weighting, neutron_weighted_dos
-from xbp.md.open import convert, open_trajectory
+from xbp.md.open import open_trajectory
 from xbp.md.spectra import (
     current_spectra,
     dynamic_structure_factor,
@@ -18,6 +18,7 @@ from xbp.md.structure import (
     to_radial_distribution,
     to_structure_factor,
 )
+from xbp.md.styles import LennardJones
 from xbp.md.vibration import msd, vdos
 
 __all__ = [

@@ -15,8 +15,9 @@ from xbp.core.errors import QuantityError, require
 from xbp.io import netcdf
 from xbp.io.hdf5 import HDF5_SIGNATURE
 from xbp.md.frames import Found, Frames, Rows, part_of
-from xbp.md.given import Given, Style, at_once, declared_style
+from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
+from xbp.md.styles import Style
 from xbp.md.topology import (
     Topology,
     elements_of,

@@ -22,7 +22,7 @@ from xbp.md.frames import (
     masses_of,
     read_table,
 )
-from xbp.md.given import Given, Style, named
+from xbp.md.given import Given, named
 from xbp.md.source import (
     Header,
     Lines,
@@ -31,6 +31,7 @@ from xbp.md.source import (
     reading,
     require_file,
 )
+from xbp.md.styles import Style
 from xbp.md.topology import symbols_by_number
 
 __all__ = ["is_extxyz", "open_extxyz", "require_consecutive"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
 import warnings
 from collections.abc import Iterator
 from typing import Any, Final
@@ -11,7 +13,7 @@ import numpy as np
 from xbp.core.errors import require
 from xbp.md.frames import Found, Frames, Rows
 from xbp.md.given import Given, at_once, named
-from xbp.md.source import Source, reading, require_file
+from xbp.md.source import BLOCK, Source, reading, require_file
 from xbp.md.topology import Topology, elements_of, read_topology
 
 __all__ = ["is_gsd", "is_tng", "open_gsd", "open_tng"]
@@ -115,6 +117,28 @@ def open_gsd(source: Source, given: Given) -> Found:
 _R, _V, _BOX = "TNG_TRAJ_POSITIONS", "TNG_TRAJ_VELOCITIES", "TNG_TRAJ_BOX_SHAPE"
 
 
+def _require_sound(source: Source) -> None:
+    """Compare the blocks of TNG with their checksums: damaged ones crash its library.
+
+    A block is: bytes of its header and of its contents, its id, the MD5 of its contents
+    (zero where it was not computed), its name and version, and the contents.
+    """
+    at, size = 0, source.path.stat().st_size
+    while at < size:
+        head = source.read(at, at + 40)
+        whole = len(head) == 40
+        lengths = struct.unpack(">2q", head[:16]) if whole else (0, 0)
+        end = at + sum(lengths)
+        whole = whole and lengths[0] >= 40 and lengths[1] >= 0 and end <= size
+        require_file(whole, source.path, f"it is cut short or damaged at byte {at}")
+        digest = hashlib.md5(usedforsecurity=False)
+        for begin in range(at + lengths[0], end, BLOCK):
+            digest.update(source.read(begin, min(begin + BLOCK, end)))
+        same = head[24:40] in (bytes(16), digest.digest())
+        require_file(same, source.path, f"its block at byte {at} is damaged")
+        at = end
+
+
 class _Tng:
     """An open TNG file, which is read by MD steps."""
 
@@ -172,6 +196,7 @@ def open_tng(source: Source, given: Given) -> Found:
     """
     path = source.path
     _require_plain(source)
+    _require_sound(source)
     with reading(path), _Tng(source) as file:
         require_file(len(file.steps) > 0, path, "it has no frames")
         chosen, n_atoms = given.choose(len(file.steps)), file.n_atoms

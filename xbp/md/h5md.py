@@ -14,8 +14,9 @@ from xbp.core.errors import QuantityError
 from xbp.core.guards import choose
 from xbp.io.hdf5 import HDF5_SIGNATURE, open_hdf5, require_own
 from xbp.md.frames import Found, Frames, Rows, part_of
-from xbp.md.given import Given, Style, at_once, declared_style, unit_factor
+from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
+from xbp.md.styles import Style, unit_factor
 from xbp.md.topology import Topology, elements_of, read_topology
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from xbp.core.errors import QuantityError, UnitsError, require
 from xbp.core.guards import choose, not_used, require_kind
 from xbp.md.frames import Found, Frames, Rows, cell_volume, masses_of, read_table
-from xbp.md.given import SAY_ELEMENTS, STYLES, Given, named
+from xbp.md.given import SAY_ELEMENTS, Given, named
 from xbp.md.source import (
     Header,
     Lines,
@@ -21,6 +21,7 @@ from xbp.md.source import (
     reading,
     require_file,
 )
+from xbp.md.styles import STYLES
 
 __all__ = [
     "data_topology",

@@ -13,7 +13,7 @@ from scipy import constants as si
 
 from xbp.core.errors import QuantityError
 from xbp.md.frames import Columns, Found, Frames, Rows, read_table
-from xbp.md.given import Given, Style, at_once
+from xbp.md.given import Given, at_once
 from xbp.md.source import (
     Header,
     Lines,
@@ -23,6 +23,7 @@ from xbp.md.source import (
     reading,
     require_file,
 )
+from xbp.md.styles import Style
 from xbp.md.topology import Topology, elements_of, read_topology, symbols_by_number
 
 __all__ = ["is_xyz", "open_xyz"]

@@ -22,9 +22,9 @@ from xbp.core.guards import (
     require_positive,
     require_whole,
 )
-from xbp.md.given import ARGON
 from xbp.md.lammps.runs import fingerprint
 from xbp.md.source import require_file
+from xbp.md.styles import ARGON
 from xbp.md.trajectory import read_trajectory
 
 __all__ = [
