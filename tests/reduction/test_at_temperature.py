@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xbp
-from xbp.errors import QuantityError, TemperatureError, UnitsError
+from xbp.errors import (
+    CoordinateError,
+    QuantityError,
+    TemperatureError,
+    UnitsError,
+    XbpError,
+)
 
 Q, E = np.linspace(1.0, 6.0, 6), np.array([-5.0, -1.0, 0.0, 2.0, 5.0, 20.0])
 
@@ -19,7 +25,7 @@ def spectrum(T: float, u2: float) -> xr.DataArray:
     return xbp.models.dynamic_structure_factor(Q, E, **shape, T=T, u2=u2).S
 
 
-@settings(max_examples=25)
+@settings(max_examples=8)
 @given(T=st.floats(30, 900), new=st.floats(5, 900), u2=st.floats(0, 0.03))
 def test_it_is_the_spectrum_of_the_same_vibrations(
     T: float, new: float, u2: float
@@ -75,3 +81,41 @@ def test_what_is_missing_is_asked_for() -> None:
         S.bp.at_temperature("10 meV")
     with pytest.raises(TemperatureError):
         S.bp.at_temperature("-10 K")
+
+
+def test_s_at_another_temperature_directly_from_b() -> None:
+    S = spectrum(30, 0.012)
+    b = S.bp.to_bqe()
+    cold = b.bp.to_sqe("20 K")
+    assert float((cold / S).sel(Q=4, E=5)) == pytest.approx(0.9052, abs=6e-5)
+    assert float((cold / S).sel(Q=4, E=-5)) == pytest.approx(0.3442, abs=6e-5)
+    both = b.bp.to_sqe("20 K", u2="0.004 angstrom^2")
+    np.testing.assert_allclose(both, spectrum(20, 0.004), rtol=1e-9)
+    assert (float(both.temperature), float(both.u2)) == (20, 0.004)
+    assert [d.code for d in both.bp.diagnostics()] == ["harmonic"]
+    assert [d.code for d in S.bp.at_temperature(20).bp.diagnostics()] == ["harmonic"]
+    assert not b.bp.to_sqe("30 K").bp.diagnostics()
+    with pytest.raises(QuantityError, match="contradicts"):
+        b.bp.to_sqe(u2=0.02)
+    with pytest.raises(CoordinateError, match="over 2 temperatures"):
+        xr.concat([b, b.assign_coords(temperature=40.0)], "temperature").assign_coords(
+            temperature=("temperature", [30.0, 40.0], {"units": "K"})
+        ).bp.to_sqe("20 K")
+
+
+def test_a_simulation_is_taken_to_the_temperature_of_the_experiment() -> None:
+    shape = {"energy": 5, "width": 6, "u2": 0.01}
+    grids = np.arange(1.0, 6.0, 0.1), np.arange(-20.0, 20.05, 0.2)
+    hot, cold = (
+        xbp.models.dynamic_structure_factor(*grids, **shape, T=T) for T in (300, 250)
+    )
+    coarse = cold.bp.rebin(Q=np.arange(1.5, 5.0, 0.5), E=np.arange(-15.0, 15.5))
+    with pytest.raises(TemperatureError, match="harmonic=True"):
+        hot.bp.like(coarse, "0.5 meV")
+    seen = hot.bp.like(coarse, "0.5 meV", harmonic=True)
+    want = cold.bp.like(coarse, "0.5 meV")
+    xr.testing.assert_allclose(seen.S.drop_attrs(), want.S.drop_attrs(), rtol=1e-9)
+    assert float(seen.temperature) == 250
+    assert "harmonic" in [d.code for d in seen.bp.diagnostics()]
+    with pytest.raises(XbpError, match="u2"):
+        hot.bp.like(coarse, "0.5 meV", u2=0.004, T_tolerance=1)

@@ -10,41 +10,33 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import ERRORS, dimension_of, error_of, resolve, statistics_of
+from xbp.core.conditions import (
+    ERRORS,
+    dimension_of,
+    error_of,
+    resolve,
+    statistics_of,
+    temperature_coordinate,
+)
 from xbp.core.data import Data, require_dims
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.guards import choose, not_used
 from xbp.core.operation import operation
 from xbp.core.schema import per_unit
 from xbp.core.signal import read
-from xbp.core.status import diagnosed
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import span, times_powers
 from xbp.models.dimension import REDUCED
-from xbp.models.factors import (
-    CONVENTIONS,
-    GAIN_INFORMS,
-    Convention,
-    energy_factor,
-    momentum_factor,
-)
+from xbp.models.factors import CONVENTIONS, GAIN_INFORMS, Convention
+from xbp.reduction.conventions import FORMS, GDOS, common_of_conditions, form_factors
 from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
 from xbp.reduction.dos_area import real_modes
 
-__all__ = ["to_bqe", "to_convention", "to_gdos", "to_sqe"]
+__all__ = ["leave_temperature", "to_bqe", "to_convention", "to_gdos", "to_sqe"]
 
-#: Quantity of each convention, and the powers of E and Q in its units.
-_FORMS: dict[Convention | None, tuple[str, int, int]] = {
-    None: ("dynamic_structure_factor", 0, 0),
-    "E*n*S/Q^2": ("generalized_dos", 1, -2),
-    "n*S/(E*Q^2)": ("reduced_dos", -1, -2),
-    "n*S/Q^2": ("reduced_dos", 0, -2),
-    "S*E/Q": ("generalized_dos", 1, -1),
-    "S*n/(E*Q)": ("reduced_dos", -1, -1),
-}
 _KINDS = ("dynamic_structure_factor", "generalized_dos", "reduced_dos")
-_GDOS: Convention = "E*n*S/Q^2"
 #: These differ by powers of E alone.
-_BY_POWERS = (_GDOS, *REDUCED.values())
+_BY_POWERS = (GDOS, *REDUCED.values())
 
 
 @operation(
@@ -124,7 +116,7 @@ def to_gdos(
     ('G', 'angstrom**2')
     """
     return _reform(
-        data, _GDOS, "to_gdos", T, reversed_below, T_std=T_std, u2_std=u2_std, u2=u2,
+        data, GDOS, "to_gdos", T, reversed_below, T_std=T_std, u2_std=u2_std, u2=u2,
         u2_total=u2_total, msd=msd, B_iso=B_iso,
     )  # fmt: skip
 
@@ -216,13 +208,20 @@ def to_sqe(
 
     .. math:: S(Q,E) = E\,Q^2 e^{-Q^2u^2} \langle n\rangle^{-1} B(Q,E)
 
+    At a temperature other than that of the data, the vibrations are taken as harmonic:
+    B stays, ⟨n⟩ and u² are those of the new temperature.
+
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
         G(Q,E) or B(Q,E) in any of the conventions, with ``attrs["statistics"]`` saying
         whether quantum or classical S is meant.
-    T, u2, u2_total, msd, B_iso, T_std, u2_std
-        As for `to_gdos`; data made by xbp carry them.
+    T : scalar with units, optional
+        Temperature of S (bare: K); by default that of the data. If it is another one,
+        `diagnostics` lists it as ``harmonic``.
+    u2, u2_total, msd, B_iso, T_std, u2_std
+        As for `to_gdos`; data made by xbp carry them. At another temperature u² stays
+        unless it is given.
 
     Returns
     -------
@@ -246,10 +245,42 @@ def to_sqe(
     >>> bool(np.allclose(S, S.bp.to_bqe().bp.to_sqe(), rtol=1e-12))
     True
     """
+    given = any(one is not None for one in (u2, u2_total, msd, B_iso))
     return _reform(
-        data, None, "to_sqe", T, None, T_std=T_std, u2_std=u2_std, u2=u2,
-        u2_total=u2_total, msd=msd, B_iso=B_iso,
+        leave_temperature(data, T, u2_stays=not given), None, "to_sqe", T, None,
+        T_std=T_std, u2_std=u2_std, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso,
     )  # fmt: skip
+
+
+def leave_temperature(data: Data, T: Any, *, u2_stays: bool) -> Data:
+    """Take their temperature off data that are wanted at another, and record it.
+
+    Raises
+    ------
+    TemperatureError, CoordinateError
+        If `T` is not positive, or the data are over several temperatures.
+    """
+    value = read(data, *_KINDS).value
+    if T is None or "temperature" not in value.coords:
+        return data
+    own, new = resolve(value, "temperature").variable, temperature_coordinate(T)
+    if np.allclose(own, new, rtol=1e-6, atol=0):
+        return data
+    if "temperature" in value.dims:
+        raise CoordinateError(
+            f"'{value.name}' is over {own.size} temperatures, not at one",
+            fix="data.isel(temperature=0)",
+        )
+    text = f"taken from {span(own, 'K')} to {span(new, 'K')} as harmonic vibrations"
+    note = Diagnostic("harmonic", "info", f"{text}, whose B(Q,E) stays")
+    gone = ["temperature", "temperature_std", *([] if u2_stays else ["u2", "u2_std"])]
+    out: Any = data.drop_vars(gone, errors="ignore")
+    labels = diagnosed(value.attrs, note)
+    if isinstance(out, xr.DataArray):
+        left: Data = out.assign_attrs(labels)
+        return left
+    noted: Data = out.assign({str(value.name): out[value.name].assign_attrs(labels)})
+    return noted
 
 
 @operation(takes=_KINDS)
@@ -329,17 +360,17 @@ def _reform(
             fix="g.bp.to_bqe() gives g(E)/E^2",
         )
     if of_modes:
-        source = _GDOS
+        source = GDOS
     elif kind != "dynamic_structure_factor":
         given: Any = value.attrs.get("convention")
         source = given if isinstance(given, str) else "none"
-        if source not in CONVENTIONS or _FORMS[source][0] != kind:
-            own = _GDOS if kind == "generalized_dos" else reduced
+        if source not in CONVENTIONS or FORMS[source][0] != kind:
+            own = GDOS if kind == "generalized_dos" else reduced
             raise QuantityError(
                 f"'{value.name}' has attrs['convention'] = {given!r}",
                 fix=f"data.attrs['convention'] = '{own}' if right",
             )
-    (_, e_old, q_old), (quantity, e_new, q_new) = _FORMS[source], _FORMS[target]
+    (_, e_old, q_old), (quantity, e_new, q_new) = FORMS[source], FORMS[target]
     arguments: dict[str, Any] = {}
     if operation == "to_convention":
         arguments["convention"] = target
@@ -371,7 +402,7 @@ def _reform(
     )
     common: dict[str, xr.Variable] = {}
     if reduces:
-        factors = _factors(value, source, target, coords)
+        factors = form_factors(value, source, target, coords)
         for name, coordinate in coords.items():
             label = "T" if name == "temperature" else name
             arguments[label] = span(coordinate, coordinate.attrs["units"])
@@ -388,7 +419,7 @@ def _reform(
                 attrs["energy_gain"] = arguments["energy_gain"] = gain
         arguments |= {ERRORS[n]: span(e, e.attrs["units"]) for n, e in errors.items()}
         if errors and signal.std is not None:
-            common = _common_of_conditions(value, source, target, coords, errors)
+            common = common_of_conditions(value, source, target, coords, errors)
         coords |= {f"{name}_std": error for name, error in errors.items()}
     if target is None:
         attrs["energy_zero"] = f"used by {operation}"
@@ -442,59 +473,3 @@ def _multiplied(array: xr.Variable, factors: Sequence[xr.Variable]) -> xr.Variab
     for factor in factors[1:]:
         out *= factor
     return out
-
-
-def _factors(
-    value: xr.DataArray,
-    source: Convention | None,
-    target: Convention | None,
-    at: Mapping[str, xr.Variable],
-) -> tuple[xr.Variable, xr.Variable]:
-    """Return the factors in E and in Q at a temperature (K) and u² (angstrom²)."""
-    own = value.coords.variables
-    per_e, per_q = per_unit(value, "E"), per_unit(value, "Q")
-    E, Q = (own[dim].values * per for dim, per in (("E", per_e), ("Q", per_q)))
-    T, u2 = (at.get(name, xr.Variable((), 0.0)) for name in ("temperature", "u2"))
-    kelvin, displacement = T.values[..., None], u2.values[..., None]
-    statistics = value.attrs.get("statistics", "quantum")
-    by_energy = np.ones((*T.shape, E.size))
-    by_momentum = np.ones((*u2.shape, Q.size))
-    for convention, power in ((target, 1), (source, -1)):
-        if convention is None:
-            continue
-        _, e_power, q_power = _FORMS[convention]
-        e = energy_factor(convention, E, kelvin, statistics) / per_e**e_power
-        q = momentum_factor(convention, Q, displacement) / per_q**q_power
-        # NaN where a factor vanishes and cannot be divided by.
-        by_energy *= e if power > 0 else 1 / np.where(e == 0, np.nan, e)
-        by_momentum *= q if power > 0 else 1 / q
-    if "n" in (target or "") and "n" not in (source or "") and statistics == "quantum":
-        by_energy[-GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin > E] = np.nan
-    return (
-        xr.Variable((*T.dims, "E"), by_energy),
-        xr.Variable((*u2.dims, "Q"), by_momentum),
-    )
-
-
-def _common_of_conditions(
-    value: xr.DataArray,
-    source: Convention | None,
-    target: Convention | None,
-    coords: Mapping[str, xr.Variable],
-    errors: Mapping[str, xr.Variable],
-) -> dict[str, xr.Variable]:
-    """Return the effect of the errors of T and u², by central differences."""
-    common = {}
-    for name, error in errors.items():
-        # T and u² stay above zero.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.nan_to_num((coords[name] / (2 * error)).values, nan=1.0)
-        step = float(np.clip(ratio.min(), 1e-3, 1.0))
-        moved = (
-            _factors(value, source, target, {**coords, name: coords[name] + by * error})
-            for by in (step, -step)
-        )
-        high, low = (by_energy * by_momentum for by_energy, by_momentum in moved)
-        part: Any = value.variable * ((high - low) / (2 * step))
-        common[str(error.attrs["source"])] = part.fillna(0.0)
-    return common

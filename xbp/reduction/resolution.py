@@ -13,7 +13,13 @@ from xbp.core.conditions import resolve, statistics_of
 from xbp.core.data import Data, require_dims, require_over, require_values, unwrap
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
 from xbp.core.grid import bin_limits, interpolate, overlap, rebinned, renamed
-from xbp.core.guards import choose, require_fraction, require_number
+from xbp.core.guards import (
+    choose,
+    not_used,
+    require_flag,
+    require_fraction,
+    require_number,
+)
 from xbp.core.independence import independence_name, mixed_independence, std_along
 from xbp.core.operation import operation
 from xbp.core.schema import per_unit, require_units
@@ -24,6 +30,7 @@ from xbp.models.lineshapes import FWHM_PER_SIGMA
 from xbp.reduction.arithmetic import convert
 from xbp.reduction.comparable import require_comparable
 from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
+from xbp.reduction.temperature import at_temperature
 
 __all__ = ["convolve", "like", "to_quantum"]
 
@@ -305,6 +312,8 @@ def like(
     *,
     width: Width = "fwhm",
     T: Any = None,
+    harmonic: bool = False,
+    u2: Any = None,
     scale: Literal["fit"] | None = None,
     coverage: float = 0.5,
     T_tolerance: float = 0.01,
@@ -330,6 +339,12 @@ def like(
     T : scalar with units, optional
         Where the simulation does not carry it (bare: K). An experiment that carries
         none is taken to be at that of the simulation.
+    harmonic : bool
+        Whether to take a simulation at another temperature to that of the experiment as
+        harmonic vibrations (`at_temperature`).
+    u2 : scalar with units, optional
+        For `harmonic`: the mean-square displacement per axis at the temperature of the
+        experiment; by default it stays.
     scale : {"fit"}, optional
         ``"fit"``: times the one factor that gives it the experiment's sum over the bins
         they share, those within one FWHM of E = 0 left out; its units are the
@@ -352,8 +367,8 @@ def like(
     Raises
     ------
     TemperatureError
-        If the temperatures differ by more than `T_tolerance`, or that of the
-        simulation is not known.
+        If the temperatures differ by more than `T_tolerance`, `harmonic` apart, or that
+        of the simulation is not known.
     QuantityError
         If one of them is not an S(Q,E).
     RangeError
@@ -384,6 +399,12 @@ def like(
     quantum: Any = data
     if simulated.value.attrs.get("statistics") == "classical":
         quantum = to_quantum(data, T)
+    if require_flag(harmonic, "harmonic"):
+        kelvin = resolve(measured.value, "temperature")
+        own = resolve(read(quantum).value, "temperature", T=T).variable
+        quantum = at_temperature(quantum.assign_coords(temperature=own), kelvin, u2)
+    else:
+        not_used("harmonic=True is not set", u2=u2)
     _require_same_temperature(read(quantum).value, measured.value, T, T_tolerance)
     E, Q = measured.value["E"], measured.value["Q"]
     units = E.attrs["units"]
@@ -454,7 +475,7 @@ def _require_same_temperature(
         raise TemperatureError(
             f"the simulation is at {float(other.min()):g} K, the experiment at "
             f"{float(kelvin.min()):g} K",
-            fix="T_tolerance= allows a difference",
+            fix="harmonic=True exchanges Bose factors; T_tolerance= ignores it",
         )
 
 

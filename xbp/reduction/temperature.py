@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import temperature_coordinate
 from xbp.core.data import Data
 from xbp.core.errors import QuantityError
 from xbp.core.operation import operation
 from xbp.core.signal import read
-from xbp.reduction.gdos import to_bqe, to_sqe
+from xbp.reduction.gdos import leave_temperature, to_bqe, to_sqe
 
 __all__ = ["at_temperature"]
 
@@ -41,12 +40,13 @@ def at_temperature(data: Data, T: Any, u2: Any = None) -> Data:
     same type as `data`
         S'(Q,E) in the units of S, with T' and u'². As for `to_bqe`, NaN where the data
         have E < −3 k_BT. An error of T or of u² that the data carry remains, as one
-        that all bins share.
+        that all bins share. `diagnostics` lists the change as ``harmonic``.
 
     Raises
     ------
-    TemperatureError, QuantityError, UnitsError
-        If the temperature of the data or u² is missing, or an argument is invalid.
+    TemperatureError, QuantityError, UnitsError, CoordinateError
+        If the temperature of the data or u² is missing, they are over several
+        temperatures, or an argument is invalid.
 
     References
     ----------
@@ -62,7 +62,6 @@ def at_temperature(data: Data, T: Any, u2: Any = None) -> Data:
     array([[0.3442, 0.9052]])
     """
     signal = read(data, "dynamic_structure_factor")
-    new = temperature_coordinate(T)
     if u2 is not None and "u2" not in signal.value.coords:
         raise QuantityError(
             "u2= is that at the new temperature, and the data have none at their own",
@@ -73,9 +72,9 @@ def at_temperature(data: Data, T: Any, u2: Any = None) -> Data:
     kept = {} if u2 is not None else {n: data.coords[n].variable for n in own}
     start = data.drop_vars(list(kept))
     b = to_bqe(start, u2=None if u2 is not None else 0.0)
-    changed = [*own, "u2", "temperature", "temperature_std"]
-    b = b.drop_vars(changed, errors="ignore").assign_coords(temperature=new)
-    found = to_sqe(b, u2=0.0 if u2 is None else u2)
+    b = leave_temperature(b, T, u2_stays=False)
+    b = b.drop_vars([*own, "u2", "temperature_std"], errors="ignore")
+    found = to_sqe(b, T, u2=0.0 if u2 is None else u2)
     if u2 is None:
         found = found.drop_vars("u2").assign_coords(kept)
     return found
