@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,3 +57,31 @@ def test_the_script_makes_the_table(measured: xr.Dataset) -> None:
     made = table(*map(str, FILES))
     for name in ("S", "S_std", "line", "Sq", "Sq_std"):
         np.testing.assert_allclose(made[name], measured[name], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.skipif(not FILES[0].is_file(), reason="the raw spectra are not here")
+def test_the_page_on_backgrounds(
+    measured: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its code runs, and gives what its table has, beside the embedded data."""
+    page = Path(__file__).parents[1] / "docs" / "howto" / "background.md"
+    text = (page.parent / "background.md").read_text()
+    monkeypatch.chdir(FILES[0].parent)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
+        exec(block, names)
+    c = names["phonons"].Q_independent
+    mean = names["coarse"].S.sel(Q=slice(2.1, 8.5)).mean("Q")
+    shares = (c / mean).sel(E=[7, 9, 11, 13, 15, 21, 25, 31]).values.round(2)
+    for share in shares:
+        assert f"| {share:.2f}(" in text
+    assert str(names["peak"].status.values) == "maximum at edge"
+    line_off = names["coarse"].bp.to_bqe(u2=measured.u2)
+    sq = measured[["Sq", "Sq_std"]]
+    r, by_hand = (
+        b.bp.correlation_map(sq, Q_range=(2.1, 8.5)).pearson_r.sel(E=slice(7, 32))
+        for b in (line_off, measured.bp.to_bqe())
+    )
+    np.testing.assert_allclose(r, by_hand, atol=0.04)
+    low = names["r"].sel(E=slice(7, 18))
+    assert (abs(low.pearson_r) < 1.1 * low.pearson_r_std).all()

@@ -280,7 +280,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.kinematic_limits`.
         """
-    def like(self, experiment: xr.DataArray | xr.Dataset, resolution: Any, *, width: Literal['fwhm', 'sigma'] = ..., T: Any = ..., scale: Literal['fit'] | None = ..., coverage: float = ..., T_tolerance: float = ..., tail: float = ...) -> Data:
+    def like(self, experiment: xr.DataArray | xr.Dataset, resolution: Any, *, width: Literal['fwhm', 'sigma'] = ..., T: Any = ..., harmonic: bool = ..., u2: Any = ..., scale: Literal['fit'] | None = ..., coverage: float = ..., T_tolerance: float = ..., tail: float = ...) -> Data:
         """Bring a simulated S(Q,E) onto the grid and resolution of an experiment.
 
         See `xbp.like`.
@@ -384,6 +384,16 @@ class BosonPeakAccessor(Generic[Data]):
         """Subtract a background, such as the empty can: data − scale · background.
 
         See `xbp.subtract`.
+        """
+    def subtract_Q_independent(self, u2: Any = ..., *, sq: xr.DataArray | xr.Dataset | None = ..., Q_range: Any = ...) -> Data:
+        """Find and subtract the part of S(Q,E) that does not depend on Q.
+
+        See `xbp.subtract_Q_independent`.
+        """
+    def subtract_elastic(self, reference: xr.DataArray | xr.Dataset | None = ..., E_range: Any = ..., *, Q_range: Any = ..., baseline: Any = ...) -> Data:
+        """Subtract the elastic line, with a shape that was measured.
+
+        See `xbp.subtract_elastic`.
         """
     def to_bqe(self, T: Any = ..., u2: Any = ..., *, u2_total: Any = ..., msd: Any = ..., B_iso: Any = ..., T_std: Any = ..., u2_std: Any = ..., reversed_below: float | None = ...) -> Data:
         """Return the reduced density of states B(Q,E) = G(Q,E)/E², in a plane G/\|E\|.

@@ -83,6 +83,7 @@ ARGUMENTS: dict[str, Any] = {
     "scale_to_sq": {"sq": example("static_structure_factor")},
     "shift_E": {"by": 0.1},
     "at_temperature": {"T": 200},
+    "subtract_elastic": {"Q_range": (1, 2), "E_range": (0.5, 1)},
     "to_convention": {"convention": "S*E/Q"},
     "to_molar": {"per": "atoms", "mass": "1 mg", "molar_mass": "60 g/mol"},
     "to_radial_distribution": {

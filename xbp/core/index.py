@@ -68,6 +68,8 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "sound_velocity": "analysis.dispersion",
         "structure_factor": "md.structure",
         "subtract": "reduction.arithmetic",
+        "subtract_Q_independent": "reduction.q_independent",
+        "subtract_elastic": "reduction.subtract_elastic",
         "to_bqe": "reduction.gdos",
         "to_columns": "io.columns",
         "to_convention": "reduction.gdos",

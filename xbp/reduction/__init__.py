@@ -15,9 +15,11 @@ from xbp.reduction.kinematics import (
 from xbp.reduction.multiphonon import multiphonon_sqe
 from xbp.reduction.normalize import normalize_to_sum_rule, normalize_to_vanadium
 from xbp.reduction.powder import angle_to_Q
+from xbp.reduction.q_independent import subtract_Q_independent
 from xbp.reduction.raman import to_raman_shift, to_reduced_raman
 from xbp.reduction.resolution import convolve, like, to_quantum
 from xbp.reduction.sample import effective_mass
+from xbp.reduction.subtract_elastic import subtract_elastic
 from xbp.reduction.temperature import at_temperature
 from xbp.reduction.vibrational_dos import correct_multiphonon, to_vibrational_dos
 
@@ -48,6 +50,8 @@ __all__ = [
     "scale",
     "shift_E",
     "subtract",
+    "subtract_Q_independent",
+    "subtract_elastic",
     "to_bqe",
     "to_convention",
     "to_gdos",

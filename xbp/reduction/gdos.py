@@ -277,10 +277,12 @@ def leave_temperature(data: Data, T: Any, *, u2_stays: bool) -> Data:
     out: Any = data.drop_vars(gone, errors="ignore")
     labels = diagnosed(value.attrs, note)
     if isinstance(out, xr.DataArray):
-        left: Data = out.assign_attrs(labels)
-        return left
-    noted: Data = out.assign({str(value.name): out[value.name].assign_attrs(labels)})
-    return noted
+        noted: Any = out.assign_attrs(labels)
+    else:
+        name = str(value.name)
+        noted = out.assign({name: out[name].assign_attrs(labels)})
+    answer: Data = noted
+    return answer
 
 
 @operation(takes=_KINDS)
