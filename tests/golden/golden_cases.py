@@ -114,6 +114,15 @@ def chain_on_both_sides_of_zero() -> Any:
 
 
 @case()
+def backgrounds() -> Any:
+    data = counted()
+    return {
+        "line": xbp.subtract_elastic(data, E_range=(-2, 2), Q_range=(1.4, 2)),
+        "constant": xbp.subtract_Q_independent(data, Q_range=(2, 8)),
+    }
+
+
+@case()
 def displacement_conventions() -> Any:
     data = model().drop_vars("u2")
     given = {"u2": 0.012, "u2_total": 0.036, "msd": 0.072, "B_iso": 0.9474820225}
