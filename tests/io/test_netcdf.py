@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -8,6 +10,7 @@ import numpy as np
 import pint
 import pytest
 import xarray as xr
+from apart import Case, apart
 
 import xbp
 from xbp.errors import FileFormatError, QuantityError
@@ -232,3 +235,31 @@ def test_an_axis_that_is_nan_or_has_no_units(tmp_path: Path, glass: xr.Dataset) 
                 file["Q"].attrs["units"] = 1
         with pytest.raises(FileFormatError, match="'Q'"):
             xbp.open_dataset(path)
+
+
+def reopened(path: str) -> Iterator[Case]:
+    """Yield the opening of a file of which an earlier one, but not the last, is closed."""
+
+    def attempt() -> str:
+        first, second = (xbp.md.open_trajectory(path) for _ in range(2))
+        del first
+        gc.collect()
+        for _ in range(5):
+            xbp.md.open_trajectory(path)
+            gc.collect()
+        return "".join(second.element.values)
+
+    yield "reopened", attempt
+
+
+def test_a_file_is_opened_again_while_an_older_opening_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell of a notebook that opens a trajectory, run three times: HDF5 then read memory that it had freed."""
+    monkeypatch.setenv("MALLOC_PERTURB_", "85")  # such memory holds nonsense at once
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(atom=[0, 1])
+    # Whether it happens depends on the order of the texts in the file.
+    ordered = traj.drop_vars("xyz").assign_coords(xyz=traj.xyz)
+    ordered.to_netcdf(tmp_path / "a.nc", encoding={"position": {}, "velocity": {}})
+    found = apart(reopened, str(tmp_path / "a.nc"))
+    assert found == {"reopened": "".join(traj.element.values)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import lazy_loader
 import numpy as np
 import xarray as xr
+from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
 from xbp.core.data import is_lazy, unwrap
 from xbp.core.errors import QuantityError, shown
@@ -30,11 +31,14 @@ from xbp.io.text import check, translated
 
 if TYPE_CHECKING:
     import h5py
+    import netCDF4
 else:
     h5py = lazy_loader.load("h5py")
+    netCDF4 = lazy_loader.load("netCDF4")
 
 __all__ = [
     "decline",
+    "open_lazily",
     "open_netcdf",
     "open_tree",
     "require_readable",
@@ -222,12 +226,33 @@ def open_netcdf(path: Path) -> xr.Dataset:
     """Open a netCDF file lazily, as xarray does: close it, or use ``with``."""
     what = f"{path} cannot be read as netCDF"
     with translated(what, Exception, fix="copy it again: it may be truncated"):
-        with xr.open_dataset(path, engine="netcdf4", cache=False) as ds:
+        with open_lazily(path, cache=False) as ds:
             require_readable(ds)
             is_study = ds.attrs.get("quantity") == "study"
             check(ds.variables or not is_study, "it is a study: xbp.open_study(path)")
             check(ds.variables, "it has no variables")
-        return xr.open_dataset(path, engine="netcdf4")
+        return open_lazily(path)
+
+
+def open_lazily(path: Path, **options: Any) -> xr.Dataset:
+    """Open a netCDF file as ``xarray.open_dataset`` does, with one handle for all.
+
+    HDF5 leaves what several handles of a file have in common with the first of them.
+    Once that is closed, a further one that meets a text ends the process.
+    """
+    whole = path.resolve()
+    now = whole.stat()
+    manager: Any = xr.backends.CachingFileManager(
+        netCDF4.Dataset,
+        str(whole),
+        mode="r",
+        lock=NETCDF4_PYTHON_LOCK,
+        manager_id=(now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns),
+    )
+    store = xr.backends.NetCDF4DataStore(manager)  # type: ignore[no-untyped-call]
+    opened: xr.Dataset = xr.open_dataset(store, **options)
+    opened.encoding["source"] = str(whole)
+    return opened
 
 
 def _has_scales(file: h5py.File) -> bool:

@@ -395,7 +395,7 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
             f"not a trajectory that xbp reads: {reason}; {contents(path)}",
             fix="xbp.open_dataset(path) opens spectra",
         )
-        ds = xr.open_dataset(path, engine="netcdf4", chunks={})
+        ds = netcdf.open_lazily(path, chunks={})
     netcdf.require_readable(ds)
     require_file(
         "position" in ds and "time" in ds.dims,
