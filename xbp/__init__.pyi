@@ -33,6 +33,7 @@ from .io import (
     to_netcdf,
     to_nxspe,
     to_scipp,
+    to_spe,
     to_sqw,
 )
 from .reduction import (
@@ -165,6 +166,7 @@ __all__ = [
     "to_raman_shift",
     "to_reduced_raman",
     "to_scipp",
+    "to_spe",
     "to_sqe",
     "to_sqw",
     "to_vibrational_dos",

@@ -465,6 +465,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.to_scipp`.
         """
+    def to_spe(self, path: str | os.PathLike[str], detectors: str | os.PathLike[str], *, width: int = ..., overwrite: bool = ...) -> None:
+        """Write S(2θ,E) as SPE text, for Horace, mslice and Mantid, and its angles as PHX.
+
+        See `xbp.to_spe`.
+        """
     def to_sqe(self, T: Any = ..., u2: Any = ..., *, u2_total: Any = ..., msd: Any = ..., B_iso: Any = ..., T_std: Any = ..., u2_std: Any = ...) -> Data:
         """Return S(Q,E) from G(Q,E) or B(Q,E): the inverse of `to_gdos` and `to_bqe`.
 

@@ -36,7 +36,7 @@ import xarray as xr
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from test_fuzz import FORMATS, map_
+from test_fuzz import FORMATS, OPTIONS, map_
 
 import xbp
 from xbp.errors import XbpError
@@ -154,7 +154,7 @@ OPENERS: dict[str, Callable[[Path, dict[str, Any]], Any]] = {
 }
 #: name: (what writes a good one, how it is opened, with which arguments)
 SEEDS: dict[str, tuple[Callable[[Path], None], str, dict[str, Any]]] = {
-    **{name: (make, "data", {}) for name, make in FORMATS.items()},
+    **{name: (make, "data", OPTIONS.get(name, {})) for name, make in FORMATS.items()},
     "netcdf": (netcdf, "data", {}),
     "study": (study, "study", {}),
     "ppms": (text(ppms), "data", {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import time
@@ -9,6 +10,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -135,6 +137,104 @@ def labspec(path: Path) -> None:
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
+def inx(path: Path) -> None:
+    rows = []
+    for i in range(3):
+        rows += [
+            "   10    1    2    0    0    0    0    5",
+            "a glass",
+            f" {1.0 + i:.4f}  13.088  2.5133  350.000   1.0 0",
+            " 0.0 4.0 0.0",
+        ]
+        rows += [f"{j - 2.5:15.5f}{1.5 + i + j:13.5e}{0.1 + j / 10:12.4e}" for j in range(5)]  # fmt: skip
+    path.write_text("\n".join(rows) + "\n")
+
+
+def spe(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = ["       3       5", "### Phi Grid", "".join(f"{x:10.3f}" for x in (10, 14, 18, 22)), "### Energy Grid",
+            "".join(f"{e:10.3E}" for e in E_EDGES)]  # fmt: skip
+    for _ in range(3):
+        spectrum = rng.standard_normal(5)
+        for name, values in (("S(Phi,w)", spectrum), ("Errors", abs(spectrum) / 10)):
+            rows += [f"### {name}", "".join(f"{x:10.3E}" for x in values)]
+    path.write_text("\n".join(rows) + "\n")
+
+
+PARAMETERS = """ 0)  Run time [min]                  =      1.00000
+ 11) Sample   temperature [K]        =      293.349
+ 21) Wavelength   (angstroms)        =      3.00000
+ (Sample) temperature  =      293.349
+ (Sample) regulation_temperature  =      293.004
+"""
+
+
+def lamp(path: Path) -> None:
+    values = np.random.default_rng(0).random((3, 5))
+    std = values / 10
+    values[0, 0], std[0, 0] = 0, -1
+    with h5py.File(path, "w") as file:
+        file.attrs["SOURCE"] = np.array([b"IN5"])
+        data = file.create_group("entry1/data1")
+        data["DATA"], data["errors"] = values, std
+        data["X"], data["Y"] = np.linspace(-2, 2, 5), [1.0, 1.5, 2.0]
+        data["PARAMETERS"] = np.array([PARAMETERS.encode()])
+        for name, label in (
+            ("DATA", b"water"),
+            ("X", b" Energy Transfer (meV)"),
+            ("Y", b"Wavevector Transfer (A!U-1!N)"),
+        ):
+            data[name].attrs["long_name"] = np.array([label])  # fmt: skip
+
+
+def mdanse(path: Path) -> None:
+    omega = np.arange(5.0)
+    parts = {
+        "omega": (omega, "rad/ps", "index"), "time": (omega, "ps", "index"), "dos_total": (omega**2, "au", "omega"),
+        "dos_H": (omega**2 / 2, "au", "omega"), "vacf_total": (omega, "nm2/ps2", "time"),
+    }  # fmt: skip
+    with h5py.File(path, "w") as file:
+        for name, (values, units, axis) in parts.items():
+            file[name] = values
+            file[name].attrs.update({"units": units, "axis": axis, "varname": name})
+        file["metadata/inputs/weights"] = [b'"atomic_weight"']
+        file["metadata/task_name"] = [b"DensityOfStates"]
+
+
+def nmoldyn(path: Path) -> None:
+    S, axes = np.random.default_rng(0).random((3, 5)), ("NQVALUES", "NFREQUENCIES")
+    xr.Dataset(
+        {
+            "q": (axes[0], [5.0, 15.0, 25.0], {"units": "nm^-1"}),
+            "frequency": (axes[1], np.arange(5) / 2 / np.pi, {"units": "THz"}),
+            "angular_frequency": (axes[1], np.arange(5.0), {"units": "rad ps-1"}),
+            "Sqw-total": (axes, S, {"units": "unitless"}),
+            "Sqw-OO": (axes, S / 2, {"units": "unitless"}),
+        }
+    ).to_netcdf(path, format="NETCDF3_CLASSIC")
+
+
+def euphonic(path: Path) -> None:
+    content = {
+        "__euphonic_class__": "Spectrum1D", "__euphonic_version__": "1.4.0", "x_data": list(range(0, 60, 6)),
+        "x_data_unit": "millielectron_volt", "y_data": [0.02 * i**2 for i in range(9)], "y_data_unit": "1 / millielectron_volt",
+    }  # fmt: skip
+    path.write_text(json.dumps(content, indent=4))
+
+
+def mdmc(path: Path) -> None:
+    rows = [f'<SQomega S="{1 + q + w}" error="0.{w + 1}" omega="{w / 10}" q="{q}.5"/>' for w in range(4) for q in range(1, 4)]  # fmt: skip
+    head = '<s-q-omega S-unit="0.1ps" n-omega-points="4" n-q-points="3" omega-unit="1/[10^-13 s]" q-unit="AA^-1">'
+    path.write_text(
+        "\n".join([head, "<description>argon</description>", *rows, "</s-q-omega>"])
+    )
+
+
+def scipp_file(path: Path) -> None:
+    pytest.importorskip("scipp")
+    map_().bp.to_scipp().save_hdf5(path)
+
+
 #: One good file of every format, by the engine that reads it.
 FORMATS: dict[str, Callable[[Path], None]] = {
     "nxspe": lambda path: spectra().bp.to_nxspe(path),
@@ -147,6 +247,19 @@ FORMATS: dict[str, Callable[[Path], None]] = {
     "jcamp": jcamp,
     "ppms": ppms,
     "labspec": labspec,
+    "inx": inx,
+    "spe": spe,
+    "lamp": lamp,
+    "mdanse": mdanse,
+    "nmoldyn": nmoldyn,
+    "euphonic": euphonic,
+    "mdmc": mdmc,
+    "scipp_file": scipp_file,
+}
+#: What those files do not tell.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "inx": {"group": "Q", "energy_units": "meV"},
+    "spe": {"incident_energy": "12 meV"},
 }
 CONTENT = {entry.engine: entry.content for entry in xbp.io.FORMATS}
 #: Formats whose files do not say where they end, so that whole rows can be missing.
@@ -171,28 +284,28 @@ def follows_the_model(ds: xr.Dataset) -> bool:
     return not bool(np.isinf(ds[name]).any())
 
 
-def shape_of(path: Path) -> list[int]:
+def shape_of(path: Path, kind: str = "") -> list[int]:
     """Return the shape of the data in a file, which follow the model."""
-    ds = xbp.open_dataset(path)
+    ds = xbp.open_dataset(path, **OPTIONS.get(kind, {}))
     assert follows_the_model(ds)
     return list(next(iter(ds.data_vars.values())).shape)
 
 
 def damaged(kind: str, folder: str) -> Iterator[Case]:
     """Yield the openings of a good file, of parts of it, and with bytes flipped."""
-    path = Path(folder)
+    path, options = Path(folder), OPTIONS.get(kind, {})
     FORMATS[kind](path / "whole")
     whole = (path / "whole").read_bytes()
-    yield "whole", lambda: shape_of(path / "whole")
+    yield "whole", lambda: shape_of(path / "whole", kind)
     for part in range(10):
         start = whole[: len(whole) * part // 10]
         if kind in ENDLESS and start.endswith(b"\n"):
             continue
         (path / "part").write_bytes(start)
-        yield f"part {part}", lambda: shape_of(path / "part")
+        yield f"part {part}", lambda: shape_of(path / "part", kind)
         yield (
             f"part {part} by its engine",
-            lambda: str(xr.open_dataset(path / "part", engine=kind)),
+            lambda: str(xr.open_dataset(path / "part", engine=kind, **options)),
         )
     rng = random.Random(0)
     for i in range(200):
@@ -200,7 +313,7 @@ def damaged(kind: str, folder: str) -> Iterator[Case]:
         for _ in range(rng.choice([1, 1, 3, 10])):
             flipped[rng.randrange(len(whole))] ^= rng.randrange(1, 256)
         (path / "part").write_bytes(flipped)
-        yield f"flipped {i}", lambda: shape_of(path / "part")
+        yield f"flipped {i}", lambda: shape_of(path / "part", kind)
 
 
 @pytest.mark.slow
@@ -225,14 +338,14 @@ def test_truncated_and_flipped(tmp_path: Path, kind: str) -> None:
 def test_text_truncated_anywhere(tmp_path: Path, kind: str) -> None:
     """A number that is cut short is a number all the same, and must not pass for one."""
     FORMATS[kind](tmp_path / "whole")
-    whole = (tmp_path / "whole").read_bytes()
-    reference = xbp.open_dataset(tmp_path / "whole")
+    whole, options = (tmp_path / "whole").read_bytes(), OPTIONS.get(kind, {})
+    reference = xbp.open_dataset(tmp_path / "whole", **options)
     for end in range(len(whole) - 60, len(whole)):
         if kind in ENDLESS and whole[:end].endswith(b"\n"):
             continue
         (tmp_path / "whole").write_bytes(whole[:end])
         try:
-            ds = xr.open_dataset(tmp_path / "whole", engine=kind)
+            ds = xr.open_dataset(tmp_path / "whole", engine=kind, **options)
         except XbpError:
             continue
         xr.testing.assert_identical(
@@ -245,8 +358,8 @@ def test_text_truncated_anywhere(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("name", ["a.nc", "a.nxs", "a.sqw", "a.grp", "a.txt", "noname"])
 def test_the_name_does_not_matter(tmp_path: Path, kind: str, name: str) -> None:
     FORMATS[kind](tmp_path / name)
-    ds = xbp.open_dataset(tmp_path / name)
-    by_engine = xr.open_dataset(tmp_path / name, engine=kind)
+    ds = xbp.open_dataset(tmp_path / name, **OPTIONS.get(kind, {}))
+    by_engine = xr.open_dataset(tmp_path / name, engine=kind, **OPTIONS.get(kind, {}))
     xr.testing.assert_identical(ds, by_engine)
 
 
@@ -361,7 +474,7 @@ def phonons(path: Path) -> None:
 
 
 TEXTS: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
-    **{kind: (make, {}) for kind, make in FORMATS.items() if CONTENT[kind] == "text" and kind != "columns"},
+    **{kind: (make, OPTIONS.get(kind, {})) for kind, make in FORMATS.items() if CONTENT[kind] == "text" and kind != "columns"},
     "table": (table, {"quantity": "dynamic_structure_factor", "units": "1/meV", "coordinate_units": "meV"}),
     "phonons": (phonons, {"quantity": "vibrational_dos", "units": "1/THz", "coordinate_units": "THz"}),
 }  # fmt: skip

@@ -62,6 +62,37 @@ def write(path: Path, kind: str = "angle", **changes: object) -> Path:
     return path
 
 
+def test_an_axis_of_angles(tmp_path: Path) -> None:
+    """ConvertSpectrumAxis leaves angles in the place of numbers; signed ones are turned."""
+    path = write(tmp_path / "a.nxs")
+    for axis in ([30.0, -20.0, 10.0, 40.0], [5.0, 15.0, 25.0, 35.0, 45.0]):
+        with h5py.File(path, "a") as file:
+            space = file["mantid_workspace_1/workspace"]
+            del space["axis2"]
+            space["axis2"] = axis
+            space["axis2"].attrs["units"] = np.bytes_(b"Degrees")
+        ds = xbp.open_dataset(path)
+        expected = np.abs(axis) if len(axis) == 4 else [10, 20, 30, 40]
+        np.testing.assert_array_equal(ds.two_theta, expected)
+        assert ds.detector.values.tolist() == [0, 1, 2, 3]
+
+
+def test_counts_at_points(tmp_path: Path) -> None:
+    """Bins are as wide as even points are apart; uneven ones are refused."""
+    points = (E_EDGES[1:] + E_EDGES[:-1]) / 2
+    path = write(tmp_path / "a.nxs", **{"workspace/axis1": points})
+    np.testing.assert_array_equal(xbp.open_dataset(path).E, points)
+    values = xbp.open_dataset(path).S
+    with h5py.File(path, "a") as file:
+        axis = file["mantid_workspace_1/workspace/axis1"]
+        axis.attrs["distribution"] = np.bytes_(b"0")
+    np.testing.assert_allclose(xbp.open_dataset(path).S, values / 2)
+    with h5py.File(path, "a") as file:
+        file["mantid_workspace_1/workspace/axis1"][-1] = 7.0
+    with pytest.raises(FileFormatError, match="uneven points"):
+        xbp.open_dataset(path)
+
+
 def test_spectra_over_angle(tmp_path: Path) -> None:
     path = write(tmp_path / "a.nxs")
     ds = xbp.open_dataset(path)

@@ -122,10 +122,6 @@ def test_measured_files_of_known_formats(shared_data: Path) -> None:
     ):
         with pytest.raises(FileFormatError):
             xr.open_dataset(shared_data / "doors" / name, engine="columns", **RAMAN)
-    with pytest.raises(FileFormatError, match="INX"):
-        xbp.open_dataset(shared_data / "doors" / "In20_2p5_350K__tt_cr.txt")
-    with pytest.raises(FileFormatError, match="SPE"):
-        xbp.open_dataset(shared_data / "doors" / "Fe4_2K.spe")
 
 
 @pytest.mark.slow

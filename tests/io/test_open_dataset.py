@@ -4,7 +4,6 @@ import gzip
 import importlib
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -41,15 +40,6 @@ def test_files_of_no_known_kind(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(FileFormatError) as caught:
         xbp.open_dataset(path)
     assert "data.h5" in str(caught.value)
-
-
-def test_each_format_says_why_it_declined(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "foreign.h5", "w") as file:
-        file["numbers"] = [1, 2, 3]
-    with pytest.raises(FileFormatError) as caught:
-        xbp.open_dataset(tmp_path / "foreign.h5")
-    assert "netCDF: it is HDF5 without netCDF dimensions" in str(caught.value)
-    assert "histogram HDF5: it has no group" in str(caught.value)
 
 
 def test_no_such_file_and_folders(tmp_path: Path) -> None:

@@ -8,7 +8,13 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError, QuantityError, RangeError, UnitsError, XbpError
+from xbp.errors import (
+    FileFormatError,
+    QuantityError,
+    RangeError,
+    UnitsError,
+    XbpError,
+)
 
 GUDRUN = """\
 # NIMROD00001122.mint01
@@ -106,9 +112,39 @@ def test_errors_that_are_0_throughout_are_none(tmp_path: Path) -> None:
     assert "Sq_std" not in ds
 
 
-def test_other_text_is_declined(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="no comment names"):
-        opened(tmp_path, "1 2 3\n4 5 6\n")
+TABLE = "0.0 -0.5\n1.0 -0.4\n2.0 0.3\n4.0 -0.1\n"
+
+
+def test_other_text_needs_its_kind(tmp_path: Path) -> None:
+    with pytest.raises(QuantityError, match="kind="):
+        opened(tmp_path, TABLE)
+    one = opened(tmp_path, TABLE, kind="S(Q)-1").Sq
+    np.testing.assert_allclose(one, [0.5, 0.6, 1.3, 0.9])
+    reduced = opened(tmp_path, TABLE, kind="Q[S(Q)-1]").Sq
+    np.testing.assert_allclose(reduced, [np.nan, 0.6, 1.15, 0.975])
+    F = opened(tmp_path, TABLE, kind="F(Q)").FQ
+    np.testing.assert_allclose(F, [-0.5, -0.4, 0.3, -0.1])
+    assert F.attrs["units"] == "b"
+    given = {"kind": "F(Q)", "b_mean_squared": "2 barn"}
+    np.testing.assert_allclose(opened(tmp_path, TABLE, **given).Sq[0], 0.75)
+    with pytest.raises(QuantityError, match="composition="):
+        opened(tmp_path, TABLE, kind="F(Q)", per="formula unit")
+    unit = opened(tmp_path, TABLE, kind="F(Q)", per="formula unit", composition="SiO2")
+    assert float(unit.Sq[0]) == pytest.approx(1 - 0.5 / 3 / 0.27591, abs=1e-4)
+    with pytest.raises(RangeError, match=r"minimum is -0\.5"):
+        opened(tmp_path, TABLE, kind="S(Q)")
+    with pytest.raises(QuantityError, match="leave kind= out"):
+        opened(tmp_path, "# Q S(Q)\n" + TABLE.replace("-", ""), kind="S(Q)-1")
+
+
+def test_pdfgetn(tmp_path: Path) -> None:
+    """Text before the table, and four columns of which the last is the error."""
+    text = "[History]\nrun 1 2 3\n##### start data\n#S 1 - PDF from PDFgetN\n#L Q S dQ dS\n"
+    rows = "1.0 0.5 0.0 0.01\n2.0 1.4 0.0 0.02\n3.0 1.1 0.0 0.03\n"
+    ds = opened(tmp_path, text + rows, kind="S(Q)")
+    np.testing.assert_array_equal(ds.Sq_std, [0.01, 0.02, 0.03])
+    with pytest.raises(FileFormatError, match="columns"):
+        opened(tmp_path, rows, kind="S(Q)")
 
 
 def test_silica(shared_data: Path) -> None:

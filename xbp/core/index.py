@@ -84,6 +84,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "to_raman_shift": "reduction.raman",
         "to_reduced_raman": "reduction.raman",
         "to_scipp": "io.exchange",
+        "to_spe": "io.spe",
         "to_sqe": "reduction.gdos",
         "to_sqw": "io.sqw",
         "to_structure_factor": "md.structure",

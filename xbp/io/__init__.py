@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.errors import FileFormatError, QuantityError, shown
+from xbp.core.errors import QuantityError, shown
 from xbp.io import (
     columns,
     dave,
+    euphonic,
     histogram,
+    inx,
     jcamp,
     labspec,
+    lamp,
     mantid,
+    mdanse,
+    mdmc,
     netcdf,
+    nmoldyn,
     nxspe,
     ppms,
+    scipp_file,
+    spe,
     sqw,
     total_scattering,
 )
@@ -32,7 +38,10 @@ from xbp.io.guide import Guide
 from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, open_hdf5
 from xbp.io.netcdf import to_netcdf
 from xbp.io.nxspe import to_nxspe
-from xbp.io.reader import Format, at_temperature, to_path
+from xbp.io.publish import to_path
+from xbp.io.reader import Format, at_temperature
+from xbp.io.refusal import hdf5_refusal, refusal
+from xbp.io.spe import to_spe
 from xbp.io.sqw import to_sqw
 from xbp.io.text import head, translated
 
@@ -46,6 +55,7 @@ __all__ = [
     "to_netcdf",
     "to_nxspe",
     "to_scipp",
+    "to_spe",
     "to_sqw",
 ]
 
@@ -69,6 +79,14 @@ FORMATS = (
     histogram.FORMAT,
     nxspe.FORMAT,
     mantid.FORMAT,
+    lamp.FORMAT,
+    mdanse.FORMAT,
+    scipp_file.FORMAT,
+    nmoldyn.FORMAT,
+    inx.FORMAT,
+    spe.FORMAT,
+    euphonic.FORMAT,
+    mdmc.FORMAT,
     jcamp.FORMAT,
     labspec.FORMAT,
     ppms.FORMAT,
@@ -111,8 +129,8 @@ def open_dataset(
     Raises
     ------
     FileFormatError
-        If the file does not exist, cannot be read, or it is of no known format: which
-        were tried, and why each declined.
+        If the file does not exist, cannot be read, or it is of no known format: what it
+        is, and the nearest format.
     CoordinateError
         If T is given and the data are over temperature.
     QuantityError
@@ -133,39 +151,51 @@ def open_dataset(
         return _by_engine(where, engine, options, T)
     fix = "check its permissions"
     with translated(f"{where} cannot be read", OSError, fix=fix):
-        format_, reasons = _recognised(where)
+        format_, reasons, found = _recognised(where)
     table = "table" in reasons.get("columns", "")
     labelled = table and (format_ is None or "quantity" not in format_.options)
-    if labelled and (options if format_ is None else "quantity" in options):
+    its_own = options and set(options) <= set(columns.FORMAT.options)
+    if labelled and ("quantity" in options or (its_own and format_ is None)):
         format_ = columns.FORMAT
     if format_ is not None:
         return _open(format_, where, options, T)
-    raise _unknown(where, reasons, table)
+    raise refusal(where, found, reasons, is_table=table)
 
 
-def _recognised(where: Path) -> tuple[Format | None, dict[str, str]]:
-    """Return the format of a file, opened once, and why others declined it."""
+def _recognised(
+    where: Path,
+) -> tuple[Format | None, dict[str, str], tuple[str, str, str] | None]:
+    """Return the format of a file, opened once, and why others declined it.
+
+    Of an HDF5 file of no known format, also what it is.
+    """
     with where.open("rb") as stream:
         start = stream.read(8)
     if start[:3] == b"CDF":
         reason = netcdf.decline(where)
-        return (None, {"netCDF": reason}) if reason else (_NETCDF, {})
-    found = None
+        if reason:
+            return None, {"netCDF": reason}, None
+        with netcdf.open_classic(where) as ds:
+            classic = (f for f in FORMATS if f.content == "classic" and f.find(ds))
+            return next(classic, _NETCDF), {}, None
+    found = described = None
     reasons: dict[str, str] = {}
     is_hdf5 = start == HDF5_SIGNATURE
     try:
         with open_hdf5(where) if is_hdf5 else nullcontext(head(where)) as content:
             for format_ in FORMATS:
-                if (format_.content == "hdf5") is is_hdf5:
+                if format_.content == ("hdf5" if is_hdf5 else "text"):
                     reason = format_.declined(content)
                     if reason:
                         reasons[format_.name] = reason
                     found = found or (None if reason else format_)
+            if is_hdf5 and found is None:
+                described = hdf5_refusal(content, FORMATS, reasons)
     except HDF5_ERRORS as error:
         if not is_hdf5:
             raise
         reasons["HDF5"] = f"it cannot be read ({error})"
-    return found, reasons
+    return found, reasons, described
 
 
 def _open(format_: Format, where: Path, options: dict[str, Any], T: Any) -> xr.Dataset:
@@ -191,37 +221,3 @@ def _by_engine(where: Path, engine: Any, options: dict[str, Any], T: Any) -> xr.
     kinds = ValueError, TypeError, OSError, LookupError, AttributeError
     with translated(what, *kinds, fix=f"engine= one of {', '.join(own)}"):
         return at_temperature(xr.open_dataset(where, engine=engine, **options), T)
-
-
-def _unknown(where: Path, reasons: dict[str, str], table: bool) -> FileFormatError:
-    """Return the error for a file of an unknown format, or that needs arguments."""
-    known = reasons.get("columns", "")
-    if _is_trajectory(where):
-        what, fix = "is a trajectory of atoms", "xbp.md.open_trajectory(path, ...)"
-    elif table:
-        what = "is a table of numbers without quantity and units"
-        fix = (
-            "xbp.open_dataset(path, quantity='raman_intensity', units='1', "
-            "coordinate_units='1/cm')"
-        )
-    else:
-        fix = "pass its numbers to xbp.new_dataset(...)"
-        if known.startswith("it looks like "):
-            fix = "export it again: it may be damaged, or of another version"
-        if known.startswith(("it is ", "it looks like ")):
-            return FileFormatError(f"{where} cannot be read: {known}", fix=fix)
-        reason = "; ".join(f"{name}: {why}" for name, why in reasons.items())
-        return FileFormatError(f"{where} has an unknown format", reason=reason, fix=fix)
-    return FileFormatError(f"{where} {what}", fix=fix)
-
-
-def _is_trajectory(path: Path) -> bool:
-    """Return whether it begins like a LAMMPS file or extended XYZ, also compressed."""
-    start = b""
-    for opened in (open, gzip.open):
-        with suppress(OSError, EOFError, zlib.error), opened(path, "rb") as stream:
-            start = stream.read(4096)
-    first, _, rest = start.partition(b"\n")
-    xyz = first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]
-    data = b"xlo xhi" in start and b"atom types" in start
-    return start.startswith(b"ITEM: ") or data or xyz

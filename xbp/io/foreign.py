@@ -40,10 +40,6 @@ _FOREIGN_FORMATS: Final = {
     "VASP's XDATCAR": r"^Direct configuration=",
     "a McStas reflection list": r"^#[ \t]*column_[hkjd]\b",
     "CIF": rf"\A(?=(?s:.*)^{_B}*data_\S*{_B}*$)(?=(?s:.*)^{_B}*(?:loop_{_B}*$|_\w))",
-    "a file of INX blocks (LAMP)": rf"\A{_B}*(?:\d+{_B}+){{7}}\d+{_B}*\n.*\n"
-    + _line(4, "")
-    + _line(1, 3),
-    "SPE text (mslice, Horace)": rf"\A{_B}*\d+{_B}+\d+{_B}*\n###",
     "a list of detectors (.phx, .par)": rf"\A{_B}*\d+{_B}*\n" + _line(5, 7),
     "XYZ coordinates of atoms": rf"\A{_B}*\d+{_B}*\n.*\n{_B}*[A-Z][a-z]?\d*"
     rf"(?:{_B}+{_N}){{3}}(?!\S)",

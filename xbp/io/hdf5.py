@@ -29,6 +29,7 @@ __all__ = [
     "open_hdf5",
     "require_netcdf",
     "require_own",
+    "require_stored",
     "text",
     "units_of",
 ]
@@ -271,6 +272,29 @@ def require_netcdf(file: h5py.File) -> None:
             problem = f"dimension {axis} of '{node.name}' is not in the file"
             check(number in scales, problem)
             _require_length(node, axis, scales[number])
+
+
+def require_stored(file: h5py.File) -> None:
+    """Check that no dataset claims more than is stored, before another library reads.
+
+    Raises
+    ------
+    ValueError
+        If one does, or is in other files.
+    """
+
+    def look(name: str, node: h5py.HLObject) -> None:
+        if not isinstance(node, h5py.Dataset) or node.shape is None:
+            return
+        require_own(node)
+        claimed, stored = node.size * node.dtype.itemsize, node.id.get_storage_size()
+        check(
+            claimed <= max(2**20, _MAX_COMPRESSION * stored),
+            f"'{name}' claims {claimed / 1e9:.3g} GB, of which {stored} bytes are "
+            "stored",
+        )
+
+    file.visititems(look)
 
 
 def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:

@@ -51,6 +51,7 @@ FORMAT = Format(
     _find,
     "it has no group with 'data' and 'grid/energy' or 'grid/E'",
     guesses=False,
+    parts=("grid", "bin boundaries", "data", "errors"),
     guide=Guide(
         "neutrons",
         "multiphonon, histogram",

@@ -46,6 +46,7 @@ _AXES: Final = {
     "DeltaE_inFrequency": ("E", "GHz"),
     "MomentumTransfer": ("Q", "1/angstrom"),
     "spectraNumber": ("detector", "1"),
+    "Degrees": ("two_theta", "degree"),
 }
 
 
@@ -60,6 +61,7 @@ FORMAT = Format(
     _find,
     "it has no 'mantid_workspace_1' with 'workspace/values'",
     guesses=False,
+    parts=("mantid_workspace_1", "workspace", "values", "axis1"),
     guide=Guide(
         "neutrons",
         "Mantid (SaveNexus)",
@@ -161,7 +163,7 @@ def open_mantid(
     values, std, axes, is_edges = _spectra(entry["workspace"])
     attrs = run.attributes() | {"source": f"Mantid processed NeXus file {path.name}"}
     fixed_energy = functools.partial(_fixed, path, asked, run, attrs)
-    if "detector" in axes:
+    if "Q" not in axes:
         n = values.shape[0]
         spectrum, member, detectors = _members(entry, n)
         hidden = np.isin(detectors[member], run.masked)
@@ -174,8 +176,9 @@ def open_mantid(
         return angle_dataset(
             np.where(masked, np.nan, values),
             std,
-            detector=numbers(entry["workspace"], "axis2", whole=True),
-            angles=_angles(entry, spectrum, member, detectors, n),
+            detector=axes.get("detector", np.arange(n)).astype(np.int64),
+            angles=_angles(entry, spectrum, member, detectors, n)
+            | ({"two_theta": np.abs(axes["two_theta"])} if "two_theta" in axes else {}),
             E=axes["E"],
             temperature=T,
             ki_over_kf=_agree(corrected, fixed) or None,
@@ -224,19 +227,26 @@ def _spectra(
     found = [_axis(workspace, name) for name in ("axis2", "axis1")]
     axes = {dim: points for dim, points, _ in found}
     ((row_dim, _, row_factor), (column_dim, columns, column_factor)) = found
-    known = (row_dim, column_dim) in (("Q", "E"), ("E", "Q"), ("detector", "E"))
+    of_spectra = row_dim in ("detector", "two_theta")
+    known = {row_dim, column_dim} == {"Q", "E"} or (of_spectra and column_dim == "E")
     check(known, f"its axes are {row_dim} and {column_dim}, not spectra or Q and E")
+    if row_dim == "detector":
+        axes["detector"] = numbers(workspace, "axis2", whole=True)
+    elif row_dim == "two_theta" and axes[row_dim].size == len(values) + 1:
+        axes[row_dim] = (axes[row_dim][1:] + axes[row_dim][:-1]) / 2
     if columns.ndim == 2:
         same = (columns == columns[0]).all()
         check(same, "its spectra have different bins: Rebin them first")
         axes[column_dim] = columns = columns[0]
     is_edges = []
     for (dim, points), size in zip(axes.items(), values.shape, strict=True):
-        is_edges += [dim] if points.size == size + 1 and dim != "detector" else []
+        is_edge = points.size == size + 1 and not (of_spectra and dim == row_dim)
+        is_edges += [dim] if is_edge else []
         fits = points.ndim == 1 and points.size == size + (dim in is_edges)
         check(fits, f"its axis '{dim}' has the shape {points.shape} for {size} bins")
         ascending = np.isfinite(points).all() and (np.diff(points) > 0).all()
-        check(ascending or dim == "detector", f"its axis '{dim}' is not ascending")
+        unordered = of_spectra and dim == row_dim
+        check(ascending or unordered, f"its axis '{dim}' is not ascending")
     # A distribution is divided by the width of its bins in the units of the file;
     # counts are not.
     stated = str(attribute(workspace["axis1"], "distribution") or "0").strip().lower()
@@ -246,9 +256,21 @@ def _spectra(
         factor = column_factor if column_dim == "E" else row_factor
         values, spread, _ = density_per_mev(values, std, axis=factor)
         return values, np.asarray(spread), axes, is_edges
-    counts = column_dim == "E" and "E" in is_edges
-    check(counts, "it is not a distribution: ConvertToDistribution before saving")
-    return values / np.diff(columns), std / np.diff(columns), axes, is_edges
+    widths = np.diff(columns)
+    if "E" not in is_edges and column_dim == "E":
+        # Points are counts of bins as wide as their distance, if that is the same.
+        even = np.allclose(widths, widths[:1], rtol=1e-4)
+        check(
+            even and widths.size,
+            "it has counts at uneven points: ConvertToDistribution before "
+            "ConvertToPointData",
+        )
+        widths = widths[:1]
+    check(
+        column_dim == "E",
+        "it is not a distribution: ConvertToDistribution before saving",
+    )
+    return values / widths, std / widths, axes, is_edges
 
 
 def _agree(kind: str | None, fixed: dict[str, Any]) -> bool:

@@ -25,8 +25,7 @@ from xbp.io.hdf5 import (
     open_hdf5,
     require_netcdf,
 )
-from xbp.io.publish import new_file
-from xbp.io.reader import to_path
+from xbp.io.publish import new_file, to_path
 from xbp.io.text import check, translated
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ else:
 
 __all__ = [
     "decline",
+    "open_classic",
     "open_lazily",
     "open_netcdf",
     "open_tree",
@@ -253,6 +253,21 @@ def open_lazily(path: Path, **options: Any) -> xr.Dataset:
     opened: xr.Dataset = xr.open_dataset(store, **options)
     opened.encoding["source"] = str(whole)
     return opened
+
+
+@contextlib.contextmanager
+def open_classic(path: Path) -> Iterator[xr.Dataset]:
+    """Open a classic netCDF file as it is, without decoding, if its header is whole.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    reason = decline(path)
+    check(reason is None, str(reason))
+    with xr.open_dataset(path, engine="netcdf4", decode_cf=False, cache=False) as ds:
+        yield ds
 
 
 def _has_scales(file: h5py.File) -> bool:

@@ -79,6 +79,7 @@ FORMAT = Format(
     _find,
     "it has no entry with 'NXSPE_info' and 'data/polar'",
     guesses=False,
+    parts=("NXSPE_info", "data", "polar", "fixed_energy"),
     guide=Guide(
         "neutrons",
         "Mantid, Horace, PACE, xbp (NXSPE 1.0 to 1.3)",

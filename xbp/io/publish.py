@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from xbp.core.errors import FileFormatError, XbpError
 from xbp.core.guards import require_flag
@@ -27,6 +28,7 @@ __all__ = [
     "new_folder",
     "remove_leftovers",
     "reported",
+    "to_path",
 ]
 
 #: Bytes that must still fit for a failed write not to be blamed on a full disk.
@@ -371,3 +373,28 @@ def _is_running(pid: int, start: int) -> bool:
     except (OSError, OverflowError):
         pass  # of another user
     return True
+
+
+def to_path(path: Any, *, exists: bool = False) -> Path:
+    """Return a path; with `exists`, that of a file.
+
+    Raises
+    ------
+    FileFormatError
+        If it is something else.
+
+    Examples
+    --------
+    >>> to_path("glass.nc").suffix
+    '.nc'
+    """
+    try:
+        where = Path(path)
+        missing = not where.is_file() and exists  # asked in any case: a long name fails
+    except (TypeError, ValueError, OSError) as error:
+        raise FileFormatError(f"{path!r} is not a path", reason=str(error)) from error
+    if missing:
+        raise FileFormatError(
+            f"{where} does not exist, or is a folder", fix="check the spelling"
+        )
+    return where

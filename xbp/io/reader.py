@@ -35,44 +35,26 @@ from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_un
 from xbp.io.foreign import foreign_format
 from xbp.io.guide import Guide
 from xbp.io.hdf5 import HDF5_ERRORS, open_hdf5
-from xbp.io.text import check, head, header_matches, read_lines, translated
+from xbp.io.netcdf import open_classic
+from xbp.io.publish import to_path
+from xbp.io.text import (
+    check,
+    head,
+    header_matches,
+    read_lines,
+    translated,
+)
 
 __all__ = [
     "Format",
     "axis_units",
     "density_per_mev",
     "measured",
-    "to_path",
     "value_units",
 ]
 
 P = ParamSpec("P")
 DAMAGE = (*HDF5_ERRORS, LookupError, AttributeError, RecursionError, csv.Error)
-
-
-def to_path(path: Any, *, exists: bool = False) -> Path:
-    """Return a path; with `exists`, that of a file.
-
-    Raises
-    ------
-    FileFormatError
-        If it is something else.
-
-    Examples
-    --------
-    >>> to_path("glass.nc").suffix
-    '.nc'
-    """
-    try:
-        where = Path(path)
-        missing = not where.is_file() and exists  # asked in any case: a long name fails
-    except (TypeError, ValueError, OSError) as error:
-        raise FileFormatError(f"{path!r} is not a path", reason=str(error)) from error
-    if missing:
-        raise FileFormatError(
-            f"{where} does not exist, or is a folder", fix="check the spelling"
-        )
-    return where
 
 
 def check_arguments(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -133,8 +115,9 @@ class Format:
     ----------
     name : str
         For messages.
-    content : {"text", "hdf5"}
-        What `find` is given: the lines of a text, or an open HDF5 file.
+    content : {"text", "hdf5", "classic"}
+        What `find` is given: the lines of a text, an open HDF5 file, or the variables
+        of a classic netCDF file.
     find : callable
         Returns a part by which the format is recognised, or None.
     lacks : str or callable
@@ -152,6 +135,9 @@ class Format:
         Whether a text must end with the end of a line.
     guide : Guide, optional
         Its row in the tables of docs/files.md.
+    parts : tuple of str
+        Names in every HDF5 file of the format, by which one that is not recognised is
+        told to be near to it.
     other_engine : str
         Name for ``engine=``, if it is not that of the module.
     open : callable
@@ -161,7 +147,7 @@ class Format:
     """
 
     name: str
-    content: Literal["text", "hdf5"]
+    content: Literal["text", "hdf5", "classic"]
     find: Callable[[Any], Any]
     lacks: str | Callable[[Any], str | None]
     resembles: str | None = None
@@ -170,6 +156,7 @@ class Format:
     strict: bool = True
     whole: bool = True
     guide: Guide | None = None
+    parts: tuple[str, ...] = ()
     other_engine: str = ""
     open: Callable[..., xr.Dataset] = field(init=False)
     made: ClassVar[list[Format]] = []
@@ -188,6 +175,9 @@ class Format:
         if self.content == "hdf5":
             with open_hdf5(path) as file:
                 yield file
+        elif self.content == "classic":
+            with open_classic(path) as ds:
+                yield ds
         else:
             yield read_lines(path, complete=self.whole)
 

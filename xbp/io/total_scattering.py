@@ -1,11 +1,11 @@
-"""Total scattering in text: Gudrun's F(Q) (``.mint01``), NOMAD's and McStas' S(Q)."""
+"""Total scattering in text: Gudrun's F(Q), S(Q) of NOMAD and McStas, PDFgetN's."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -18,10 +18,10 @@ from xbp.core.signal import extend_history
 from xbp.core.units import convert_factor, parse_unit
 from xbp.io.grammar import parse_title, read_units
 from xbp.io.guide import Guide
-from xbp.io.reader import Format, measured, value_units
+from xbp.io.reader import Format, measured, named_format, value_units
 from xbp.io.text import check, to_numbers
 from xbp.io.titles import Labels, column_titles, require_titles, third_is_an_error
-from xbp.reduction.sample import mean_scattering_lengths
+from xbp.reduction.sample import mean_scattering_lengths, numbers_of
 
 __all__ = [
     "FORMAT",
@@ -37,6 +37,11 @@ _NOMAD: Final = re.compile(
     r"#\s*L?\s*Q\W.*(?<![a-z\[(])S\(Q\)(?!\s*-\s*1)", re.IGNORECASE
 )
 _PER_NM: Final = re.compile(r"\bnm\s*(?:\^?\s*[-\u2212]|\u207b)\s*[1¹]|1/nm\b")
+#: What follows is the table, in PDFgetN and PDFgetX.
+_START: Final = re.compile(r"#+\s*start data", re.IGNORECASE)
+#: Their tables of four columns have the errors of Q and of the function.
+_FOUR: Final = re.compile(r"#L\s+\S+\s+\S+\s+d\S+\s+d\S+\s*$|#.*PDFgetN")
+Kind = Literal["S(Q)", "S(Q)-1", "Q[S(Q)-1]", "F(Q)"]
 _MCSTAS: Final = re.compile(r"#\s*column_(q|Sq)\s+([1-9])\b", re.IGNORECASE)
 
 
@@ -84,13 +89,16 @@ FORMAT = Format(
     "no comment names Gudrun's .mint01 or a column S(Q)",
     resembles=r"(?i)^#[ \t]*column_(?:q|Sq)\b",
     is_table=True,
+    strict=False,
     guide=Guide(
         "neutrons",
-        "Gudrun `.mint01`, NOMAD S(Q), McStas `.qSq`",
+        "Gudrun `.mint01`, NOMAD, McStas `.qSq`, PDFgetN, PDFgetX",
         "F(Q), which tends to 0, or S(Q), which tends to 1; `composition=` makes "
-        "[S(Q) of F(Q)](#total-scattering); rows of zeros become NaN",
+        "[S(Q) of F(Q)](#total-scattering); rows of zeros become NaN; a header that "
+        'does not name the function: `engine="total_scattering", kind=`',
         'sq = xbp.open_dataset("glass.mint01", composition="SiO2").Sq\n'
         'sq.bp.to_radial_distribution("10 Å", number_density="0.066 1/Å^3")',
+        asks=("kind", "composition"),
         extra="neutron",
     ),
 )
@@ -101,7 +109,9 @@ def open_total_scattering(
     path: Path,
     lines: list[str],
     *,
+    kind: Kind | None = None,
     units: str = "barn",
+    per: Literal["atom", "formula unit"] = "atom",
     b_mean_squared: Any = None,
     composition: str | Mapping[str, float] | None = None,
     T: Any = None,
@@ -122,9 +132,14 @@ def open_total_scattering(
     path : path-like
         Comments, then Q (1/angstrom), value and, in a third column, its standard
         deviation.
+    kind : {"S(Q)", "S(Q)-1", "Q[S(Q)-1]", "F(Q)"}, optional
+        What the second column is, if the header is not that of Gudrun, NOMAD or McStas,
+        with ``engine="total_scattering"``. F(Q) is ⟨b⟩² [S(Q) - 1].
     units : str
-        Of Gudrun's F(Q), not in the file: "barn" (per steradian and atom)
-        without a normalisation by Gudrun, "1" where it divided by ⟨b⟩².
+        Of F(Q), not in the file: "barn" (per steradian and atom) without a
+        normalisation, "1" where it was divided by ⟨b⟩².
+    per : {"atom", "formula unit"}
+        What F(Q) in barn is divided by; a formula unit needs `composition`.
     b_mean_squared : scalar with units, optional
         ⟨b⟩² of the sample, in `units` if it is a bare number. With it Gudrun's F(Q) → 0
         becomes the Faber-Ziman S(Q) → 1.
@@ -159,12 +174,13 @@ def open_total_scattering(
     UnitsError
         If `units` are not those of an F(Q).
     RangeError
-        If ⟨b⟩² is not positive, or given for an S(Q); if S(Q) falls below its bound by
-        more than five standard deviations and 0.05, for then ⟨b⟩² is too small for this
-        F(Q). One that is too large makes S(Q) flat, and is not detected.
+        If S(Q) is negative under `kind`; if ⟨b⟩² is not positive, or given for an S(Q);
+        if S(Q) falls below its bound by more than five standard deviations and 0.05,
+        for then ⟨b⟩² is too small for this F(Q). One that is too large makes S(Q) flat,
+        and is not detected.
     QuantityError
-        If both `b_mean_squared` and `composition` are given, or the composition cannot
-        be read.
+        If `kind` is needed, or contradicts the header; if both `b_mean_squared` and
+        `composition` are given, or the composition cannot be read.
 
     References
     ----------
@@ -185,7 +201,18 @@ def open_total_scattering(
     """
     units = value_units(units, "interference_function", name="units")
     source = _source(lines)
+    named = {"Gudrun": "F(Q)", "McStas": "S(Q)", "NOMAD": "S(Q)"}.get(str(source), kind)
+    if named is None or kind not in (None, named):
+        does = f"states that it is {named}" if source else "does not state its function"
+        kinds = ", ".join(map(repr, get_args(Kind)))
+        asked = f"kind= one of {kinds}; composition= to make S(Q) of F(Q)"
+        fix = "leave kind= out" if source else asked
+        raise QuantityError(f"{path} {does}", fix=fix)
+    foreign = named_format(lines) if source is None else None
+    check(foreign is None, str(foreign))
     lines = [line.strip() for line in lines]
+    start = [i for i, line in enumerate(lines) if _START.match(line)]
+    header, lines = lines, lines[start[-1] :] if start else lines
     rows = [line for line in lines if line and not line.startswith("#")]
     announced = re.match(r"#\s*\d+\s+(\d+)\s*$", "".join(lines[2:3]))
     right = announced is None or int(announced[1]) == len(rows)
@@ -193,7 +220,8 @@ def open_total_scattering(
     # Some programs begin with the number of rows.
     rows = rows[1:] if rows and rows[0] == str(len(rows) - 1) else rows
     sizes = {len(row.split()) for row in rows}
-    check(sizes in ({2}, {3}), "its rows do not have two or three columns")
+    four = sizes == {4} and any(map(_FOUR.match, header))
+    check(sizes in ({2}, {3}) or four, "its rows do not have two or three columns")
     (n_columns,) = sizes
     if source == "NOMAD":
         first = next(i for i, line in enumerate(lines) if line[:1] not in ("", "#"))
@@ -212,6 +240,7 @@ def open_total_scattering(
             f"its header refers to column {last}, but there are {n_columns}",
         )
         table = table[:, [columns["q"], columns["sq"]]]
+    table = table[:, [0, 1, 3]] if four else table
     Q, values, *errors = table.T
     Q = Q * (_q_factor(lines) if source != "NOMAD" else 1.0)
     # Gudrun fills its grid with zeros at both ends.
@@ -220,19 +249,32 @@ def open_total_scattering(
     place = np.arange(values.size)
     outside = (place < counted[0]) | (place > counted[-1])
     values, std = measured(values, *errors, mask=outside)
-    is_F = source == "Gudrun"
+    is_F = named == "F(Q)"
     quantity = "interference_function" if is_F else "static_structure_factor"
-    require_normalization(path.name, quantity, values, std, lowest=lowest, tail=tail)
+    low = float(np.nanmin(values))
+    if named in ("S(Q)-1", "Q[S(Q)-1]"):
+        divisor = np.where(Q > 0, Q, np.nan) if named != "S(Q)-1" else np.ones_like(Q)
+        values, std = 1 + values / divisor, None if std is None else std / divisor
+    about = path.name if source else f"{path.name}, whose minimum is {low:.4g},"
+    about += f" with kind={kind!r}" if kind else ""
+    require_normalization(about, quantity, values, std, lowest=lowest, tail=tail)
     how = {"source": f"total scattering file {path.name}"}
-    title = "".join(lines[1:2]).strip("# ") if is_F else ""
+    title = "".join(lines[1:2]).strip("# ") if source == "Gudrun" else ""
+    if per == "formula unit":
+        if composition is None:
+            raise QuantityError(f"per={per!r} needs composition=")
+        n_atoms = sum(numbers_of(composition).values())
+        values, std = values / n_atoms, None if std is None else std / n_atoms
+        how["normalization"] = f"per atom, from per formula unit of {n_atoms:g} atoms"
     if b_mean_squared is not None or composition is not None:
         given = {"b_mean_squared": b_mean_squared, "composition": composition}
         if not is_F:
             what = ", ".join(f"{name}={value!r}" for name, value in given.items())
             raise RangeError(f"{what} is not used: S(Q) of {path.name} is normalised")
         level, square = _levels(b_mean_squared, composition, units)
+        least = f"{float(np.nanmin(values)):.4g} {units} per atom"
         values, std = 1 + values / level, None if std is None else std / level
-        _require_bound(values, std, level, square, units, composition)
+        _require_bound(values, std, level, square, units, composition, least)
         quantity = "static_structure_factor"
         how["normalization"] = f"Faber-Ziman, 1 + F(Q)/({level:.6g} {units})"
         used = {
@@ -290,6 +332,7 @@ def _require_bound(
     square: float | None,
     units: str,
     composition: str | Mapping[str, float] | None,
+    least: str,
 ) -> None:
     """Refuse an S(Q) with a negative intensity, F(Q) + ⟨b²⟩."""
     bound = 0.0 if square is None else 1 - square / level
@@ -308,7 +351,8 @@ def _require_bound(
         what = f"⟨b⟩²={level:.6g} {units} of composition={composition!r}"
         fix, symbol = "give isotopes, {'62-Ni': 66, 'B': 34}", "⟨b²⟩"
     raise RangeError(
-        f"{what} is too small for this F(Q): S(Q) falls to {lowest:.3g}",
+        f"{what} is too small for this F(Q), whose minimum is {least}: S(Q) falls to "
+        f"{lowest:.3g}",
         reason=f"S(Q) is at least {bound:.3g}, {symbol} at least {needed:g} {units}",
         fix=f"{fix}; units='1', b_mean_squared=1 if F(Q) was divided by ⟨b⟩²",
     )

@@ -25,7 +25,7 @@ from xbp.core.guards import (
 from xbp.core.signal import extend_history
 from xbp.io import netcdf
 from xbp.io.hdf5 import HDF5_SIGNATURE, contents
-from xbp.io.reader import to_path
+from xbp.io.publish import to_path
 from xbp.md.amber import is_amber, open_amber
 from xbp.md.dlpoly_vasp import (
     is_history,

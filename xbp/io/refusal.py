@@ -1,0 +1,182 @@
+"""Errors for files that no reader takes: what they are, and what is nearest."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import lazy_loader
+
+from xbp.core.errors import FileFormatError
+from xbp.io.reader import Format
+
+if TYPE_CHECKING:
+    import h5py
+else:
+    h5py = lazy_loader.load("h5py")
+
+__all__ = ["hdf5_refusal", "refusal"]
+
+_REDUCE: Final = "reduce it in Mantid, then SaveNXSPE or SaveNexus"
+_TRAJECTORY: Final = "xbp.md.open_trajectory(path, ...)"
+_UNPACK: Final = "unpack it"
+#: How binary files begin, what they are, and what to do with them.
+_SIGNATURES: Final = (
+    (
+        b"\x06\x00\x00\x00horace",
+        "a Horace .sqw of pixels, not the S(q,ω) text of McStas",
+        "open the .nxspe of its runs; or save the S, E and |Q| of a 2-D cut as text",
+    ),
+    (
+        b"\x0e\x03\x13\x01",
+        "HDF4, as old versions of LAMP and of NeXus wrote it",
+        "save it again as HDF5, or convert it with h4toh5",
+    ),
+    (b"SR\x00\x04", "an IDL file, such as a project of DAVE", "save it as .grp"),
+    (b"MATLAB ", "a MATLAB file", "save its numbers as text"),
+    (b"\x93NUMPY", "a NumPy array", "xbp.new_dataset(..., numpy.load(path), ...)"),
+    (b"PK\x03\x04", "a zip archive or an Excel workbook", f"{_UNPACK}, or save as CSV"),
+    (b"\x1f\x8b", "compressed (gzip)", _UNPACK),
+    (b"BZh", "compressed (bzip2)", _UNPACK),
+    (b"\xfd7zXZ", "compressed (xz)", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "compressed (zstd)", _UNPACK),
+)
+#: The same for HDF5, by the path of an object in it.
+_OBJECTS: Final = (
+    (
+        r"(?:.*/)?(?:bank\d+_events|event_id|event_time_offset)",
+        "raw events of a spectrometer (SNS, ISIS, ESS), before reduction",
+        _REDUCE,
+    ),
+    (r"raw_data_1", "a raw run of ISIS, before reduction", _REDUCE),
+    (r"entry0/(?:instrument|data\w*|monitor)", "a raw run of the ILL", _REDUCE),
+    (
+        r"mantid_workspace_\d+/event_workspace",
+        "a Mantid workspace of events",
+        "Rebin with PreserveEvents=False, then SaveNexus",
+    ),
+    (
+        r"MD(?:Event|Histo)Workspace",
+        "a multi-dimensional workspace of Mantid",
+        "save S(Q,E) as a Workspace2D, with SaveNexus",
+    ),
+    (r"mantid_workspace_\d+/table_workspace", "a table of Mantid", "save it as text"),
+    (r"h5md", "an H5MD trajectory", _TRAJECTORY),
+    (r"configuration/coordinates", "a trajectory of MDANSE (.mdt)", _TRAJECTORY),
+)
+#: Objects of a file that are looked at.
+_MOST: Final = 10_000
+
+
+def hdf5_refusal(
+    file: h5py.File, formats: Iterable[Format], reasons: Mapping[str, str]
+) -> tuple[str, str, str]:
+    """Return what an HDF5 file is that no reader takes, why, and what to do.
+
+    The nearest format is that of which most names are in the file, half at least.
+    """
+    paths: list[str] = []
+
+    def look(name: str) -> bool | None:
+        paths.append(name)
+        return True if len(paths) >= _MOST else None  # ends the visit
+
+    file.visit(look)
+    for pattern, what, fix in _OBJECTS:
+        if any(re.fullmatch(pattern, path) for path in paths):
+            return f"is {what}", "", fix
+    names = {path.rpartition("/")[2] for path in paths}
+    shares = {
+        f: sum(part in names for part in f.parts) / len(f.parts)
+        for f in map(_Key, formats)
+        if f.parts
+    }
+    near = max(shares, key=lambda f: shares[f], default=None)
+    first = ", ".join(list(file)[:6]) + (", …" if len(file) > 6 else "")
+    what = f"is an HDF5 file with {first or 'nothing in it'}, of no known format"
+    if near is None or shares[near] < 0.5:
+        return what, "", "pass its numbers to xbp.new_dataset(...)"
+    why = f"nearest to {near.format.name}, but {reasons[near.format.name]}"
+    return what, why, f"engine={near.format.engine!r} tells more"
+
+
+class _Key:
+    """A format as a key: dataclasses that compare by value have no hash."""
+
+    def __init__(self, format_: Format) -> None:
+        self.format = format_
+        self.parts = format_.parts
+
+
+def refusal(
+    where: Path,
+    found: tuple[str, str, str] | None,
+    reasons: Mapping[str, str],
+    *,
+    is_table: bool,
+) -> FileFormatError:
+    """Return the error for a file that no reader takes.
+
+    Parameters
+    ----------
+    where : path
+        Of the file.
+    found : tuple of str, optional
+        What `hdf5_refusal` has found.
+    reasons : mapping of str to str
+        Why each reader declined.
+    is_table : bool
+        Whether it is a table of numbers, which needs arguments.
+    """
+    with where.open("rb") as stream:
+        start = stream.read(64)
+    known = reasons.get("columns", "")
+    if found is not None:
+        what, why, fix = found
+        return FileFormatError(f"{where} {what}", reason=why, fix=fix)
+    if _is_trajectory(where):
+        return FileFormatError(f"{where} is a trajectory of atoms", fix=_TRAJECTORY)
+    for signature, what, fix in _SIGNATURES:
+        if start.startswith(signature):
+            return FileFormatError(f"{where} is {what}", fix=fix)
+    if is_table:
+        return FileFormatError(
+            f"{where} is a table of numbers without quantity and units",
+            fix="xbp.open_dataset(path, quantity='raman_intensity', units='1', "
+            "coordinate_units='1/cm')",
+        )
+    fix = "pass its numbers to xbp.new_dataset(...)"
+    if known.startswith("it looks like "):
+        fix = "export it again: it may be damaged, or of another version"
+    if known.startswith(("it is ", "it looks like ")):
+        return FileFormatError(f"{where} cannot be read: {known}", fix=fix)
+    for name in ("netCDF", "HDF5"):
+        if name in reasons:
+            return FileFormatError(
+                f"{where} cannot be read as {name}", reason=reasons[name], fix=fix
+            )
+    line = start.partition(b"\n")[0].strip()[:40].decode("latin-1")
+    shown = f"text that begins with {line!r}" if line.isprintable() else "binary"
+    shown = shown if start else "empty"
+    return FileFormatError(f"{where} has an unknown format: it is {shown}", fix=fix)
+
+
+def _is_trajectory(path: Path) -> bool:
+    """Return whether it begins like a LAMMPS file or extended XYZ, also compressed."""
+    start = b""
+    openers: tuple[Any, ...] = (open, gzip.open)
+    for opened in openers:
+        with (
+            contextlib.suppress(OSError, EOFError, zlib.error),
+            opened(path, "rb") as stream,
+        ):
+            start = stream.read(4096)
+    first, _, rest = start.partition(b"\n")
+    xyz = first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]
+    data = b"xlo xhi" in start and b"atom types" in start
+    return start.startswith(b"ITEM: ") or data or xyz

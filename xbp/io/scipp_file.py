@@ -1,0 +1,118 @@
+"""HDF5 as scipp writes it (``save_hdf5``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import lazy_loader
+import xarray as xr
+
+from xbp.core.errors import QuantityError, require, shown
+from xbp.io.exchange import from_scipp
+from xbp.io.guide import Guide
+from xbp.io.hdf5 import require_stored
+from xbp.io.reader import Format
+from xbp.io.text import check, translated
+
+if TYPE_CHECKING:
+    import h5py
+else:
+    h5py = lazy_loader.load("h5py")
+
+__all__ = ["FORMAT", "ScippFileBackend", "open_scipp_file"]
+
+
+def _find(file: h5py.File) -> str | None:
+    kind = file.attrs.get("scipp-type")
+    return kind if isinstance(kind, str) else None
+
+
+FORMAT = Format(
+    "scipp HDF5",
+    "hdf5",
+    _find,
+    "it has no attribute 'scipp-type'",
+    guesses=False,
+    parts=("coords", "masks", "data"),
+    guide=Guide(
+        "neutrons",
+        "scipp (`save_hdf5`), scippneutron, ESS workflows",
+        "one dense DataArray, or `name=` of a Dataset, with variances, bin edges and "
+        "masks, as `from_scipp`; `quantity=` unless xbp wrote it",
+        'S = xbp.open_dataset("map.hdf5").S\nprint(S.bp)',
+        asks=("quantity", "name", "T", "statistics"),
+        extra="scipp",
+    ),
+)
+
+
+@FORMAT.reader
+def open_scipp_file(
+    path: Path,
+    kind: str,
+    *,
+    quantity: str | None = None,
+    name: str | None = None,
+    T: Any = None,
+    statistics: Literal["quantum", "classical"] | None = None,
+) -> xr.Dataset:
+    """Read an HDF5 file of scipp.
+
+    Parameters
+    ----------
+    path : path-like
+        File of ``save_hdf5``.
+    quantity : str, optional
+        What the data are, such as "dynamic_structure_factor"; not for what xbp wrote.
+    name : str, optional
+        Which DataArray of a Dataset.
+    T : scalar with units, optional
+        Temperature of the sample (bare: K), where the data carry no coordinate
+        ``temperature``.
+    statistics : {"quantum", "classical"}, optional
+        As for `from_scipp`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of `from_scipp`.
+
+    Raises
+    ------
+    MissingDependencyError
+        If scipp is not installed.
+    FileFormatError
+        If the file is damaged.
+    QuantityError
+        If `quantity` or `name` is needed, or the data are not a dense DataArray.
+
+    Examples
+    --------
+    >>> import tempfile, xbp  # doctest: +SKIP
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md")  # doctest: +SKIP
+    >>> S.bp.to_scipp().save_hdf5("glass.hdf5")  # doctest: +SKIP
+    >>> xbp.open_dataset("glass.hdf5").identical(S)  # doctest: +SKIP
+    True
+    """
+    scipp = require("scipp", "it is a file of scipp", "scipp")
+    with h5py.File(path, "r") as file:
+        require_stored(file)
+    with translated(f"{path} cannot be read by scipp", Exception):
+        data = scipp.io.load_hdf5(path)
+    if isinstance(data, scipp.Dataset):
+        one = name if name is not None or len(data) != 1 else next(iter(data.keys()))
+        if one not in data.keys():  # noqa: SIM118 (a Dataset has no __contains__)
+            raise QuantityError(
+                f"name={shown(name)} is not in {path}",
+                fix=f"name= one of {', '.join(data.keys())}",
+            )
+        data = data[one]
+    elif name is not None:
+        raise QuantityError(f"name={shown(name)} is not used: {path} has one DataArray")
+    check(isinstance(data, scipp.DataArray), f"it is a {kind}, not a DataArray")
+    ds = from_scipp(data, quantity, T=T, statistics=statistics)
+    return ds if isinstance(ds, xr.Dataset) else ds.to_dataset()
+
+
+ScippFileBackend = FORMAT.backend()
