@@ -316,7 +316,15 @@ def test_every_operation_on_data_carries_common_errors() -> None:
         and o.takes[0] not in ("trajectory", "force_constants", "bloch_modes")
         and not o.function.__code__.co_filename.endswith("common_errors.py")
     }
-    written = {"to_netcdf", "to_columns", "to_sqw", "to_nxspe", "to_csv", "to_scipp"}
+    written = {
+        "to_netcdf",
+        "to_columns",
+        "to_sqw",
+        "to_nxspe",
+        "to_spe",
+        "to_csv",
+        "to_scipp",
+    }
     assert bare <= written | {
         "to_dataframe", "explore", "diagnostics", "kinematic_limits",
     }  # fmt: skip

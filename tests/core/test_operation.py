@@ -102,7 +102,9 @@ OF_SIGNALS = [
     if one.where == "data"
     and not {"trajectory", *one.takes} & {"table"}
     and not {*one.takes} & {"trajectory", *RESULTS}
-    and not one.name.startswith(("to_nxspe", "to_sqw", "to_columns", "to_csv"))
+    and not one.name.startswith(
+        ("to_nxspe", "to_spe", "to_sqw", "to_columns", "to_csv")
+    )
 ]
 
 

@@ -10,14 +10,18 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from xbp.core.common_errors import common_name
 from xbp.core.conditions import FIXED_ENERGY
 from xbp.core.construct import new_dataset
 from xbp.core.errors import FileFormatError, QuantityError
 from xbp.core.guards import at_most_one, choose, require_positive
+from xbp.core.independence import independence_name
 from xbp.core.schema import COORDINATES
+from xbp.core.signal import Signal, as_stored, read
 from xbp.core.units import magnitude
 from xbp.io.reader import measured
 from xbp.io.text import check
+from xbp.reduction.arithmetic import convert
 
 __all__ = [
     "KI_OVER_KF",
@@ -27,6 +31,7 @@ __all__ = [
     "find_geometry",
     "geometry_of_instrument",
     "masked_rows",
+    "spectra_to_write",
     "with_fixed_energy",
 ]
 
@@ -347,3 +352,31 @@ def with_fixed_energy(
     if geometry is not None:
         ds.S.attrs["geometry"] = geometry
     return ds
+
+
+def spectra_to_write(data: xr.Dataset, format_: str) -> tuple[Signal, xr.DataArray]:
+    """Return S(detector, E) in meV and its standard deviation, for a writer.
+
+    Raises
+    ------
+    QuantityError
+        If the data are not S(2θ,E), have no standard deviation, or further dimensions;
+        if bins share errors (``S_std_common``, ``E_independence``).
+    """
+    signal = as_stored(read(convert(data, E="meV"), "detector_spectra"))
+    value, std = signal.value, signal.std
+    if set(value.dims) != {"detector", "E"} or std is None:
+        raise QuantityError(
+            f"'{value.name}' over {tuple(value.dims)} "
+            f"{'without' if std is None else 'with'} errors cannot be written as "
+            f"{format_}",
+            fix="pass S and S_std over detector and E",
+        )
+    shared = [common_name(value.name), *map(independence_name, ("E", "detector"))]
+    if lost := [name for name in shared if name in signal.source.variables]:
+        raise QuantityError(
+            f"{format_} has no place for {' and '.join(lost)}, without which errors of "
+            "means are too small",
+            fix=f"to_netcdf(), or data.drop_vars({lost}) to lose what bins share",
+        )
+    return signal, std

@@ -11,14 +11,11 @@ import lazy_loader
 import numpy as np
 import xarray as xr
 
-from xbp.core.common_errors import common_name
 from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.grid import bin_limits
 from xbp.core.guards import not_used
-from xbp.core.independence import independence_name
 from xbp.core.operation import operation
-from xbp.core.signal import as_stored, read
 from xbp.core.units import convert_factor, magnitude, parse_unit, to_kelvin
 from xbp.io.geometry import (
     KI_OVER_KF,
@@ -27,6 +24,7 @@ from xbp.io.geometry import (
     angle_dataset,
     find_geometry,
     masked_rows,
+    spectra_to_write,
 )
 from xbp.io.guide import Guide
 from xbp.io.hdf5 import (
@@ -42,7 +40,6 @@ from xbp.io.hdf5 import (
 from xbp.io.publish import new_file
 from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check, translated
-from xbp.reduction import convert
 
 if TYPE_CHECKING:
     import h5py
@@ -349,21 +346,8 @@ def to_nxspe(
     >>> bool((back.S == ds.S).all()), back.two_theta.values
     (True, array([30., 60.]))
     """
-    signal = as_stored(read(convert(data, E="meV"), "detector_spectra"))
-    value, std, attrs = signal.value, signal.std, signal.source.attrs
-    if set(value.dims) != {"detector", "E"} or std is None:
-        raise QuantityError(
-            f"'{value.name}' over {tuple(value.dims)} "
-            f"{'without' if std is None else 'with'} errors cannot be written as NXSPE",
-            fix="pass S and S_std over detector and E",
-        )
-    shared = [common_name(value.name), *map(independence_name, ("E", "detector"))]
-    if lost := [name for name in shared if name in signal.source.variables]:
-        raise QuantityError(
-            f"NXSPE has no place for {' and '.join(lost)}, without which errors of "
-            "means are too small",
-            fix=f"to_netcdf(), or data.drop_vars({lost}) to lose what bins share",
-        )
+    signal, std = spectra_to_write(data, "NXSPE")
+    value, attrs = signal.value, signal.source.attrs
     known = value.coords.get("two_theta", value.detector * np.nan).notnull().values
     geometry, fixed = resolve_fixed_energy(value)
     S, errors = (

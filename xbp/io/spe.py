@@ -16,9 +16,14 @@ from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.grid import bin_limits
 from xbp.core.guards import require_whole
 from xbp.core.operation import operation
-from xbp.core.signal import as_stored, read
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.io.geometry import Asked, Bins, angle_dataset, find_geometry
+from xbp.io.geometry import (
+    Asked,
+    Bins,
+    angle_dataset,
+    find_geometry,
+    spectra_to_write,
+)
 from xbp.io.guide import Guide
 from xbp.io.publish import to_path
 from xbp.io.reader import Format, measured
@@ -29,7 +34,6 @@ from xbp.io.text import (
     to_numbers,
     write_text,
 )
-from xbp.reduction.arithmetic import convert
 
 __all__ = ["FORMAT", "SpeBackend", "open_spe", "to_spe"]
 
@@ -292,7 +296,7 @@ def to_spe(
 ) -> None:
     """Write S(2θ,E) as SPE text, for Horace, mslice and Mantid, and its angles as PHX.
 
-    The format has no place for the fixed energy, the temperature and the history.
+    The format has no place for units, the fixed energy, T and the history.
 
     Parameters
     ----------
@@ -309,7 +313,8 @@ def to_spe(
     Raises
     ------
     QuantityError
-        If the data have no standard deviation, or further dimensions.
+        If the data have no standard deviation, or further dimensions; if bins share
+        errors (``S_std_common``, ``E_independence``).
     CoordinateError
         If angles are missing, or energies cannot be told apart in `width` characters.
     FileFormatError
@@ -334,14 +339,8 @@ def to_spe(
     (array([[1.5, nan]]), array([30.]))
     """
     require_whole(width, "width", least=_WIDTH)
-    signal = as_stored(read(convert(data, E="meV"), "detector_spectra"))
-    value, std = signal.value, signal.std
-    if set(value.dims) != {"detector", "E"} or std is None:
-        raise QuantityError(
-            f"'{value.name}' over {tuple(value.dims)} "
-            f"{'without' if std is None else 'with'} errors cannot be written as SPE",
-            fix="pass S and S_std over detector and E",
-        )
+    signal, std = spectra_to_write(data, "SPE")
+    value = signal.value
     two_theta = value.coords.get("two_theta")
     if two_theta is None or two_theta.isnull().any():
         raise CoordinateError(
