@@ -190,6 +190,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.cut_Q`.
         """
+    def debye_temperature(self, T: Any = ..., *, mass: Any = ..., amount: Literal['atoms', 'formula units'] | None = ...) -> xr.Dataset:
+        """Find the Debye temperature that each measured C(T), or u², would have.
+
+        See `xbp.debye_temperature`.
+        """
     def debye_waller(self, E_range: Any = ..., Q_range: Any = ...) -> xr.Dataset:
         """Measure u² from the elastic line.
 
@@ -214,6 +219,11 @@ class BosonPeakAccessor(Generic[Data]):
         """Compute S(Q,E) of a trajectory over all wave vectors that its cell allows.
 
         See `xbp.md.dynamic_structure_factor`.
+        """
+    def excess_dos(self, debye_energy: Any, debye_energy_std: Any = ..., *, n_atoms: float | None = ...) -> Data:
+        """Return g(E) less that of Debye's phonons.
+
+        See `xbp.excess_dos`.
         """
     def fit(self, model: Any, dim: str | None = ..., *, x_range: Any = ..., start: Mapping[str, Any] | None = ..., fixed: Mapping[str, Any] | None = ..., bounds: Mapping[str, Any] | None = ...) -> xr.Dataset:
         """Fit a model along one dimension, once for every combination of the others.
@@ -249,6 +259,11 @@ class BosonPeakAccessor(Generic[Data]):
         """Fold energy gain onto energy loss: the mean of S(Q,E) and exp(E/k_BT) S(Q,−E).
 
         See `xbp.fold`.
+        """
+    def harmonic_thermodynamics(self, temperature: Any, *, mass: Any = ..., composition: Any = ..., area: float | None = ..., n_atoms: float | None = ..., below: Literal['debye'] | None = ..., area_tolerance: float = ...) -> xr.Dataset:
+        """Compute what harmonic vibrations of a density of states do at a temperature.
+
+        See `xbp.harmonic_thermodynamics`.
         """
     def heat_capacity(self, temperature: Any, *, area: float | None = ..., n_atoms: float | None = ..., below: Literal['debye'] | None = ..., area_tolerance: float = ..., end: float = ...) -> Data:
         """Return the harmonic heat capacity of a density of states.
@@ -454,6 +469,11 @@ class BosonPeakAccessor(Generic[Data]):
         """Turn the wavelength axis of a Raman spectrum into the shift from the laser line.
 
         See `xbp.to_raman_shift`.
+        """
+    def to_reduced_absorption(self, coupling: Any = ..., *, thickness: Any = ..., thickness_std: Any = ...) -> Data:
+        """Return g(E)/E² from an absorption coefficient, in arbitrary units.
+
+        See `xbp.to_reduced_absorption`.
         """
     def to_reduced_raman(self, T: Any = ..., coupling: Union[Literal['constant', 'linear'], Callable[[numpy.ndarray], numpy.ndarray]] = ..., *, side: Literal['stokes', 'anti-stokes'] = ..., laser_line: Any = ..., baseline: Any = ..., reversed_below: float | None = ..., highest_shift: Any = ...) -> Data:
         """Return g(E)/E² from a Raman spectrum, in arbitrary units.

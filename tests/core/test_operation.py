@@ -62,6 +62,8 @@ ARGUMENTS: dict[str, Any] = {
     "convolve": {"resolution": "1 meV"},
     "correct_neutron_weighting": {"partials": example("vibrational_dos")},
     "correlation_map": {"sq": example("static_structure_factor")},
+    "excess_dos": {"debye_energy": "8 meV"},
+    "harmonic_thermodynamics": {"temperature": [5.0], "area": 1},
     "fit_bqe": {"sq": example("static_structure_factor")},
     "cut_E": {"E": 3.0, "width": 1.0},
     "cut_Q": {"Q": 3.0, "width": 1.0},

@@ -123,6 +123,23 @@ def backgrounds() -> Any:
 
 
 @case()
+def thermodynamics_of_modes() -> Any:
+    E = np.arange(0.5, 26, 0.5)
+    g = 3 * E**2 / 25.5**3 * (1 + 0.2 * np.exp(-((E - 5) ** 2) / 8))
+    given = {"units": "1/meV", "coords": {"E": (E, "meV")}, "std": 0.05 * g}
+    dos = xbp.new_dataset("vibrational_dos", g, **given)
+    C = dos.bp.heat_capacity([5.0, 100.0], area=1)
+    film = xbp.new_dataset("absorption", E**3, units="1/cm", coords={"E": (E, "meV")})
+    T = [5.0, 100.0]
+    return {
+        "table": xbp.harmonic_thermodynamics(dos, T, mass="60 u", area=1),
+        "theta": xbp.debye_temperature(C),
+        "excess": xbp.excess_dos(dos, "24 meV", "1 meV"),
+        "absorption": xbp.to_reduced_absorption(film, (1, 0.1)),
+    }
+
+
+@case()
 def displacement_conventions() -> Any:
     data = model().drop_vars("u2")
     given = {"u2": 0.012, "u2_total": 0.036, "msd": 0.072, "B_iso": 0.9474820225}

@@ -64,6 +64,7 @@ _EXCESS = (
 
 SIGNALS = (
     "reduced_dos",
+    "excess_dos",
     "generalized_dos",
     "normalized_fluctuation_spectrum",
     "fluctuation_spectrum",
@@ -78,6 +79,7 @@ SIGNALS = (
     step=12,
     suggested=(
         "reduced_dos",
+        "excess_dos",
         "normalized_fluctuation_spectrum",
         "local_fluctuation_spectrum",
     ),
@@ -268,7 +270,7 @@ def fit_peaks(
     std, f = None, independence(value, "E")
     if signal.std is not None:
         std = std_along(signal.std, "E").variable.isel(E=positive)
-    with_modes = name == "reduced_dos" and not is_light
+    with_modes = name == "reduced_dos" and "probe" not in value.attrs
     covered: Any = 1.0
     half = np.zeros(E.size)
     if axis.attrs.get("bounds", "E_bnds") in signal.source.coords:

@@ -138,6 +138,8 @@ RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "compare_models": ("BIC", "E_BP"),
     "compare_fluctuations": ("E_BP", "chi_energy", "r_at_boson_peak"),
     "thermodynamics": ("temperature",),
+    "harmonic_thermodynamics": ("temperature", "effective_temperature", "entropy"),
+    "debye_temperature": ("theta",),
     "glass_transition": ("Tg",),
     "kinematic_limits": ("Q_min", "Q_max"),
     "neutron_weighted_dos": ("correction",),

@@ -113,6 +113,8 @@ _ROWS = (
         "energy_resolution", "fwhm", "FWHM(E)", _E, "meV", False, True, ("THz", "1/cm")
     ),
     Quantity("raman_intensity", "I", "I(E)", _E, "1"),
+    Quantity("absorption", "alpha", "α(E)", _E, "1/cm", also=()),
+    _density("excess_dos", "g_excess", "g_ex(E)", _E, "1/meV"),
     Quantity("heat_capacity", "C", "C_p(T)", _T, "J/mol/K", also=("J/g/K", "J/K")),
     Quantity(
         "reduced_heat_capacity",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import scipy
@@ -21,6 +21,7 @@ __all__ = [
     "debye_dos",
     "debye_einstein",
     "debye_heat_capacity",
+    "dos_halves",
     "dos_maximum",
     "dos_weights",
     "einstein_heat_capacity",
@@ -274,8 +275,13 @@ def dos_maximum(mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     return np.where(inside >= 0, (mean + np.sqrt(np.maximum(inside, 0.0))) / 2, np.nan)
 
 
-def dos_weights(E: np.ndarray, T: np.ndarray, dimension: int = 3) -> np.ndarray:
-    """Return the matrix W with C(T)/dR = ∫ g x²eˣ/(eˣ−1)² dE = W g for g(E) on a grid.
+def dos_weights(
+    E: np.ndarray,
+    T: np.ndarray,
+    dimension: int = 3,
+    kernel: Callable[[np.ndarray], np.ndarray] = mode_heat_capacity,
+) -> np.ndarray:
+    """Return the matrix W with ∫ g k(E/k_BT) dE = W g for g(E) on a grid.
 
     g/E^(d−1) is taken as linear between the points and as constant below the first one
     (Debye's law), so that a Debye density of states is integrated exactly on any grid.
@@ -288,11 +294,27 @@ def dos_weights(E: np.ndarray, T: np.ndarray, dimension: int = 3) -> np.ndarray:
         Temperatures in K, positive; infinity gives the weights of ∫ g dE.
     dimension : int
         d: 3, or 2 of a plane of atoms.
+    kernel : callable
+        k: by default the heat capacity of a mode, so that C(T)/dR = W g.
 
     Returns
     -------
     numpy.ndarray, shape (m, n)
         In meV.
+    """
+    below, above = dos_halves(E, T, dimension, kernel)
+    return np.asarray(below + above)
+
+
+def dos_halves(
+    E: np.ndarray,
+    T: np.ndarray,
+    dimension: int,
+    kernel: Callable[[np.ndarray], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what g at each energy adds to ∫ g k dE below it, and above it.
+
+    Their sum is `dos_weights`, which has the parameters.
     """
     nodes, weights = legendre_rule(4)
     # Below the first point in eight steps: C at low temperature comes from there alone.
@@ -300,21 +322,18 @@ def dos_weights(E: np.ndarray, T: np.ndarray, dimension: int = 3) -> np.ndarray:
     steps = np.diff(edges)
     at = (edges[:-1, None] + steps[:, None] * (nodes + 1) / 2).ravel()
     area = (steps[:, None] * weights / 2).ravel()
-    right = (
-        np.clip(np.searchsorted(E, at), 1, E.size - 1)
-        if E.size > 1
-        else np.zeros(at.size, dtype=int)
-    )
+    first = at < E[0]
+    right = np.where(first, 0, np.clip(np.searchsorted(E, at), 0, E.size - 1))
     left = np.maximum(right - 1, 0)
     gap = np.where(right > left, E[right] - E[left], 1.0)
-    t = np.where(at < E[0], 0.0, (at - E[left]) / gap)
+    t = np.where(first, 1.0, (at - E[left]) / gap)
     with np.errstate(divide="ignore"):
         kT = constants.BOLTZMANN_MEV * np.asarray(T, dtype=float)
-        kernel = mode_heat_capacity(at / kT[:, None]) * (area * at ** (dimension - 1))
-    out = np.zeros((kernel.shape[0], E.size))
-    np.add.at(out.T, left, (kernel * (1 - t)).T)
-    np.add.at(out.T, right, (kernel * t).T)
-    return np.asarray(out / E ** (dimension - 1))
+        each = kernel(at / kT[:, None]) * (area * at ** (dimension - 1))
+    below, above = np.zeros((2, each.shape[0], E.size))
+    np.add.at(above.T, left, (each * (1 - t)).T)
+    np.add.at(below.T, right, (each * t).T)
+    return below / E ** (dimension - 1), above / E ** (dimension - 1)
 
 
 def start_of_fit(

@@ -1,9 +1,11 @@
 """From S(Q,E) to B(Q,E) and back, and what is done to data on the way."""
 
+from xbp.reduction.absorption import to_reduced_absorption
 from xbp.reduction.arithmetic import convert, scale, subtract
 from xbp.reduction.bins import cut_E, cut_Q, mask_elastic, rebin, shift_E
 from xbp.reduction.detailed_balance import detailed_balance
 from xbp.reduction.elastic import debye_waller
+from xbp.reduction.excess import excess_dos
 from xbp.reduction.fold import fold, integrate_E
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
 from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
@@ -21,6 +23,7 @@ from xbp.reduction.resolution import convolve, like, to_quantum
 from xbp.reduction.sample import effective_mass
 from xbp.reduction.subtract_elastic import subtract_elastic
 from xbp.reduction.temperature import at_temperature
+from xbp.reduction.thermodynamics import debye_temperature, harmonic_thermodynamics
 from xbp.reduction.vibrational_dos import correct_multiphonon, to_vibrational_dos
 
 __all__ = [
@@ -31,11 +34,14 @@ __all__ = [
     "correct_multiphonon",
     "cut_E",
     "cut_Q",
+    "debye_temperature",
     "debye_waller",
     "detailed_balance",
     "direct_geometry_resolution",
     "effective_mass",
+    "excess_dos",
     "fold",
+    "harmonic_thermodynamics",
     "heat_capacity",
     "instrument_resolution",
     "integrate_E",
@@ -58,6 +64,7 @@ __all__ = [
     "to_molar",
     "to_quantum",
     "to_raman_shift",
+    "to_reduced_absorption",
     "to_reduced_raman",
     "to_sqe",
     "to_vibrational_dos",

@@ -20,8 +20,8 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import dimension_of
-from xbp.core.data import is_lazy, refuse_where
-from xbp.core.errors import QuantityError
+from xbp.core.data import is_lazy, refuse_where, require_some, require_values
+from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits
 from xbp.core.guards import (
     at_most_one,
@@ -44,7 +44,9 @@ __all__ = [
     "imaginary_modes",
     "is_absolute",
     "known_area",
+    "known_bins",
     "modes_of",
+    "positive_area",
     "real_modes",
     "require_all_modes",
     "require_known_area",
@@ -445,3 +447,32 @@ def require_all_modes(
         ),
         fix="pass all of g, or area=1",
     )
+
+
+def positive_area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:
+    """Return ∫ g dE, which must be positive; NaN where g contains NaN."""
+    with np.errstate(over="ignore"):
+        area: xr.DataArray = (g * norm).sum("E", skipna=False)
+    if not is_lazy(area):  # dask arrays are not computed for a check
+        name, known = "the area of g(E)", area.values[~np.isnan(area.values)]
+        require_values(known, name, above=1e-150, below=1e150, error=QuantityError)
+    return area
+
+
+def known_bins(g: xr.DataArray, below: str | None) -> np.ndarray:
+    """Return E > 0 without the bins before the first and after the last value of g."""
+    positive = g["E"].values > 0
+    extent = g["E"].values, g["E"].attrs["units"]
+    require_some(positive, "positive E", *extent, error=CoordinateError)
+    some = positive & g.notnull().any([d for d in g.dims if d != "E"]).values
+    require_some(some, "value of g(E)", *extent)
+    first, last = np.flatnonzero(some)[[0, -1]]
+    empty = g["E"].values[positive & (np.arange(some.size) < first)]
+    if empty.size and below is None:
+        raise RangeError(
+            f"g(E) is NaN from {empty[0]:g} to {empty[-1]:g} {g['E'].attrs['units']}, "
+            "which decides C at low temperature",
+            fix="below='debye' uses Debye's law there",
+        )
+    positive[:first], positive[last + 1 :] = False, False
+    return positive

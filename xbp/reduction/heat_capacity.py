@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import dimension_of, given_axis, stated
-from xbp.core.data import Data, is_lazy, require_dims, require_some, require_values
+from xbp.core.data import Data, is_lazy, require_dims, require_values
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
@@ -43,12 +43,21 @@ from xbp.models.dimension import mode_count
 from xbp.reduction.dos_area import (
     Modes,
     known_area,
+    known_bins,
     modes_of,
+    positive_area,
     real_modes,
     to_pure_number,
 )
 
-__all__ = ["Amount", "heat_capacity", "kelvins", "reduced_heat_capacity", "to_molar"]
+__all__ = [
+    "Amount",
+    "heat_capacity",
+    "kelvins",
+    "positive_kelvins",
+    "reduced_heat_capacity",
+    "to_molar",
+]
 
 Amount = Literal["atoms", "formula units"]  # of which there is a mole
 #: Numbers about the sample that `to_molar` needs: attributes, units, what they are.
@@ -144,13 +153,13 @@ def heat_capacity(
             f"'{value.name}' is over {tuple(value.dims)}, and must be over E alone",
             fix="g.isel(temperature=0, drop=True)",
         )
-    kelvin = _kelvins(*given_axis(temperature, "temperature"), "temperature")
+    kelvin = positive_kelvins(*given_axis(temperature, "temperature"), "temperature")
     to_mev = per_unit(value, "E")
     if below is not None:
         choose(below, ("debye",), "below")
     at_most_one(area=area, n_atoms=n_atoms)
     require_number(area_tolerance, "area_tolerance", above=0, below=1)
-    used = _known_bins(value, below)
+    used = known_bins(value, below)
     E = value["E"].values[used].astype(float) * to_mev
     weights = dos_weights(E, np.append(kelvin, np.inf), dimension_of(value))
     classical = mode_count(scipy.constants.R, dimension_of(value))
@@ -171,7 +180,7 @@ def heat_capacity(
     own = ("temperature", "area")
     foreign = [c for c in value.coords if c in own or "E" in value[c].dims]
     g = value.isel(E=used).drop_vars(foreign)
-    scale = scale / modes.unit if modes else (area or 1.0) / _positive_area(g, norm)
+    scale = scale / modes.unit if modes else (area or 1.0) / positive_area(g, norm)
     dims = [d if d != "E" else "temperature" for d in value.dims]
     out = (xr.dot(g, by_E, dim="E") * scale).transpose(*dims)
     if modes:
@@ -257,36 +266,7 @@ def _without_missing(
     return C.where(~lost)
 
 
-def _positive_area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:
-    """Return ∫ g dE, which must be positive; NaN where g contains NaN."""
-    with np.errstate(over="ignore"):
-        area: xr.DataArray = (g * norm).sum("E", skipna=False)
-    if not is_lazy(area):  # dask arrays are not computed for a check
-        name, known = "the area of g(E)", area.values[~np.isnan(area.values)]
-        require_values(known, name, above=1e-150, below=1e150, error=QuantityError)
-    return area
-
-
-def _known_bins(g: xr.DataArray, below: str | None) -> np.ndarray:
-    """Return E > 0 without the bins before the first and after the last value of g."""
-    positive = g["E"].values > 0
-    extent = g["E"].values, g["E"].attrs["units"]
-    require_some(positive, "positive E", *extent, error=CoordinateError)
-    some = positive & g.notnull().any([d for d in g.dims if d != "E"]).values
-    require_some(some, "value of g(E)", *extent)
-    first, last = np.flatnonzero(some)[[0, -1]]
-    empty = g["E"].values[positive & (np.arange(some.size) < first)]
-    if empty.size and below is None:
-        raise RangeError(
-            f"g(E) is NaN from {empty[0]:g} to {empty[-1]:g} {g['E'].attrs['units']}, "
-            "which decides C at low temperature",
-            fix="below='debye' uses Debye's law there",
-        )
-    positive[:first], positive[last + 1 :] = False, False
-    return positive
-
-
-def _kelvins(values: Any, units: str, name: str) -> np.ndarray:
+def positive_kelvins(values: Any, units: str, name: str) -> np.ndarray:
     """Return ascending temperatures in K, refused outside 1e-9 to 1e9 K."""
     kelvin = np.asarray(to_kelvin(np.asarray(values, float), units, name=name))
     require_values(kelvin, name, "K", above=1e-9, below=1e9, error=TemperatureError)
@@ -297,7 +277,7 @@ def kelvins(value: xr.DataArray) -> np.ndarray:
     """Return the temperatures of a heat capacity in K, which must be positive."""
     require_dims(value, "temperature", "a heat capacity", error=CoordinateError)
     T = value["temperature"]
-    return _kelvins(T.values, T.attrs["units"], "coordinate 'temperature'")
+    return positive_kelvins(T.values, T.attrs["units"], "coordinate 'temperature'")
 
 
 def in_kelvin(data: Any) -> Any:

@@ -172,14 +172,17 @@ def _rows(
     )
 
 
+#: What light is named that measured a spectrum.
+_PROBES = {"light": ", Raman", "infrared": ", infrared"}
+
+
 def _kind(leaf: Leaf) -> str:
-    """Name the kind of a leaf: for a spectrum its symbol, and whether it is Raman."""
+    """Name the kind of a leaf: for a spectrum its symbol, and what measured it."""
     if leaf.kind in _KINDS:
         return _KINDS[leaf.kind]
     value = read(leaf.data).value
-    return (
-        f"{symbol_of(value)}{', Raman' if value.attrs.get('probe') == 'light' else ''}"
-    )
+    probe = _PROBES.get(str(value.attrs.get("probe")), "")
+    return f"{symbol_of(value)}{probe}"
 
 
 def _comparison(table: xr.Dataset, kinds: Mapping[str, str]) -> str:

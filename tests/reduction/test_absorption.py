@@ -1,0 +1,82 @@
+"""g(E)/E² from absorption: exact for every coupling, on every axis."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import CoordinateError, QuantityError, UnitsError, XbpError
+
+NU = np.linspace(0.0, 3, 61)
+B = np.exp(-(np.log(np.maximum(NU, 0.01) / 1.1) ** 2) / 0.5)
+COUPLINGS: list[tuple[Any, Any]] = [
+    ("constant", 1.0),
+    ("linear", NU),
+    ((2, "0.2 1/THz^2"), 2 + 0.2 * NU**2),
+    ((2, 0.2), 2 + 0.2 * NU**2),
+    (lambda nu: 1 + nu, 1 + NU),
+]
+
+
+def film(coupling: Any = 1.0, **more: Any) -> xr.Dataset:
+    given: dict[str, Any] = {"units": "1/cm", "coords": {"E": (NU, "THz")}} | more
+    return xbp.new_dataset("absorption", B * NU**2 * coupling, **given)
+
+
+@pytest.mark.parametrize(("coupling", "C"), COUPLINGS, ids=range(5))
+def test_every_coupling_is_divided_out(coupling: Any, C: Any) -> None:
+    found = film(C).bp.to_reduced_absorption(coupling)
+    np.testing.assert_allclose(found.B, B[1:], rtol=1e-12)
+    assert found.B.attrs["quantity"] == "reduced_dos"
+
+
+def test_the_maximum_on_any_axis_and_lazily() -> None:
+    want = film().bp.to_reduced_absorption().bp.boson_peak()
+    assert float(want.energy) == pytest.approx(1.1, rel=1e-6)
+    other = film().bp.convert(E="1/cm").chunk().bp.to_reduced_absorption()
+    assert other.B.chunks is not None
+    peak = other.compute().bp.boson_peak()
+    assert float(peak.energy) == pytest.approx(1.1e12 / 2.99792458e10, rel=1e-6)
+
+
+def test_an_absorbance_and_the_error_of_the_thickness(tmp_path: Path) -> None:
+    given = {"units": "1", "std": 0.01 * B + 1e-3}
+    found = film(**given).bp.to_reduced_absorption(
+        thickness="20 um", thickness_std="1 um"
+    )
+    np.testing.assert_allclose(found.B, B[1:] * math.log(10) / 20e-4, rtol=1e-12)
+    np.testing.assert_allclose(found.B_std_common[0], -0.05 * found.B, rtol=1e-12)
+    found.bp.to_netcdf(tmp_path / "a.nc")
+    xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.nc"), found)
+
+
+def test_wrong_input_is_refused() -> None:
+    bare = film(units="1")
+    with pytest.raises(QuantityError, match="thickness"):
+        bare.bp.to_reduced_absorption()
+    with pytest.raises(XbpError, match="thickness"):
+        film().bp.to_reduced_absorption(thickness="20 um")
+    with pytest.raises(UnitsError):
+        bare.bp.to_reduced_absorption(thickness="20 THz")
+    with pytest.raises(QuantityError, match="is not a C_IR"):
+        film().bp.to_reduced_absorption("quadratic")
+    with pytest.raises(QuantityError, match="C_IR"):
+        film().bp.to_reduced_absorption(lambda nu: nu - 1)
+    with pytest.raises(CoordinateError):
+        film().isel(E=3).bp.to_reduced_absorption()
+
+
+def test_it_is_a_leaf_of_a_study() -> None:
+    leaves = {
+        "far infrared": film().bp.to_reduced_absorption(),
+        "stated": xbp.stated_energy("4.6 meV", "0.3 meV", reference="this work"),
+    }
+    table = xbp.new_study(leaves).bp.compare()
+    energy = table.energy.sel(leaf="far infrared")
+    assert float(energy) == pytest.approx(1.1 * 4.135667696, rel=1e-6)
