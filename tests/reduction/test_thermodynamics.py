@@ -29,6 +29,7 @@ def test_numbers_of_a_debye_solid() -> None:
     found = debye().bp.harmonic_thermodynamics(T, mass="50 u")
     for name in ("theta_C", "theta_u2", "theta_g"):
         np.testing.assert_allclose(found[name], 290.113, rtol=1e-6)
+    assert found.moment.values.tolist() == [-2, -1, 1, 2]
     np.testing.assert_allclose(found.u2, [0.002528, 0.010641], atol=6e-7)
     np.testing.assert_allclose(found.effective_temperature, [108.80, 313.87], atol=5e-3)
     assert float(found.entropy[1]) == pytest.approx(34.667, abs=5e-4)

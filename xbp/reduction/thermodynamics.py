@@ -159,7 +159,7 @@ def harmonic_thermodynamics(
     if d == 3:
         theta = _solved(heat_capacity_temperature, C, C_std, kelvin)
         add("theta_C", theta, "K", "Debye temperature of the heat capacity")
-    orders = [n for n in _MOMENTS if n + d > 1]
+    orders = [n for n in _MOMENTS if n + d > 0]
     add("theta_g", _of_moments(g, sigma, E, d, norm, orders), "K", "Debye temperature")
     if atomic is not None and d == 3:
         size = constants.HBAR2_OVER_2U / atomic / kT
