@@ -36,6 +36,7 @@ from .io import (
     to_spe,
     to_sqw,
 )
+from .md import from_ase, from_dynasor, from_mdanalysis, to_ase, to_mdanalysis
 from .reduction import (
     angle_to_Q,
     at_temperature,
@@ -124,6 +125,9 @@ __all__ = [
     "fit_heat_capacity",
     "fitted_dos",
     "fold",
+    "from_ase",
+    "from_dynasor",
+    "from_mdanalysis",
     "from_scipp",
     "glass_spectra",
     "harmonic_thermodynamics",
@@ -160,12 +164,14 @@ __all__ = [
     "subtract",
     "subtract_Q_independent",
     "subtract_elastic",
+    "to_ase",
     "to_bqe",
     "to_columns",
     "to_convention",
     "to_csv",
     "to_dataframe",
     "to_gdos",
+    "to_mdanalysis",
     "to_molar",
     "to_netcdf",
     "to_nxspe",

@@ -410,6 +410,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.subtract_elastic`.
         """
+    def to_ase(self) -> list[Any]:
+        """Make ASE's Atoms of the frames of a trajectory.
+
+        See `xbp.md.to_ase`.
+        """
     def to_bqe(self, T: Any = ..., u2: Any = ..., *, u2_total: Any = ..., msd: Any = ..., B_iso: Any = ..., T_std: Any = ..., u2_std: Any = ..., reversed_below: float | None = ...) -> Data:
         """Return the reduced density of states B(Q,E) = G(Q,E)/E², in a plane G/\|E\|.
 
@@ -439,6 +444,11 @@ class BosonPeakAccessor(Generic[Data]):
         """Return the generalized density of states G(Q,E).
 
         See `xbp.to_gdos`.
+        """
+    def to_mdanalysis(self) -> Any:
+        """Make a Universe of MDAnalysis, in memory, of a trajectory.
+
+        See `xbp.md.to_mdanalysis`.
         """
     def to_molar(self, per: Literal['atoms', 'formula units'] | None = ..., *, mass: Any = ..., molar_mass: Any = ..., atoms: Any = ..., amount: Literal['atoms', 'formula units'] | None = ...) -> Data:
         """Return the heat capacity per mole.

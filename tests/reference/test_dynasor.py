@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,6 +132,27 @@ def test_self_part(traj: xr.Dataset, sample: object) -> None:
         Q_MAX, DQ, weights="unit", part="incoherent", origin_step=1, **ARGUMENTS
     ).F
     agree(F.values, in_shells(sample["Fqt_incoh"], traj))  # type: ignore[index]
+
+
+def test_their_objects(traj: xr.Dataset, sample: Any, tmp_path: Path) -> None:
+    """S(Q,E) of dynasor has F(Q,0) as its integral; partials add up to the total."""
+    kind = "intermediate_scattering_function"
+    S, F = xbp.from_dynasor(sample).S, xbp.from_dynasor(sample, kind).F
+    np.testing.assert_allclose(F.time, STEP * np.arange(N_FRAMES), rtol=1e-9)
+    norms = np.linalg.norm(sample.q_points, axis=1)
+    lowest = np.isclose(norms, norms.min())
+    np.testing.assert_allclose(F[0], sample.Fqt_coh[lowest].mean(axis=0))
+    area = (2 * S.sum("E") - S.isel(E=0)) * float(S.E[1] - S.E[0])
+    np.testing.assert_allclose(area, F.isel(time=0), rtol=1e-3)
+    pairs = xbp.from_dynasor(sample, kind, partials=True).F
+    np.testing.assert_allclose((pairs * pairs.weight).sum("pair"), F, atol=1e-12)
+    pytest.importorskip("ase.io").write(tmp_path / "a.traj", traj.bp.to_ase()[:3])
+    theirs = dynasor.Trajectory(
+        str(tmp_path / "a.traj"), "ase", atomic_indices="read_from_trajectory"
+    )
+    back = xbp.from_dynasor(theirs, time_between_frames=f"{STEP} ps")
+    for name in ("position", "velocity"):
+        np.testing.assert_allclose(back[name], traj[name][:3], rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["C_L", "C_T"])

@@ -2,6 +2,13 @@
 
 from xbp.md import lammps, lattice, models
 from xbp.md.conversion import convert
+from xbp.md.exchange import (
+    from_ase,
+    from_dynasor,
+    from_mdanalysis,
+    to_ase,
+    to_mdanalysis,
+)
 from xbp.md.fields import local_fields
 from xbp.md.fluctuations import fluctuation_spectrum
 from xbp.md.models import new_trajectory
@@ -28,6 +35,9 @@ __all__ = [
     "current_spectra",
     "dynamic_structure_factor",
     "fluctuation_spectrum",
+    "from_ase",
+    "from_dynasor",
+    "from_mdanalysis",
     "intermediate_scattering_function",
     "lammps",
     "lattice",
@@ -39,6 +49,8 @@ __all__ = [
     "open_trajectory",
     "radial_distribution",
     "structure_factor",
+    "to_ase",
+    "to_mdanalysis",
     "to_radial_distribution",
     "to_structure_factor",
     "vdos",

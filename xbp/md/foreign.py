@@ -10,10 +10,11 @@ from typing import Final
 
 import numpy as np
 
-from xbp.core.errors import QuantityError, require
+from xbp.core.errors import require
 from xbp.md.extxyz import require_consecutive
-from xbp.md.frames import Found, Frames, Rows, cell_volume
-from xbp.md.given import Given, at_once, named
+from xbp.md.frames import Found, Frames, Rows
+from xbp.md.given import Given, at_once
+from xbp.md.objects import ASE_SPEED, found_of_images
 from xbp.md.source import Source, reading, require_file
 from xbp.md.topology import elements_of, open_universe, read_topology
 
@@ -63,10 +64,6 @@ def open_with_ase(source: Source, given: Given) -> Found:
         options = given.reader_options or {}
         images = list(formats.iread(str(path), index=":", format=kind, **options))
     require_file(bool(images and len(images[0])), path, f"ASE ({kind}) finds no atoms")
-    given.allow(
-        f"read by ASE as {kind}, with its own units",
-        *("elements", "masses", "time_between_frames", "reader_options"),
-    )
     _require_whole(source, kind, len(images), _ENDS.get(kind))
     chosen = given.choose(len(images))
     picked = [images[i] for i in chosen]
@@ -78,35 +75,10 @@ def open_with_ase(source: Source, given: Given) -> Found:
         f"what ASE reads as {kind} is unverified beyond one frame at rest",
         fix="write extended XYZ, or xbp.md.new_trajectory(position, time=…, cell=…)",
     )
-    symbols = np.array(first.get_chemical_symbols(), dtype=str)
-    if "X" in symbols.tolist() and "X" not in (given.elements or ()):
-        raise QuantityError(
-            f"the elements of {path} are not known: some are X",
-            fix="elements={'X': 'Cu'}",
-        )
-    # ASE's unit of time is Å √(u/eV).
-    units = require("ase.units", _PURPOSE, "formats")
-    per_ps = 1000 * float(units.fs)
-
-    def rows(numbers: range) -> Iterator[Rows]:
-        for atoms in (images[number] for number in numbers):
-            v = atoms.get_velocities() * per_ps if atoms.has("momenta") else None
-            names = np.array(atoms.get_chemical_symbols(), dtype=str)
-            yield Rows(names, None, atoms.get_positions(), v)
-
-    own = [image.info.get("time") for image in picked if kind == "castep-md"]
-    times = np.array(own, dtype=float) / per_ps if own and None not in own else None
-    cells = np.stack([np.asarray(image.cell) for image in picked])
-    for cell in cells:
-        cell_volume(cell, str(path))
-    return Found(
-        Frames(path, chosen, rows),
-        cells,
-        named(given, symbols),
-        np.asarray(first.get_masses()),
-        given.times(len(chosen), own=times),
-        "".join(str(int(side)) for side in first.pbc),
-    )
+    own = [image.info.get("time") for image in images if kind == "castep-md"]
+    # ASE's unit of time is Å √(u/eV) / Å.
+    times = np.array(own, dtype=float) / ASE_SPEED if own and None not in own else None
+    return found_of_images(images, given, times=times)
 
 
 def open_with_mdanalysis(source: Source, given: Given) -> Found:

@@ -40,6 +40,7 @@ from xbp.md.given import Given
 from xbp.md.gsd_tng import is_gsd, is_tng, open_gsd, open_tng
 from xbp.md.h5md import is_h5md, is_mdt, open_h5md, open_mdt
 from xbp.md.lammps_text import is_data_file, is_dump, open_data_file, open_dump
+from xbp.md.objects import reader_of
 from xbp.md.plane import Dimension, Frame, dimension_attribute
 from xbp.md.source import Source, open_source, reading, release, require_file
 from xbp.md.styles import LennardJones, Units
@@ -117,7 +118,7 @@ FORMATS: tuple[Kind, ...] = (
 
 
 def open_trajectory(
-    path: str | os.PathLike[str],
+    path: Any,
     *,
     units: Units | None = None,
     elements: Mapping[int, str] | Sequence[str] | None = None,
@@ -144,14 +145,15 @@ def open_trajectory(
 
     Parameters
     ----------
-    path : path-like
+    path : path-like, or objects
         LAMMPS text dump or data file, extended or plain XYZ (CP2K), DL_POLY's HISTORY,
         VASP's XDATCAR (each also ``.gz``, ``.bz2``, ``.xz`` and, where Python can
         unpack it, ``.zst``, read in place); netCDF of AMBER, LAMMPS and ASE, H5MD,
         MDANSE's ``.mdt``, GSD and TNG; netCDF or Zarr as `convert` writes them; with
         `topology`, what MDAnalysis reads; otherwise what ASE reads. Recognised by
-        content where possible. Arguments below that do not apply to the format, or
-        contradict the file, are refused.
+        content where possible. Or objects in memory: ASE's Atoms or a list of them, a
+        Universe of MDAnalysis, a Trajectory of dynasor. Arguments below that do not
+        apply to the format, or contradict the file, are refused.
     units : {"real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"}, optional
         LAMMPS units of a dump or data file, which do not state them (except with
         ``dump_modify units yes``), of velocities and times in extended XYZ, or of a
@@ -254,7 +256,8 @@ def open_trajectory(
     >>> traj.element.values.tolist(), traj.position.values[0, 0].tolist()
     (['Zr', 'Cu'], [1.0, 2.0, 3.0])
     """
-    where = to_path(path)
+    memory = reader_of(path)
+    where = to_path(path) if memory is None else Path(memory[0])
     choose(truncated, ("error", "drop"), "truncated")
     if chunk_frames is not None:
         chunk_frames = require_whole(chunk_frames, "chunk_frames")
@@ -262,7 +265,8 @@ def open_trajectory(
         temperature = require_positive(temperature, "temperature", "K")
     limit = require_positive(hottest, "hottest", "K")
     least = require_positive(densest, "densest", "angstrom**3")
-    require_file(where.exists(), where, "it does not exist", fix="correct the path")
+    there = memory is not None or where.exists()
+    require_file(there, where, "it does not exist", fix="correct the path")
     arguments: dict[str, Any] = {
         "units": units,
         "elements": elements,
@@ -284,12 +288,13 @@ def open_trajectory(
         velocities=to_path(velocities) if velocities else velocities,
     )
     source, head, history = Source(where), b"", None
-    if not where.is_dir():
+    is_file = memory is None and not where.is_dir()
+    if is_file:
         source = open_source(where, keep_part=truncated == "drop")
         head = source.read(0, 4096)
-    kind = None if where.is_dir() else _kind(source, head, given)
+    kind = _kind(source, head, given) if is_file else None
     binary = head.startswith((b"CDF", HDF5_SIGNATURE)) and not source.packing
-    if where.is_dir() or (binary and kind is None):
+    if memory is None and (not is_file or (binary and kind is None)):
         given.allow("a trajectory with its own times, units and elements")
         with reading(where):
             ds = _open_labelled(where, chunk_frames)
@@ -301,7 +306,8 @@ def open_trajectory(
         history = ds.attrs.get("history")
     else:
         with reading(where):
-            found = _reader(source, kind, given)(source, given)
+            reader = _reader(source, kind, given) if memory is None else memory[1]
+            found = reader(source, given)
             found = found if velocities is not False else found.at_rest()
         cells, n = found.cells, max(found.element.size, 1)
         thin = np.linalg.norm(np.linalg.inv(cells), axis=1).max()
