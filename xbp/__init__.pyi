@@ -25,7 +25,9 @@ from .core.construct import new_dataset
 from .core.status import Diagnostic, diagnostics
 from .fitting import fit
 from .io import (
+    from_pandas,
     from_scipp,
+    label,
     open_dataset,
     to_columns,
     to_csv,
@@ -128,6 +130,7 @@ __all__ = [
     "from_ase",
     "from_dynasor",
     "from_mdanalysis",
+    "from_pandas",
     "from_scipp",
     "glass_spectra",
     "harmonic_thermodynamics",
@@ -136,6 +139,7 @@ __all__ = [
     "integrate_E",
     "ioffe_regel",
     "kinematic_limits",
+    "label",
     "like",
     "mark_box_phonon",
     "mask_elastic",

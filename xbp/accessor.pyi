@@ -295,6 +295,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.kinematic_limits`.
         """
+    def label(self, quantity: str | None = ..., *, units: str | None = ..., coordinate_units: Mapping[str, str] | None = ..., rename: Mapping[str, str] | None = ..., variable: str | None = ..., std: str | Any = ..., T: Any = ..., statistics: str | None = ...) -> xr.Dataset:
+        """Label data that have no quantity or units, so that all operations apply.
+
+        See `xbp.label`.
+        """
     def like(self, experiment: xr.DataArray | xr.Dataset, resolution: Any, *, width: Literal['fwhm', 'sigma'] = ..., T: Any = ..., harmonic: bool = ..., u2: Any = ..., scale: Literal['fit'] | None = ..., coverage: float = ..., T_tolerance: float = ..., tail: float = ...) -> Data:
         """Bring a simulated S(Q,E) onto the grid and resolution of an experiment.
 

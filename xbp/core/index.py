@@ -50,6 +50,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "ioffe_regel": "analysis.dispersion",
         "kernel_polynomial_vdos": "md.lattice.polynomials",
         "kinematic_limits": "reduction.kinematics",
+        "label": "io.label",
         "like": "reduction.resolution",
         "local_fields": "md.fields",
         "mark_box_phonon": "analysis.phonons",

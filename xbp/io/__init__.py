@@ -36,6 +36,7 @@ from xbp.io.columns import to_columns
 from xbp.io.exchange import from_scipp, to_csv, to_dataframe, to_scipp
 from xbp.io.guide import Guide
 from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, open_hdf5
+from xbp.io.label import from_pandas, label
 from xbp.io.netcdf import to_netcdf
 from xbp.io.nxspe import to_nxspe
 from xbp.io.publish import to_path
@@ -47,7 +48,9 @@ from xbp.io.text import head, translated
 
 __all__ = [
     "FORMATS",
+    "from_pandas",
     "from_scipp",
+    "label",
     "open_dataset",
     "to_columns",
     "to_csv",
