@@ -47,7 +47,6 @@ def test_an_array_without_labels() -> None:
         ({}, UnitsError, "lack quantity, units, coordinate_units\n.*'q': 'meV', 'energy'"),
         ({"quantity": "dynamic_structure_factor", **RENAME, "units": "1/meV"}, UnitsError, "lack coordinate_units"),
         ({"quantity": "spectrum", "units": "1", "coordinate_units": UNITS, **RENAME}, QuantityError, "quantity='spectrum'"),
-        ({"quantity": "heat_capacity", "units": "1", "coordinate_units": UNITS, **RENAME}, XbpError, "Q"),
         ({"rename": {"Q": "q"}}, QuantityError, "rename"),
         ({"variable": "S"}, QuantityError, "variable='S' is not used"),
     ],
