@@ -543,7 +543,7 @@ def test_what_mdanalysis_reads(tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(uneven.position.values, SCALED, atol=6e-3)
     with pytest.raises(CoordinateError, match="not equally spaced"):
-        uneven.bp.msd(window="0.1 ps")
+        uneven.bp.vdos(window="0.1 ps")
     with pytest.raises(QuantityError, match="contradicts"):
         open_trajectory(
             tmp_path / "a.xtc",

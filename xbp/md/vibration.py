@@ -16,6 +16,7 @@ from xbp.core.operation import operation
 from xbp.md.plan import answer, read_call
 from xbp.md.run import segments, summarize
 from xbp.md.trajectory import Block
+from xbp.md.uneven import is_uneven, uneven_msd
 from xbp.md.weights import groups_of, power_weights
 from xbp.md.window import (
     Taper,
@@ -251,7 +252,8 @@ def msd(
     ----------
     data, T, progress
         As for `dynamic_structure_factor`. Wrapped positions are unwrapped: no atom may
-        move by half of the cell from one frame to the next.
+        move by half of the cell from one frame to the next. Frames that are not equally
+        spaced, such as log-spaced, give the lags that their pairs have.
     time_max : scalar with units, optional
         Longest time (bare: ps); by default half of the window.
     window : scalar with units, optional
@@ -265,7 +267,8 @@ def msd(
     xarray.Dataset
         ``msd`` over time and ``u2`` = msd/6 averaged over the second half of the times
         (both angstrom²), each with ``_std``. While the msd still grows, u2 is not a
-        plateau and grows with `time_max`.
+        plateau and grows with `time_max`. Of frames that are not equally spaced
+        ``msd`` alone, with the coordinate ``n_pairs``: how many pairs each lag has.
 
     Raises
     ------
@@ -287,9 +290,11 @@ def msd(
     """
     given = dict(locals())
     trajectory = read_call(given)
+    by_element = require_flag(partials, "partials")
+    if is_uneven(trajectory):
+        return uneven_msd(trajectory, given)
     frames = Window.make(trajectory, given)
     lags = frames.lags(time_max)
-    by_element = require_flag(partials, "partials")
     symbols, index, counts = groups_of(trajectory, by_element)
     axes = 2 * trajectory.dimension
     length = frames.length
