@@ -25,7 +25,10 @@ from .core.construct import new_dataset
 from .core.status import Diagnostic, diagnostics
 from .fitting import fit
 from .io import (
+    from_euphonic,
+    from_mantid,
     from_pandas,
+    from_phonopy,
     from_scipp,
     label,
     open_dataset,
@@ -129,8 +132,11 @@ __all__ = [
     "fold",
     "from_ase",
     "from_dynasor",
+    "from_euphonic",
+    "from_mantid",
     "from_mdanalysis",
     "from_pandas",
+    "from_phonopy",
     "from_scipp",
     "glass_spectra",
     "harmonic_thermodynamics",

@@ -39,6 +39,7 @@ from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, open_hdf5
 from xbp.io.label import from_pandas, label
 from xbp.io.netcdf import to_netcdf
 from xbp.io.nxspe import to_nxspe
+from xbp.io.objects import from_euphonic, from_mantid, from_phonopy
 from xbp.io.publish import to_path
 from xbp.io.reader import Format, at_temperature
 from xbp.io.refusal import hdf5_refusal, refusal
@@ -48,7 +49,10 @@ from xbp.io.text import head, translated
 
 __all__ = [
     "FORMATS",
+    "from_euphonic",
+    "from_mantid",
     "from_pandas",
+    "from_phonopy",
     "from_scipp",
     "label",
     "open_dataset",

@@ -2,6 +2,7 @@
 
 from xbp.md.lattice.dos import bloch_vdos
 from xbp.md.lattice.force_constants import force_constants, new_force_constants
+from xbp.md.lattice.phonopy import from_phonopy
 from xbp.md.lattice.polynomials import kernel_polynomial_vdos
 from xbp.md.lattice.run import bloch_modes
 from xbp.md.lattice.sampling import jackknife, join_modes
@@ -18,6 +19,7 @@ __all__ = [
     "bloch_structure_factor",
     "bloch_vdos",
     "force_constants",
+    "from_phonopy",
     "jackknife",
     "join_modes",
     "kernel_polynomial_vdos",
