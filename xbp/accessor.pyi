@@ -220,6 +220,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.dynamic_structure_factor`.
         """
+    def elastic_constants(self, *, tolerance: float = ...) -> xr.Dataset:
+        """Compute the elastic constants of a glass from its force constants.
+
+        See `xbp.md.lattice.elastic_constants`.
+        """
     def excess_dos(self, debye_energy: Any, debye_energy_std: Any = ..., *, n_atoms: float | None = ...) -> Data:
         """Return g(E) less that of Debye's phonons.
 

@@ -35,6 +35,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "diagnostics": "core.status",
         "dispersion": "analysis.dispersion",
         "dynamic_structure_factor": "md.spectra",
+        "elastic_constants": "md.lattice.elastic",
         "excess_dos": "reduction.excess",
         "fit": "fitting.fit",
         "fit_bqe": "analysis.separability",

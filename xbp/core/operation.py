@@ -135,6 +135,7 @@ RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "local_fields": (),
     "force_constants": (),
     "bloch_modes": (),
+    "elastic_constants": ("bulk_modulus", "shear_modulus", "debye_energy"),
     "compare_models": ("BIC", "E_BP"),
     "compare_fluctuations": ("E_BP", "chi_energy", "r_at_boson_peak"),
     "thermodynamics": ("temperature",),

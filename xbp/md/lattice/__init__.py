@@ -1,6 +1,7 @@
 """Lattice dynamics of a glass at any wave vector: spectra that no box cuts off."""
 
 from xbp.md.lattice.dos import bloch_vdos
+from xbp.md.lattice.elastic import elastic_constants
 from xbp.md.lattice.force_constants import force_constants, new_force_constants
 from xbp.md.lattice.phonopy import from_phonopy
 from xbp.md.lattice.polynomials import kernel_polynomial_vdos
@@ -18,6 +19,7 @@ __all__ = [
     "bloch_modes",
     "bloch_structure_factor",
     "bloch_vdos",
+    "elastic_constants",
     "force_constants",
     "from_phonopy",
     "jackknife",
