@@ -7,7 +7,7 @@ line: so they are written once, in its signature, and recorded once, in the hist
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -26,9 +26,17 @@ from xbp.core.guards import (
 from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import Diagnostic, diagnosed
+from xbp.core.units import is_one_of
 from xbp.md.run import Column, Moments, delayed
 from xbp.md.trajectory import Trajectory, read_trajectory, sample_temperature
-from xbp.md.weights import Mixing, Weighting, check_normalization, mix_rows, weighting
+from xbp.md.weights import (
+    Mixing,
+    Weighting,
+    check_normalization,
+    joined,
+    mix_rows,
+    weighting,
+)
 from xbp.md.window import Window
 
 __all__ = [
@@ -41,7 +49,7 @@ __all__ = [
     "read_call",
 ]
 
-Part = Literal["coherent", "incoherent"]
+Part = Literal["coherent", "incoherent", "total"]
 Precision = Literal["single", "double"]
 
 
@@ -194,6 +202,9 @@ class Plan:
     origin_step : int or None
         Frames between the time origins of the self part; None for all pairs of atoms.
     precision : {"single", "double"}
+    single : Weighting, optional
+        Of the self part of a total, whose rows of correlations follow those of all
+        pairs.
     """
 
     trajectory: Trajectory
@@ -204,6 +215,7 @@ class Plan:
     partials: bool
     origin_step: int | None
     precision: Precision
+    single: Weighting | None = None
 
     @classmethod
     def make(
@@ -219,6 +231,8 @@ class Plan:
         An argument that the operation does not have is that of the total over all
         pairs of atoms. `length` is the number of frames of a segment.
         """
+        if is_one_of(given.get("part"), "total"):
+            return cls._of_both(trajectory, given, length, static=static)
         counts = {
             name: None if given.get(name) is None else require_whole(given[name], name)
             for name in ("max_wavevectors_per_shell", "origin_step")
@@ -264,6 +278,32 @@ class Plan:
             trajectory, shells, list_shells, found, mixing, partials,
             counts["origin_step"], precision,
         )  # fmt: skip
+
+    @classmethod
+    def _of_both(
+        cls,
+        trajectory: Trajectory,
+        given: Mapping[str, Any],
+        length: int,
+        **static: Any,
+    ) -> Plan:
+        """Put coherent and incoherent scattering on one scale, for neutrons."""
+        choose(given.get("weights"), ("neutron",), "weights", reason="of part='total'")
+        own = {**given, "part": "coherent", "origin_step": None}
+        coherent = cls.make(trajectory, own, length, **static)
+        single = cls.make(trajectory, {**given, "part": "incoherent"}, length, **static)
+        norms = coherent.weighting.norm, single.weighting.norm
+        mixing = joined(
+            (coherent.mixing, single.mixing),
+            tuple(norm / sum(norms) for norm in norms),
+            absolute=given.get("normalization") == "number",
+        )
+        return replace(
+            coherent,
+            mixing=mixing,
+            origin_step=single.origin_step,
+            single=single.weighting,
+        )
 
     @property
     def shells_task(self) -> Any:

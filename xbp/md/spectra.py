@@ -95,10 +95,12 @@ def dynamic_structure_factor(
         elements need whose b depends on the energy or is complex (Gd, Sm, Eu, Cd, …):
         ``{"Gd": 9.5 - 13.8j}``. Pairs count by Re(b_j b_k*). A pair ``(b, 151)`` gives
         the incoherent cross section (bare: barn) too, which else is the tabulated one.
-    part : {"coherent", "incoherent"}
+    part : {"coherent", "incoherent", "total"}
         All pairs of atoms, or each atom with itself; then ``neutron`` weights are the
         incoherent cross sections σ_inc/4π in place of b², and S is divided by their
-        sum: F(Q,0) = 1.
+        sum: F(Q,0) = 1. Or both together, as neutrons see them: coherent and
+        incoherent scattering of the tables' cross sections on one scale, divided by
+        Σ(b² + σ_inc/4π) over the atoms; partials are then those of both.
     partials : bool
         Every pair of elements on its own, along ``pair``. The coordinate ``weight`` is
         its share in the total, ``(S * weight).sum("pair")``.
@@ -113,7 +115,7 @@ def dynamic_structure_factor(
         Use at most this many wave vectors of a shell (±Q both count), drawn at random;
         all by default.
     origin_step : int, optional
-        ``part="incoherent"``: frames between time origins; by default 16 origins in a
+        Of the self part: frames between time origins; by default 16 origins in a
         segment.
     precision : {"single", "double"}
         Of the densities: about 1e-4, or 1e-9 relative.
@@ -416,6 +418,10 @@ def _run(
         combine = partial(longitudinal_transverse, transverse=across)
     n_weights = 3 if velocity else len(channels.channels)
     task = Task(taper, channels, n_weights, combine, plan.precision)
+    single = None
+    if plan.single is not None:
+        weights = Constant(plan.single.channels)
+        single = replace(task, weights=weights, n_weights=len(weights.channels))
     cut = segments(plan.trajectory, taper)
     origin_step, length = plan.origin_step, taper.size
     tapered = np.correlate(taper, taper, mode="full")[length - 1 :]
@@ -427,11 +433,14 @@ def _run(
     def answer(
         block: Block, starts: list[int], shells: Shells
     ) -> Mapping[str, np.ndarray]:
-        if origin_step is None:
-            found = segment_correlations(block, starts, task, shells)
-        else:
-            found = self_correlations(block, starts, task, shells, origin_step)
-            found = found * tapered
+        rows = []
+        if origin_step is None or single is not None:
+            rows.append(segment_correlations(block, starts, task, shells))
+        if origin_step is not None:
+            own = task if single is None else single
+            found = self_correlations(block, starts, own, shells, origin_step)
+            rows.append(found * tapered)
+        found = np.concatenate(rows, axis=1) if len(rows) > 1 else rows[0]
         paths = (block.part(start, start + length).path() for start in starts)
         u2 = [(path**2).mean() * length / (length - 1) for path in paths]
         drift = block.drift(starts, length)

@@ -28,6 +28,7 @@ __all__ = [
     "atomic_mass",
     "check_normalization",
     "groups_of",
+    "joined",
     "mix_rows",
     "neutron_cross_sections",
     "neutron_table",
@@ -353,3 +354,33 @@ def mix_rows(
     if share.shape[1] == 1:
         share = share[:, 0]
     return Mixing(rows, offset[:, None], share, names)
+
+
+def joined(
+    parts: tuple[Mixing, Mixing], shares: tuple[Any, Any], *, absolute: bool
+) -> Mixing:
+    """Return the sum of two parts, each of which counts by its share.
+
+    Rows of correlations of the second follow those of the first. Partials of both stay
+    apart; if they are `absolute`, they add up to the total without the shares.
+    """
+    if not parts[0].labels:
+        mix = np.concatenate(
+            [share * part.mix for part, share in zip(parts, shares, strict=True)],
+            axis=1,
+        )
+        return Mixing(mix, parts[0].offset, np.ones(1), ())
+    sizes = [part.mix.shape[:2] for part in parts]
+    mix = np.zeros((*np.sum(sizes, axis=0), 1))
+    (n_out, n_rows), _ = sizes
+    mix[:n_out, :n_rows], mix[n_out:, n_rows:] = (part.mix for part in parts)
+    weights = [
+        part.share * (1.0 if absolute else share)
+        for part, share in zip(parts, shares, strict=True)
+    ]
+    return Mixing(
+        mix,
+        np.concatenate([part.offset for part in parts]),
+        np.concatenate(weights),
+        parts[0].labels + parts[1].labels,
+    )

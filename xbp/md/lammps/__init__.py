@@ -1,5 +1,6 @@
 """Glasses made in LAMMPS, from Python."""
 
+from xbp.md.hessian import open_dynamical_matrix
 from xbp.md.lammps.glass import collect, glass_transition, make_glass, open_thermo
 from xbp.md.lammps.harmonic import dynamical_matrix, harmonic_vdos, normal_modes
 from xbp.md.lammps.systems import SYSTEMS, System
@@ -13,5 +14,6 @@ __all__ = [
     "harmonic_vdos",
     "make_glass",
     "normal_modes",
+    "open_dynamical_matrix",
     "open_thermo",
 ]

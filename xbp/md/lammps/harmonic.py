@@ -18,16 +18,19 @@ import scipy
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.errors import SimulationError
-from xbp.core.guards import choose, require_positive
+from xbp.core.data import require_finite, require_values
+from xbp.core.errors import QuantityError, SimulationError
+from xbp.core.guards import choose, not_used, require_positive
 from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import Diagnostic, diagnosed
+from xbp.core.units import convert_factor, split_quantity
 from xbp.md.chebyshev import (
     bin_coefficients,
     mode_moments,
     number_of_moments,
 )
+from xbp.md.hessian import second_derivatives_given
 from xbp.md.lammps.runs import run_worker
 from xbp.md.lammps.systems import (
     Configuration,
@@ -36,6 +39,7 @@ from xbp.md.lammps.systems import (
     potential_job,
     read_configuration,
 )
+from xbp.md.trajectory import read_trajectory
 from xbp.reduction.dos_area import area_attributes
 
 __all__ = [
@@ -49,14 +53,18 @@ Method = Literal["modes", "kernel polynomial"]
 
 
 def harmonic_vdos(
-    configuration: xr.Dataset,
-    system: str | System,
+    configuration: xr.Dataset | None = None,
+    system: str | System | None = None,
     *,
+    matrix: Any = None,
+    masses: Any = None,
+    units: str | None = None,
     potential: Any = None,
     dE: Any = "0.5 meV",
     method: Method | None = None,
     step: Any = "0.01 angstrom",
     agreement: float = 0.01,
+    symmetric: float = 1e-6,
     seed: int = 1,
     most_modes: int = 3000,
 ) -> xr.Dataset:
@@ -64,15 +72,24 @@ def harmonic_vdos(
 
     The energy is minimised at constant cell; the second derivatives there, by finite
     differences, make the dynamical matrix, whose eigenvalues are the squares of the
-    frequencies.
+    frequencies. Or the second derivatives of any other program are given as `matrix`.
 
     Parameters
     ----------
-    configuration : xarray.Dataset
+    configuration : xarray.Dataset, optional
         A trajectory of one frame in an orthogonal cell, such as
-        ``glass.isel(time=[-1])``.
+        ``glass.isel(time=[-1])``; with `matrix` only its masses are used.
     system, potential
-        As for `make_glass`.
+        As for `make_glass`; not with `matrix`.
+    matrix : array_like, DataArray or sparse array, shape (3 n_atoms, 3 n_atoms)
+        ∂²U/∂r_i∂r_j at the minimum, with rows and columns ordered x, y, z of the first
+        atom, then of the second; or divided by √(m_i m_j), as its units tell; or such
+        as `open_dynamical_matrix` returns. At constant density, of three dimensions.
+    masses : array_like, shape (n_atoms,)
+        For `matrix` without `configuration` (bare: u).
+    units : str, optional
+        Of `matrix`, where it does not carry them: by default ``"eV/angstrom**2"``;
+        ``"eV/angstrom**2/u"`` or ``"1/ps**2"`` of a dynamical matrix.
     dE : scalar with units
         Width of the bins (bare: meV).
     method : {"modes", "kernel polynomial"}, optional
@@ -84,6 +101,9 @@ def harmonic_vdos(
     agreement : float
         Part of the largest second derivative by which those of the two steps may differ
         without a diagnostic.
+    symmetric : float
+        By how much `matrix` may differ from its transpose, over the largest element;
+        their mean is used.
     seed : int
         Of the random vectors.
     most_modes : int
@@ -94,15 +114,17 @@ def harmonic_vdos(
     xarray.Dataset
         ``g`` (1/meV) over E, of unit area if no mode is imaginary, with ``_std`` (the
         counting error √n of the modes in a bin, or the scatter of the random vectors).
-        Imaginary modes are no part of it; they, and second derivatives that depend on
-        the step, are listed by ``.bp.diagnostics()``. With the modes also
+        Imaginary modes are no part of it; they, second derivatives that depend on the
+        step, and a matrix whose rows do not add up to 0 (the acoustic sum rule, imposed
+        on its diagonal) are listed by ``.bp.diagnostics()``. With the modes also
         ``mode_energy`` (meV; negative where the frequency is imaginary) and
         ``participation_ratio`` over ``mode``.
 
     Raises
     ------
-    QuantityError, RangeError
-        If the configuration is not one frame in an orthogonal cell.
+    QuantityError, RangeError, UnitsError
+        If the configuration is not one frame in an orthogonal cell; if the matrix is
+        not symmetric, in other units, or its masses are missing.
     SimulationError
         If LAMMPS fails, or no minimum is reached.
 
@@ -113,10 +135,22 @@ def harmonic_vdos(
     here with a Gaussian of constant width in E instead of a kernel).
     """
     width = require_positive(dE, "dE", "meV", energy=True)
-    _, matrix, mass, doubts = minimum_and_matrix(
-        configuration, system, potential, step, agreement
-    )
-    matrix = weighted(matrix, mass)
+    if matrix is not None:
+        not_used("matrix= is given", system=system, potential=potential)
+        mass = _masses_given(configuration, masses)
+        second = second_derivatives_given(matrix, mass, units, None, symmetric)
+        second, doubts = _at_rest(second)
+    else:
+        not_used("matrix= is not given", masses=masses, units=units)
+        if configuration is None or system is None:
+            raise QuantityError(
+                "neither a configuration with its system nor matrix= is given",
+                fix="harmonic_vdos(glass, 'kob_andersen'), or matrix=, masses=",
+            )
+        _, second, mass, doubts = minimum_and_matrix(
+            configuration, system, potential, step, agreement
+        )
+    matrix = weighted(second, mass)
     default = "modes" if matrix.shape[0] <= 3 * most_modes else "kernel polynomial"
     chosen: Method = choose(method or default, Method, "method")
     highest = scipy.sparse.linalg.eigsh(
@@ -147,7 +181,7 @@ def harmonic_vdos(
     else:
         g, std = _by_polynomials(matrix, mass, edges, E_max, seed)
     arguments = {"dE": f"{width:g} meV", "method": chosen, "step": step}
-    before = configuration.attrs.get("history")
+    before = None if configuration is None else configuration.attrs.get("history")
     row = QUANTITIES["vibrational_dos"]
     history = {"history": extend_history(before, "harmonic_vdos", arguments)}
     labels = {
@@ -169,6 +203,42 @@ def harmonic_vdos(
     ds = ds.assign_coords(E=middle, E_bnds=(("E", "bnds"), bounds))
     ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **history}
     return ds
+
+
+def _masses_given(configuration: xr.Dataset | None, masses: Any) -> np.ndarray:
+    """Return the masses of the atoms of a matrix, u."""
+    if (configuration is None) == (masses is None):
+        raise QuantityError(
+            "matrix= needs the masses of its atoms, once",
+            fix="masses=[63.5, 91.2, ...], or a configuration",
+        )
+    if configuration is not None:
+        return read_trajectory(configuration).masses()
+    number, units = split_quantity(masses, "masses")
+    mass = require_finite(getattr(number, "values", number), "masses")
+    mass = np.atleast_1d(mass) * convert_factor(units or "u", "u", name="masses")
+    require_values(mass, "masses", "u", above=0, error=QuantityError)
+    return mass
+
+
+def _at_rest(matrix: Any, *, allowed: float = 0.01) -> tuple[Any, list[Diagnostic]]:
+    """Impose the acoustic sum rule on the diagonal of second derivatives."""
+    n = matrix.shape[0] // 3
+    whole = scipy.sparse.csr_array(np.tile(np.eye(3), (n, 1)))
+    rest = (matrix @ whole).toarray().reshape(n, 3, 3)
+    rest = (rest + rest.transpose(0, 2, 1)) / 2
+    violation = float(np.abs(rest).max() / abs(matrix).max())
+    blocks = scipy.sparse.block_diag(list(rest), format="csr")
+    doubts = []
+    if violation > allowed:
+        text = (
+            "the second derivatives of an atom add up to as much as "
+            f"{100 * violation:.2g} % of the largest, not to 0; the diagonal was "
+            "corrected"
+        )
+        fix = "check the order of the atoms, the units and the accuracy of the forces"
+        doubts = [Diagnostic("acoustic_sum_rule", "warning", text, fix)]
+    return scipy.sparse.csr_array(matrix - blocks), doubts
 
 
 def dynamical_matrix(

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import scipy
 import xarray as xr
 
-from xbp.core.data import require_finite
 from xbp.core.errors import QuantityError, RangeError, SimulationError, require, shown
 from xbp.core.guards import not_used, require_number, require_positive
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION, require_units
@@ -17,6 +15,7 @@ from xbp.core.signal import extend_history
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor
 from xbp.md.differences import second_derivatives
+from xbp.md.hessian import second_derivatives_given
 from xbp.md.lammps.harmonic import minimum_and_matrix, step_doubts
 from xbp.md.lammps.systems import System
 from xbp.md.lattice.modes import Springs, springs_of
@@ -122,24 +121,26 @@ def new_force_constants(
     matrix: Any,
     configuration: xr.Dataset,
     *,
-    units: str = "eV/angstrom**2",
-    mass_weighted: bool = False,
+    units: str | None = None,
+    mass_weighted: bool | None = None,
     symmetric: float = 1e-6,
 ) -> xr.Dataset:
     """Make force constants from a matrix of second derivatives.
 
     Parameters
     ----------
-    matrix : array_like or sparse array, shape (3 n_atoms, 3 n_atoms)
+    matrix : array_like, DataArray or sparse array, shape (3 n_atoms, 3 n_atoms)
         ∂²U/∂r_i∂r_j, with rows and columns ordered x, y, z of the first atom, x, y, z
-        of the second, and so on.
+        of the second, and so on; or such as `open_dynamical_matrix` returns.
     configuration : xarray.Dataset
         The minimum: a trajectory of one frame with masses and elements, with the atoms
         in the order of the matrix.
-    units : str
-        Units of the matrix; with `mass_weighted`, for example ``"eV/angstrom**2/u"``.
-    mass_weighted : bool
-        Whether the matrix is the dynamical matrix, divided by √(m_i m_j).
+    units : str, optional
+        Units of the matrix, where it does not carry them: by default
+        ``"eV/angstrom**2"``.
+    mass_weighted : bool, optional
+        Whether the matrix is the dynamical matrix, divided by √(m_i m_j); by default
+        its units tell, such as ``"eV/angstrom**2/u"`` or ``"1/ps**2"``.
     symmetric : float
         By how much the matrix may differ from its transpose, as a fraction of the
         largest element; their mean is used.
@@ -166,33 +167,14 @@ def new_force_constants(
     4
     """
     trajectory = read_trajectory(configuration)
-    mass, n = trajectory.masses(), 3 * trajectory.n_atoms
-    if not scipy.sparse.issparse(matrix):
-        matrix = require_finite(matrix, "matrix")
-    sparse = scipy.sparse.csr_array(matrix)
-    if sparse.dtype.kind not in "fiu":
-        raise QuantityError(f"matrix= has the type {sparse.dtype}, not real numbers")
-    sparse = sparse.astype(float)
-    if trajectory.n_frames != 1 or sparse.shape != (n, n):
+    if trajectory.n_frames != 1:
         raise QuantityError(
-            f"matrix= has the shape {sparse.shape}, and the configuration "
-            f"{trajectory.n_frames} frames of {trajectory.n_atoms} atoms",
-            fix=f"pass one frame, and a matrix of shape ({n}, {n})",
+            f"the configuration has {trajectory.n_frames} frames",
+            fix="pass one frame: glass.isel(time=[-1])",
         )
-    if not np.isfinite(sparse.data).all():
-        raise QuantityError("matrix= has elements that are not finite")
-    apart, largest = abs(sparse - sparse.T).max(), abs(sparse).max()
-    if apart > symmetric * largest:
-        raise QuantityError(
-            f"matrix= differs from its transpose by {apart / largest:.2g} of its "
-            "largest element",
-            fix="pass (matrix + matrix.T) / 2, or raise symmetric=",
-        )
-    wanted = "eV/angstrom**2/u" if mass_weighted else "eV/angstrom**2"
-    sparse = (sparse + sparse.T) * (convert_factor(units, wanted, name="units") / 2)
-    if mass_weighted:
-        root = scipy.sparse.diags_array(np.repeat(np.sqrt(mass), 3))
-        sparse = root @ sparse @ root
+    sparse = second_derivatives_given(
+        matrix, trajectory.masses(), units, mass_weighted, symmetric
+    )
     return _labelled(
         sparse, configuration, [], "new_force_constants", mass_weighted=mass_weighted
     )

@@ -1,0 +1,105 @@
+"""g(E) from second derivatives of a user: arrays, units, and LAMMPS's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy
+
+import xbp
+from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
+from xbp.md.lammps import harmonic_vdos, open_dynamical_matrix
+from xbp.md.lattice import new_force_constants
+
+N = 5
+MASS = np.array([20.0, 40.0, 60.0, 80.0, 100.0])
+ROOT = np.repeat(np.sqrt(MASS), 3)
+
+
+@pytest.fixture(scope="module")
+def matrix() -> np.ndarray:
+    """Return second derivatives of springs between all atoms, in random directions."""
+    rng = np.random.default_rng(1)
+    found = np.zeros((3 * N, 3 * N))
+    for i in range(N):
+        for j in range(i):
+            bond = np.zeros((3 * N, 3))
+            bond[3 * i : 3 * i + 3], bond[3 * j : 3 * j + 3] = np.eye(3), -np.eye(3)
+            spring = rng.normal(size=(3, 3))
+            found += bond @ (spring @ spring.T) @ bond.T
+    return found
+
+
+def energies(matrix: np.ndarray) -> np.ndarray:
+    """Return ħω of all modes but the translations, in meV, in SI units by hand."""
+    square = np.linalg.eigvalsh(matrix / np.outer(ROOT, ROOT))[3:]
+    per_second = scipy.constants.e * 1e20 / scipy.constants.atomic_mass
+    hbar = scipy.constants.hbar / scipy.constants.e * 1e3
+    return np.asarray(hbar * np.sqrt(square * per_second))
+
+
+def test_units_of_all_kinds(matrix: np.ndarray) -> None:
+    weighted = matrix / np.outer(ROOT, ROOT)
+    per_ps = scipy.constants.e * 1e20 / scipy.constants.atomic_mass * 1e-24
+    for given, units in (
+        (matrix, None),
+        (scipy.sparse.csr_array(matrix), "eV/angstrom**2"),
+        (matrix * scipy.constants.e * 1e20, "N/m"),
+        (weighted, "eV/angstrom**2/u"),
+        (weighted * per_ps, "1/ps**2"),
+    ):
+        found = harmonic_vdos(matrix=given, masses=MASS, units=units, dE="1 meV")
+        np.testing.assert_allclose(found.mode_energy, energies(matrix), rtol=1e-8)
+    assert float(found.g.sum()) == pytest.approx(1)
+    assert not found.bp.diagnostics()
+
+
+@pytest.mark.parametrize("style", ["regular", "eskm"])
+def test_the_file_of_lammps(matrix: np.ndarray, style: str, tmp_path: Path) -> None:
+    weighted = matrix / np.outer(ROOT, ROOT)
+    written = weighted * (9648.5 if style == "eskm" else 1)
+    path = tmp_path / "dynmat.dat"
+    np.savetxt(path, written.reshape(-1, 3), fmt="%4.8f")
+    D = open_dynamical_matrix(path, style)
+    rest = xbp.md.new_trajectory(
+        np.random.default_rng(2).uniform(0, 5, (1, N, 3)), time=[0.0],
+        cell=30 * np.eye(3), mass=MASS, element=["Cu"] * N,
+    )  # fmt: skip
+    found = harmonic_vdos(rest, matrix=D, dE="1 meV")
+    np.testing.assert_allclose(found.mode_energy, energies(matrix), rtol=1e-5)
+    phi = new_force_constants(D, rest)
+    gamma = phi.bp.bloch_modes(k=[[0, 0, 0]], Q_max=None, precision="double")
+    np.testing.assert_allclose(
+        gamma.mode_energy.values[0][3:], energies(matrix), rtol=1e-5
+    )
+
+
+def test_a_broken_sum_rule_is_mended_and_told(matrix: np.ndarray) -> None:
+    wrong = matrix + 0.05 * np.abs(matrix).max() * np.eye(3 * N)
+    found = harmonic_vdos(matrix=wrong, masses=MASS, dE="1 meV")
+    np.testing.assert_allclose(found.mode_energy, energies(matrix), rtol=1e-8)
+    (note,) = found.bp.diagnostics()
+    assert note.code == "acoustic_sum_rule"
+    assert "4.8 %" in note.message
+
+
+def test_what_is_no_matrix_is_refused(matrix: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(UnitsError, match="'eV/angstrom' of matrix="):
+        harmonic_vdos(matrix=matrix, masses=MASS, units="eV/angstrom")
+    with pytest.raises(QuantityError, match="needs the masses"):
+        harmonic_vdos(matrix=matrix)
+    with pytest.raises(QuantityError, match="there are 4 atoms"):
+        harmonic_vdos(matrix=matrix, masses=MASS[:4])
+    with pytest.raises(QuantityError, match="transpose"):
+        harmonic_vdos(matrix=np.triu(matrix), masses=MASS)
+    with pytest.raises(QuantityError, match="neither a configuration"):
+        harmonic_vdos()
+    with pytest.raises(XbpError, match="system"):
+        harmonic_vdos(None, "CuZr", matrix=matrix, masses=MASS)
+    path = tmp_path / "dynmat.dat"
+    for text in ("1 2 3\n4 5 6\n", "1 2\n", "ITEM: TIMESTEP\n", "1 2 nan\n" * 3):
+        path.write_text(text)
+        with pytest.raises(FileFormatError, match=r"dynmat\.dat"):
+            open_dynamical_matrix(path, "regular")
