@@ -63,7 +63,8 @@ def opened(*paths: str) -> Iterator[Case]:
         yield f"study {Path(path).name}", partial(attempt, xbp.open_study, path)
 
 
-def _try(case: Callable[[], Any]) -> Any:
+def tried(case: Callable[[], Any]) -> Any:
+    """Return what a case gives, or what became of it."""
     from xbp.errors import XbpError
 
     try:
@@ -82,7 +83,7 @@ if __name__ == "__main__":
         *rest
     ):
         print(json.dumps([case]), flush=True)
-        print(json.dumps([case, _try(attempt)]), flush=True)
+        print(json.dumps([case, tried(attempt)]), flush=True)
     # Not ru_maxrss, which begins with that of the process that started this one.
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []

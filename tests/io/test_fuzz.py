@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from apart import Case, apart
+from apart import Case, apart, tried
 
 import xbp
 from xbp.core.schema import validate
@@ -308,7 +308,7 @@ def damaged(kind: str, folder: str) -> Iterator[Case]:
             lambda: str(xr.open_dataset(path / "part", engine=kind, **options)),
         )
     rng = random.Random(0)
-    for i in range(200):
+    for i in range(120):
         flipped = bytearray(whole)
         for _ in range(rng.choice([1, 1, 3, 10])):
             flipped[rng.randrange(len(whole))] ^= rng.randrange(1, 256)
@@ -319,7 +319,11 @@ def damaged(kind: str, folder: str) -> Iterator[Case]:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_truncated_and_flipped(tmp_path: Path, kind: str) -> None:
-    said = apart(damaged, kind, str(tmp_path))
+    # Readers of text do not end the process.
+    if CONTENT[kind] == "text":
+        said = {name: tried(case) for name, case in damaged(kind, str(tmp_path))}
+    else:
+        said = apart(damaged, kind, str(tmp_path))
     shape = said.pop("whole")
     assert isinstance(shape, list)
     for name, row in said.items():
@@ -499,8 +503,8 @@ def test_tokens_in_text(tmp_path: Path, kind: str) -> None:
     words = list(re.finditer(_WORD, whole))
     rng = random.Random(kind)
     opened = 0
-    for _ in range(300):
-        word, token = rng.choice(words), rng.choice(TOKENS)
+    for token in TOKENS * 3:
+        word = rng.choice(words)
         if token == "##" and options:
             continue  # a row of a table may be commented out
         (tmp_path / "part").write_text(
@@ -513,7 +517,7 @@ def test_tokens_in_text(tmp_path: Path, kind: str) -> None:
         opened += 1
         assert follows_the_model(ds), (word, token)
         assert same_but_for_one_number(ds, reference), (word, token, ds, reference)
-    assert opened < 300
+    assert opened < 3 * len(TOKENS)
 
 
 def same_but_for_one_number(ds: xr.Dataset, reference: xr.Dataset) -> bool:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy
 import xarray as xr
 
+from xbp import tutorial
 from xbp.errors import QuantityError, RangeError
 from xbp.md import new_trajectory
 from xbp.md.lammps import (
     System,
     dynamical_matrix,
     harmonic_vdos,
-    make_glass,
     normal_modes,
 )
 
@@ -32,12 +31,13 @@ PAIR = System(
 
 
 @pytest.fixture(scope="module")
-def glass(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
-    path = tmp_path_factory.mktemp("glass") / "ka.nc"
-    return make_glass(
-        "kob_andersen", path, n_atoms=400, cooling_rate="2e13 K/s", melt_time="5 ps", relax_time="5 ps",
-        collect_time="0.5 ps", time_between_frames="100 fs",
-    ).isel(time=[-1])  # fmt: skip
+def glass() -> xr.Dataset:
+    return tutorial.open_dataset("kob_andersen_trajectory").isel(time=[-1]).load()
+
+
+@pytest.fixture(scope="module")
+def modes(glass: xr.Dataset) -> xr.Dataset:
+    return harmonic_vdos(glass, "kob_andersen", dE="0.5 meV")
 
 
 @pytest.mark.slow
@@ -63,8 +63,8 @@ def test_two_atoms_vibrate_at_the_frequency_of_their_spring() -> None:
 
 
 @pytest.mark.slow
-def test_modes_of_a_glass(glass: xr.Dataset) -> None:
-    found = harmonic_vdos(glass, "kob_andersen", dE="0.5 meV")
+def test_modes_of_a_glass(modes: xr.Dataset) -> None:
+    found = modes
     assert found.sizes["mode"] == 3 * 400 - 3
     assert float(found.mode_energy.min()) > 0.02
     assert float(found.g.sum() * 0.5) == pytest.approx(1)
@@ -81,8 +81,9 @@ def test_modes_of_a_glass(glass: xr.Dataset) -> None:
 
 
 @pytest.mark.slow
-def test_kernel_polynomials_agree_with_the_modes(glass: xr.Dataset) -> None:
-    modes = harmonic_vdos(glass, "kob_andersen", dE="0.5 meV").mode_energy.values
+def test_kernel_polynomials_agree_with_the_modes(
+    glass: xr.Dataset, modes: xr.Dataset
+) -> None:
     found = harmonic_vdos(
         glass, "kob_andersen", dE="0.5 meV", method="kernel polynomial"
     )
@@ -91,14 +92,15 @@ def test_kernel_polynomials_agree_with_the_modes(glass: xr.Dataset) -> None:
     # Each mode is a Gaussian of half a bin (FWHM).
     sigma = 0.25 / np.sqrt(8 * np.log(2))
     edges = np.append(found.E_bnds.values[:, 0], found.E_bnds.values[-1, 1])
-    below = scipy.special.ndtr((edges[:, None] - modes) / sigma).mean(axis=1)
+    energy = modes.mode_energy.values
+    below = scipy.special.ndtr((edges[:, None] - energy) / sigma).mean(axis=1)
     pull = (found.g.values * 0.5 - np.diff(below)) / (found.g_std.values * 0.5 + 1e-6)
     assert np.abs(pull).max() < 4
     assert (pull**2).mean() < 2
 
 
 @pytest.mark.slow
-def test_what_is_no_configuration_is_refused(glass: xr.Dataset, tmp_path: Path) -> None:
+def test_what_is_no_configuration_is_refused(glass: xr.Dataset) -> None:
     two = xr.concat(
         [glass, glass.assign_coords(time=glass.time + 1)], "time", data_vars="minimal"
     )

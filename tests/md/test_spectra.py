@@ -320,7 +320,7 @@ def test_the_chain_has_its_phonon_where_theory_has_it() -> None:
 @pytest.mark.slow
 def test_continuity_ties_the_longitudinal_current_to_the_density() -> None:
     gas = models.ideal_gas(
-        300, 800, cell=14, T="300 K", mass="40 u", time_step="10 fs", seed=4
+        100, 800, cell=14, T="300 K", mass="40 u", time_step="10 fs", seed=4
     )
     arguments = {"window": "8 ps", "weights": "unit", "E_max": 8, "precision": "double"}
     s = gas.bp.dynamic_structure_factor(3, 0.25, **arguments)
