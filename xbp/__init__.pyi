@@ -40,6 +40,7 @@ from .io import (
     to_scipp,
     to_spe,
     to_sqw,
+    to_zarr,
 )
 from .md import from_ase, from_dynasor, from_mdanalysis, to_ase, to_mdanalysis
 from .reduction import (
@@ -194,5 +195,6 @@ __all__ = [
     "to_sqe",
     "to_sqw",
     "to_vibrational_dos",
+    "to_zarr",
     "tutorial",
 ]

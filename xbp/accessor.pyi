@@ -530,6 +530,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.to_vibrational_dos`.
         """
+    def to_zarr(self, path: str | os.PathLike[str], *, overwrite: bool = ...) -> None:
+        """Archive data to a Zarr store, a folder, with all that `to_netcdf` keeps.
+
+        See `xbp.to_zarr`.
+        """
     def vdos(self, *, E_max: Any = ..., dE: Any = ..., window: Any = ..., resolution: Any = ..., weights: Any = ..., b: Any = ..., partials: bool = ..., taper: Literal['hann', 'boxcar'] = ..., T: Any = ..., folding: float | None = ..., progress: bool = ...) -> xr.Dataset:
         """Compute the vibrational density of states g(E) of a trajectory.
 

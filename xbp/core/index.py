@@ -97,6 +97,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "to_sqw": "io.sqw",
         "to_structure_factor": "md.structure",
         "to_vibrational_dos": "reduction.vibrational_dos",
+        "to_zarr": "io.zarr_store",
         "vdos": "md.vibration",
     },
     "plot": {

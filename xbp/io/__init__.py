@@ -11,6 +11,7 @@ import xarray as xr
 
 from xbp.core.conditions import temperature_coordinate
 from xbp.core.errors import QuantityError, shown
+from xbp.core.guards import not_used
 from xbp.io import (
     columns,
     dave,
@@ -46,6 +47,7 @@ from xbp.io.refusal import hdf5_refusal, refusal
 from xbp.io.spe import to_spe
 from xbp.io.sqw import to_sqw
 from xbp.io.text import head, translated
+from xbp.io.zarr_store import open_zarr, to_zarr
 
 __all__ = [
     "FORMATS",
@@ -64,6 +66,7 @@ __all__ = [
     "to_scipp",
     "to_spe",
     "to_sqw",
+    "to_zarr",
 ]
 
 _NETCDF = Format(
@@ -131,7 +134,7 @@ def open_dataset(
     Returns
     -------
     xarray.Dataset
-        In the data model. A netCDF file is read lazily, as by xarray.
+        In the data model. A netCDF file or a Zarr store is read lazily, as by xarray.
 
     Raises
     ------
@@ -153,6 +156,11 @@ def open_dataset(
     """
     if T is not None:
         temperature_coordinate(T)
+    where = to_path(path)
+    if where.is_dir() and where.suffix == ".zarr":
+        for name, value in {"engine": engine, **options}.items():
+            not_used(f"{where} is a Zarr store", **{name: value})
+        return at_temperature(open_zarr(where), T)
     where = to_path(path, exists=True)
     if engine is not None:
         return _by_engine(where, engine, options, T)

@@ -36,11 +36,13 @@ else:
     netCDF4 = lazy_loader.load("netCDF4")
 
 __all__ = [
+    "UNFAITHFUL",
     "decline",
     "open_classic",
     "open_lazily",
     "open_netcdf",
     "open_tree",
+    "prepared",
     "require_readable",
     "to_netcdf",
     "tree_to_netcdf",
@@ -51,7 +53,7 @@ _CLASSIC: Final = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 #: Bytes of a number of each type of the classic format: byte, char, short, int, float,
 #: double; the last five only in its third kind.
 _BYTES: Final = dict(enumerate((1, 1, 2, 4, 4, 8, 1, 2, 4, 8, 8), start=1))
-_UNFAITHFUL: Final = "it would read back changed"
+UNFAITHFUL: Final = "it would read back changed"
 #: Attributes by which xarray and netCDF decode values: in attrs they would change the
 #: numbers.
 _RESERVED: Final = {
@@ -107,7 +109,7 @@ def to_netcdf(
     if isinstance(plain, xr.DataArray):
         row = QUANTITIES.get(str(plain.attrs.get("quantity")))
         plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
-    ds, encoding = _prepared(plain)
+    ds, encoding = prepared(plain)
     ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION} | ds.attrs
     with _new_file(path, overwrite) as temporary:
         ds.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
@@ -118,7 +120,7 @@ def to_netcdf(
             for name in lazy:
                 one, other = back[name], ds[name]
                 same &= (one.attrs, one.dims) == (other.attrs, other.dims)
-            check(same, _UNFAITHFUL)
+            check(same, UNFAITHFUL)
 
 
 def tree_to_netcdf(
@@ -134,16 +136,16 @@ def tree_to_netcdf(
     nodes, encoding = dict[str, xr.Dataset](), dict[str, Any]()
     for node in tree.subtree:
         plain, _ = unwrap(node.to_dataset(inherit=False).compute())
-        nodes[node.path], encoding[node.path] = _prepared(plain)
+        nodes[node.path], encoding[node.path] = prepared(plain)
     whole = xr.DataTree.from_dict(nodes, name=tree.name)
     options: dict[str, Any] = {"format": "NETCDF4", "encoding": encoding}
     with _new_file(path, overwrite) as temporary:
         whole.to_netcdf(temporary, engine="netcdf4", **options)
         with xr.open_datatree(temporary, engine="netcdf4") as back:
-            check(back.identical(whole), _UNFAITHFUL)
+            check(back.identical(whole), UNFAITHFUL)
 
 
-def _prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]:
+def prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]:
     """Return a Dataset without the encoding of its old file, and its new encoding."""
     _check_attributes("the Dataset", plain.attrs)
     ds = plain.copy()

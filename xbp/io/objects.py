@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
-from xbp.core.errors import MissingDependencyError, QuantityError
+from xbp.core.errors import MissingDependencyError, QuantityError, XbpError
 from xbp.io.euphonic import open_euphonic
 from xbp.io.mantid import open_mantid
 
@@ -24,7 +24,16 @@ __all__ = ["from_euphonic", "from_mantid", "from_phonopy"]
 def _file_of(kind: str) -> Iterator[Path]:
     """Yield the path of a file that is read at once and removed."""
     with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder, kind)
+        path = Path(folder, kind)
+        try:
+            with contextlib.redirect_stdout(None):  # Euphonic says where it writes
+                yield path
+        except XbpError as error:
+            raise type(error)(
+                error.summary.replace(str(path), f"the {path.stem}"),
+                reason=error.reason,
+                fix=error.fix,
+            ) from None
 
 
 def from_euphonic(spectrum: Any, **options: Any) -> xr.Dataset:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,11 @@ import xarray as xr
 
 from xbp.core.errors import require
 from xbp.io.publish import new_folder
+from xbp.io.zarr_store import why_no_store
 from xbp.md.open import open_trajectory
 from xbp.md.source import require_file
 
 __all__ = ["convert"]
-
-#: What a Zarr store of format 2 or 3 consists of: descriptions, and chunks named by
-#: their indices.
-_ZARR_FILES = (".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
-_ZARR_CHUNK = re.compile(r"c|\d+(\.\d+)*")
 
 
 def convert(
@@ -89,19 +84,11 @@ def convert(
 
 def _why_kept(folder: Path) -> str | None:
     """Return why a folder must not be replaced; None for a trajectory's Zarr store."""
-    if folder.suffix != ".zarr":
-        return "it is a folder"
-    for place, _, names in os.walk(folder):
-        for name in names:
-            if name not in _ZARR_FILES and not _ZARR_CHUNK.fullmatch(name):
-                own = Path(place, name).relative_to(folder)
-                return f"it is a folder but not a Zarr store: it contains {own}"
-    try:
-        with xr.open_zarr(folder, chunks=None) as ds:
-            if "position" in ds and "time" in ds.dims:
-                return None
-    except Exception as error:  # zarr and xarray raise a dozen kinds
-        return f"it is a folder but not a Zarr store ({type(error).__name__})"
+    if reason := why_no_store(folder):
+        return reason
+    with xr.open_zarr(folder, chunks=None) as ds:
+        if "position" in ds and "time" in ds.dims:
+            return None
     return "it is a Zarr store without a trajectory"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import dimension_of, temperature_coordinate
-from xbp.core.errors import TemperatureError, XbpError, require
+from xbp.core.errors import TemperatureError, XbpError
 from xbp.core.guards import (
     choose,
     require_agreement,
@@ -26,6 +25,7 @@ from xbp.core.signal import extend_history
 from xbp.io import netcdf
 from xbp.io.hdf5 import HDF5_SIGNATURE, contents
 from xbp.io.publish import to_path
+from xbp.io.zarr_store import require_stored
 from xbp.md.amber import is_amber, open_amber
 from xbp.md.dlpoly_vasp import (
     is_history,
@@ -391,7 +391,7 @@ def _reader(source: Source, kind: Kind | None, given: Given) -> Reader:
 def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
     """Open netCDF or Zarr in the data model, in whole chunks of the file."""
     if path.is_dir():
-        _require_stored(path)
+        require_stored(path)
         ds = xr.open_zarr(path, chunks={})
     else:
         reason = netcdf.decline(path)
@@ -416,19 +416,3 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
     sizes = {dim: frames if dim == "time" else -1 for dim in ds.position.dims}
     chunked: xr.Dataset = ds.chunk(sizes)
     return chunked
-
-
-def _require_stored(folder: Path, *, expansion: float = 1100.0) -> None:
-    """Refuse a Zarr store whose arrays are too large for its size.
-
-    Deflate compresses by 1032 at most.
-    """
-    zarr = require("zarr", "it reads Zarr folders", "md")
-    size = sum(part.stat().st_size for part in folder.rglob("*") if part.is_file())
-    for name, array in zarr.open_group(folder, mode="r").arrays():
-        declared = math.prod(array.shape) * array.dtype.itemsize
-        require_file(
-            declared <= expansion * size + 2**26,
-            folder,
-            f"'{name}' declares {declared:.3g} bytes in a store of {size}",
-        )
