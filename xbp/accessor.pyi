@@ -370,6 +370,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.reduced_heat_capacity`.
         """
+    def relaxation_time(self, level: float = ...) -> xr.Dataset:
+        """Find the α relaxation time: when F(Q,t) has fallen to 1/e of F(Q,0).
+
+        See `xbp.relaxation_time`.
+        """
     def scale(self, factor: Any, factor_std: Any = ...) -> Data:
         """Multiply a signal by a factor, its standard deviation and units with it.
 

@@ -123,6 +123,16 @@ def backgrounds() -> Any:
 
 
 @case()
+def relaxation_of_a_decay() -> Any:
+    t, Q = np.linspace(0, 6, 61), np.array([0.5, 1.0, 2.0])
+    F = np.exp(-((t * Q[:, None] / 3) ** 0.7))
+    coords = {"Q": (Q, "1/angstrom"), "time": (t, "ps")}
+    given = {"units": "1", "coords": coords, "std": 0.01 + 0 * F}
+    decay = xbp.new_dataset("intermediate_scattering_function", F, **given)
+    return xbp.relaxation_time(decay)
+
+
+@case()
 def thermodynamics_of_modes() -> Any:
     E = np.arange(0.5, 26, 0.5)
     g = 3 * E**2 / 25.5**3 * (1 + 0.2 * np.exp(-((E - 5) ** 2) / 8))

@@ -8,6 +8,7 @@ from xbp.analysis.fluctuations import compare_fluctuations
 from xbp.analysis.heat_capacity import fit_heat_capacity, fitted_dos
 from xbp.analysis.model_comparison import compare_models
 from xbp.analysis.phonons import box_phonon, mark_box_phonon, phonon_dispersion
+from xbp.analysis.relaxation import relaxation_time
 from xbp.analysis.scaling import correlation_map, scale_to_sq
 from xbp.analysis.scan import scan_boson_peak, scan_heat_capacity
 from xbp.analysis.separability import fit_bqe
@@ -29,6 +30,7 @@ __all__ = [
     "ioffe_regel",
     "mark_box_phonon",
     "phonon_dispersion",
+    "relaxation_time",
     "scale_to_sq",
     "scan_boson_peak",
     "scan_heat_capacity",

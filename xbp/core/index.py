@@ -65,6 +65,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "radial_distribution": "md.structure",
         "rebin": "reduction.bins",
         "reduced_heat_capacity": "reduction.heat_capacity",
+        "relaxation_time": "analysis.relaxation",
         "scale": "reduction.arithmetic",
         "scale_to_sq": "analysis.scaling",
         "scan_boson_peak": "analysis.scan",

@@ -141,6 +141,7 @@ RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "thermodynamics": ("temperature",),
     "harmonic_thermodynamics": ("temperature", "effective_temperature", "entropy"),
     "debye_temperature": ("theta",),
+    "relaxation_time": ("tau",),
     "glass_transition": ("Tg",),
     "kinematic_limits": ("Q_min", "Q_max"),
     "neutron_weighted_dos": ("correction",),
