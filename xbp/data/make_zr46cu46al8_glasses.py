@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 import xbp
+from xbp.core.signal import label_std
 from xbp.md import lattice
 from xbp.md.lammps import make_glass
 
@@ -43,6 +44,7 @@ def main(folder: Path, potential: Path, *names: str) -> None:
     """Make the glasses and their modes in a folder, and write what is embedded."""
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, xr.Dataset] = {}
+    elastic: list[xr.Dataset] = []
     nodes = {}
     for name in names:
         stem = Path(name).stem
@@ -51,13 +53,14 @@ def main(folder: Path, potential: Path, *names: str) -> None:
             dos = large_dos(folder, stem, phi)
         else:
             made[stem] = modes(folder, stem, phi, full=len(made) < FULL)
+            elastic.append(phi.bp.elastic_constants())
             dos = made[stem].bp.bloch_vdos(WIDTH)
         nodes[f"{stem}/dos"] = single(dos[["g", "g_std"]])
         rest = phi[["position", "cell", "mass", "element"]]
         rest.attrs = {"quantity": "trajectory"}
         nodes[f"{stem}/at_rest"] = single(rest)
     write(xr.DataTree.from_dict(nodes), "zr46cu46al8_glasses")
-    write(spectra(made), "zr46cu46al8")
+    write(spectra(made, elastic), "zr46cu46al8")
 
 
 def springs(folder: Path, potential: Path, name: str) -> xr.Dataset:
@@ -102,26 +105,54 @@ def configuration(folder: Path, potential: Path, name: str) -> xr.Dataset:
     return glass.isel(time=[-1])
 
 
-def spectra(made: dict[str, xr.Dataset]) -> xr.Dataset:
-    """Return S(Q,E) and S(Q) of the glasses that have them, and g(E) of all."""
+def spectra(made: dict[str, xr.Dataset], elastic: list[xr.Dataset]) -> xr.Dataset:
+    """Return S(Q,E) and S(Q) of the glasses that have them; g(E) and sound of all."""
     full = lattice.join_modes(*(one for one in made.values() if "strength" in one))
     # Those of energies alone have no more.
     alike = [n for n in full.variables if not {"Q", "E", "species"} & {*full[n].dims}]
     names = [n for n in alike if all(n in one for one in made.values())]
     energies = [one[names] for one in made.values()]
     g = lattice.join_modes(*energies).bp.bloch_vdos(WIDTH)
-    branches = full.bp.bloch_currents("300 K").bp.phonon_dispersion()
-    sound = branches.bp.sound_velocity()
     edges = np.append(g.E_bnds.values[:, 0], g.E_bnds.values[-1, 1])
     ds: xr.Dataset = full.bp.bloch_structure_factor("300 K").bp.rebin(E=edges)
     counts = f"{np.unique(full.glass).size} for S(Q,E), {len(made)} for g(E)"
-    columns = ("debye_energy", "debye_energy_std", "velocity", "velocity_std")
     return single(
         ds.assign({name: g[name].variable for name in ("g", "g_std")})
-        .assign({name: sound[name].variable for name in columns})
-        .assign_coords(branch=sound["branch"].variable)
+        .assign(sound(elastic))
         .assign_attrs(title=f"{TITLE}; glasses of 1500 atoms: {counts}")
     )
+
+
+def sound(elastic: list[xr.Dataset]) -> xr.Dataset:
+    """Return velocities of sound and the Debye energy, their errors from the scatter.
+
+    The Debye energy is that of the mean Debye level, which g(E)/E² is compared with.
+    """
+    several = xr.concat(elastic, "glass")
+    branches = ["longitudinal", "transverse"]
+    velocity = xr.concat(
+        [several[f"{branch}_velocity"] for branch in branches],
+        xr.Variable("branch", branches),
+    )
+    root = len(elastic) ** 0.5
+    level = 3 / several.debye_energy**3
+    energy = (3 / level.mean()) ** (1 / 3)
+    relative = level.std(ddof=1) / level.mean() / root / 3
+    ds = xr.Dataset(
+        {
+            "velocity": velocity.mean("glass"),
+            "velocity_std": velocity.std("glass", ddof=1) / root,
+            "debye_energy": energy,
+            "debye_energy_std": energy * relative,
+        }
+    )
+    for name, units, text in (
+        ("velocity", "m/s", "velocity of sound"),
+        ("debye_energy", "meV", "Debye energy"),
+    ):
+        ds[name].attrs = {"units": units, "long_name": text}
+        label_std(ds, name)
+    return ds
 
 
 def single(ds: xr.Dataset) -> xr.Dataset:
