@@ -65,7 +65,7 @@ def analyse() -> Study:
     --------
     >>> study = analyse()
     >>> str(study.dos_peak.status.values), f"{float(study.dos_peak.excess):.1f}"
-    ('no maximum', '1.9')
+    ('no maximum', '2.3')
     """
     glass = open_dataset("zr46cu46al8")
     b = to_bqe(glass)
