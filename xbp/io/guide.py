@@ -117,4 +117,6 @@ def _row(format_: Described) -> str:
         f"`{word}`" if word else "" for word in (guide.extra, format_.engine)
     )
     cells = (_name(format_), guide.producer, engine, extra, guide.reads)
-    return f"| {' | '.join((*cells, ', '.join(asked + others)))} |"
+    row = (*cells, ", ".join(asked + others))
+    escaped = (cell.replace("|", "\\|") for cell in row)
+    return f"| {' | '.join(escaped)} |"
