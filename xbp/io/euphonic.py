@@ -15,7 +15,7 @@ from xbp.core.errors import FileFormatError, QuantityError, shown
 from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_unit
 from xbp.io.guide import Guide
 from xbp.io.reader import Format
-from xbp.io.text import check, header_matches
+from xbp.io.text import LARGEST, check, header_matches
 
 __all__ = ["FORMAT", "EuphonicBackend", "open_euphonic"]
 
@@ -232,11 +232,13 @@ def _dataset(
     """Label values over axes that are edges or points."""
     coords, edges = {}, {}
     check(values.dtype.kind in "fiu", "its values are not numbers")
+    check(not (np.abs(values) > LARGEST).any(), "some of its values are too large")
     check(values.ndim == len(axes), f"its values have {values.ndim} dimensions")
     for (dim, (given, own)), size in zip(axes.items(), values.shape, strict=True):
         points = np.asarray(given)
         check(points.dtype.kind in "fiu", f"its axis {dim} is not numbers")
         points = points.astype(float)
+        check((np.abs(points) <= LARGEST).all(), f"its axis {dim} is not finite")
         check(
             points.ndim == 1 and points.size in (size, size + 1),
             f"its axis {dim} has {points.size} points for {size} values",

@@ -18,6 +18,7 @@ from xbp.core.errors import FileFormatError, XbpError
 from xbp.io.publish import new_file
 
 __all__ = [
+    "LARGEST",
     "Table",
     "check",
     "head",
@@ -35,6 +36,8 @@ __all__ = [
     "write_text",
 ]
 
+#: Magnitudes above this are not measurements; their squares overflow.
+LARGEST = 1e100
 _COMMENTS = ("#", "%", "//", "!")
 #: A number as programs write it; Python's float() would also read 1_000.
 _FLOAT = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -187,7 +190,7 @@ def to_numbers(
     *,
     size: int | None = None,
     infinite: bool = False,
-    largest: float = 1e100,
+    largest: float = LARGEST,
 ) -> np.ndarray:
     """Return all numbers of some lines, in order.
 
