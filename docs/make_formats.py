@@ -10,7 +10,7 @@ from pathlib import Path
 
 import xbp
 from xbp.io.guide import tables
-from xbp.md import open as trajectories
+from xbp.md.guides import FILES
 
 PAGE = Path(__file__).with_name("files.md")
 BEGIN, END = (
@@ -25,9 +25,7 @@ def made(page: str) -> str:
     _, found, after = rest.partition(END)
     if not found:
         raise ValueError(f"{PAGE} has no lines {BEGIN!r} and {END!r}")
-    every = (*xbp.io.FORMATS, *trajectories.FORMATS)
-    described = [format_ for format_ in every if getattr(format_, "guide", None)]
-    return f"{before}{BEGIN}\n\n{tables(described)}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{tables((*xbp.io.FORMATS, *FILES))}\n{END}{after}"
 
 
 if __name__ == "__main__":
