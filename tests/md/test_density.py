@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xbp.md.density import Slab, slabs
+from xbp.md.density import Slab, _grouped, slabs
 from xbp.md.plan import allowed_wavevectors
 
 HKL = allowed_wavevectors(
@@ -49,3 +49,14 @@ def test_the_cheaper_way_is_taken() -> None:
     assert slabs(HKL[:5], 100, 1, 10, "double")[0].direct
     many = allowed_wavevectors(40.0 * np.eye(3), 6.0, 0.5).hkl
     assert not slabs(many, 4000, 1, 10, "double")[0].direct
+
+
+def test_small_frames_are_summed_together_and_large_ones_in_parts() -> None:
+    sizes = (2, 3, 7, 1)
+    frames = [(np.random.default_rng(n).random((3, n)), np.ones((1, n))) for n in sizes]
+    groups = list(_grouped(iter(frames), 5, 3))
+    parts = [[(t, scaled.shape[1]) for t, scaled, _ in group] for group in groups]
+    assert parts == [[(0, 2), (1, 3)], [(2, 3)], [(2, 3)], [(2, 1)], [(3, 1)]]
+    for t, (scaled, _) in enumerate(frames):
+        found = [one for group in groups for at, one, _ in group if at == t]
+        np.testing.assert_array_equal(np.concatenate(found, axis=1), scaled)

@@ -142,14 +142,16 @@ def test_temperatures_of_any_shape() -> None:
     assert float(debye_heat_capacity(np.asarray(T[2]), 260.0)) == pytest.approx(row[2])
 
 
+@pytest.mark.parametrize("gamma", [2e-3, -2e-4])
 @pytest.mark.parametrize("held", [{}, {"gamma": 0.02}, {"n_D": 0.8, "n_E": 0.0}])
 def test_a_fit_starts_where_non_negative_amounts_fit_best(
-    held: dict[str, float],
+    held: dict[str, float], gamma: float
 ) -> None:
     """Of many temperatures, each with amounts by scipy's least squares, the best."""
     T = np.geomspace(2, 300, 40)
-    C = debye_einstein(T, 2e-3, 0.8, 260.0, 0.2, 72.0, 15.0)
+    C = debye_einstein(T, gamma, 0.8, 260.0, 0.2, 72.0, 15.0)
     C *= 1 + 0.02 * np.random.default_rng(1).standard_normal(T.size)
+    T, C = T[C > 0], C[C > 0]
     thetas = {"theta_D": (200.0, 320.0), "theta_E": (60.0, 90.0)}
     found = start_of_fit(T, C, held | {"sigma_E": 15.0}, thetas)
     whole = held | {"sigma_E": 15.0} | found
