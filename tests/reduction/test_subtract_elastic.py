@@ -124,6 +124,8 @@ def test_what_cannot_be_subtracted_is_refused(whole: xr.Dataset) -> None:
         whole.bp.subtract_elastic(whole.isel(E=slice(1, None)))
     with pytest.raises(RangeError, match="no elastic line"):
         whole.sel(E=slice(3, None)).bp.subtract_elastic(Q_range=(0, 1))
+    with pytest.raises(RangeError, match="E = 0"):
+        whole.bp.subtract_elastic(E_range=(5, 9), Q_range=(0, 1))
     with pytest.raises(RangeError, match="no row of the reference"):
         whole.where(whole.Q > 2).bp.subtract_elastic(Q_range=(0, 1))
     with pytest.raises(RangeError, match="above the elastic bins"):

@@ -303,6 +303,13 @@ def _elastic_bins(signal: Signal, E_range: Any) -> tuple[xr.Variable, float, flo
         chosen[found[1] : found[2] + 1] = True
     else:
         chosen = select_range(signal.source, "E", E_range, name="E_range")
+        low, high = lower[chosen][0], upper[chosen][-1]
+        if not low <= 0 <= high:
+            raise RangeError(
+                f"E_range, {low:g} to {high:g} {signal.value['E'].attrs['units']}, is "
+                "not about E = 0, where the elastic line is",
+                fix="E_range=('-2 meV', '2 meV')",
+            )
     return xr.Variable("E", chosen), lower[chosen][0], upper[chosen][-1]
 
 
