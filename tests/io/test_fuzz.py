@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import raman_files
 import xarray as xr
 from apart import Case, apart, tried
 
@@ -247,6 +248,15 @@ FORMATS: dict[str, Callable[[Path], None]] = {
     "jcamp": jcamp,
     "ppms": ppms,
     "labspec": labspec,
+    "labspec6": raman_files.labspec6,
+    "labspec_xml": raman_files.labspec_xml,
+    "spc": raman_files.spc,
+    "wdf": raman_files.wdf,
+    "opus": raman_files.opus,
+    "rruff": raman_files.rruff,
+    "bwtek": raman_files.bwtek,
+    "witec": raman_files.witec,
+    "renishaw_text": raman_files.renishaw_text,
     "inx": inx,
     "spe": spe,
     "lamp": lamp,
@@ -260,10 +270,11 @@ FORMATS: dict[str, Callable[[Path], None]] = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "inx": {"group": "Q", "energy_units": "meV"},
     "spe": {"incident_energy": "12 meV"},
+    "renishaw_text": {"coordinate_units": "1/cm"},
 }
 CONTENT = {entry.engine: entry.content for entry in xbp.io.FORMATS}
 #: Formats whose files do not say where they end, so that whole rows can be missing.
-ENDLESS = ("ppms", "labspec")
+ENDLESS = ("ppms", "labspec", "bwtek", "witec", "renishaw_text")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from xbp.core.conditions import temperature_coordinate
 from xbp.core.errors import QuantityError, shown
 from xbp.core.guards import not_used
 from xbp.io import (
+    bwtek,
     columns,
     dave,
     euphonic,
@@ -20,6 +21,8 @@ from xbp.io import (
     inx,
     jcamp,
     labspec,
+    labspec6,
+    labspec_xml,
     lamp,
     mantid,
     mdanse,
@@ -27,11 +30,17 @@ from xbp.io import (
     netcdf,
     nmoldyn,
     nxspe,
+    opus,
     ppms,
+    renishaw_text,
+    rruff,
     scipp_file,
+    spc,
     spe,
     sqw,
     total_scattering,
+    wdf,
+    witec,
 )
 from xbp.io.columns import to_columns
 from xbp.io.exchange import from_scipp, to_csv, to_dataframe, to_scipp
@@ -46,7 +55,7 @@ from xbp.io.reader import Format, at_temperature
 from xbp.io.refusal import hdf5_refusal, refusal
 from xbp.io.spe import to_spe
 from xbp.io.sqw import to_sqw
-from xbp.io.text import head, translated
+from xbp.io.text import head, start_of, translated
 from xbp.io.zarr_store import open_zarr, to_zarr
 
 __all__ = [
@@ -99,6 +108,15 @@ FORMATS = (
     mdmc.FORMAT,
     jcamp.FORMAT,
     labspec.FORMAT,
+    labspec6.FORMAT,
+    labspec_xml.FORMAT,
+    spc.FORMAT,
+    wdf.FORMAT,
+    opus.FORMAT,
+    rruff.FORMAT,
+    bwtek.FORMAT,
+    witec.FORMAT,
+    renishaw_text.FORMAT,
     ppms.FORMAT,
     columns.FORMAT,
     dave.FORMAT,
@@ -198,9 +216,14 @@ def _recognised(
     is_hdf5 = start == HDF5_SIGNATURE
     try:
         with open_hdf5(where) if is_hdf5 else nullcontext(head(where)) as content:
+            of_kind = (
+                {"hdf5": content}
+                if is_hdf5
+                else {"text": content, "binary": start_of(where)}
+            )
             for format_ in FORMATS:
-                if format_.content == ("hdf5" if is_hdf5 else "text"):
-                    reason = format_.declined(content)
+                if format_.content in of_kind:
+                    reason = format_.declined(of_kind[format_.content])
                     if reason:
                         reasons[format_.name] = reason
                     found = found or (None if reason else format_)

@@ -1,10 +1,10 @@
-"""JCAMP-DX: Raman spectra in plain (AFFN) numbers, with factors."""
+"""JCAMP-DX: Raman spectra, in plain or compressed numbers."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -20,6 +20,16 @@ __all__ = ["FORMAT", "JcampBackend", "open_jcamp"]
 _ROW: Final = re.compile(r"##(.*?)=(.*)")
 #: Units of a Raman shift in this format, without case and blanks.
 _SHIFT: Final = re.compile(r"1/CM|CM\^?-1|RAMANSHIFT\((?:CM-1|1/CM)\)")
+_X: Final = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)")
+_SIGNS: Final = re.compile(r"(?<=[\d.])(?=[+-])")
+_TOKEN: Final = re.compile(r"\s*([-+@A-Ia-i%J-Rj-rS-Zs?]?)(\d*\.?\d*)\s*")
+#: The first digit, with its sign, that a letter stands for: of a number (SQZ), of a
+#: difference (DIF).
+_SQZ: Final = {c: i for i, c in zip(range(-9, 10), "ihgfedcba@ABCDEFGHI", strict=True)}
+_DIF: Final = {c: i for i, c in zip(range(-9, 10), "rqponmlkj%JKLMNOPQR", strict=True)}
+#: The first digit of how often a number is there (DUP).
+_DUP: Final = {letter: digit for digit, letter in enumerate("STUVWXYZs", start=1)}
+_MOST: Final = 2**20
 _OTHER_VALUES: Final = ("TRANSMITTANCE", "ABSORBANCE", "REFLECTANCE", "KUBELKAMUNK")
 _PROCESSED: Final = re.compile(r"derivative|logarithm|\blog\b", re.IGNORECASE)
 _OTHER_FORMS: Final = ("NTUPLES", "PEAKTABLE", "PEAKASSIGNMENTS", "BLOCKS", "RADATA")
@@ -41,7 +51,8 @@ FORMAT = Format(
         "light",
         "any spectrometer: JCAMP-DX",
         "Raman spectrum; XFACTOR, YFACTOR, several Y per line, pairs; compressed "
-        "numbers and other spectra are refused",
+        "numbers (PAC, SQZ, DIF, DUP), decimal commas; other spectra, and several in "
+        "one file, are refused",
         'I = xbp.open_dataset("glass.jdx", T="295 K").I\nI.bp.to_reduced_raman()',
         asks=("T",),
     ),
@@ -65,8 +76,8 @@ def open_jcamp(
     Parameters
     ----------
     path : path-like
-        One spectrum, ``##XYDATA=(X++(Y..Y))`` or ``##XYPOINTS=(XY..XY)``, in AFFN:
-        plain numbers.
+        One spectrum, ``##XYDATA=(X++(Y..Y))`` in plain or compressed numbers (AFFN,
+        PAC, SQZ, DIF, DUP), or ``##XYPOINTS=(XY..XY)``.
     T : scalar with units, optional
         Temperature of the sample (bare: K). ``##TEMPERATURE=``, which is in °C by the
         format and in K in some files, is kept as an attribute but not used.
@@ -90,10 +101,10 @@ def open_jcamp(
     Raises
     ------
     FileFormatError
-        If it is compressed (PAC, SQZ, DIF, DUP), is not a Raman spectrum, has several
-        blocks, its axis is not a shift in 1/cm, or its numbers contradict NPOINTS,
-        FIRSTX, LASTX, FIRSTY, the limits of X and Y, or the X of a line; if a label
-        names a function of the intensity, or a wavelength.
+        If it is not a Raman spectrum, has several blocks, its axis is not a shift in
+        1/cm, a difference was lost, or its numbers contradict NPOINTS, FIRSTX, LASTX,
+        FIRSTY, the limits of X and Y, or the X of a line; if a label names a function
+        of the intensity, or a wavelength.
 
     References
     ----------
@@ -189,7 +200,7 @@ def _points(
     """Return X and Y times their factors, after checking them against the header."""
 
     def stated(label: str) -> float | None:
-        text = header.get(label, "")
+        text = _plain([header.get(label, "")])[0]
         return float(to_numbers([text], f"##{label}=", size=1)[0]) if text else None
 
     factors = [stated(label) for label in ("XFACTOR", "YFACTOR")]
@@ -202,29 +213,30 @@ def _points(
         x, y = numbers[::2] * x_factor, numbers[1::2] * y_factor
     else:
         check(form == "(X++(Y..Y))", f"it has the unknown form {form}")
-        # Signs separate packed numbers; an exponent has a sign, too.
-        lines = [
-            line if "E" in line.upper() else re.sub(r"(?<=[\d.])(?=[+-])", " ", line)
-            for line in data
-        ]
-        rows = [_affn(line) for line in lines]
-        y = np.concatenate([[], *(row[1:] for row in rows)]) * y_factor
+        table = _ordinates(_plain(data))
+        y = np.concatenate([[], *(line.y for line in table)]) * y_factor
         if first is None or last is None or y.size < 2:
             raise ValueError(f"{y.size} values, FIRSTX={first}, LASTX={last}: no axis")
         x, step = np.linspace(first, last, y.size, retstep=True)
         steps = y.size - 1
         regular = delta is None or abs(abs(delta) - abs(step)) * steps <= abs(step)
         check(regular, f"its values are {step:g} apart, but ##DELTAX={delta}")
-        starts = np.cumsum([0, *(row.size - 1 for row in rows[:-1])])
-        begins = np.array([row[0] for row in rows]) * x_factor
-        off = np.abs(begins - x[starts])
-        at = int(np.argmax(off))
-        digits = max(len(line.split()[0].partition(".")[2]) for line in lines)
+        starts = np.cumsum([0, *(line.y.size for line in table[:-1])])
+        begins = np.array([float(line.x) for line in table]) * x_factor
+        digits = max(len(line.x.partition(".")[2]) for line in table)
         rounding = 0.51 * x_factor * 10.0**-digits
+        # The X of a line that repeats the last Y is that of the latter, or the next.
+        repeats = np.array([line.repeats for line in table], dtype=int)
+        offs = [
+            np.abs(begins - np.append(x, x[-1] + np.sign(last - first) * abs(step))[at])
+            for at in (starts, starts - repeats)
+        ]
+        off = min(offs, key=np.max)
+        at = int(np.argmax(off))
         check(
             off[at] <= max(x_tolerance * abs(step), rounding),
-            f"a line begins with X = {begins[at]:g}, not {x[starts[at]]:g}, counted "
-            "from FIRSTX: values were lost, or XFACTOR is wrong",
+            f"a line begins with X = {begins[at]:g}, not where it is counted from "
+            "FIRSTX: values were lost, or XFACTOR is wrong",
         )
     check(n is None or int(n) == y.size, f"{y.size} values follow ##NPOINTS={n}")
     half = abs(np.diff(x)) / 2
@@ -245,11 +257,92 @@ def _points(
     return x, y
 
 
+class _Line(NamedTuple):
+    """A line of ordinates: its X as written, its Y, and whether it repeated one."""
+
+    x: str
+    y: np.ndarray
+    repeats: bool
+
+
+def _plain(data: list[str]) -> list[str]:
+    """Return lines with decimal points, where they have decimal commas."""
+    words = [word for line in data for word in line.split()]
+    commas = any("," in word for word in words) and not any("." in w for w in words)
+    right = commas and all(re.fullmatch(r"[-+]?\d+(?:,\d+)?", word) for word in words)
+    return [line.replace(",", ".") for line in data] if right else data
+
+
+def _ordinates(data: list[str]) -> list[_Line]:
+    """Return the lines of ``(X++(Y..Y))``, in any of the forms of ASDF.
+
+    AFFN has plain numbers, PAC signs between them, SQZ a letter for the sign and first
+    digit; DIF has differences, and DUP the number of equal ones. A line after one that
+    ends in a difference repeats its last Y as a check.
+    """
+    # An E is an exponent where no other letter is a digit.
+    packed = any(re.search(r"[@%A-DF-Za-df-z]", line) for line in data)
+    lines: list[_Line] = []
+    differs = False
+    for text in data:
+        if not packed:
+            # Signs separate packed numbers; an exponent has a sign, too.
+            bare = text if "E" in text.upper() else _SIGNS.sub(" ", text)
+            numbers = _affn(bare)
+            lines.append(_Line(bare.split()[0], numbers[1:], False))
+            continue
+        start = _X.match(text)
+        check(start, f"{text[:40]!r} does not begin with X")
+        assert start is not None
+        repeats = differs
+        y, differs = _unpacked(text[start.end() :])
+        if repeats:
+            before = lines[-1].y[-1] if lines[-1].y.size else np.nan
+            check(
+                y[:1] == [before],
+                f"{text[:40]!r} does not repeat {before:g}, with which the line "
+                "before it ends: differences were lost",
+            )
+            y = y[1:]
+        lines.append(_Line(start[0].strip(), np.array(y, dtype=float), repeats))
+    return lines
+
+
+def _unpacked(text: str) -> tuple[list[float], bool]:
+    """Return the ordinates of a line, and whether it ends in a difference."""
+    y: list[float] = []
+    difference: float | None = None
+    at = 0
+    while at < len(text):
+        token = _TOKEN.match(text, at)
+        check(token and token.end() > at, f"{text[at : at + 20]!r} is not a number")
+        assert token is not None
+        letter, digits = token.groups()
+        at = token.end()
+        if letter == "?":
+            check(not digits, f"?{digits} is not a number")
+            y.append(np.nan)
+            difference = None
+        elif letter in _DUP:
+            count = int(f"{_DUP[letter]}{digits}")
+            check(y and 0 < count <= _MOST, f"{letter}{digits} repeats nothing")
+            for _ in range(count - 1):
+                y.append(y[-1] + (difference or 0.0))
+        elif letter in _DIF:
+            check(y, "a line begins with a difference")
+            difference = float(f"{_DIF[letter]}{digits}")
+            y.append(y[-1] + difference)
+        else:
+            y.append(float(f"{_SQZ.get(letter, letter)}{digits}"))
+            difference = None
+    return y, difference is not None
+
+
 def _affn(line: str) -> np.ndarray:
-    """Return plain numbers; ``?`` is a missing one, letters are compressed forms."""
+    """Return plain numbers; ``?`` is a missing one."""
     words = line.split()
     wrong = [word for word in words if re.search(r"[^0-9.eE?+-]", word)]
-    check(not wrong, f"{wrong[:1]} are compressed numbers: export plain ones (AFFN)")
+    check(not wrong, f"{wrong[:1]} are not plain numbers")
     return to_numbers(("nan" if word == "?" else word for word in words), "its data")
 
 

@@ -7,6 +7,7 @@ import functools
 import inspect
 import os
 import re
+import struct
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,7 +42,9 @@ from xbp.io.text import (
     check,
     head,
     header_matches,
+    read_bytes,
     read_lines,
+    start_of,
     translated,
 )
 
@@ -54,7 +57,14 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
-DAMAGE = (*HDF5_ERRORS, LookupError, AttributeError, RecursionError, csv.Error)
+DAMAGE = (
+    *HDF5_ERRORS,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    csv.Error,
+    struct.error,
+)
 
 
 def check_arguments(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -115,9 +125,9 @@ class Format:
     ----------
     name : str
         For messages.
-    content : {"text", "hdf5", "classic"}
-        What `find` is given: the lines of a text, an open HDF5 file, or the variables
-        of a classic netCDF file.
+    content : {"text", "binary", "hdf5", "classic"}
+        What `find` is given: the lines of a text, the bytes of another file, an open
+        HDF5 file, or the variables of a classic netCDF file.
     find : callable
         Returns a part by which the format is recognised, or None.
     lacks : str or callable
@@ -147,7 +157,7 @@ class Format:
     """
 
     name: str
-    content: Literal["text", "hdf5", "classic"]
+    content: Literal["text", "binary", "hdf5", "classic"]
     find: Callable[[Any], Any]
     lacks: str | Callable[[Any], str | None]
     resembles: str | None = None
@@ -178,6 +188,8 @@ class Format:
         elif self.content == "classic":
             with open_classic(path) as ds:
                 yield ds
+        elif self.content == "binary":
+            yield read_bytes(path)
         else:
             yield read_lines(path, complete=self.whole)
 
@@ -201,7 +213,8 @@ class Format:
             with translated(what, *DAMAGE, fix=fix), self._content(where) as content:
                 reason = self.declined(content) if self.strict else None
                 check(not reason, str(reason))
-                found = content if self.content == "text" else self.find(content)
+                whole = self.content in ("text", "binary")
+                found = content if whole else self.find(content)
                 with _located(where):
                     return function(where, found, *args, **options)
 
@@ -247,7 +260,8 @@ class Format:
                 where = Path(filename_or_obj)
                 if not format_.guesses or not where.is_file():
                     return False
-                return format_.declined(head(where)) is None
+                start = start_of if format_.content == "binary" else head
+                return format_.declined(start(where)) is None
             except (TypeError, *DAMAGE):
                 return False
 

@@ -26,11 +26,13 @@ __all__ = [
     "is_ambiguous",
     "is_ended",
     "number",
+    "read_bytes",
     "read_lines",
     "read_table",
     "require_one_run",
     "require_whole",
     "row",
+    "start_of",
     "to_numbers",
     "translated",
     "write_text",
@@ -104,11 +106,16 @@ def translated(what: str, *kinds: type[Exception], fix: str = "") -> Iterator[No
         raise FileFormatError(what, reason=reason, fix=fix) from error
 
 
-def head(path: Path) -> list[str]:
-    """Return the first lines of a text, the last maybe cut; none of a binary file."""
+def start_of(path: Path) -> bytes:
+    """Return the first 8 kB of a file."""
     _size(path)
     with path.open("rb") as stream:
-        start = stream.read(8192)
+        return stream.read(8192)
+
+
+def head(path: Path) -> list[str]:
+    """Return the first lines of a text, the last maybe cut; none of a binary file."""
+    start = start_of(path)
     return [] if b"\x00" in start else _lines(start)
 
 
@@ -134,15 +141,26 @@ def read_lines(path: Path, *, complete: bool = True) -> list[str]:
         (unless `complete` is False): programs end every line, and a number cut short
         would pass for another.
     """
-    size = _size(path)
-    check(size <= 2**28, f"it has {size / 1e9:.3g} GB, more than any text of data")
-    content = path.read_bytes()
+    content = read_bytes(path)
     check(b"\x00" not in content, "it is binary")
     check(
         not complete or content.endswith((b"\n", b"\r")),
         "its last line is not complete",
     )
     return _lines(content)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises
+    ------
+    ValueError
+        If it is not a file, or larger than any text or spectrum.
+    """
+    size = _size(path)
+    check(size <= 2**28, f"it has {size / 1e9:.3g} GB, more than any text of data")
+    return path.read_bytes()
 
 
 def is_ended(path: Path) -> bool:
