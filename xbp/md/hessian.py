@@ -63,8 +63,7 @@ def open_dynamical_matrix(
     --------
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w") as file:
-    ...     _ = file.write("1 0 0\\n0 2 0\\n0 0 3\\n")
-    ...     file.flush()
+    ...     print("1 0 0\n0 2 0\n0 0 3", file=file, flush=True)
     ...     D = open_dynamical_matrix(file.name, "eskm")
     >>> D.values.diagonal(), D.attrs["units"]
     (array([1., 2., 3.]), '1/ps**2')
