@@ -34,7 +34,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 from test_fuzz import FORMATS, OPTIONS, map_
 
@@ -484,12 +484,14 @@ def run(
                 signal.alarm(int(seconds))
             signal.alarm(0)
             process.wait()
+        if begun < first:
+            raise RuntimeError(f"no file was tried: {command} did not start")
         if ended < last - 1:
             said = "hang" if process.returncode == -signal.SIGKILL else "crash"
             name = list(all_seeds())[begun % len(all_seeds())]
             why = f"ended with {process.returncode} after {time.monotonic() - timer:.0f} s"
             rows.append({"end": begun, "file": name, "said": said, "why": why})
-            ended = max(begun, first)
+            ended = begun
         first = ended + 1
     return rows
 
