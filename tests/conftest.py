@@ -5,6 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
+
+# Each worker computes with one thread: with more, they wait for one another.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -117,7 +117,7 @@ def test_dir_lists_what_is_for_the_data(glass: xr.Dataset) -> None:
         4, 3, cell=12, T=300, mass=40, time_step=0.05, seed=1
     )
     public = {name for name in dir(trajectory.bp) if not name.startswith("_")}
-    assert public == {*OF_TRAJECTORIES, "to_netcdf", "diagnostics"}
+    assert public == {*OF_TRAJECTORIES, "to_netcdf", "to_zarr", "diagnostics"}
 
 
 @pytest.mark.parametrize(

@@ -318,6 +318,7 @@ def test_every_operation_on_data_carries_common_errors() -> None:
     }
     written = {
         "to_netcdf",
+        "to_zarr",
         "to_columns",
         "to_sqw",
         "to_nxspe",
@@ -326,7 +327,7 @@ def test_every_operation_on_data_carries_common_errors() -> None:
         "to_scipp",
     }
     assert bare <= written | {
-        "to_dataframe", "explore", "diagnostics", "kinematic_limits",
+        "to_dataframe", "explore", "diagnostics", "kinematic_limits", "label",
     }  # fmt: skip
 
 

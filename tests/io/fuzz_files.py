@@ -34,7 +34,8 @@ import h5py
 import numpy as np
 import xarray as xr
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from test_fuzz import FORMATS, OPTIONS, map_
 

@@ -337,8 +337,12 @@ def test_truncated_and_flipped(tmp_path: Path, kind: str) -> None:
         said = apart(damaged, kind, str(tmp_path))
     shape = said.pop("whole")
     assert isinstance(shape, list)
+    assert said["part 2"] == "refused"
     for name, row in said.items():
         if name.startswith("part"):
+            # Behind the spectrum of LabSpec are parameters: these can be missing.
+            if kind == "labspec6" and said[name.partition(" by")[0]] == shape:
+                continue
             assert row == "refused" or ("engine" in name and "raw: OSError" in row), (
                 name
             )

@@ -263,6 +263,7 @@ def _parameters(content: bytes) -> Iterator[tuple[str, Any]]:
                 address, n = struct.unpack("<II", stored)
                 if address not in texts:
                     size = n * _SIZES[kind & ~_BEHIND]
+                    check(end + size <= len(content), "it is cut short")
                     texts[address] = content[end : end + size]
                     end += size
                 stored = texts[address]

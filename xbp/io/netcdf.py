@@ -305,10 +305,10 @@ def _wrong(ds: xr.Dataset, name: str, values: np.ndarray) -> str | None:
     signal = of in ds.data_vars and "quantity" in ds[of].attrs
     labelled = any("quantity" in variable.attrs for variable in ds.data_vars.values())
     axis = name in ds.coords and name in COORDINATES and labelled
-    atoms = ds.attrs.get("quantity") == "trajectory"
+    table = "quantity" in ds.attrs
     if axis and values.dtype.kind not in "fiu":
         return f"is of type {values.dtype}, not numbers"
-    if values.dtype.kind != "f" or not (signal or axis or atoms):
+    if values.dtype.kind != "f" or not (signal or axis or table):
         return None
     if name in ds.dims and (n := int(np.isnan(values).sum())):
         return f"is NaN in {n} of {values.size} places"

@@ -216,7 +216,11 @@ class Format:
                 whole = self.content in ("text", "binary")
                 found = content if whole else self.find(content)
                 with _located(where):
-                    return function(where, found, *args, **options)
+                    ds = function(where, found, *args, **options)
+                for name, variable in ds.data_vars.items():
+                    infinite = variable.dtype.kind == "f" and np.isinf(variable).any()
+                    check(not infinite, f"'{name}' is infinite in places")
+                return ds
 
         signature = inspect.signature(function)
         first, _, *others = signature.parameters.values()

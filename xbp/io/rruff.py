@@ -105,7 +105,7 @@ def open_rruff(
             key = match[1].strip()
             check(key not in header, f"it has ##{key}= twice")
             header[key] = match[2].strip()
-        elif bare and not bare.startswith("#"):
+        elif bare:
             words = re.split(r"\s*[,;]\s+|\s*;\s*|\s+|,", bare)
             numbers = [decimal(word) for word in words if word]
             right = len(numbers) == 2 and None not in numbers

@@ -118,7 +118,8 @@ def open_witec(
             rows.append(numbers)
             continue
         check(not rows, f"line {i}, {bare[:40]!r}, is not a row of numbers")
-        check(numbers[0] is None, f"line {i}, {bare[:40]!r}, is not a row of numbers")
+        named_line = re.match(r"[^\W\d_]|//", bare)
+        check(named_line, f"line {i}, {bare[:40]!r}, is neither a title nor numbers")
         key, equals, value = bare.partition("=")
         if equals:
             header[key.strip()] = value.strip()

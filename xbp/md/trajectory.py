@@ -349,9 +349,10 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
     if "element" in plain.variables:
         element = plain["element"].values.astype(str)
     if "mass" in plain:
-        mass = np.asarray(plain["mass"].values, dtype=float) * _factor(
-            plain, "mass", "u"
-        )
+        given = plain["mass"].values
+        if given.dtype.kind not in "fiu":
+            raise QuantityError(f"'mass' is of type {given.dtype}, not numbers")
+        mass = given.astype(float) * _factor(plain, "mass", "u")
         limits: Any = {"above": 0, "below": np.inf, "error": QuantityError}
         require_values(mass, "'mass'", "u", **limits)
     for name, per_atom in (("element", element), ("mass", mass)):
