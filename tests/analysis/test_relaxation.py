@@ -43,8 +43,8 @@ def test_the_error_is_that_of_f_over_its_slope() -> None:
     many["F"] = (many.F + rng.normal(0, 0.01, many.F.shape)).assign_attrs(
         decay().F.attrs
     )
-    found = many.bp.relaxation_time()
-    pull = (found.tau.std("run") / found.tau_std.mean("run"))[1:]
+    found = many.bp.relaxation_time().isel(Q=slice(1, None))  # the first stays above
+    pull = found.tau.std("run") / found.tau_std.mean("run")
     np.testing.assert_allclose(pull, 1, atol=0.3)
 
 
