@@ -334,3 +334,20 @@ def test_files_of_others(doors: Path) -> None:
     ds = opened(doors / "rruff.txt")
     np.testing.assert_array_equal(ds.I[:2], [63.534, 63.003])
     assert (ds.E.values[-1], ds.attrs["sample"]) == (1199.5, "Coesite")
+
+
+@pytest.mark.parametrize("units", ["(1/cm)", "[rel. 1/cm]", "rel. 1/cm"])
+def test_units_of_witec_in_brackets_and_damaged_rows(
+    tmp_path: Path, units: str
+) -> None:
+    """A row of units is not a damaged row; a first row of one number is."""
+    rows = [
+        "//Exported ASCII-File", "[Header]", "XAxisUnit = rel. 1/cm", "[Data]",
+        "X-Axis\tglass", f"{units}\tCCD cts", "20.5\t1100", "22.5\t1104", "",
+    ]  # fmt: skip
+    path = tmp_path / "glass.txt"
+    path.write_text("\n".join(rows))
+    assert xbp.open_dataset(path).I.values.tolist() == [1100, 1104]
+    path.write_text("\n".join(rows).replace("20.5\t", "-\t"))
+    with pytest.raises(FileFormatError, match="neither a title nor numbers"):
+        xbp.open_dataset(path)

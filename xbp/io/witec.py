@@ -18,6 +18,8 @@ from xbp.io.titles import Labels, require_titles
 __all__ = ["FORMAT", "WitecBackend", "open_witec"]
 
 _MARK: Final = "//Exported ASCII-File"
+#: What begins with a letter, maybe in brackets, is a title.
+_TITLE: Final = re.compile(r"[(\[/]*[^\W\d_]")
 #: The row of units below the titles of a table.
 _UNITS: Final = re.compile(r"\s*\"?(rel\. 1/cm|nm|1/cm)\"?(?:[\t;,]\s*\"?[^\t;]*)+")
 _TITLES: Final = re.compile(r"\s*\"?X-Axis\"?\s*[\t;,]", re.IGNORECASE)
@@ -118,8 +120,9 @@ def open_witec(
             rows.append(numbers)
             continue
         check(not rows, f"line {i}, {bare[:40]!r}, is not a row of numbers")
-        named_line = re.match(r"[^\W\d_]|//", bare)
-        check(named_line, f"line {i}, {bare[:40]!r}, is neither a title nor numbers")
+        # A damaged row must not pass for titles.
+        is_title = shift_or_length(words[0]) or _TITLE.match(words[0])
+        check(is_title, f"line {i}, {bare[:40]!r}, is neither a title nor numbers")
         key, equals, value = bare.partition("=")
         if equals:
             header[key.strip()] = value.strip()

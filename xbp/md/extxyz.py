@@ -33,6 +33,7 @@ from xbp.md.source import (
 )
 from xbp.md.styles import Style
 from xbp.md.topology import symbols_by_number
+from xbp.md.xyz import atom_count
 
 __all__ = ["is_extxyz", "open_extxyz", "require_consecutive"]
 
@@ -150,12 +151,7 @@ def _read_header(lines: Lines, where: str) -> Header | None:
     line = lines.first_of_frame()
     if not line:
         return None
-    count = line.strip().decode("ascii", "replace")
-    require_file(
-        count.isdigit() and len(count) <= 12 and int(count) > 0,
-        where,
-        f"it begins with '{count[:20]}', not with its number of atoms",
-    )
+    count = atom_count(line, where)
     comment = lines.next().decode("utf-8", "replace")
     info = {
         key.strip('"').lower(): value.strip('"{}[]')
@@ -185,8 +181,8 @@ def _read_header(lines: Lines, where: str) -> Header | None:
     cell = cell.reshape(3, 3)
     cell_volume(cell, where)
     periodic = "".join("1" if side in ("T", "TRUE", "1") else "0" for side in sides)
-    shared = {"n_atoms": int(count), "columns": columns, "periodic": periodic}
-    return Header(int(count), cell, shared, origin=origin, info=info)
+    shared = {"n_atoms": count, "columns": columns, "periodic": periodic}
+    return Header(count, cell, shared, origin=origin, info=info)
 
 
 def _columns(text: str, where: str) -> Columns:

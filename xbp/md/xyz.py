@@ -26,7 +26,7 @@ from xbp.md.source import (
 from xbp.md.styles import Style
 from xbp.md.topology import Topology, elements_of, read_topology, symbols_by_number
 
-__all__ = ["is_xyz", "open_xyz"]
+__all__ = ["atom_count", "is_xyz", "open_xyz"]
 
 #: A bohr per atomic unit of time (ħ/E_h) in Å/ps.
 _ATOMIC: Final = 1e-2 * si.value("atomic unit of velocity")
@@ -149,25 +149,31 @@ def _frames(source: Source) -> list[Header]:
     return index_frames(lines, lambda where: _header(lines, where))
 
 
-def _header(lines: Lines, where: str) -> Header | None:
-    line = lines.first_of_frame()
-    if not line:
-        return None
+def atom_count(line: bytes, where: str) -> int:
+    """Return the number of atoms, which the first line of a frame of XYZ states."""
     count = line.strip().decode("ascii", "replace")
     require_file(
         count.isdigit() and len(count) <= 12 and int(count) > 0,
         where,
         f"it begins with '{count[:20]}', not with its number of atoms",
     )
+    return int(count)
+
+
+def _header(lines: Lines, where: str) -> Header | None:
+    line = lines.first_of_frame()
+    if not line:
+        return None
+    count = atom_count(line, where)
     comment = lines.next()
     found, program = _CP2K.match(comment), "CP2K"
     if found is None:
         found, program = _LAMMPS.match(comment), "LAMMPS"
     step, time = (None, None) if found is None else found.groups()
     return Header(
-        int(count),
+        count,
         np.zeros((3, 3)),
-        {"n_atoms": int(count), "program": program if found else ""},
+        {"n_atoms": count, "program": program if found else ""},
         None if step is None else int(step),
         None if time is None else float(time),
         info={"program": program if found else ""},
