@@ -73,6 +73,35 @@ def test_errors_of_branches_are_those_of_the_scatter() -> None:
     assert np.std(pulls) == pytest.approx(1, abs=0.2)
 
 
+@pytest.mark.parametrize("shared", [1, 2], ids=["own bins", "bins in pairs"])
+def test_errors_of_branches_follow_those_of_the_data(shared: int) -> None:
+    """Noise that grows with the line is larger than the scatter of the whole range."""
+    rng = np.random.default_rng(3)
+    draws = 200
+    line = damped_oscillator_current(E, 3e-5, 6.3, 1.5)
+    std = 0.08 * line
+    chance = rng.standard_normal((2, draws, E.size // shared)).repeat(shared, axis=2)
+    label = {"units": "angstrom**2/ps**2/meV", "quantity": "current_spectrum"}
+    data = xr.Dataset(
+        {
+            "C_L": (("Q", "E"), line + std * chance[0], label),
+            "C_T": (("Q", "E"), line + std * chance[1], label),
+        },
+        coords={
+            "Q": ("Q", 0.1 + np.arange(draws) * 1e-3, {"units": "1/angstrom"}),
+            "E": ("E", E, {"units": "meV"}),
+            "E_independence": ("E", np.full(E.size, 1 / shared)),
+        },
+    )
+    for name in ("C_L", "C_T"):
+        data[f"{name}_std"] = (("Q", "E"), np.tile(std, (draws, 1)), label)
+    found = data.bp.phonon_dispersion()
+    for name, truth in (("energy", 6.3), ("width", 1.5)):
+        pulls = (found[name] - truth) / found[f"{name}_std"]
+        assert abs(float(pulls.mean())) < 0.2
+        assert float(pulls.std()) == pytest.approx(1, abs=0.15)
+
+
 def test_no_branch_has_a_status() -> None:
     data = currents(KNOWN)
     data["C_L"][0] = np.nan

@@ -154,11 +154,13 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     as the window of the simulated spectrum shows it, so that Γ is that of the phonon
     alone. The fits are unweighted: no branch has exactly this shape, and the small
     errors of its wings would decide where its top is. The errors are from the scatter
-    about the fit and, where the number of wave vectors and windows is known, from how
-    few waves are seen: FWHM/√(5.5 N) of the energy and √(6Γ²/π + 0.7 w²)/√N of the
-    width, w being that of the window, with N the waves times the multiples of h/window
-    that the line spans, in all windows. Bins that share counts (``E_independence``) are
-    fractions of an independent one.
+    about the fit and from how few waves are seen. Where the number of wave vectors and
+    windows is known, these add FWHM/√(5.5 N) to that of the energy and √(6Γ²/π +
+    0.7 w²)/√N to that of the width, w being the width of the window, with N the waves
+    times the multiples of h/window that the line spans, in all windows. Where the
+    window is not known, or there is none, the errors of C_L and C_T go through the fit,
+    and the larger of both errors counts. Bins that share counts (``E_independence``)
+    are fractions of an independent one.
 
     Parameters
     ----------
@@ -221,7 +223,10 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
             window = None
         f = independence(signal.value, "E")
         parts = np.ones(E.size) if f is None else f.values[inside]
-        numbers, status = _fit(E, value, window, parts)
+        std = None
+        if window is None and signal.std is not None:
+            std = signal.std.transpose("Q", "E").values[:, inside]
+        numbers, status = _fit(E, value, std, window, parts)
         if window is not None and "n_wavevectors" in data.coords:
             # Waves of Q and −Q are one.
             n_waves = polarizations[name] * data["n_wavevectors"].values / 2
@@ -257,7 +262,11 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
 
 @np.errstate(all="ignore")
 def _fit(
-    E: np.ndarray, C: np.ndarray, window: Window | None, parts: np.ndarray
+    E: np.ndarray,
+    C: np.ndarray,
+    std: np.ndarray | None,
+    window: Window | None,
+    parts: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit spectra (m, k): `_NUMBERS` (m, 4), NaN unless ok, and the statuses (m,).
 
@@ -266,7 +275,8 @@ def _fit(
     seen = np.isfinite(C)
     y, count, independent = np.where(seen, C, 0.0), seen.sum(axis=1), seen @ parts
     height = np.where(seen, C, -np.inf).max(axis=1, initial=-np.inf)
-    y = y / np.where(height > 0, height, 1.0)[:, None]
+    unit = np.where(height > 0, height, 1.0)[:, None]
+    y = y / unit
     top = np.where(seen, y, -np.inf).argmax(axis=1)
     # The first and the last bins that are known, and those beside them.
     ends = [E[np.where(seen.cumsum(axis=1) == i, 1, 0).argmax(axis=1)] for i in (1, 2)]
@@ -293,11 +303,17 @@ def _fit(
     if not rows.size:
         return numbers, status
     curve = damped_oscillator_current if window is None else window.oscillator_current
+
+    def function(p: np.ndarray) -> np.ndarray:
+        return np.asarray(curve(E, *p.T[:, :, None]))
+
     found = solve_function(
-        lambda p: curve(E, *p.T[:, :, None]), y[rows], seen[rows] * 1.0, start[rows],
-        known=False, low=low,
-    )  # fmt: skip
+        function, y[rows], seen[rows] * 1.0, start[rows], known=False, low=low
+    )
     _, _, stds = found.errors(independent[rows] - 3, False)
+    if std is not None:
+        known = np.where(seen, std, 0.0) / unit / np.sqrt(parts)
+        stds = np.fmax(stds, found.propagated(function, seen[rows], known[rows]))
     failed = ~found.converged | found.vague.any(axis=1) | found.at_bound.any(axis=1)
     energy = found.values[:, 1]
     # In the first or the last bin no line can be seen.

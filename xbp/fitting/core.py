@@ -83,6 +83,27 @@ class Solutions:
         covariance = self.covariance * scale[:, None, None]
         return chi2, covariance, np.sqrt(np.einsum("mii->mi", covariance))
 
+    def propagated(
+        self, function: Function, weight: np.ndarray, std: np.ndarray
+    ) -> np.ndarray:
+        r"""Return the stds of the parameters that follow from those of the data.
+
+        Of a fit whose weights are not the inverse errors: √ of the diagonal of
+        NᵀΣN with N = W²J (JᵀW²J)⁻¹.
+
+        Parameters
+        ----------
+        function : callable
+            The curve that was fitted, as for `solve_function`.
+        weight, std : numpy.ndarray, shape (m, k)
+            Weights of the fit, and errors of the data.
+        """
+        none = np.full(self.values.shape, np.inf)
+        sizes = np.abs(self.values)
+        _, slopes = by_differences(function)(self.values, sizes, -none, none)
+        moved = np.einsum("mij,jmk->mik", self.covariance, slopes * weight**2)
+        return np.asarray(np.sqrt(((moved * std[:, None, :]) ** 2).sum(axis=2)))
+
     @classmethod
     def concatenated(cls, parts: Sequence[Solutions]) -> Solutions:
         """Return the solutions of several sets of curves as one."""

@@ -204,8 +204,13 @@ def long_waves(
     bond = springs.bond[:, :d]
     affine = -np.einsum("pab,pg,pl->abgl", springs.block, bond, bond) / 2
     force = np.zeros((n, d, d, d))  # Ξ over atom, direction, β and λ
-    np.add.at(force, springs.first, springs.block[..., None] * bond[:, None, None, :])
+    single = springs.block[..., None] * bond[:, None, None, :]
+    np.add.at(force, springs.first, single)
     columns = force.reshape(n * d, d * d)
+    # Where the forces of all bonds of an atom cancel by symmetry, rounding is left.
+    columns[
+        :, np.linalg.norm(columns, axis=0) <= tolerance * np.linalg.norm(single)
+    ] = 0
     moved = _displacements(springs, columns, tolerance)
     # Over α, γ, β and λ.
     relaxed = -(columns.T @ moved).reshape(d, d, d, d).transpose(0, 2, 1, 3)
@@ -242,8 +247,8 @@ def _displacements(springs: Springs, force: np.ndarray, tolerance: float) -> np.
     found = np.zeros_like(force)
     size = np.linalg.norm(force)
     for column in range(force.shape[1]):
-        if np.linalg.norm(force[:, column]) <= tolerance * top:
-            continue  # by symmetry no atom is pushed
+        if not force[:, column].any():
+            continue
         found[:, column], missed = scipy.sparse.linalg.cg(
             held, force[:, column], rtol=tolerance, atol=tolerance * size / n
         )
