@@ -530,7 +530,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.to_structure_factor`.
         """
-    def to_vibrational_dos(self, T: Any = ..., E_range: Any = ..., Q_range: Any = ..., *, mass: Any = ..., composition: str | Mapping[str, float] | None = ..., u2: Any = ..., multiple_scattering: float | Literal['fit'] = ..., below: Literal['debye', 'nothing'] = ..., tolerance: float = ..., initial_dos: xr.DataArray | xr.Dataset | None = ..., join_range: Any = ..., end: float = ..., background: float = ..., uncertain: float = ..., reversed_below: float | None = ...) -> Data:
+    def to_vibrational_dos(self, T: Any = ..., E_range: Any = ..., Q_range: Any = ..., *, mass: Any = ..., composition: str | Mapping[str, float] | None = ..., u2: Any = ..., multiple_scattering: float | Literal['fit'] = ..., below: Literal['debye', 'nothing'] = ..., tolerance: float = ..., initial_dos: xr.DataArray | xr.Dataset | None = ..., join_range: Any = ..., end: float = ..., background: float = ..., uncertain: float = ..., reversed_below: float | None = ..., incident_energy: Any = ..., final_energy: Any = ..., ki_over_kf: Literal['applied', 'not applied'] | None = ...) -> Data:
         """Return g(E) from S(Q,E), multiphonon scattering taken off self-consistently.
 
         See `xbp.to_vibrational_dos`.

@@ -956,7 +956,7 @@ def one_step(S: np.ndarray) -> _Map:
     E = np.arange(1.0, 31.0)
     nowhere, everywhere = np.zeros(30, dtype=bool), np.ones(30, dtype=bool)
     grid = Inversion(
-        E=E, edges=np.arange(0.5, 31), Q=Q, weight=np.ones(Q.size), used=everywhere,
+        E=E, edges=np.arange(0.5, 31), Q=Q[:, None], weight=np.ones((Q.size, 1)), used=everywhere,
         tail=nowhere, constant=0.0, per_gamma=2.0901 / 50.9415, below="debye",
         tolerance=1e-6, end=0.1, background=0.05, uncertain=0.1,
         initial_E=np.empty(0), joined=nowhere, whole=False,

@@ -29,6 +29,7 @@ __all__ = [
     "onto_bins",
     "order_weights",
     "orders_needed",
+    "summed_orders",
 ]
 
 #: g(E) below the lowest energy at which it is known, in 2W and the convolutions.
@@ -229,6 +230,32 @@ def order_weights(two_w: np.ndarray, orders: int) -> np.ndarray:
     return np.asarray(
         np.exp(scipy.special.xlogy(n, w) - w - scipy.special.gammaln(n + 1))
     )
+
+
+def summed_orders(two_w: np.ndarray, phonons: np.ndarray, *, first: int) -> np.ndarray:
+    """Return Σ_n e^(−2W) (2W)ⁿ/n! A_n for n = first, first + 1, ….
+
+    Parameters
+    ----------
+    two_w : numpy.ndarray, shape (n_Q, 1) or (n_Q, n_E)
+        2W, which may depend on E, as at one angle.
+    phonons : numpy.ndarray, shape (n_orders, n_E)
+        A_0, A_1, … over E.
+    first : int
+        The first order that counts.
+
+    Examples
+    --------
+    >>> summed_orders(np.array([[1.0]]), np.ones((3, 2)), first=1).round(4)
+    array([[0.5518, 0.5518]])
+    """
+    weight, total = np.exp(-two_w), np.zeros(1)
+    for n, phonon in enumerate(phonons):
+        if n > 0:
+            weight = weight * two_w / n
+        if n >= first:
+            total = total + weight * phonon
+    return total
 
 
 def onto_bins(weights: np.ndarray, step: float, edges: np.ndarray) -> np.ndarray:

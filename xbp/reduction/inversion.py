@@ -17,8 +17,8 @@ from xbp.models.multiphonon import (
     expansion,
     grid_step,
     onto_bins,
-    order_weights,
     orders_needed,
+    summed_orders,
 )
 
 __all__ = ["Axis", "Inversion", "Solution"]
@@ -78,7 +78,7 @@ class Inversion:
     ----------
     E, edges : numpy.ndarray, shape (n_E,) and (n_E + 1,)
         Centres and edges of the bins in meV.
-    Q, weight : numpy.ndarray, shape (n_Q,)
+    Q, weight : numpy.ndarray, shape (n_Q, 1) or (n_detector, n_E)
         Momentum transfers in 1/angstrom, and their weights; 0 leaves one out.
     used : numpy.ndarray of bool, shape (n_E,)
         Bins in which g is found, all of E > 0.
@@ -170,7 +170,7 @@ class Inversion:
 
         Parameters
         ----------
-        S, std : numpy.ndarray, shape (n_Q, n_E)
+        S, std : numpy.ndarray, shape (n_Q, n_E) or (n_detector, n_E)
             Values, NaN if not measured, and standard deviations (a 0-d NaN if there are
             none).
         kelvin : float
@@ -223,10 +223,10 @@ class _Map:
     ) -> None:
         self.grid, self.u2, self.initial = grid, u2, initial
         self.kT = float(constants.BOLTZMANN_MEV * kelvin)
-        finite = np.isfinite(S) & (grid.weight > 0)[:, np.newaxis]
+        finite = np.isfinite(S) & (grid.weight > 0)
         self.finite, self.S = finite, np.where(finite, S, 0.0)
         self.all, self.weight, self.tail = (
-            np.where(finite & bins, grid.weight[:, np.newaxis], 0.0)
+            np.where(finite & bins, grid.weight, 0.0)
             for bins in (True, grid.used, grid.tail)
         )
         self.known = (finite & grid.used).any(axis=0)
@@ -238,8 +238,9 @@ class _Map:
 
     def by_momentum(self, displacement: float) -> np.ndarray:
         """Return Q² exp(−2W)."""
-        Q = self.grid.Q[:, np.newaxis]
-        return np.asarray(Q**2 * np.exp(-(Q**2) * displacement))
+        square = self.grid.Q**2
+        by_bin = square * np.exp(-square * displacement)
+        return np.asarray(np.broadcast_to(by_bin, self.S.shape))
 
     def per_g(self, displacement: float, weight: np.ndarray) -> np.ndarray:
         """Return the sum of S_1/g over Q, but for ħ²/2M."""
@@ -349,7 +350,7 @@ class _Map:
             return None
         phonons = expansion(modes, orders)
         binned = np.stack([onto_bins(A, modes.step, grid.edges) for A in phonons])
-        many = order_weights(two_w, orders)[:, 2:] @ binned[2:]
+        many = summed_orders(two_w, binned, first=2)
         per_g = np.where(known, self.per_g(displacement, self.weight), np.nan)
         # At the right scale all phonons together have the area of the data, in units of
         # g.
@@ -387,7 +388,7 @@ class _Map:
         one = np.zeros(self.grid.E.size)
         one[self.known] = g * self.by_energy[self.known]
         unexplained = float((w * (S - x * one - state.many) ** 2).sum())
-        y, w = (S - state.many)[:, self.known], w[:, self.known]
+        y, w, x = (part[:, self.known] for part in (S - state.many, w, x))
         n, n_x, n_xx, n_y, n_xy = (
             (w * part).sum(axis=0) for part in (np.ones_like(x), x, x**2, y, x * y)
         )

@@ -39,6 +39,7 @@ from xbp.reduction.dos_area import (
     require_known_area,
 )
 from xbp.reduction.inversion import Axis, Inversion
+from xbp.reduction.momenta import on_one_scale, with_momenta
 from xbp.reduction.sample import mass_or_u2
 
 __all__ = ["Task", "multiphonon_sqe"]
@@ -306,9 +307,10 @@ def _continuation(
 
 @dataclass(frozen=True)
 class Task:
-    """A map to be inverted, and what sets 2W."""
+    """A map to be inverted, over Q or over detectors, and what sets 2W."""
 
     signal: Signal
+    along: str
     temperature: xr.DataArray
     u2: xr.DataArray
     grid: Inversion
@@ -318,20 +320,23 @@ class Task:
     @classmethod
     def of(
         cls, data: Any, T: Any, E_range: Any, Q_range: Any, *, initial_dos: Any,
-        reversed_below: float | None, **options: Any,
+        reversed_below: float | None, instrument: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> Task:  # fmt: skip
-        """Read the map and the arguments of `to_vibrational_dos`."""
+        """Read the map and the arguments of `to_vibrational_dos`.
+
+        With `instrument`, what `at_angles` needs, S(2θ,E) is read too.
+        """
         name = getattr(initial_dos, "name", None) or "g"
         arguments = {
             "T": T, "E_range": E_range, "Q_range": Q_range, **options,
             "initial_dos": None if initial_dos is None else str(name),
         }  # fmt: skip
-        signal = read(data, "dynamic_structure_factor")
+        kinds = ("dynamic_structure_factor", "detector_spectra")
+        signal = read(data, *kinds[: 1 if instrument is None else 2])
+        signal, along, Q, weight = with_momenta(signal, Q_range, instrument or {})
+        arguments |= {k: v for k, v in (instrument or {}).items() if v is not None}
         value, source = signal.value, signal.source
-        require_dims(
-            value, ("E", "Q"), "the inversion",
-            fix="invert before the cut", error=CoordinateError,
-        )  # fmt: skip
         fix = "traj.bp.vdos(), or data.bp.to_quantum()"
         statistics_of(value, "quantum", fix)
         require_law(options["below"], value)
@@ -343,7 +348,7 @@ class Task:
             C = require_number(scattering, "multiple_scattering", least=0)
             arguments["multiple_scattering"] = C
         temperature = resolve(value, "temperature", T=T)
-        require_sign(value, signal.std, temperature, reversed_below)
+        require_sign(*on_one_scale(signal, Q, along), temperature, reversed_below)
         per_gamma, displacement = mass_or_u2(
             value, **{key: options[key] for key in ("mass", "composition", "u2")}
         )
@@ -352,12 +357,10 @@ class Task:
                 "a solid is needed; u2 = 0 means a liquid",
                 fix="data.bp.to_bqe(), or mass= or composition= for a solid",
             )
-        to_mev, to_angstrom = (per_unit(value, dim) for dim in ("E", "Q"))
+        to_mev = per_unit(value, "E")
         E, units = value["E"].values * to_mev, value["E"].attrs["units"]
         lower, upper = bin_limits(source, "E")
-        q_lower, q_upper = bin_limits(source, "Q")
         in_E = select_range(source, "E", E_range, name="E_range") & (E > 0)
-        in_Q = select_range(source, "Q", Q_range, name="Q_range")
         require_some(in_E, "bin at E > 0 in E_range", (lower[0], upper[-1]), units)
         tail = fitted & (E[in_E][-1] < E)
         if fitted and not tail.any():
@@ -370,21 +373,19 @@ class Task:
             )
         further = _continuation(initial_dos, options["join_range"], signal, in_E)
         grid = Inversion(
-            E, np.append(lower, upper[-1]) * to_mev, value["Q"].values * to_angstrom,
-            np.where(in_Q, (q_upper - q_lower) * to_angstrom, 0.0), in_E, tail, C,
-            per_gamma,
-            options["below"], options["tolerance"], options["end"],
+            E, np.append(lower, upper[-1]) * to_mev, Q, weight, in_E, tail, C,
+            per_gamma, options["below"], options["tolerance"], options["end"],
             options["background"], options["uncertain"],
             further.E, further.joined & in_E, further.whole,
         )  # fmt: skip
-        return cls(signal, temperature, displacement, grid, further, arguments)
+        return cls(signal, along, temperature, displacement, grid, further, arguments)
 
     def reach(self) -> tuple[xr.DataArray, xr.DataArray]:
         """Return the limits of the part of E_range in which any Q has a value."""
-        used = xr.DataArray(self.grid.weight > 0, dims="Q")
-        used = used & xr.DataArray(self.grid.used, dims="E")
-        value = self.signal.value
-        known = ((abs(value.drop_vars(list(value.coords))) < np.inf) & used).any("Q")
+        used = (self.grid.weight > 0) & self.grid.used
+        value = self.signal.value.drop_vars(list(self.signal.value.coords))
+        taken = xr.DataArray(used, dims=(self.along, "E"))
+        known = ((abs(value) < np.inf) & taken).any(self.along)
         lower, upper = (
             xr.DataArray(limits, dims="E").where(known)
             for limits in bin_limits(self.signal.source, "E")
@@ -441,13 +442,13 @@ class Task:
         found = over_spectra(
             invert,
             value,
-            None if std is None else std_along(std, "Q"),
+            None if std is None else std_along(std, self.along),
             self.temperature,
             self.u2,
             further.value,
             further.std,
-            core=("Q", "E", "_i"),
-            gives=[("_g",), ("_g",), ("Q", "E"), *[()] * len(_NUMBERS)],
+            core=(self.along, "E", "_i"),
+            gives=[("_g",), ("_g",), (self.along, "E"), *[()] * len(_NUMBERS)],
             sizes={"_g": int(taken.sum())},
         )
         return dict(zip(("g", "g_std", "many", *_NUMBERS), found, strict=True))

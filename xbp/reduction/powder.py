@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy, stated
+from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.core.data import Data, is_lazy, require_dims, require_values
 from xbp.core.errors import CoordinateError, require
 from xbp.core.grid import bin_limits
@@ -24,13 +24,12 @@ from xbp.reduction.kinematics import (
     energy_text,
     momentum_transfer,
     wave_number,
-    wave_numbers,
 )
+from xbp.reduction.momenta import KiOverKf, flux_ratio, flux_state
 from xbp.reduction.new_bins import bins_text, is_width, new_edges
 
 __all__ = ["Curves", "angle_to_Q"]
 
-KiOverKf = Literal["applied", "not applied"]
 Variance = Literal["exact", "shared"]
 
 
@@ -122,8 +121,7 @@ def angle_to_Q(
     signal = read(data, "detector_spectra")
     value = signal.value
     choose(variance, Variance, "variance")
-    why = "is kᵢ/k_f applied?"
-    applied = stated(value, "ki_over_kf", ki_over_kf, KiOverKf, why)
+    applied = flux_state(value, ki_over_kf)
     geometry, fixed = resolve_fixed_energy(
         value, incident_energy=incident_energy, final_energy=final_energy
     )
@@ -154,8 +152,7 @@ def angle_to_Q(
         # One energy for all, mostly; else the detectors of each.
         some = slice(None) if energies.size == 1 else np.flatnonzero(each == one)
         mine = {"detector": some, "E": turn}
-        ki, kf = wave_numbers(centres, float(one), geometry)
-        ratio = np.where(kf > 0, ki / np.where(kf > 0, kf, 1.0), np.nan)
+        ratio = flux_ratio(centres, float(one), geometry)
         part = overlap_sums(
             value.isel(mine),
             None if std is None else std.isel(mine),

@@ -21,6 +21,7 @@ from xbp.models.multiphonon import Below, law_variance
 from xbp.reduction.detailed_balance import REVERSED_BELOW
 from xbp.reduction.dos_area import area_attributes, area_coordinate
 from xbp.reduction.inversion import Axis
+from xbp.reduction.momenta import KiOverKf
 from xbp.reduction.multiphonon import Task
 from xbp.reduction.sample import numbers_of
 
@@ -28,7 +29,11 @@ __all__ = ["correct_multiphonon", "dos_doubts", "to_vibrational_dos"]
 
 
 @operation(
-    takes="dynamic_structure_factor", gives="vibrational_dos", over="QE", step=28
+    takes=("dynamic_structure_factor", "detector_spectra"),
+    gives="vibrational_dos",
+    over="E",
+    step=28,
+    when=lambda s: "Q" in s.dims or "detector" in s.dims,
 )
 @carries_common_errors()
 def to_vibrational_dos(
@@ -49,6 +54,9 @@ def to_vibrational_dos(
     background: float = 0.5,
     uncertain: float = 0.3,
     reversed_below: float | None = REVERSED_BELOW,
+    incident_energy: Any = None,
+    final_energy: Any = None,
+    ki_over_kf: KiOverKf | None = None,
 ) -> Data:
     r"""Return g(E) from S(Q,E), multiphonon scattering taken off self-consistently.
 
@@ -64,11 +72,16 @@ def to_vibrational_dos(
     approximation: for a coherent scatterer the range of Q must be wide, and g is
     neutron-weighted if there are several elements.
 
+    Spectra of detectors need no grid of Q: each detector has its own Q(E), that of its
+    angle and of the centres of the bins of E, and the sums are over the detectors, all
+    of the same weight.
+
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        S(Q,E), quantum, over Q and E and any further dimensions; NaN where it was
-        masked or not measured.
+        S(Q,E), quantum, over Q and E and any further dimensions, or S(2θ,E) with the
+        coordinate ``two_theta`` over the detectors; NaN where it was masked or not
+        measured.
     T : scalar with units, optional
         Temperature (bare: K), if the data do not carry it.
     E_range : pair of scalars with units, optional
@@ -110,6 +123,8 @@ def to_vibrational_dos(
     reversed_below : float, optional
         As for `to_gdos`: data are refused if the asymmetry of S(E) and S(−E) shows that
         E has the other sign. None: no check.
+    incident_energy, final_energy, ki_over_kf
+        Of S(2θ,E), as for `angle_to_Q`.
 
     Returns
     -------
@@ -156,6 +171,8 @@ def to_vibrational_dos(
         E_range.
     TemperatureError
         If the temperature is missing.
+    CoordinateError
+        If the angles or the fixed energy of S(2θ,E) are missing or contradictory.
 
     References
     ----------
@@ -180,6 +197,10 @@ def to_vibrational_dos(
         multiple_scattering=multiple_scattering, below=below, tolerance=tolerance,
         initial_dos=initial_dos, join_range=join_range, end=end, background=background,
         uncertain=uncertain, reversed_below=reversed_below,
+        instrument={
+            "incident_energy": incident_energy, "final_energy": final_energy,
+            "ki_over_kf": ki_over_kf,
+        },
     )  # fmt: skip
     signal, value = task.signal, task.signal.value
     axis = task.axis()
@@ -275,12 +296,12 @@ def _error_of_u2(
 def _fractions(task: Task, axis: Axis) -> dict[str, Any]:
     """Return the fractions of independent bins over E, those that continue being so."""
     value = task.signal.value
-    held: dict[str, Any] = dict(collapsed(value, "Q"))
+    held: dict[str, Any] = dict(collapsed(value, task.along))
     if "E_independence" in value.coords:
         held["E_independence"] = value.coords["E_independence"].variable
     found = {}
     for name, f in held.items():
-        if "Q" not in f.dims and "E" in f.dims:
+        if task.along not in f.dims and "E" in f.dims:
             own = f.isel(E=task.grid.positive).isel(E=axis.taken[: axis.own])
             n = axis.centres.size - own.sizes["E"]
             found[name] = own.pad(E=(0, n), constant_values=1.0)

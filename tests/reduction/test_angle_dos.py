@@ -1,0 +1,199 @@
+"""g(E) from the spectra of detectors, each with its own Q(E)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pint_xarray  # noqa: F401  (registers .pint)
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import CoordinateError, QuantityError, RangeError, XbpError
+from xbp.models.factors import thermal_factor
+from xbp.reduction.kinematics import momentum_transfer, wave_numbers
+
+OPTIONS = {"E_range": (0.5, 20.5), "composition": "V"}
+#: Fixed energies, and the first and last bin of E that neutrons reach.
+GEOMETRIES = {"direct": (45.0, -20.0, 40.0), "indirect": (24.0, -18.0, 40.0)}
+NAMES = {"direct": "incident_energy", "indirect": "final_energy"}
+
+
+def vanadium() -> xr.Dataset:
+    E = np.arange(1.0, 21.0)
+    g = E**2 * (1 + 2 * np.exp(-((E - 8) ** 2) / 8))
+    return xbp.new_dataset(
+        "vibrational_dos",
+        g / g.sum(),
+        units="1/meV",
+        coords={"E": (E, "meV")},
+        temperature="300 K",
+    )
+
+
+def detectors(geometry: str, n: int = 14) -> xr.Dataset:
+    """All phonons of `vanadium`, at the Q of each detector and bin of E, no grid of Q."""
+    fixed, first, last = GEOMETRIES[geometry]
+    E, angles = np.arange(first, last + 1), np.linspace(10, 140, n)
+    Q = momentum_transfer(E, fixed, angles[:, None], geometry)
+    every = np.unique(Q)
+    S = vanadium().bp.multiphonon_sqe(
+        every, E, composition="V", area=1, tolerance=1e-12
+    )
+    values = 170 * S.S.values[np.searchsorted(every, Q), np.arange(E.size)]
+    ds = xbp.new_dataset(
+        "detector_spectra",
+        values,
+        std=0.02 * values + 0.01,
+        units="1/meV",
+        coords={"detector": (np.arange(n), "1"), "E": (E, "meV")},
+        temperature="300 K",
+        statistics="quantum",
+    )
+    ds.S.attrs |= {"geometry": geometry, "ki_over_kf": "applied"}
+    return ds.assign_coords(
+        two_theta=("detector", angles, {"units": "degree"}),
+        **{NAMES[geometry]: ((), fixed, {"units": "meV"})},
+    )
+
+
+@pytest.fixture
+def direct() -> xr.Dataset:
+    return detectors("direct")
+
+
+@pytest.fixture(scope="module")
+def expected() -> xr.Dataset:
+    """The answer for `direct`."""
+    return detectors("direct").bp.to_vibrational_dos(**OPTIONS)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_g_of_the_angles_is_exact(geometry: str) -> None:
+    back = detectors(geometry).bp.to_vibrational_dos(**OPTIONS, tolerance=1e-9)
+    np.testing.assert_allclose(back.g[:20], vanadium().g, rtol=1e-7)
+    assert str(back.status.values) == str(back.u2_status.values) == "ok"
+    assert float(back.scale) == pytest.approx(170, rel=1e-7)
+    assert abs(float(back.background)) < 1e-7
+    assert "two_theta" not in back.coords
+    assert back.g.attrs["units"] == "1/meV"
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_a_grid_of_Q_gives_the_same_within_its_bins(geometry: str) -> None:
+    ds = detectors(geometry, 24)
+    own = ds.bp.to_vibrational_dos(**OPTIONS)
+    off = [
+        float(abs(grid.g / own.g - 1).max())
+        for dQ in (0.4, 0.1)
+        for grid in [ds.bp.angle_to_Q(dQ).bp.to_vibrational_dos(**OPTIONS)]
+    ]
+    assert off[1] < 0.3 * off[0] < 0.01
+
+
+def test_errors_are_the_scatter_of_many_measurements(direct: xr.Dataset) -> None:
+    random = np.random.default_rng(1)
+    pulls = []
+    for _ in range(6):
+        noise = random.standard_normal(direct.S.shape) * direct.S_std
+        back = direct.assign(
+            S=(direct.S + noise).assign_attrs(direct.S.attrs)
+        ).bp.to_vibrational_dos(**OPTIONS)
+        pulls.append((back.g[3:20].values - vanadium().g[3:].values) / back.g_std[3:20])
+    assert np.std(pulls) == pytest.approx(1, abs=0.2)
+
+
+def test_what_the_instrument_is_may_be_stated_in_any_way(
+    direct: xr.Dataset, expected: xr.Dataset
+) -> None:
+    bare = direct.drop_vars("incident_energy").copy(deep=True)
+    del bare.S.attrs["geometry"], bare.S.attrs["ki_over_kf"]
+    fixed = GEOMETRIES["direct"][0]
+    ki, kf = wave_numbers(direct.E.values, fixed, "direct")
+    raw = bare.assign(
+        S=(bare.S * kf / ki).assign_attrs(bare.S.attrs), S_std=bare.S_std * kf / ki
+    )
+    options = {"incident_energy": f"{fixed / 1000} eV", "ki_over_kf": "not applied"}
+    unlike = direct.bp.convert(E="THz")
+    unlike["two_theta"] = np.radians(direct.two_theta).assign_attrs(units="radian")
+    limits = {"E_range": ("0.5 meV", "20.5 meV")}
+    for other, more in (
+        (raw, options),
+        (unlike, limits),
+        (unlike.pint.quantify(), limits),
+        (direct.chunk(detector=5), {}),
+        (direct.expand_dims(run=2), {}),
+        (direct.transpose("E", "detector"), {}),
+    ):
+        found = other.bp.to_vibrational_dos(**OPTIONS | more)
+        g = found.pint.dequantify().bp.convert(E="meV").g.transpose(..., "E")
+        np.testing.assert_allclose(g.values.reshape(-1, 40)[-1], expected.g, rtol=1e-6)
+
+
+def test_detectors_may_have_their_own_energy_or_no_place(
+    direct: xr.Dataset, expected: xr.Dataset
+) -> None:
+    twice = xr.concat([direct, direct], "detector")
+    twice["detector"] = np.arange(28)
+    energy = np.where(np.arange(28) < 14, 45.0, np.nan)
+    energy = ("detector", energy, {"units": "meV"})
+    some = twice.drop_vars("incident_energy").assign_coords(incident_energy=energy)
+    placed = twice.two_theta.where(twice.detector < 14).assign_attrs(units="degree")
+    for other in (some, twice.assign_coords(two_theta=placed)):
+        other.S[14:] *= 3.0
+        g = other.bp.to_vibrational_dos(**OPTIONS).g
+        np.testing.assert_allclose(g, expected.g, rtol=1e-12)
+    few = direct.bp.to_vibrational_dos(Q_range=(2.5, "60 1/nm"), **OPTIONS)
+    np.testing.assert_allclose(few.g, expected.g, rtol=1e-4)
+    assert float(few.g_std[5]) > 1.2 * float(expected.g_std[5])
+
+
+def test_archive(expected: xr.Dataset, tmp_path: Path) -> None:
+    expected.bp.to_netcdf(tmp_path / "g.nc")
+    xr.testing.assert_identical(xbp.open_dataset(tmp_path / "g.nc"), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "error", "named"),
+    [
+        (lambda ds: ds.drop_vars("two_theta"), {}, CoordinateError, "two_theta"),
+        (lambda ds: ds.drop_vars("incident_energy"), {}, CoordinateError, "E_f|needed"),
+        (lambda ds: ds, {"final_energy": "5 meV"}, CoordinateError, "final_energy"),
+        (lambda ds: ds, {"ki_over_kf": "not applied"}, QuantityError, "ki_over_kf"),
+        (lambda ds: ds, {"Q_range": (50, 60)}, RangeError, "Q_range"),
+        (lambda ds: ds, {"T": "10 K"}, XbpError, "T="),
+        (lambda ds: ds.bp.angle_to_Q(0.2), {"ki_over_kf": "applied"}, QuantityError, "Q"),
+    ],
+)  # fmt: skip
+def test_refusals(
+    direct: xr.Dataset, change: object, arguments: dict, error: type, named: str
+) -> None:
+    with pytest.raises(error, match=named) as refused:
+        change(direct).bp.to_vibrational_dos(**OPTIONS, **arguments)  # type: ignore[operator]
+    assert str(refused.value).count("\n") < 3
+
+
+def test_an_axis_of_the_other_sign_is_refused(direct: xr.Dataset) -> None:
+    """In a cold sample: in a hot one Q² at one angle may hide it."""
+    E, kelvin = direct.E.values, np.array(60.0)
+    Q = momentum_transfer(E, 45.0, direct.two_theta.values[:, None])
+    cold = direct.assign_coords(temperature=((), 60.0, {"units": "K"}))
+    cold["S"] = cold.S.copy(data=Q**2 / thermal_factor(E, kelvin, "quantum"))
+    g = cold.bp.to_vibrational_dos(**OPTIONS)
+    assert "temperature_differs" not in str(g.bp.diagnostics())
+    turned = cold.isel(E=slice(None, None, -1))
+    turned = turned.assign_coords(E=("E", -turned.E.values, direct.E.attrs))
+    with pytest.raises(CoordinateError, match="reversed"):
+        turned.bp.to_vibrational_dos(**OPTIONS | {"E_range": (0.5, 15.5)})
+
+
+@pytest.mark.slow
+def test_measured_aluminium_without_and_with_a_grid_of_Q(shared_data: Path) -> None:
+    spectra = xbp.open_dataset(shared_data / "ins" / "MAR21335_Ei60meV.nxs")
+    limits = {"E_range": ("4 meV", "42 meV"), "composition": "Al"}
+    own = spectra.bp.to_vibrational_dos(**limits)
+    grid = spectra.bp.angle_to_Q("0.05 1/angstrom").bp.to_vibrational_dos(**limits)
+    assert float(own.u2) == pytest.approx(0.003621, abs=1e-6)
+    assert abs(float(own.u2 - grid.u2)) < float(own.u2_std)
+    assert float(abs(own.g - grid.g).max() / grid.g.max()) < 0.033
