@@ -175,7 +175,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.correlation_map`.
         """
-    def current_spectra(self, Q_max: Any, dQ: Any = ..., *, E_max: Any = ..., dE: Any = ..., window: Any = ..., resolution: Any = ..., weights: Any = ..., b: Any = ..., taper: Literal['hann', 'boxcar'] = ..., T: Any = ..., max_wavevectors_per_shell: int | None = ..., precision: Literal['single', 'double'] = ..., folding: float | None = ..., progress: bool = ...) -> xr.Dataset:
+    def current_spectra(self, Q_max: Any, dQ: Any = ..., *, E_max: Any = ..., dE: Any = ..., window: Any = ..., resolution: Any = ..., weights: Any = ..., b: Any = ..., taper: Literal['hann', 'boxcar'] = ..., T: Any = ..., max_wavevectors_per_shell: int | None = ..., precision: Literal['single', 'double'] = ..., folding: float | None = ..., most_phase: float | None = ..., progress: bool = ...) -> xr.Dataset:
         """Compute longitudinal and transverse current spectra of a trajectory.
 
         See `xbp.md.current_spectra`.

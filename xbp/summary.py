@@ -405,10 +405,7 @@ def _of_a_trajectory(traj: xr.Dataset) -> Iterator[str]:
     if frames == 1:
         yield "  one frame: spectra and displacements need more"
     elif not has:
-        yield (
-            "  missing: velocities, which current_spectra and box_phonon need; vdos "
-            "uses differences of positions"
-        )
+        yield "  missing: velocities; differences of positions are used for them"
     if frames > 1 and "temperature" not in traj.coords:
         or_else = ", or that of the velocities" if has else ""
         yield f"  missing: the temperature (T= of the next call{or_else})"

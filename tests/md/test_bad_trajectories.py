@@ -258,13 +258,6 @@ def test_a_window_that_does_not_fit_says_which_would(small: xr.Dataset) -> None:
         small.assign_coords(time=small.time * 1000).bp.msd()
 
 
-def test_velocities_are_asked_for_before_their_window(small: xr.Dataset) -> None:
-    still = small.drop_vars("velocity")
-    for call in (still.bp.box_phonon, lambda: still.bp.current_spectra(3)):
-        with pytest.raises(QuantityError, match="no velocities"):
-            call()
-
-
 def test_a_temperature_of_velocities_is_told_as_such(small: xr.Dataset) -> None:
     moving = small.drop_vars("temperature")
     found = moving.bp.msd(window="0.4 ps")

@@ -331,7 +331,7 @@ def _fit(
     takes="trajectory",
     gives="box_phonon",
     step=6,
-    when=lambda traj: "velocity" in traj and traj.sizes.get("time", 0) > 1,
+    when=lambda traj: traj.sizes.get("time", 0) > 1,
 )
 def box_phonon(
     data: xr.Dataset, window: Any = "20 ps", *, progress: bool = False
@@ -345,7 +345,7 @@ def box_phonon(
     Parameters
     ----------
     data : xarray.Dataset
-        A trajectory with velocities.
+        A trajectory, best with velocities (see `current_spectra`).
     window : scalar with units
         Length of the segments (bare: ps): the longer, the sharper the line. It resolves
         1.44 h/window, 0.3 meV at 20 ps, which should be well below the energy of the
@@ -384,7 +384,6 @@ def box_phonon(
     8
     """
     trajectory = read_trajectory(data)
-    trajectory.require_velocity()
     _require_window(trajectory, window)
     waves = np.linalg.norm(2 * np.pi * np.linalg.inv(trajectory.mean_cell), axis=0)
     smallest = 1.001 * float(waves[trajectory.repeats].min(initial=np.inf))

@@ -26,7 +26,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "correct_multiphonon": "reduction.vibrational_dos",
         "correct_neutron_weighting": "md.neutron_dos",
         "correlation_map": "analysis.scaling",
-        "current_spectra": "md.spectra",
+        "current_spectra": "md.currents",
         "cut_E": "reduction.bins",
         "cut_Q": "reduction.bins",
         "debye_temperature": "reduction.thermodynamics",

@@ -2,6 +2,7 @@
 
 from xbp.md import lammps, lattice, models
 from xbp.md.conversion import convert
+from xbp.md.currents import current_spectra
 from xbp.md.exchange import (
     from_ase,
     from_dynasor,
@@ -15,7 +16,6 @@ from xbp.md.models import new_trajectory
 from xbp.md.neutron_dos import correct_neutron_weighting, neutron_weighted_dos
 from xbp.md.open import open_trajectory
 from xbp.md.spectra import (
-    current_spectra,
     dynamic_structure_factor,
     intermediate_scattering_function,
 )

@@ -127,6 +127,34 @@ class Block:
         steps = np.matmul(np.swapaxes(cells, 1, 2), hops)
         return steps / time, np.einsum("tc,tcd->td", centre, cells) / time
 
+    def midway(self, time: float) -> Block:
+        """Return frames halfway between these, with the `steps` as velocities.
+
+        One fewer than frames.
+
+        Raises
+        ------
+        QuantityError
+            If atoms move by half of the cell between frames.
+        """
+        scaled = self.scaled()
+        hops, centre = resting_hops(np.diff(scaled, axis=0), self.share)
+        if not np.isfinite(centre).all():
+            raise QuantityError(
+                "atoms move by half the cell between frames: velocities are ambiguous",
+                fix="write velocities, or frames more often",
+            )
+        hops += centre[:, :, None]
+        cells = (self.cells[1:] + self.cells[:-1]) / 2
+        rows = np.swapaxes(cells, 1, 2)  # r = s·H
+        position, velocity = (
+            np.swapaxes(np.matmul(rows, part), 1, 2)
+            for part in (scaled[:-1] + hops / 2, hops / time)
+        )
+        return replace(
+            self, position=position, velocity=velocity, cells=cells, units=(1.0, 1.0)
+        )
+
     def velocities(self) -> np.ndarray:
         """Return velocities as they are, in Å/ps, shape (time, 3, atom)."""
         velocity = np.asarray(self.velocity)

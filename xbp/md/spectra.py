@@ -1,4 +1,4 @@
-"""S(Q,E), F(Q,t) and current spectra of a trajectory."""
+"""S(Q,E) and F(Q,t) of a trajectory."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import QuantityError
-from xbp.core.guards import choose
 from xbp.core.operation import operation
 from xbp.md.density import (
     Combine,
@@ -24,14 +22,22 @@ from xbp.md.density import (
 from xbp.md.plan import Part, Plan, Precision, Shells, answer, read_call
 from xbp.md.run import Moments, segments, summarize
 from xbp.md.trajectory import Block
-from xbp.md.weights import Constant, Mixing, Normalization
-from xbp.md.window import Taper, Window, band_matrix, require_resolved
+from xbp.md.weights import Constant, Mixing, Normalization, groups_of
+from xbp.md.window import (
+    Taper,
+    Window,
+    band_matrix,
+    energy_grid,
+    require_resolved,
+    steps_response,
+)
 from xbp.models.dimension import transverse_branches
 
 __all__ = [
-    "current_spectra",
     "dynamic_structure_factor",
     "intermediate_scattering_function",
+    "run_segments",
+    "to_spectra",
 ]
 
 
@@ -163,8 +169,8 @@ def dynamic_structure_factor(
     trajectory = read_call(given)
     frames = Window.make(trajectory, given)
     plan = Plan.make(trajectory, given, frames.length)
-    finish = _to_spectra(plan.mixing, frames, band_matrix(frames, power=2))
-    moments = _run(plan, frames.taper, finish, given)
+    finish = to_spectra(plan.mixing, frames, 2)
+    moments = run_segments(plan, frames.taper, finish, given)
     doubts = require_resolved(
         moments.mean["bands"][plan.powers], trajectory, frames, "E² S(Q,E)", T
     )
@@ -264,7 +270,7 @@ def intermediate_scattering_function(
     def finish(correlations: np.ndarray) -> dict[str, np.ndarray]:
         return {"F": mixing.mixed(correlations[..., :lags]) * factor}
 
-    moments = _run(plan, frames.taper, finish, given)
+    moments = run_segments(plan, frames.taper, finish, given)
     column = plan.column(
         moments, "F", ("Q", "time"), "1", "intermediate_scattering_function", part=part
     )
@@ -275,122 +281,23 @@ def intermediate_scattering_function(
     )  # fmt: skip
 
 
-@operation(
-    takes="trajectory",
-    gives="current_spectrum",
-    step=7,
-    when=lambda traj: "velocity" in traj and traj.sizes["time"] > 1,
-)
-def current_spectra(
-    data: xr.Dataset,
-    Q_max: Any,
-    dQ: Any = "0.05 1/angstrom",
-    *,
-    E_max: Any = None,
-    dE: Any = None,
-    window: Any = None,
-    resolution: Any = None,
-    weights: Any = "unit",
-    b: Any = None,
-    taper: Taper = "hann",
-    T: Any = None,
-    max_wavevectors_per_shell: int | None = None,
-    precision: Precision = "single",
-    folding: float | None = 0.3,
-    progress: bool = False,
-) -> xr.Dataset:
-    r"""Compute longitudinal and transverse current spectra of a trajectory.
-
-    .. math:: C_L(Q,E) = \frac{1}{2\pi\hbar} \int \mathrm{d}t\, e^{iEt/\hbar}
-              \frac{1}{N\langle w^2\rangle}
-              \langle j_L(\mathbf Q,t)\, j_L^*(\mathbf Q,0) \rangle, \quad
-              \mathbf j(\mathbf Q,t) = \sum_j w_j \mathbf v_j e^{i\mathbf Q\cdot\mathbf
-              r_j}
-
-    with ``j_L = j·Q/|Q|``; C_T is half of what the rest of j gives, in a plane of atoms
-    all of it. Continuity ties C_L to the density: C_L = (E/ħQ)² S.
-
-    Parameters
-    ----------
-    data : xarray.Dataset
-        A trajectory with velocities.
-    Q_max, dQ, E_max, dE, window, resolution, taper, T, max_wavevectors_per_shell,
-    precision, progress
-        As for `dynamic_structure_factor`.
-    folding : float or None
-        As for `dynamic_structure_factor`, of C_L and C_T.
-    weights : {"unit", "mass", "neutron"} or array_like, shape (n_atoms,)
-        Ones, masses (the momentum density), scattering lengths, or one number for each
-        atom.
-    b : mapping of symbol to number, optional
-        As for `dynamic_structure_factor`; real.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``C_L`` and ``C_T`` (angstrom²/ps²/meV) over Q and E ≥ 0, each with ``_std``.
-
-    Raises
-    ------
-    XbpError
-        As for `dynamic_structure_factor`; QuantityError if there are no velocities.
-
-    References
-    ----------
-    J.-P. Hansen & I. R. McDonald, Theory of Simple Liquids, 4th ed. (2013), eqs.
-    8.4.1–8.4.7.
-
-    Examples
-    --------
-    >>> import xbp
-    >>> gas = xbp.md.models.ideal_gas(
-    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step=0.05, seed=1)
-    >>> sorted(gas.bp.current_spectra(1, 0.5, window="2 ps").data_vars)
-    ['C_L', 'C_L_std', 'C_T', 'C_T_std']
-    """
-    given = dict(locals())
-    trajectory = read_call(given)
-    trajectory.require_velocity()
-    if isinstance(weights, str):  # form factors depend on Q
-        choose(weights, ("unit", "mass", "neutron"), "weights")
-    frames = Window.make(trajectory, given)
-    plan = Plan.make(trajectory, given, frames.length)
-    if np.iscomplexobj(plan.weighting.factors):
-        raise QuantityError(
-            "a scattering length is complex; weights of currents must be real"
-        )
-    both = replace(plan.mixing, mix=np.eye(2)[:, :, None] * plan.mixing.mix)
-    finish = _to_spectra(both, frames, band_matrix(frames))
-    moments = _run(plan, frames.taper, finish, given, velocity=True)
-    doubts = require_resolved(
-        moments.mean["bands"], trajectory, frames, "the current spectrum", T
-    )
-    columns = {
-        name: moments.column(
-            "S", ("Q", "E"), "angstrom**2/meV/ps**2", "current_spectrum", row=row,
-            attrs={"long_name": f"{name}(Q,E)"},
-        )
-        for row, name in enumerate(("C_L", "C_T"))
-    }  # fmt: skip
-    attrs = {}
-    if trajectory.is_periodic:
-        attrs["number_density"] = trajectory.density
-    return answer(
-        "current_spectra", trajectory, moments, columns,
-        {**plan.coordinates(), "E": ("E", frames.energies)}, given, window=frames,
-        velocity=True, doubts=doubts, attrs=attrs,
-    )  # fmt: skip
+Finish = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
-_Finish = Callable[[np.ndarray], dict[str, np.ndarray]]
-
-
-def _to_spectra(mixing: Mixing, window: Window, bands: np.ndarray) -> _Finish:
+def to_spectra(
+    mixing: Mixing, window: Window, power: int, *, steps: bool = False
+) -> Finish:
     """Return what turns correlations into S over (segment, out, Q, E), in their task.
 
-    `bands` show whether the spectra have fallen at h/2Δt, see `band_matrix`.
+    ``bands``, of E**power S, show whether the spectra have fallen at h/2Δt, see
+    `band_matrix`. The response of velocities taken from `steps` is divided out.
     """
-    norm, cosines = (window.taper**2).sum(), window.cosines()
+    norm, cosines, response = (window.taper**2).sum(), window.cosines(), None
+    if steps:
+        cosines = cosines / steps_response(window.energies, window.step)
+        every = energy_grid(window.length, window.step, None)
+        response = steps_response(every, window.step)
+    bands = band_matrix(window, power=power, response=response)
 
     def finish(correlations: np.ndarray) -> dict[str, np.ndarray]:
         mixed = mixing.mixed(correlations) / norm
@@ -399,10 +306,10 @@ def _to_spectra(mixing: Mixing, window: Window, bands: np.ndarray) -> _Finish:
     return finish
 
 
-def _run(
+def run_segments(
     plan: Plan,
     taper: np.ndarray,
-    finish: _Finish,
+    finish: Finish,
     given: Mapping[str, Any],
     *,
     velocity: bool = False,
@@ -413,6 +320,7 @@ def _run(
     """
     channels = Constant(plan.weighting.channels, velocity=velocity)
     across = transverse_branches(plan.trajectory.dimension)
+    steps = velocity and plan.trajectory.velocity is None
     combine: Combine = pairs
     if velocity:
         combine = partial(longitudinal_transverse, transverse=across)
@@ -422,7 +330,9 @@ def _run(
     if plan.single is not None:
         weights = Constant(plan.single.channels)
         single = replace(task, weights=weights, n_weights=len(weights.channels))
-    cut = segments(plan.trajectory, taper)
+    _, index, counts = groups_of(plan.trajectory, plan.trajectory.element is not None)
+    of_element = np.eye(counts.size)[index] / counts
+    cut = segments(plan.trajectory, taper, between=steps)
     origin_step, length = plan.origin_step, taper.size
     tapered = np.correlate(taper, taper, mode="full")[length - 1 :]
     if origin_step is not None and cut.correlation > 0:
@@ -433,6 +343,12 @@ def _run(
     def answer(
         block: Block, starts: list[int], shells: Shells
     ) -> Mapping[str, np.ndarray]:
+        further = {}
+        if steps:
+            block = block.midway(plan.trajectory.time_step)
+            squares = (block.split_velocities()[0] ** 2).mean(axis=(0, 1))
+            each = (squares * plan.trajectory.time_step**2) @ of_element
+            further["squared_steps"] = np.tile(each, (len(starts), 1))
         rows = []
         if origin_step is None or single is not None:
             rows.append(segment_correlations(block, starts, task, shells))
@@ -444,8 +360,9 @@ def _run(
         paths = (block.part(start, start + length).path() for start in starts)
         u2 = [(path**2).mean() * length / (length - 1) for path in paths]
         drift = block.drift(starts, length)
-        return {**finish(found), "u2": np.array(u2), "drift": drift}
+        return {**finish(found), "u2": np.array(u2), "drift": drift, **further}
 
     return summarize(
-        plan.trajectory, cut, answer, plan.shells_task, given=given, velocity=velocity
-    )
+        plan.trajectory, cut, answer, plan.shells_task, given=given,
+        velocity=velocity and not steps,
+    )  # fmt: skip

@@ -25,6 +25,7 @@ from xbp.md.window import (
     cosines,
     energy_grid,
     require_resolved,
+    steps_response,
 )
 from xbp.reduction.dos_area import AreaOf, area_attributes
 
@@ -176,8 +177,7 @@ def _velocity_spectra(
     area: np.ndarray = (np.arange(length) == 0).astype(float)
     response = None
     if not moving:
-        # np.sinc(x) is sin(πx)/(πx); EΔt/2ħ = π E Δt/h.
-        response = np.sinc(every * step / constants.PLANCK) ** 2
+        response = steps_response(every, step)
         share = np.full(every.size, constants.PLANCK / (length * step))
         share[0] /= 2
         if length % 2 == 0:

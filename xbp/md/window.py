@@ -36,6 +36,7 @@ __all__ = [
     "energy_grid",
     "make_taper",
     "require_resolved",
+    "steps_response",
 ]
 
 Taper = Literal["hann", "boxcar"]
@@ -119,6 +120,12 @@ def cosines(energies: np.ndarray, step: float, resolution: np.ndarray) -> np.nda
     matrix = 2 * np.cos(phase) * resolution[:, None]
     matrix[0] /= 2
     return np.asarray(matrix * (step / constants.PLANCK))
+
+
+def steps_response(energies: np.ndarray, step: float) -> np.ndarray:
+    """Return sin²(x)/x², x = EΔt/2ħ: the response of Δr/Δt, squared, relative to v."""
+    # np.sinc(x) is sin(πx)/(πx); EΔt/2ħ = π E Δt/h.
+    return np.asarray(np.sinc(energies * step / constants.PLANCK) ** 2)
 
 
 @dataclass(frozen=True)
