@@ -11,6 +11,7 @@ folder = Path(sys.argv[1])
 data = {f"xbp/data/{path.name}" for path in Path("xbp/data").glob("*.nc")} | {
     # Names are imported as __init__.pyi lists them.
     "xbp/py.typed",
+    "xbp/plot/explorer.js",
     "xbp/__init__.pyi",
     "xbp/accessor.pyi",
 }

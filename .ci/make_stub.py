@@ -33,9 +33,12 @@ from matplotlib.figure import Figure, SubFigure
 from xbp.core.data import Data
 from xbp.core.status import Diagnostic
 from xbp.models.model import Model
+from xbp.plot.explorer import Explorer
 
 class PlotAccessor:
     def __init__(self, data: xr.DataArray | xr.Dataset) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Draw the figure that suits these data."""
 {plot}
 class BosonPeakAccessor(Generic[Data]):
     def __init__(self, data: Data) -> None: ...

@@ -61,7 +61,7 @@ nitpicky = True
 # In docstrings a name in backticks may be that of an argument, or of another library's
 # function.
 nitpick_ignore_regex = [
-    ("py:obj", r"[^.]+|(matplotlib|lmfit|holoviews|xarray|pint|dask)\..*"),
+    ("py:obj", r"[^.]+|(matplotlib|lmfit|xarray|pint|dask)\..*"),
     # Types of attributes in words: "callable", "str to float".
     ("py:class", r"callable|x_units|str to \w+"),
 ]

@@ -40,7 +40,7 @@ SLOW_EXAMPLES = (
     "xbp.md.lammps.glass.make_glass",
     "xbp.md.lattice.force_constants.force_constants",
     "xbp.md.lattice.spectra.bloch_fluctuations",
-    "xbp.plot.maps.explore",
+    "xbp.plot.explorer.explore",
 )
 
 

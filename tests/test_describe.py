@@ -23,7 +23,9 @@ def signal(name: str, **attrs: Any) -> xr.Dataset:
     axes |= {"temperature": (np.arange(2.0, 9.0), "K")}
     coords = {dim: axes[dim] for dim in row.dims}
     shape = [coords[dim][0].size for dim in row.dims]
-    ds = xbp.new_dataset(name, np.ones(shape), units=row.units, coords=coords)
+    ds = xbp.new_dataset(
+        name, np.ones(shape), units=row.units, coords=coords, statistics="unknown"
+    )
     ds[row.variable].attrs |= attrs
     return ds
 

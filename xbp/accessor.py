@@ -12,15 +12,19 @@ from typing import Any
 
 import xarray as xr
 
-from xbp.core.errors import ArgumentsError
+from xbp.core.errors import ArgumentsError, QuantityError
 from xbp.core.index import MODULES, Where
 from xbp.core.operation import (
+    RESULTS,
     Operation,
     applicable,
     find_operation,
     kinds_of,
+    kinds_text,
+    next_operations,
     wrong_kind,
 )
+from xbp.core.signal import read
 from xbp.summary import describe, describe_html
 
 __all__ = ["BosonPeakAccessor", "PlotAccessor", "StudyAccessor", "bp"]
@@ -109,6 +113,47 @@ class PlotAccessor:
 
     def __init__(self, data: Any) -> None:
         self._data = data
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Draw the figure that suits these data.
+
+        A map for a signal of Q and E, curves for other signals, and for a table of
+        results its own figure.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As for the method that is chosen, such as `xbp.plot.map`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes or matplotlib.figure.Figure
+
+        Raises
+        ------
+        QuantityError
+            If no figure of these data can be drawn without others.
+
+        Examples
+        --------
+        >>> import xbp
+        >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+        >>> glass.bp.to_bqe().bp.plot().get_ylabel()
+        '$E$ (meV)'
+        """
+        kinds = kinds_of(self._data)
+        kind, data = next(iter(kinds), ""), self._data
+        if kind not in RESULTS and kind != "trajectory":
+            signal = read(self._data)
+            kind, data = signal.quantity.name, signal.value
+        for one in next_operations(data, kind):
+            if one.where == "plot":
+                return getattr(self, one.name)(*args, **kwargs)
+        named = [f"data.bp.plot.{name}(…)" for name in applicable(data, "plot")]
+        raise QuantityError(
+            f"no figure shows {kinds_text(kinds)} alone",
+            fix=" or ".join(named) or "print(data.bp) lists what can be done",
+        )
 
 
 @xr.register_dataarray_accessor("bp")  # type: ignore[no-untyped-call]

@@ -12,9 +12,12 @@ from matplotlib.figure import Figure, SubFigure
 from xbp.core.data import Data
 from xbp.core.status import Diagnostic
 from xbp.models.model import Model
+from xbp.plot.explorer import Explorer
 
 class PlotAccessor:
     def __init__(self, data: xr.DataArray | xr.Dataset) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Draw the figure that suits these data."""
     def correlation(self, ax: Axes | None = ..., **kwargs: Any) -> Axes:
         """Draw the correlation of B(Q,E), or of another spectrum, with S(Q) against energy.
 
@@ -35,7 +38,7 @@ class PlotAccessor:
 
         See `xbp.plot.detailed_balance`.
         """
-    def explore(self, E_width: Any = ..., Q_width: Any = ..., *, E_range: Any = ..., Q_range: Any = ..., **kwargs: Any) -> Any:
+    def explore(self, sq: xr.DataArray | xr.Dataset | None = ..., *, E_width: Any = ..., Q_width: Any = ..., E_range: Any = ..., Q_range: Any = ...) -> Explorer:
         """Show a map of Q and E with a point to drag, and both cuts through it.
 
         See `xbp.plot.explore`.

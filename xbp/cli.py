@@ -1,15 +1,26 @@
-"""The command line: ``xbp demo``, ``xbp convert``, ``xbp glass``, ``xbp report``."""
+"""The command line, ``xbp``: each command is one function of the package."""
 
 from __future__ import annotations
 
+import json
+import math
+import tempfile
+import webbrowser
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+import xarray as xr
 
 import xbp
 from xbp import demo as _demo
+from xbp import recipe as _recipe
 from xbp.core.errors import XbpError
+from xbp.core.operation import RESULTS, kinds_of, next_operations
+from xbp.core.schema import QUANTITIES
+from xbp.core.status import diagnostics
+from xbp.summary import describe
 
 __all__ = ["main"]
 
@@ -38,6 +49,18 @@ class _Group(click.Group):
             raise click.ClickException(
                 f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
             ) from error
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """List the commands with their whole summaries."""
+        rows = [
+            (name, (command.help or "").partition("\n\n")[0].replace("\n", " "))
+            for name in self.list_commands(ctx)
+            if (command := self.get_command(ctx, name)) is not None
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 class _Folder(click.Path):
@@ -75,8 +98,191 @@ def main() -> None:
     help="Replace files of these names that are not the demo's, too.",
 )
 def demo(out: Path, overwrite: bool) -> None:
-    """Run the whole chain on the embedded glass."""
+    """Run the whole chain on the embedded glass.
+
+    Prints a table, and writes a figure and a netCDF file.
+    """
     click.echo(_demo.run(out, overwrite=overwrite))
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_OPTION = click.option(
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of xbp.open_dataset, such as T='300 K'; repeat it.",
+)
+
+
+def _opened(path: Path, options: tuple[str, ...]) -> xr.Dataset:
+    """Open a file with the options of the command line."""
+    given = {}
+    for option in options:
+        name, sign, value = option.partition("=")
+        if not (sign and name.isidentifier()):
+            raise click.BadParameter(
+                f"{option!r} is not like T='300 K'", param_hint="--option"
+            )
+        given[name] = value
+    return xbp.open_dataset(path, **given)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_OPTION
+@_JSON
+def info(file: Path, options: tuple[str, ...], as_json: bool) -> None:
+    """Show what is in FILE, what is doubtful, and what can be done with it."""
+    data = _opened(file, options)
+    if as_json:
+        click.echo(_json({"file": str(file), **_facts(data)}))
+    else:
+        click.echo(describe(data))
+
+
+@main.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@_JSON
+def run(recipe: Path, overwrite: bool, as_json: bool) -> None:
+    """Run the chain of calls that the TOML file RECIPE lists.
+
+    The page "Without writing Python" of the documentation explains recipes.
+    """
+    done = _recipe.run(recipe, overwrite=overwrite)
+    shown = {
+        name: one
+        for name, one in done.results.items()
+        if name not in done.data and isinstance(one, xr.DataArray | xr.Dataset)
+    }
+    if as_json:
+        results = {name: _facts(one) for name, one in shown.items()}
+        files = [str(path) for path in done.files]
+        click.echo(_json({"results": results, "files": files}))
+        return
+    for name, one in shown.items():
+        click.echo(f"{name}: {describe(one)}\n")
+    for path in done.files:
+        click.echo(f"wrote {path}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_OPTION
+@click.option("--bqe", is_flag=True, help="Show B(Q,E) in place of S(Q,E).")
+@click.option("--u2", metavar="U2", help="For --bqe, like '0.014 angstrom^2'.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="HTML page to write; by default a temporary one.",
+)
+@click.option("--no-browser", is_flag=True, help="Write the page, and open nothing.")
+@click.option("--overwrite", is_flag=True, help="Replace the page.")
+def explore(
+    file: Path,
+    options: tuple[str, ...],
+    bqe: bool,
+    u2: str | None,
+    out: Path | None,
+    no_browser: bool,
+    overwrite: bool,
+) -> None:
+    """Show the map in FILE with both cuts through a point that is dragged.
+
+    It is a page for a browser, and needs no network. S(Q) of the file is drawn over the
+    map.
+    """
+    data = _opened(file, options)
+    sq = data.get(kinds_of(data).get("static_structure_factor", ""))
+    if bqe and "reduced_dos" not in kinds_of(data):
+        data = data.bp.to_bqe(**({} if u2 is None else {"u2": u2}))
+    elif u2 is not None:
+        raise click.BadParameter(
+            "it is used to make B(Q,E), with --bqe", param_hint="--u2"
+        )
+    maps = {
+        kind: name
+        for kind, name in kinds_of(data).items()
+        if {"Q", "E"} <= {*data[name].dims}
+    }
+    if maps:  # a file of xbp may have several
+        shown = maps["reduced_dos"] if bqe else next(iter(maps.values()))
+        data = data[[n for n in data if n == shown or str(n).startswith(f"{shown}_")]]
+    page = data.bp.plot.explore(sq)
+    if out is None:
+        out = Path(tempfile.mkdtemp(prefix="xbp-")) / f"{file.stem}.html"
+    page.save(out, overwrite=overwrite)
+    click.echo(str(out))
+    if not no_browser:
+        webbrowser.open(out.resolve().as_uri())
+
+
+def _facts(data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
+    """Return what is in data, for JSON: no number is written that is not finite."""
+    facts: dict[str, Any] = {}
+    kinds = kinds_of(data)
+    for kind, name in kinds.items():
+        if kind in RESULTS:
+            facts["table"] = kind
+            facts["values"] = _columns(data, RESULTS[kind])
+            facts["next"] = [f".bp.{one.call}" for one in next_operations(data, kind)]
+            continue
+        value = data if isinstance(data, xr.DataArray) else data[name]
+        facts.setdefault("signals", []).append(
+            {
+                "name": name,
+                "quantity": kind,
+                "symbol": QUANTITIES[kind].label,
+                "units": value.attrs.get("units"),
+                "statistics": value.attrs.get("statistics"),
+                "has_std": f"{name}_std" in getattr(data, "data_vars", {}),
+                "dims": {str(dim): _axis(value, str(dim)) for dim in value.dims},
+                "scalars": {
+                    str(key): {"value": _plain(c), "units": c.attrs.get("units")}
+                    for key, c in value.coords.items()
+                    if not c.ndim
+                },
+                "next": [f".bp.{one.call}" for one in next_operations(value, kind)],
+            }
+        )
+    return facts | {"diagnostics": [asdict(one) for one in diagnostics(data)]}
+
+
+def _json(facts: dict[str, Any]) -> str:
+    return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _axis(value: xr.DataArray, dim: str) -> dict[str, Any]:
+    size = {"size": value.sizes[dim]}
+    if dim not in value.coords:
+        return size
+    axis = value[dim]
+    ends = {"first": _plain(axis[0]), "last": _plain(axis[-1])}
+    return size | ends | {"units": axis.attrs.get("units")}
+
+
+def _columns(data: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the columns of a table that have one value, with errors and status."""
+    columns = [
+        key
+        for name in ("status", *names)
+        for key in (name, f"{name}_std")
+        if key in data and not data[key].ndim
+    ]
+    return {
+        key: {"value": _plain(data[key]), "units": data[key].attrs.get("units")}
+        for key in columns
+    }
+
+
+def _plain(value: xr.DataArray) -> Any:
+    """Return one value as JSON knows it: null in place of NaN."""
+    one = value.item()
+    if isinstance(one, float):
+        return one if math.isfinite(one) else None
+    return one if isinstance(one, int | bool) else str(one)
 
 
 @main.command()

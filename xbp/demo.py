@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ def table(study: Study) -> str:
     over = f"{FIT_RANGE[0]} to {FIT_RANGE[1]}"
     found = int((study.peaks.status == Status.OK).sum())
     lines = [
-        str(glass.attrs["title"]),
+        *textwrap.wrap(str(glass.attrs["title"]), 80),
         "",
         f"Boson peak (log-normal, {over}; no box cuts off these spectra):",
         f"  g(E)/E²             {_peak(study.dos_peak)}",

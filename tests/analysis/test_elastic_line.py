@@ -259,6 +259,7 @@ def test_chi_squared_is_per_degree_of_freedom(shared: int) -> None:
     one = xbp.new_dataset(
         "dynamic_structure_factor",
         S,
+        statistics="unknown",
         units="1/meV",
         std=np.full(E.size, 0.01),
         coords={"E": (E, "meV")},
@@ -291,7 +292,7 @@ def test_finer_bins_neither_broaden_a_line_nor_sharpen_its_error(width: str) -> 
     S = np.exp(-4 * np.log(2) * ((x - 0.1) / 1.4) ** 2) + 0.1
     S = S + 0.01 * np.random.default_rng(5).standard_normal((100, x.size))
     line = xbp.new_dataset(
-        "dynamic_structure_factor", S, units="1/meV", std=np.full(S.shape, 0.01),
+        "dynamic_structure_factor", S, statistics="unknown", units="1/meV", std=np.full(S.shape, 0.01),
         coords={"run": (np.arange(100), "1"), "E": (x, "meV")},
     )  # fmt: skip
     whole = line.bp.fit_elastic_line(E_range=(-3, 3))

@@ -49,6 +49,7 @@ def draws(
         quantity,
         values,
         units="1",
+        statistics="unknown",
         std=np.full(values.shape, noise),
         coords={"run": RUN, dim: (x, units)},
     )
@@ -174,7 +175,7 @@ def test_debye_waller() -> None:
         (N, *line.S.shape)
     )
     S = xbp.new_dataset(
-        "dynamic_structure_factor", noisy, units="1/meV", std=np.full(noisy.shape, 0.004),
+        "dynamic_structure_factor", noisy, statistics="unknown", units="1/meV", std=np.full(noisy.shape, 0.004),
         coords={"run": RUN, "Q": (Q, "1/angstrom"), "E": (x, "meV")},
     )  # fmt: skip
     assert_pulls(S.bp.debye_waller(E_range=(-2, 2)), {"u2": 0.01})
@@ -188,7 +189,7 @@ def test_detailed_balance() -> None:
         1 + 0.01 * np.random.default_rng(4).standard_normal((N, 4, x.size))
     )
     S = xbp.new_dataset(
-        "dynamic_structure_factor", noisy, units="1/meV", std=np.broadcast_to(0.01 * shape, noisy.shape).copy(),
+        "dynamic_structure_factor", noisy, statistics="unknown", units="1/meV", std=np.broadcast_to(0.01 * shape, noisy.shape).copy(),
         coords={"run": RUN, "Q": ([2.0, 3.0, 4.0, 5.0], "1/angstrom"), "E": (x, "meV")},
     )  # fmt: skip
     assert_pulls(S.bp.detailed_balance(), {"implied_temperature": 25.852 / 0.0861733})

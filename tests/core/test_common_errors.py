@@ -337,7 +337,7 @@ def test_one_background_cannot_count_as_two() -> None:
     counts = np.random.default_rng(1).normal(1.0, 0.1, (2, E.size))
     S, can = (
         xbp.new_dataset(
-            "dynamic_structure_factor", values, units="1/meV",
+            "dynamic_structure_factor", values, statistics="unknown", units="1/meV",
             std=np.full(E.size, 0.1), coords={"E": (E, "meV")},
         )
         for values in counts
@@ -367,7 +367,7 @@ def test_one_background_is_one_after_cuts_and_rebins(lazy: bool, cut: bool) -> N
     E = np.arange(0.5, 40.5, 1.0)
     S, can, other = (
         xbp.new_dataset(
-            "dynamic_structure_factor", values, units="1/meV",
+            "dynamic_structure_factor", values, statistics="unknown", units="1/meV",
             std=np.full(E.size, 0.1), coords={"E": (E, "meV")},
         )
         for values in np.random.default_rng(1).normal(1.0, 0.1, (3, E.size))
@@ -388,7 +388,7 @@ def test_two_parts_of_one_background_are_two() -> None:
     E = np.arange(0.5, 40.5, 1.0)
     S, can = (
         xbp.new_dataset(
-            "dynamic_structure_factor", values, units="1/meV",
+            "dynamic_structure_factor", values, statistics="unknown", units="1/meV",
             std=np.full(E.size, 0.1), coords={"E": (E, "meV")},
         )
         for values in np.random.default_rng(1).normal(1.0, 0.1, (2, E.size))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import xbp
+from xbp.core.schema import find_quantity
 from xbp.errors import CoordinateError, QuantityError, UnitsError, XbpError
 
 COORDS = {"Q": ([1.0, 2.0], "1/angstrom"), "E": ([1.0, 2.0, 3.0], "meV")}
@@ -222,8 +224,54 @@ def test_the_fix_of_a_density_is_right() -> None:
     one = xbp.new_dataset(
         "dynamic_structure_factor",
         S * 4.13567,
+        statistics="unknown",
         units="1/THz",
         coords=COORDS | {"E": (E, "THz")},
     )
     other = make(coords=COORDS | {"E": (E * 4.13567, "meV")})
     np.testing.assert_allclose(one.bp.convert(E="meV").S, other.S, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("S(Q,E)", "dynamic_structure_factor"),
+        ("S(q, ω)", "dynamic_structure_factor"),
+        ("g(E)", "vibrational_dos"),
+        ("C_p(T)", "heat_capacity"),
+        ("heat_capacity", "heat_capacity"),
+    ],
+)
+def test_a_quantity_is_known_by_its_symbol(given: str, name: str) -> None:
+    assert find_quantity(given).name == name
+
+
+@pytest.mark.parametrize("given", ["S(Q E)", "dynamicstructure_factor", "S(Q,E"])
+def test_a_wrong_quantity_is_answered_with_the_nearest(given: str) -> None:
+    with pytest.raises(QuantityError, match="'dynamic_structure_factor', which is S"):
+        find_quantity(given)
+    with pytest.raises(QuantityError, match="'raman_intensity', 'absorption'"):
+        find_quantity(3)
+
+
+AXES = {"Q": ([1.0, 2.0], "1/angstrom"), "E": ([1.0, 2.0], "meV")}
+
+
+def test_statistics_are_asked_for() -> None:
+    with pytest.raises(QuantityError, match=r"statistics= is missing\n.*\n.*'quantum'"):
+        xbp.new_dataset("S(Q,E)", np.ones((2, 2)), units="1/meV", coords=AXES)
+    made = xbp.new_dataset(
+        "S(Q,E)", np.ones((2, 2)), units="1/meV", coords=AXES, statistics="unknown"
+    )
+    assert "statistics" not in made.S.attrs
+    with pytest.raises(QuantityError, match="statistics"):
+        made.bp.to_gdos(T="300 K", u2=0)
+
+
+@pytest.mark.parametrize("bare", [[1.0, 2.0], np.array([1.0, 2.0]), ([1.0, 2.0],)])
+def test_bare_coordinates_are_named(bare: Any) -> None:
+    said = (
+        r"coordinate 'E' is given as .*, which has no units\n.*'E': \(values, 'meV'\)"
+    )
+    with pytest.raises(CoordinateError, match=said):
+        xbp.new_dataset("g(E)", np.ones(2), units="1/meV", coords={"E": bare})

@@ -378,6 +378,7 @@ def angles() -> Any:
     data = xbp.new_dataset(
         "detector_spectra",
         counts,
+        statistics="unknown",
         std=np.sqrt(counts),
         units="1",
         dims=("detector", "E"),

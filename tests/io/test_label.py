@@ -23,8 +23,13 @@ UNITS = {"Q": "1/angstrom", "E": "meV"}
 
 
 def test_an_array_without_labels() -> None:
-    told = {**RENAME, "units": "1/meV", "coordinate_units": UNITS}
-    S = BARE.bp.label("dynamic_structure_factor", T=300, statistics="quantum", **told)
+    told = {
+        **RENAME,
+        "units": "1/meV",
+        "coordinate_units": UNITS,
+        "statistics": "quantum",
+    }
+    S = BARE.bp.label("S(Q,E)", T=300, **told)
     assert S.S.attrs["quantity"] == "dynamic_structure_factor"
     np.testing.assert_array_equal(S.S, BARE)
     assert (float(S.temperature), S.S.attrs["statistics"]) == (300, "quantum")
@@ -37,7 +42,7 @@ def test_an_array_without_labels() -> None:
     )
     partly = BARE.rename(q="Q", energy="E").assign_attrs(units="1/meV")
     partly["E"].attrs["units"] = "meV"
-    rest = {"coordinate_units": {"Q": "1/angstrom"}}
+    rest = {"coordinate_units": {"Q": "1/angstrom"}, "statistics": "quantum"}
     assert partly.bp.label("dynamic_structure_factor", **rest).S.dims == ("Q", "E")
 
 
@@ -45,7 +50,7 @@ def test_an_array_without_labels() -> None:
     ("options", "error", "says"),
     [
         ({}, UnitsError, "lack quantity, units, coordinate_units\n.*'q': 'meV', 'energy'"),
-        ({"quantity": "dynamic_structure_factor", **RENAME, "units": "1/meV"}, UnitsError, "lack coordinate_units"),
+        ({"quantity": "dynamic_structure_factor", **RENAME, "units": "1/meV"}, UnitsError, "lack coordinate_units, statistics"),
         ({"quantity": "spectrum", "units": "1", "coordinate_units": UNITS, **RENAME}, QuantityError, "quantity='spectrum'"),
         ({"rename": {"Q": "q"}}, QuantityError, "rename"),
         ({"variable": "S"}, QuantityError, "variable='S' is not used"),

@@ -110,49 +110,6 @@ def test_without_matplotlib_it_says_what_to_install(
         b.bp.plot.map()
 
 
-def test_explore_draws_the_cuts_through_the_point_that_is_dragged(
-    glass: xr.Dataset,
-) -> None:
-    hv = pytest.importorskip("holoviews")
-    b = glass.bp.to_bqe()
-    panes = b.bp.plot.explore(
-        E_width="0.5 meV", Q_width="0.2 1/angstrom", E_range=("1 meV", "20 meV")
-    )
-    over_E, over_Q = (panes[i] for i in (1, 2))
-    stream = over_E.streams[0]
-    for Q, E in ((2.7, 3.0), (5.0, 15.0)):
-        stream.event(data={"Q": [Q], "E": [E]})
-        along_E = over_E[()].get(0)
-        want = b.bp.cut_Q(Q, "0.2 1/angstrom").B.sel(E=slice(1, 20)).dropna("E")
-        # In units of 10⁻⁵, which its axis says.
-        np.testing.assert_allclose(along_E.dimension_values(1), 1e5 * want)
-        assert along_E.vdims[0].unit == "10⁻⁵ Å² meV⁻²"
-        np.testing.assert_allclose(
-            over_Q[()].get(0).dimension_values(1),
-            1e5 * b.bp.cut_E(E, "0.5 meV").B.dropna("Q"),
-        )
-        assert (
-            f"Q = {Q:.3g} Å⁻¹"
-            in hv.Store.lookup_options("bokeh", along_E, "plot").kwargs["title"]
-        )
-    stream.event(
-        data={"Q": [99.0], "E": [-5.0]}
-    )  # dragged off the map: the last cut that fits
-    assert float(over_Q[()].get(0).dimension_values(1)[-1]) == pytest.approx(
-        1e5 * float(b.bp.cut_E(-0.2067834 + 0.25, "0.5 meV").B[-1]), rel=1e-6
-    )
-    stream.event(data={"Q": [], "E": []})  # the point was deleted
-    assert len(over_E[()].get(0)) > 10
-
-
-def test_explore_refuses_what_is_no_map(glass: xr.Dataset) -> None:
-    pytest.importorskip("holoviews")
-    with pytest.raises(RangeError, match="a map has Q and E"):
-        glass.bp.to_bqe().bp.cut_E(3, 0.5).bp.plot.explore()
-    with pytest.raises(RangeError, match="E_width=100"):
-        glass.bp.to_bqe().bp.plot.explore(E_width="100 meV")
-
-
 def test_cut_draws_a_curve_for_each_element_of_a_further_dimension() -> None:
     g = xbp.tutorial.open_dataset("kob_andersen_trajectory").bp.vdos(
         window="10 ps", partials=True
@@ -691,7 +648,7 @@ def test_g_of_r_is_a_curve_with_a_band() -> None:
 
 def test_spectra_of_detectors_are_taken_to_q_first() -> None:
     spectra = xbp.new_dataset(
-        "detector_spectra", np.ones((4, 9)), units="1/meV",
+        "detector_spectra", np.ones((4, 9)), statistics="unknown", units="1/meV",
         coords={"detector": (np.arange(4), "1"), "E": (np.arange(1.0, 10), "meV")},
     )  # fmt: skip
     with pytest.raises(RangeError, match="angle_to_Q"):
@@ -799,3 +756,19 @@ def test_separability_shows_the_ratio_and_where_it_is_one() -> None:
     assert "angstrom" not in bar.get_ylabel()
     with pytest.raises(QuantityError, match="fit_bqe"):
         B.bp.boson_peak().bp.plot.separability()
+
+
+def test_the_figure_of_data_is_that_of_its_kind(
+    b: xr.Dataset, glass: xr.Dataset
+) -> None:
+    ax = b.bp.plot()
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("$Q$ (Å$^{-1}$)", "$E$ (meV)")
+    assert b.bp.plot(E_range=(1, 20)).get_ylim() == (1, 20)
+    assert len(b.bp.cut_Q((2, 8)).bp.plot().lines) == 1
+    assert "S(Q)" in glass.Sq.bp.plot().get_ylabel()
+    fit = b.bp.cut_E(3, 0.5).bp.scale_to_sq(glass.Sq)
+    assert fit.bp.plot().get_ylabel() == fit.bp.plot.scaling().get_ylabel()
+    with pytest.raises(QuantityError, match=r"alone\n.*data\.bp\.plot\.peak\(…\)"):
+        b.bp.cut_Q((2, 8)).bp.boson_peak(E_range=(1.2, 12)).bp.plot()
+    with pytest.raises(QuantityError, match="no quantity"):
+        xr.DataArray([1.0], dims="E").bp.plot()

@@ -57,7 +57,7 @@ def test_convert_rewrites_b_but_not_g(glass: xr.Dataset) -> None:
 
 def test_convert_carries_bounds() -> None:
     S = xbp.new_dataset(
-        "dynamic_structure_factor", np.ones(3), units="1/meV", coords={"E": ([1.0, 2.0, 3.0], "meV")},
+        "dynamic_structure_factor", np.ones(3), statistics="unknown", units="1/meV", coords={"E": ([1.0, 2.0, 3.0], "meV")},
         edges={"E": [0.5, 1.5, 2.5, 3.5]},
     )  # fmt: skip
     new = S.bp.convert(E="THz")
@@ -69,6 +69,7 @@ def test_angular_frequency_is_named() -> None:
     S = xbp.new_dataset(
         "dynamic_structure_factor",
         np.ones(3),
+        statistics="unknown",
         units="1",
         coords={"E": ([1.0, 2.0, 3.0], "rad/ps")},
     )
@@ -93,6 +94,7 @@ def test_bad_conversions(kwargs: dict[str, str]) -> None:
     S = xbp.new_dataset(
         "dynamic_structure_factor",
         np.ones((2, 2)),
+        statistics="unknown",
         units="1",
         coords={"Q": ([1, 2], "1/angstrom"), "E": ([1, 2], "meV")},
     )
@@ -437,11 +439,11 @@ def test_a_background_of_all_Q_has_the_error_that_draws_scatter_by(
     run, axis = (np.arange(n), "1"), (E, "meV")
     S = xbp.new_dataset(
         "dynamic_structure_factor", rng.normal(1, 0.1, (n, Q.size, E.size)),
-        units="1/meV", std=np.full((n, Q.size, E.size), 0.1),
+        statistics="unknown", units="1/meV", std=np.full((n, Q.size, E.size), 0.1),
         coords={"run": run, "Q": (Q, "1/angstrom"), "E": axis},
     )  # fmt: skip
     can = xbp.new_dataset(
-        "dynamic_structure_factor", rng.normal(0.5, 0.1, (n, E.size)), units="1/meV",
+        "dynamic_structure_factor", rng.normal(0.5, 0.1, (n, E.size)), statistics="unknown", units="1/meV",
         std=np.full((n, E.size), 0.1), coords={"run": run, "E": axis},
     )  # fmt: skip
     if finer:

@@ -541,7 +541,7 @@ def boltzmann(Q: np.ndarray, E: np.ndarray, kelvin: float = 300.0) -> np.ndarray
 def spectra(S: np.ndarray, Q: np.ndarray, E: np.ndarray, **more: object) -> xr.Dataset:
     return xbp.new_dataset(
         "dynamic_structure_factor", S, units="1/meV",
-        coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")}, **more,
+        coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")}, **{"statistics": "unknown"} | more,
     )  # fmt: skip
 
 
@@ -600,7 +600,12 @@ def test_without_a_temperature_energies_to_three_kt_of_a_first_pass_are_used(
         S[far] += 1e-3
         std[far] = 10 * S[far]
     data = xbp.new_dataset(
-        "dynamic_structure_factor", S, std=std, units="1/meV", coords={"E": (E, "meV")}
+        "dynamic_structure_factor",
+        S,
+        statistics="unknown",
+        std=std,
+        units="1/meV",
+        coords={"E": (E, "meV")},
     )
     table = data.bp.detailed_balance()
     used = table.E[np.isfinite(table.temperature_at_E)]
@@ -639,7 +644,7 @@ def test_three_energies_by_hand() -> None:
     S = np.concatenate([gain[::-1], [1.0], np.ones(3)])
     std = np.concatenate([(relative * gain)[::-1], [0.1], relative])
     data = xbp.new_dataset(
-        "dynamic_structure_factor", S, std=std, units="1/meV",
+        "dynamic_structure_factor", S, statistics="unknown", std=std, units="1/meV",
         coords={"E": (np.arange(-3.0, 4), "meV")},
     )  # fmt: skip
     table = data.bp.detailed_balance(E_range=(1, 3))

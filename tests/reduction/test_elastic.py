@@ -188,6 +188,7 @@ def test_bounds_of_bins_move_with_their_energies() -> None:
     data = xbp.new_dataset(
         "dynamic_structure_factor",
         np.exp(-(E**2)),
+        statistics="unknown",
         units="1/meV",
         coords={"E": (E, "meV")},
     )

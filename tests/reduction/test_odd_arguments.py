@@ -33,6 +33,7 @@ RAMAN = xbp.new_dataset(
 DETECTORS = xbp.new_dataset(
     "detector_spectra",
     np.ones((3, 4)),
+    statistics="unknown",
     units="1/meV",
     coords={"detector": ([1, 2, 3], "1"), "E": ([0.5, 1.5, 2.5, 3.5], "meV")},
 ).assign_coords(

@@ -165,7 +165,7 @@ def test_a_simulation_tells_its_composition(glass: xr.Dataset) -> None:
 
 def carrying(**attrs: object) -> Signal:
     data = xbp.new_dataset(
-        "dynamic_structure_factor", np.ones((2, 3)), units="1/meV",
+        "dynamic_structure_factor", np.ones((2, 3)), statistics="unknown", units="1/meV",
         coords={"Q": ([1.0, 2.0], "1/angstrom"), "E": ([-1.0, 0.0, 1.0], "meV")},
     )  # fmt: skip
     return read(data.assign(S=data.S.assign_attrs(attrs)))

@@ -15,8 +15,9 @@ from xbp.core.guards import choose, not_used
 from xbp.core.schema import (
     CONVENTIONS,
     COORDINATES,
-    QUANTITIES,
+    OF_STATISTICS,
     SCHEMA_VERSION,
+    find_quantity,
     validate,
 )
 from xbp.core.signal import label_std, std_of
@@ -43,7 +44,8 @@ def new_dataset(
     Parameters
     ----------
     quantity : str
-        One of ``xbp.core.schema.QUANTITIES``, such as ``"dynamic_structure_factor"``.
+        One of ``xbp.core.schema.QUANTITIES``, such as ``"dynamic_structure_factor"``,
+        or its symbol, ``"S(Q,E)"``.
     values : array_like
         The plain values, over `dims`; masked ones become NaN.
     units : str
@@ -61,8 +63,10 @@ def new_dataset(
         bounds.
     temperature : scalar with units, optional
         Sample temperature; a bare number is in K.
-    statistics : {"quantum", "classical"}, optional
-        ``"quantum"`` for measured spectra, ``"classical"`` straight from MD.
+    statistics : {"quantum", "classical", "unknown"}
+        ``"quantum"`` for measured spectra, ``"classical"`` straight from MD. S(Q,E)
+        and S(2θ,E) need it, other quantities may have it; of unknown ones no
+        temperature is divided out until ``attrs["statistics"]`` is set.
     attrs : mapping, optional
         Further attributes of the Dataset.
 
@@ -73,6 +77,8 @@ def new_dataset(
 
     Raises
     ------
+    QuantityError
+        If the quantity is unknown, or statistics are missing.
     XbpError
         As for `validate`.
 
@@ -87,8 +93,14 @@ def new_dataset(
     >>> list(ds.variables)
     ['S', 'Q', 'E', 'temperature']
     """
-    row = QUANTITIES[choose(quantity, QUANTITIES, "quantity")]
-    name = row.variable
+    row = find_quantity(quantity)
+    quantity, name = row.name, row.variable
+    if quantity in OF_STATISTICS and statistics is None:
+        raise QuantityError(
+            "statistics= is missing",
+            reason="measured spectra obey detailed balance, those of MD are even in E",
+            fix="statistics='quantum' if measured, 'classical' for MD",
+        )
     order = tuple(coords) if dims is None else dims
     written = format_unit(parse_unit(units, name=quantity))
     numbers = {name: _plain(values, name)} | (
@@ -121,7 +133,8 @@ def new_dataset(
         if dim in ds.coords:
             ds[dim].attrs["long_name"] = long_name
     if statistics is not None:
-        ds[name].attrs["statistics"] = choose(statistics, STATISTICS, "statistics")
+        known: str = choose(statistics, (*STATISTICS, "unknown"), "statistics")
+        ds[name].attrs |= {} if known == "unknown" else {"statistics": known}
     if std is not None:
         label_std(ds, name)
     for dim, limits in (edges or {}).items():
@@ -156,11 +169,12 @@ def _axis(given: Any, dim: str) -> xr.Variable:
     listed = isinstance(given, list | tuple | np.ndarray)
     names = np.asarray(given) if listed else np.array(None)
     if dim in COORDINATES or names.ndim != 1 or names.dtype.kind != "U":
+        units = COORDINATES.get(dim, ("1",))[0]
+        by_name = "" if dim in COORDINATES else f", or names, {{'{dim}': ['A', 'B']}}"
         raise CoordinateError(
-            f"coordinate '{dim}' is {shown(given)}, not numbers with their units, or "
-            "names",
-            fix=f"coords={{'{dim}': (array, '{COORDINATES.get(dim, ('1',))[0]}')}}, or "
-            "coords={'sample': ['A', 'B']}",
+            f"coordinate '{dim}' is given as {shown(given)}, which has no units",
+            fix=f"pass its values with their units: coords={{'{dim}': (values, "
+            f"'{units}')}}{by_name}",
         )
     return xr.Variable(dim, names)
 

@@ -134,7 +134,7 @@ class MissingDependencyError(XbpError, ImportError):
 
 #: What pip installs; "xbp" in the Python Package Index is another project.
 DISTRIBUTION = "xarray-bosonpeak"
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 
 def install(extra: str) -> str:

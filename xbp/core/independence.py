@@ -61,7 +61,7 @@ def independence(data: xr.DataArray | None, dim: str) -> xr.Variable | None:
     >>> axes = {"Q": ([1.0], "1/angstrom"), "E": ([0.5, 1.5, 2.5, 3.5], "meV")}
     >>> S = xbp.new_dataset(
     ...     "dynamic_structure_factor", np.ones((1, 4)), std=np.full((1, 4), 0.1),
-    ...     units="1/meV", coords=axes)
+    ...     units="1/meV", coords=axes, statistics="quantum")
     >>> independence(S.bp.rebin(E="0.5 meV").S, "E").values
     array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
     """

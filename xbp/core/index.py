@@ -106,7 +106,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "cut": "plot.curves",
         "debye_waller": "plot.tables",
         "detailed_balance": "plot.tables",
-        "explore": "plot.maps",
+        "explore": "plot.explorer",
         "field_correlations": "plot.scaling",
         "fit": "plot.fits",
         "fluctuations": "plot.scaling",

@@ -26,6 +26,8 @@ __all__ = [
     "applicable",
     "find_operation",
     "kinds_of",
+    "kinds_text",
+    "next_operations",
     "next_steps",
     "operation",
     "registered_operations",
@@ -233,6 +235,20 @@ def applicable(data: Any, where: Where) -> Iterator[str]:
             yield one.name
 
 
+def next_operations(data: Any, kind: str) -> list[Operation]:
+    """Return the operations to suggest for data of one kind, in order."""
+    signal = kind != "trajectory" and kind not in RESULTS
+    found = [
+        one
+        for one in all_operations()
+        if one.step is not None
+        and (kind in one.suggested or (signal and "signal" in one.suggested))
+        and set(one.over) <= set(data.dims)
+        and (one.when is None or one.when(data))
+    ]
+    return sorted(found, key=lambda one: one.step or 0)
+
+
 def next_steps(data: Any, kind: str) -> list[str]:
     """Return the methods to suggest for data of one kind, in order.
 
@@ -243,16 +259,7 @@ def next_steps(data: Any, kind: str) -> list[str]:
     >>> next_steps(glass.Sq, "static_structure_factor")
     ['.bp.to_radial_distribution(…)', '.bp.fit(…)', '.bp.plot.cut()']
     """
-    signal = kind != "trajectory" and kind not in RESULTS
-    found = [
-        one
-        for one in all_operations()
-        if one.step is not None
-        and (kind in one.suggested or (signal and "signal" in one.suggested))
-        and set(one.over) <= set(data.dims)
-        and (one.when is None or one.when(data))
-    ]
-    return [f".bp.{one.call}" for one in sorted(found, key=lambda one: one.step or 0)]
+    return [f".bp.{one.call}" for one in next_operations(data, kind)]
 
 
 def steps_after(table: xr.Dataset) -> tuple[str, ...]:
@@ -338,10 +345,14 @@ def wrong_kind(data: Any, one: Operation) -> QuantityError:
             else "print(data.bp) lists what can be done"
         )
     return QuantityError(
-        f".bp.{one.method}() needs {' or '.join(named)}, not "
-        f"{' and '.join(map(_article, kinds)) or 'data without a quantity'}",
+        f".bp.{one.method}() needs {' or '.join(named)}, not {kinds_text(kinds)}",
         fix=fix,
     )
+
+
+def kinds_text(kinds: Collection[str]) -> str:
+    """Write what data are, for an error."""
+    return " and ".join(map(_article, kinds)) or "data without a quantity"
 
 
 def _article(kind: str) -> str:

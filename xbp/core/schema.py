@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -29,9 +31,11 @@ from xbp.core.units import (
 __all__ = [
     "CONVENTIONS",
     "COORDINATES",
+    "OF_STATISTICS",
     "QUANTITIES",
     "SCHEMA_VERSION",
     "Quantity",
+    "find_quantity",
     "validate",
 ]
 
@@ -130,6 +134,9 @@ _ROWS = (
 )
 QUANTITIES: Final[Mapping[str, Quantity]] = {row.name: row for row in _ROWS}
 
+#: Quantities whose reduction depends on whether they are quantum or classical.
+OF_STATISTICS: Final = ("dynamic_structure_factor", "detector_spectra")
+
 #: How a dimension is written in a symbol.
 _ARGUMENTS: Final = {"Q": "Q", "E": "E", "r": "r", "time": "t", "temperature": "T"}
 
@@ -149,6 +156,44 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "final_energy": ("meV", "final energy"),
     "wavelength": ("nm", "wavelength of the scattered light"),
 }
+
+
+def find_quantity(given: object, name: str = "quantity") -> Quantity:
+    """Return the quantity of a name such as "reduced_dos", or of a symbol.
+
+    In a symbol q, ω and blanks are read as Q, E and nothing.
+
+    Raises
+    ------
+    QuantityError
+        If there is none; it suggests the one whose name is nearest.
+
+    Examples
+    --------
+    >>> find_quantity("S(Q,E)").name, find_quantity("S(q, ω)").name
+    ('dynamic_structure_factor', 'dynamic_structure_factor')
+    >>> find_quantity("dynamical_structure_factor")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: quantity='dynamical_structure_factor' is unknown
+      fix:  quantity='dynamic_structure_factor', which is S(Q,E)
+    """
+    known = {key: row for row in _ROWS for key in (row.name, _bare(row.label))}
+    text = _bare(given) if isinstance(given, str) else ""
+    row = known.get(given if isinstance(given, str) else "") or known.get(text)
+    if row is not None:
+        return row
+    near = difflib.get_close_matches(str(given).casefold(), known, 1)
+    said = ", ".join(f"'{row.name}'" for row in _ROWS)
+    if near:
+        said = f"'{known[near[0]].name}', which is {known[near[0]].label}"
+    raise QuantityError(f"{name}={shown(given)} is unknown", fix=f"{name}={said}")
+
+
+def _bare(symbol: str) -> str:
+    """Write a symbol without what differs between authors."""
+    text = re.sub(r"[\s_]", "", symbol).casefold()
+    return re.sub(r"(?<=[(,])(ω|w|omega)(?=[),])", "e", text)
 
 
 def labels(name: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from xbp.core.construct import new_dataset
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.guards import choose
 from xbp.core.operation import operation
-from xbp.core.schema import COORDINATES, QUANTITIES, validate
+from xbp.core.schema import COORDINATES, QUANTITIES, find_quantity, validate
 from xbp.core.signal import as_stored, extend_history, read, std_of
 from xbp.core.status import diagnosed
 from xbp.core.units import parse_unit
@@ -242,7 +242,7 @@ def open_columns(
         units=units,
         coords={dim: (x, coordinate_units)},
         temperature=T,
-        statistics=statistics,
+        statistics=statistics or "unknown",
         attrs={"source": source} | labelled_rows(above),
     )
     variable = ds[QUANTITIES[quantity].variable]
@@ -283,12 +283,12 @@ def _labels(
     coordinate_units: str | None,
 ) -> Labels:
     """Return the labels of a table, checked against the vocabulary."""
-    row_ = QUANTITIES.get(quantity or "")
+    row_ = None if quantity is None else find_quantity(quantity)
     dim = coordinate or (row_.dims[-1] if row_ else None)
     if dim is not None:
         choose(dim, COORDINATES, "coordinate", error=CoordinateError)
     # Spectroscopists write a Raman shift in 1/cm.
-    raman = (quantity, dim) == ("raman_intensity", "E")
+    raman = row_ is not None and (row_.name, dim) == ("raman_intensity", "E")
     example = "1/cm" if raman else COORDINATES[dim or "E"][0]
     if row_ and dim and units is not None and coordinate_units is not None:
         units = value_units(units, row_.name, name="units")

@@ -21,6 +21,7 @@ from xbp.core.schema import (
     CONVENTIONS,
     QUANTITIES,
     SCHEMA_VERSION,
+    find_quantity,
     quantity_name,
     validate,
 )
@@ -348,7 +349,7 @@ def from_scipp(
     labels = _labels(data)
     attrs: dict[str, dict[str, Any]] = labels.get("attrs", {})
     given = quantity or attrs.get(labels.get("name", ""), {}).get("quantity")
-    row = QUANTITIES[choose(given, QUANTITIES, "quantity")]
+    row = find_quantity(given)
     name = labels.get("name") or row.variable
     dims = [_NAMES.get(d, d) for d in data.dims]
     hidden = np.zeros(data.shape, dtype=bool)

@@ -14,7 +14,7 @@ from xbp.core.data import unwrap
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import choose, not_used, require_keys
 from xbp.core.operation import operation
-from xbp.core.schema import COORDINATES, QUANTITIES
+from xbp.core.schema import COORDINATES, OF_STATISTICS, find_quantity
 
 __all__ = ["from_pandas", "label"]
 
@@ -87,12 +87,17 @@ def label(
     own = {dim: _own(array[dim].attrs, given.get(dim), f"'{dim}'") for dim in axes}
     unit = _own(array.attrs, units, f"'{array.name}'")
     stated = array.attrs.get("quantity")
+    quantity = None if quantity is None else find_quantity(quantity).name
+    statistics = statistics or array.attrs.get("statistics")
     if stated and not (given or units) and "units" in array.attrs:
         raise QuantityError(f"the data are labelled as a {stated!r} already")
     lacking = {
         "quantity": "" if stated or quantity else "'vibrational_dos'",
         "units=": "" if unit else "'1/meV'",
         "coordinate_units=": str({d: "meV" for d in axes if not own[d]} or ""),
+        "statistics=": "'quantum'"
+        if (quantity or stated) in OF_STATISTICS and not statistics
+        else "",
     }
     missing = {name: example for name, example in lacking.items() if example}
     bare = [dim for dim in dims if dim not in array.coords]
@@ -111,7 +116,7 @@ def label(
     if carried is not None and not carried.ndim and T is None:
         T = f"{float(carried)} {carried.attrs.get('units', 'K')}"
     return new_dataset(
-        choose(quantity or stated, QUANTITIES, "quantity"),
+        find_quantity(quantity or stated).name,
         array.values,
         units=str(unit),
         coords={
@@ -122,7 +127,7 @@ def label(
         },
         std=None if errors is None else errors,
         temperature=T,
-        statistics=statistics or array.attrs.get("statistics"),
+        statistics=statistics,
     )
 
 
@@ -206,7 +211,7 @@ def from_pandas(
     >>> from_pandas(table, "vibrational_dos").g.values
     array([0.1, 0.2])
     """
-    row = QUANTITIES[choose(quantity, QUANTITIES, "quantity")]
+    row = find_quantity(quantity)
     table = frame.to_frame() if hasattr(frame, "to_frame") else frame
     if not hasattr(table, "columns") or not hasattr(table, "reset_index"):
         raise QuantityError(f"{type(frame).__name__} is not a table of pandas")

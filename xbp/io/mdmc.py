@@ -154,7 +154,7 @@ def open_mdmc(
             "E": (w * frequency * to_mev, "meV"),
         },
         temperature=T,
-        statistics=statistics,
+        statistics=statistics or "unknown",
         attrs=attrs,
     )
 

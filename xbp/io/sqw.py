@@ -210,7 +210,7 @@ def open_sqw(
         units="1/meV" if units == "1" else units,
         coords={"Q": (q, "1/angstrom"), "E": (w, "meV")},
         temperature=_temperature(path, comments) if T is None else T,
-        statistics=statistics,
+        statistics=statistics or "unknown",
         attrs=known | ({"comment": comment} if comment else {}),
     )
     # A DataArray loses the attributes of its Dataset.

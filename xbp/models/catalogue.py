@@ -370,7 +370,10 @@ def evaluate(
             f"{row.name} is not finite at {dim}={at:g} {x_units} with "
             f"{', '.join(f'{p}={value:g} {own[p]}' for p, value in values.items())}",
         )
-    ds = new_dataset(row.quantity, y, units=y_units, coords={dim: (axis, x_units)})
+    coords = {dim: (axis, x_units)}
+    ds = new_dataset(
+        row.quantity, y, units=y_units, coords=coords, statistics="unknown"
+    )
     arguments = {p: f"{values[p]:.10g} {own[p]}" for p in values}
     history = extend_history(None, f"models.evaluate({row.name})", arguments)
     if row.area and parse_unit(own[row.area[0]]).is_compatible_with("1"):

@@ -1,8 +1,9 @@
 """Figures: matplotlib, one style, units on every axis."""
 
 from xbp.plot.curves import cut
+from xbp.plot.explorer import explore
 from xbp.plot.fits import fit, peak
-from xbp.plot.maps import explore, map
+from xbp.plot.maps import map
 from xbp.plot.model_comparison import models
 from xbp.plot.scaling import (
     correlation,

@@ -110,7 +110,7 @@ def angle_to_Q(
     >>> import numpy as np
     >>> import xbp
     >>> flat = xbp.new_dataset(
-    ...     "detector_spectra", np.ones((3, 4)), units="1/meV",
+    ...     "detector_spectra", np.ones((3, 4)), units="1/meV", statistics="quantum",
     ...     coords={"detector": ([1, 2, 3], "1"), "E": ([0.5, 1.5, 2.5, 3.5], "meV")})
     >>> angles = ("detector", [30.0, 60.0, 90.0], {"units": "degree"})
     >>> flat = flat.assign_coords(two_theta=angles)
