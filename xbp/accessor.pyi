@@ -543,7 +543,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.to_zarr`.
         """
-    def vdos(self, *, E_max: Any = ..., dE: Any = ..., window: Any = ..., resolution: Any = ..., weights: Any = ..., b: Any = ..., partials: bool = ..., taper: Literal['hann', 'boxcar'] = ..., T: Any = ..., folding: float | None = ..., progress: bool = ...) -> xr.Dataset:
+    def vdos(self, *, E_max: Any = ..., dE: Any = ..., window: Any = ..., resolution: Any = ..., weights: Any = ..., b: Any = ..., partials: bool = ..., directions: bool = ..., taper: Literal['hann', 'boxcar'] = ..., T: Any = ..., folding: float | None = ..., progress: bool = ...) -> xr.Dataset:
         """Compute the vibrational density of states g(E) of a trajectory.
 
         See `xbp.md.vdos`.

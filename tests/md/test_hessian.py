@@ -76,6 +76,30 @@ def test_the_file_of_lammps(matrix: np.ndarray, style: str, tmp_path: Path) -> N
     )
 
 
+def test_directions_of_the_modes(matrix: np.ndarray) -> None:
+    """Springs that are four times as stiff along z have modes there of twice the energy."""
+    springs = np.kron(N * np.eye(N) - np.ones((N, N)), np.diag([1.0, 1.0, 4.0]))
+    found = harmonic_vdos(
+        matrix=springs, masses=np.full(N, 40.0), dE="1 meV", directions=True
+    )
+    x, y, z = found.g.transpose("direction", "E").values
+    np.testing.assert_allclose(x, y, atol=1e-12)
+    low, high = np.flatnonzero(x > 1e-9), np.flatnonzero(z > 1e-9)
+    assert low.size == high.size == 1
+    assert abs(high[0] - 2 * low[0]) <= 1
+    np.testing.assert_allclose(found.area, 1 / 3)
+    options = {"matrix": matrix, "masses": MASS, "dE": "1 meV"}
+    each = harmonic_vdos(directions=True, **options)
+    np.testing.assert_allclose(
+        each.g.sum("direction"), harmonic_vdos(**options).g, atol=1e-12
+    )
+    C = each.bp.heat_capacity([50.0]).C
+    whole = harmonic_vdos(**options).bp.heat_capacity([50.0]).C
+    np.testing.assert_allclose(C.sum("direction"), whole, rtol=1e-9)
+    with pytest.raises(QuantityError, match="directions=True"):
+        harmonic_vdos(directions=True, method="kernel polynomial", **options)
+
+
 def test_a_broken_sum_rule_is_mended_and_told(matrix: np.ndarray) -> None:
     wrong = matrix + 0.05 * np.abs(matrix).max() * np.eye(3 * N)
     found = harmonic_vdos(matrix=wrong, masses=MASS, dE="1 meV")

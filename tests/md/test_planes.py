@@ -71,6 +71,9 @@ def test_sound_and_debye_energy_do_not_depend_on_the_cell(
 
 def test_g_over_e_of_a_plane(solid: xr.Dataset, tmp_path: Path) -> None:
     g = solid.bp.vdos(window="20 ps")
+    each = solid.bp.vdos(window="20 ps", directions=True)
+    assert each.direction.values.tolist() == ["x", "y"]
+    np.testing.assert_allclose(each.g.sum("direction"), g.g, rtol=1e-9, atol=1e-12)
     B = g.bp.to_bqe()
     assert B.B.attrs["units"] == "1/meV**2"
     np.testing.assert_allclose(B.B[1:], (g.g / g.E)[1:])

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy
 import xarray as xr
 
+import xbp
 from xbp.core import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md import models, new_trajectory
@@ -69,6 +72,61 @@ def test_partials_have_unit_area_and_add_up(small: xr.Dataset) -> None:
     np.testing.assert_allclose(
         (parts * parts.weight).sum("element").values, total.values, rtol=0.05
     )
+
+
+def stretched(energies: tuple[float, ...]) -> xr.Dataset:
+    """Oscillators of another energy along each axis, each at equilibrium."""
+    one, *others = (
+        models.einstein_solid(
+            40, 520, cell=12, energy=E, T=300, mass=40, time_step="20 fs", seed=1
+        )
+        for E in energies
+    )
+    mixed = one.copy(deep=True)
+    for axis, other in enumerate(others, 1):
+        for name in ("position", "velocity"):
+            mixed[name][..., axis] = other[name][..., axis]
+    return mixed
+
+
+def test_directions_add_up_and_have_their_own_lines() -> None:
+    film = stretched((6.0, 6.0, 12.0))
+    film = film.assign_coords(element=("atom", ["Zr", "Cu"] * 20))
+    for one in (film, film.drop_vars("velocity")):
+        for partials in (False, True):
+            options = {"window": "4 ps", "partials": partials}
+            g = one.bp.vdos(directions=True, **options)
+            whole = one.bp.vdos(**options)
+            assert g.direction.values.tolist() == ["x", "y", "z"]
+            np.testing.assert_allclose(
+                g.g.sum("direction"), whole.g, rtol=1e-9, atol=1e-12
+            )
+            width = np.full(g.E.size, float(g.E[1]))
+            width[[0, -1]] /= 2
+            np.testing.assert_allclose((g.g * width).sum("E"), g.area, rtol=1e-9)
+            assert g.area.values == pytest.approx(1 / 3, abs=0.08)
+            lines = g.E[g.g.argmax("E").values.ravel()].values
+            near = np.tile([6.0, 6.0, 12.0], lines.size // 3)
+            np.testing.assert_allclose(lines, near, atol=0.8)
+    assert g.g.dims == ("element", "direction", "E")
+    assert "g_std" in g
+
+
+def test_a_direction_has_its_share_of_what_follows_from_g(tmp_path: Path) -> None:
+    solid = stretched((6.0, 6.0, 12.0))
+    each = solid.bp.vdos(window="4 ps", directions=True)
+    whole = solid.bp.vdos(window="4 ps")
+    C = each.bp.heat_capacity([20.0, 100.0]).C
+    np.testing.assert_allclose(
+        C.sum("direction"), whole.bp.heat_capacity([20.0, 100.0]).C, rtol=1e-6
+    )
+    assert float(C.sel(direction="z")[0]) < 0.2 * float(C.sel(direction="x")[0])
+    each.bp.to_netcdf(tmp_path / "g.nc")
+    xr.testing.assert_identical(xbp.open_dataset(tmp_path / "g.nc"), each)
+    lazy = solid.chunk(time=100).bp.vdos(window="4000 fs", directions=True)
+    np.testing.assert_allclose(lazy.g, each.g, rtol=1e-9)
+    with pytest.raises(QuantityError, match="directions"):
+        solid.bp.vdos(window="4 ps", directions="z")
 
 
 def test_msd_is_its_sum(small: xr.Dataset) -> None:

@@ -324,7 +324,7 @@ def _fluctuations(
             phi = phi + share[:, None, None] * found / norm
             for number, start in enumerate(starts):
                 part = own[start : start + length]
-                local[number, component] = autocorrelations(part, taper, ones)[0]
+                local[number, component] = autocorrelations(part, taper, ones)[0, 0]
         chi = fields.groups @ local / norm
         density, near = phi @ cosines, (chi @ bands)[:, :, None]
         return {

@@ -27,7 +27,7 @@ from xbp.md.window import (
     require_resolved,
     steps_response,
 )
-from xbp.reduction.dos_area import AreaOf, area_attributes
+from xbp.reduction.dos_area import AreaOf, area_attributes, area_coordinate
 
 __all__ = ["msd", "vdos"]
 
@@ -51,6 +51,7 @@ def vdos(
     weights: Any = "mass",
     b: Any = None,
     partials: bool = False,
+    directions: bool = False,
     taper: Taper = "hann",
     T: Any = None,
     folding: float | None = 0.1,
@@ -89,6 +90,10 @@ def vdos(
         The density of states of each element, of unit area, along ``element``; the
         coordinate ``weight`` is its share in the total, ``(g *
         weight).sum("element")``.
+    directions : bool
+        The motion along x, y and z (x and y of a plane of atoms), along ``direction``,
+        as of films and in shear: ``g.sum("direction")`` is g, of unit area, and the
+        coordinate ``area`` is the share of each, a third in a solid at equilibrium.
 
     Returns
     -------
@@ -120,6 +125,7 @@ def vdos(
     frames = Window.make(trajectory, given, between=not moving)
     per_atom = power_weights(trajectory, weights, b)
     by_element = require_flag(partials, "partials")
+    by_axis = require_flag(directions, "directions")
     symbols, index, _ = groups_of(trajectory, by_element)
     groups = np.where(index == np.arange(len(symbols))[:, None], per_atom, 0.0)
     for symbol in symbols[~groups.any(axis=1)]:
@@ -127,7 +133,7 @@ def vdos(
     moments = summarize(
         trajectory,
         segments(trajectory, frames.taper, between=not moving),
-        _velocity_spectra(groups, frames, moving),
+        _velocity_spectra(groups, frames, moving, trajectory.dimension, by_axis),
         given=given,
         position=not moving,
         velocity=moving,
@@ -141,7 +147,8 @@ def vdos(
     coords: dict[str, Any] = {"E": ("E", frames.energies)}
     if by_element:
         text = "share of the element in the total"
-        share = moments.mean["power"] / moments.mean["power"].sum()
+        share = moments.mean["power"].sum(axis=1)
+        share = share / share.sum()
         coords["element"] = ("element", symbols)
         coords["weight"] = ("element", share, {"units": "1", "long_name": text})
     of: AreaOf = "modes of an element" if by_element else "weighted modes"
@@ -150,9 +157,15 @@ def vdos(
     if by_mass and not by_element:
         of = "all modes"  # each atom counts as its mass
     name = weights if isinstance(weights, str) else "array"
+    dims = ("element",) if by_element else ()
+    if by_axis:
+        parts = moments.mean["power"][slice(None) if by_element else 0]
+        dims = (*dims, "direction")
+        coords["direction"] = ("direction", list("xyz")[: trajectory.dimension])
+        parts = parts / parts.sum(axis=-1, keepdims=True)
+        coords["area"] = area_coordinate(xr.DataArray(parts, dims=dims))
     column = moments.column(
-        "g", ("element", "E") if by_element else ("E",), "1/meV", "vibrational_dos",
-        row=None if by_element else 0,
+        "g", (*dims, "E"), "1/meV", "vibrational_dos", row=None if by_element else 0,
         attrs={"weighting": name, **area_attributes(1.0, of)},
     )  # fmt: skip
     return answer(
@@ -163,11 +176,11 @@ def vdos(
 
 
 def _velocity_spectra(
-    groups: np.ndarray, window: Window, moving: bool
+    groups: np.ndarray, window: Window, moving: bool, dimension: int, by_axis: bool
 ) -> Callable[[Block, list[int]], dict[str, np.ndarray]]:
     """Return what makes g(E) of groups of atoms from velocities, or else from steps.
 
-    Correlations are brought to unit area up to h/2Δt.
+    Correlations are brought to unit area up to h/2Δt, those along the axes together.
     """
     length, step, taper = window.length, window.step, window.taper
     every = energy_grid(length, step, None)
@@ -191,10 +204,13 @@ def _velocity_spectra(
         velocity, flow = block.split_velocities() if moving else block.steps(step)
         parts = [slice(start, start + length) for start in starts]
         found = [autocorrelations(velocity[part], taper, groups) for part in parts]
-        correlations = np.stack(found)
+        correlations = np.stack(found)[:, :, :dimension]
         whole = correlations @ area
+        if not by_axis:
+            correlations = correlations.sum(axis=2)
+        norm = whole.sum(axis=2).reshape(*whole.shape[:2], *[1] * (1 + by_axis))
         return {
-            "g": (correlations / whole[..., None]) @ waves,
+            "g": (correlations / norm) @ waves,
             "power": whole,
             "bands": correlations @ bands,
             "drift": np.stack([flow[part].mean(axis=0) for part in parts]) * step,
@@ -206,23 +222,27 @@ def _velocity_spectra(
 def autocorrelations(
     series: np.ndarray, taper: np.ndarray, groups: np.ndarray
 ) -> np.ndarray:
-    """Sum the autocorrelations of components of atoms over groups, (n_groups, n_lags).
+    """Sum the autocorrelations of components of atoms over groups.
 
     Parameters
     ----------
     series : numpy.ndarray, shape (n_lags, n_components, n_atoms)
     taper : numpy.ndarray, shape (n_lags,)
     groups : numpy.ndarray, shape (n_groups, n_atoms)
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_groups, n_components, n_lags)
     """
-    length, _, n_atoms = series.shape
+    length, n_components, n_atoms = series.shape
     n_fft = scipy.fft.next_fast_len(2 * length - 1, real=True)
-    power = np.zeros((len(groups), n_fft // 2 + 1))
+    power = np.zeros((len(groups), n_components, n_fft // 2 + 1))
     for first in range(0, n_atoms, _ATOMS):
         atoms = slice(first, first + _ATOMS)
         tapered = series[..., atoms] * taper[:, None, None]
         spectra = scipy.fft.rfft(tapered, n=n_fft, axis=0, overwrite_x=True)
-        squares = (spectra.real**2 + spectra.imag**2).sum(axis=1)
-        power += groups[:, atoms] @ squares.T
+        squares = spectra.real**2 + spectra.imag**2
+        power += np.tensordot(groups[:, atoms], squares, (1, 2)).swapaxes(1, 2)
     return np.asarray(scipy.fft.irfft(power, n=n_fft, axis=-1)[..., :length])
 
 

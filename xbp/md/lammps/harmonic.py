@@ -20,7 +20,7 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.data import require_finite, require_values
 from xbp.core.errors import QuantityError, SimulationError
-from xbp.core.guards import choose, not_used, require_positive
+from xbp.core.guards import choose, not_used, require_flag, require_positive
 from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import Diagnostic, diagnosed
@@ -40,7 +40,7 @@ from xbp.md.lammps.systems import (
     read_configuration,
 )
 from xbp.md.trajectory import read_trajectory
-from xbp.reduction.dos_area import area_attributes
+from xbp.reduction.dos_area import area_attributes, area_coordinate
 
 __all__ = [
     "dynamical_matrix",
@@ -61,6 +61,7 @@ def harmonic_vdos(
     units: str | None = None,
     potential: Any = None,
     dE: Any = "0.5 meV",
+    directions: bool = False,
     method: Method | None = None,
     step: Any = "0.01 angstrom",
     agreement: float = 0.01,
@@ -92,6 +93,9 @@ def harmonic_vdos(
         ``"eV/angstrom**2/u"`` or ``"1/ps**2"`` of a dynamical matrix.
     dE : scalar with units
         Width of the bins (bare: meV).
+    directions : bool
+        The motion along x, y and z, as by `vdos`: Σ_j e_jα² of each mode, along
+        ``direction``. Needs the modes.
     method : {"modes", "kernel polynomial"}, optional
         All modes by an eigensolver, by default up to `most_modes` atoms, or an
         expansion of g in Chebyshev polynomials by random vectors.
@@ -151,8 +155,12 @@ def harmonic_vdos(
             configuration, system, potential, step, agreement
         )
     matrix = weighted(second, mass)
-    default = "modes" if matrix.shape[0] <= 3 * most_modes else "kernel polynomial"
+    by_axis = require_flag(directions, "directions")
+    few = by_axis or matrix.shape[0] <= 3 * most_modes
+    default = "modes" if few else "kernel polynomial"
     chosen: Method = choose(method or default, Method, "method")
+    if by_axis:
+        choose(chosen, ("modes",), "method", reason="of directions=True")
     highest = scipy.sparse.linalg.eigsh(
         matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4
     )
@@ -161,12 +169,20 @@ def harmonic_vdos(
     edges = np.arange(n_bins + 1) * width
     ds = xr.Dataset()
     if chosen == "modes":
-        energy, ratio = normal_modes(matrix)
+        energy, vectors = _modes(matrix)
         # Three of the modes are translations of the whole.
         moving = np.sort(np.argsort(np.abs(energy))[3:])
-        energy, ratio = energy[moving], ratio[moving]
-        count = np.histogram(energy, edges)[0]
-        g, std = count / energy.size / width, np.sqrt(count) / energy.size / width
+        energy, vectors = energy[moving], vectors[:, moving]
+        ratio = _participation_ratio(vectors)
+        shares = np.ones((1, energy.size))
+        if by_axis:
+            shares = (vectors.reshape(-1, 3, energy.size) ** 2).sum(axis=0)
+        count, squares = (
+            np.stack([np.histogram(energy, edges, weights=row)[0] for row in weights])
+            for weights in (shares, shares**2)
+        )
+        g, std = (n / energy.size / width for n in (count, np.sqrt(squares)))
+        g, std = (part if by_axis else part[0] for part in (g, std))
         if energy.min() < 0:
             text = (
                 f"{int((energy < 0).sum())} of {energy.size} modes are imaginary, the "
@@ -194,8 +210,12 @@ def harmonic_vdos(
         **diagnosed({}, *doubts),
         **history,
     }
-    ds["g"] = ("E", g, labels)
-    ds["g_std"] = ("E", std)
+    dims = ("direction", "E") if by_axis else ("E",)
+    ds["g"] = (dims, g, labels)
+    ds["g_std"] = (dims, std)
+    if by_axis:
+        ds = ds.assign_coords(direction=list("xyz"))
+        ds = ds.assign_coords(area=area_coordinate(ds["g"].sum("E") * width))
     label_std(ds, "g")
     energies = {"units": "meV", "long_name": "energy", "bounds": "E_bnds"}
     bounds = np.stack([edges[:-1], edges[1:]], axis=1)
@@ -373,13 +393,23 @@ def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     ----------
     R. J. Bell & P. Dean, Discuss. Faraday Soc. 50, 55 (1970), doi:10.1039/DF9705000055.
     """
+    energy, vectors = _modes(matrix)
+    return energy, _participation_ratio(vectors)
+
+
+def _modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return energies in meV, ascending, and vectors, (3 n_atoms, n_modes)."""
     square, vectors = scipy.linalg.eigh(
         matrix.toarray(), overwrite_a=True, check_finite=False
     )
-    weight = (vectors.reshape(-1, 3, square.size) ** 2).sum(axis=1)
-    ratio = 1 / (weight.shape[0] * (weight**2).sum(axis=0))
     energy = constants.HBAR_ROOT_EV_PER_U * np.sign(square) * np.sqrt(np.abs(square))
-    return energy, ratio
+    return energy, vectors
+
+
+def _participation_ratio(vectors: np.ndarray) -> np.ndarray:
+    """Return (Σ|e_i|²)² / (N Σ|e_i|⁴) of normalised modes."""
+    weight = (vectors.reshape(-1, 3, vectors.shape[1]) ** 2).sum(axis=1)
+    return np.asarray(1 / (weight.shape[0] * (weight**2).sum(axis=0)))
 
 
 def _by_polynomials(
