@@ -105,6 +105,22 @@ def test_a_fit_at_a_bound_or_degenerate_says_so() -> None:
     assert np.isnan(found.BIC).all()
 
 
+@pytest.mark.parametrize(
+    ("onset", "status"), [(0.4, "ok"), (0.8, "ok"), (0.02, "parameter at bound")]
+)
+def test_an_onset_below_the_data(onset: float, status: str) -> None:
+    """The root of E² - E₀² shows it, if it is not too small: then it is at its bound."""
+    p = {"area_star": 0.3, "energy_0": onset, "energy_star": 7.0}
+    found = noisy("jamming_dos", E, 0.01, **p).bp.compare_models(["jamming_dos"])
+    assert str(found.status[0].values) == status
+    if status == "ok":
+        for name, true in p.items():
+            assert abs(float(found[name][0]) - true) < 4 * float(found[f"{name}_std"][0])
+    else:
+        assert str(found.limiting_parameter[0].values) == "energy_0"
+        assert np.isnan(float(found.BIC[0]))
+
+
 def test_sound_velocities_fix_energies() -> None:
     n = 0.06
     energy = HBAR * 22 * np.cbrt(6 * np.pi**2 * n)

@@ -97,9 +97,9 @@ class _Search:
     def __post_init__(self) -> None:
         x, low, high = self.x, self.low[self.edge], self.high[self.edge]
         inside = np.unique(x[(x > low) & (x < high)])
-        # Below the first point nothing is left of what the step ends, and beyond the
-        # last one the curve has none.
-        first = [low] if x[0] < low else []
+        # Below the first point nothing is left of what ends at the step, but all of what
+        # begins there; beyond the last one it is the other way round.
+        first = [low] if np.isfinite(low) else []
         self.ends = np.unique(np.concatenate([first, inside, [high]]))
         self.rest = np.arange(self.best.size) != self.edge
         self.fits: dict[int, _Interval | None] = {}
@@ -118,7 +118,8 @@ class _Search:
     def _fitted(self, ks: np.ndarray) -> dict[int, _Interval | None]:
         first, last = self.ends[ks], self.ends[ks + 1]
         place = np.where(np.isfinite(last), first + (last - first) / 2, 1.5 * first)
-        gap = _INSIDE * (np.minimum(last, 2 * first) - first)
+        width = np.where(first > 0, np.minimum(last - first, first), last - first)
+        gap = _INSIDE * width
         begin, n, edge = np.tile(self.best, (ks.size, 1)), self.best.size, self.edge
         begin[:, edge] = place
         y, weight = (np.tile(a, (ks.size, 1)) for a in (self.y, self.weight))
