@@ -318,6 +318,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.local_fields`.
         """
+    def local_moduli(self, size: Any = ..., *, tolerance: float = ...) -> xr.Dataset:
+        """Compute the elastic moduli of the cells of a glass, and their variance.
+
+        See `xbp.md.lattice.local_moduli`.
+        """
     def mark_box_phonon(self, phonon: Any) -> Data:
         """Mark spectra of a simulation with the first transverse phonon of its box.
 

@@ -54,6 +54,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "label": "io.label",
         "like": "reduction.resolution",
         "local_fields": "md.fields",
+        "local_moduli": "md.lattice.local",
         "mark_box_phonon": "analysis.phonons",
         "mask_elastic": "reduction.bins",
         "msd": "md.vibration",

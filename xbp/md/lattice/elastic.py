@@ -26,6 +26,7 @@ __all__ = [
     "elastic_constants",
     "isotropic_moduli",
     "long_waves",
+    "non_affine_displacements",
     "stiffness",
 ]
 
@@ -203,23 +204,45 @@ def long_waves(
     n, d = springs.n_atoms, springs.dimension
     bond = springs.bond[:, :d]
     affine = -np.einsum("pab,pg,pl->abgl", springs.block, bond, bond) / 2
-    force = np.zeros((n, d, d, d))  # Ξ over atom, direction, β and λ
-    single = springs.block[..., None] * bond[:, None, None, :]
-    np.add.at(force, springs.first, single)
-    columns = force.reshape(n * d, d * d)
-    # Where the forces of all bonds of an atom cancel by symmetry, rounding is left.
-    columns[
-        :, np.linalg.norm(columns, axis=0) <= tolerance * np.linalg.norm(single)
-    ] = 0
-    moved = _displacements(springs, columns, tolerance)
+    force = _forces(springs, tolerance).reshape(n * d, d * d)
+    moved = non_affine_displacements(springs, tolerance).reshape(n * d, d * d)
     # Over α, γ, β and λ.
-    relaxed = -(columns.T @ moved).reshape(d, d, d, d).transpose(0, 2, 1, 3)
+    relaxed = (force.T @ moved).reshape(d, d, d, d).transpose(0, 2, 1, 3)
     return affine, (relaxed + relaxed.swapaxes(2, 3)) / 2
 
 
-def _displacements(springs: Springs, force: np.ndarray, tolerance: float) -> np.ndarray:
-    """Return what forces move atoms by against the springs, the whole being at rest."""
+def _forces(springs: Springs, tolerance: float) -> np.ndarray:
+    """Return Ξ, the gradient of the energy of each atom per strain βλ, eV/Å."""
     n, d = springs.n_atoms, springs.dimension
+    force = np.zeros((n, d, d, d))  # over atom, direction, β and λ
+    single = springs.block[..., None] * springs.bond[:, None, None, :d]
+    np.add.at(force, springs.first, single)
+    # Where the forces of all bonds of an atom cancel by symmetry, rounding is left.
+    size = np.linalg.norm(force, axis=(0, 1))
+    force[:, :, size <= tolerance * np.linalg.norm(single)] = 0
+    return force
+
+
+def non_affine_displacements(springs: Springs, tolerance: float) -> np.ndarray:
+    """Return how far atoms move besides the strain, the whole being at rest.
+
+    Parameters
+    ----------
+    springs, tolerance
+        As for `long_waves`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_atoms, d, d, d)
+        Å, over atom, direction, β and λ of a strain ∂u_β/∂r_λ = 1.
+
+    Raises
+    ------
+    QuantityError, SimulationError
+        As for `long_waves`.
+    """
+    n, d = springs.n_atoms, springs.dimension
+    force = -_forces(springs, tolerance).reshape(n * d, d * d)
     order = np.lexsort((springs.second, springs.first))
     begin = np.searchsorted(springs.first[order], np.arange(n + 1))
     own = (springs.block[order], springs.second[order], begin)
@@ -257,7 +280,7 @@ def _displacements(springs: Springs, force: np.ndarray, tolerance: float) -> np.
                 f"the displacements of the atoms were not found in {missed} steps",
                 fix="raise tolerance=",
             )
-    return found
+    return found.reshape(n, d, d, d)
 
 
 def stiffness(waves: np.ndarray) -> np.ndarray:
