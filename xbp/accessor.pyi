@@ -108,6 +108,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.at_temperature`.
         """
+    def bloch_branches(self, dE: Any = ..., *, source: Literal['modes', 'currents'] = ...) -> xr.Dataset:
+        """Split g(E) of a glass into that of longitudinal and of transverse waves.
+
+        See `xbp.md.lattice.bloch_branches`.
+        """
     def bloch_currents(self, T: Any, *, statistics: Literal['quantum', 'classical'] = ...) -> xr.Dataset:
         """Compute longitudinal and transverse current spectra of a glass from its modes.
 
@@ -128,7 +133,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.lattice.bloch_structure_factor`.
         """
-    def bloch_vdos(self, dE: Any = ..., *, partials: bool = ...) -> xr.Dataset:
+    def bloch_vdos(self, dE: Any = ..., *, partials: bool = ..., localized_below: float = ...) -> xr.Dataset:
         """Compute g(E) of a glass from its modes at many wave vectors.
 
         See `xbp.md.lattice.bloch_vdos`.

@@ -12,6 +12,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
     "data": {
         "angle_to_Q": "reduction.powder",
         "at_temperature": "reduction.temperature",
+        "bloch_branches": "md.lattice.branches",
         "bloch_currents": "md.lattice.spectra",
         "bloch_fluctuations": "md.lattice.spectra",
         "bloch_modes": "md.lattice.run",

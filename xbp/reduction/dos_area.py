@@ -54,9 +54,11 @@ __all__ = [
     "to_pure_number",
 ]
 
-#: Which modes: every mode once; the modes of one element; modes that count by how they
-#: scatter, or by other weights.
-AreaOf = Literal["all modes", "modes of an element", "weighted modes"]
+#: Which modes: every mode once; the modes of one element, or one branch; modes that
+#: count by how they scatter, or by other weights.
+AreaOf = Literal[
+    "all modes", "modes of an element", "modes of a branch", "weighted modes"
+]
 _ASK: Final = "area=1 if g has all modes, or n_atoms= of the cell"
 
 

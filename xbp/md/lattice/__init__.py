@@ -1,5 +1,6 @@
 """Lattice dynamics of a glass at any wave vector: spectra that no box cuts off."""
 
+from xbp.md.lattice.branches import bloch_branches
 from xbp.md.lattice.dos import bloch_vdos
 from xbp.md.lattice.elastic import elastic_constants
 from xbp.md.lattice.force_constants import force_constants, new_force_constants
@@ -15,6 +16,7 @@ from xbp.md.lattice.spectra import (
 )
 
 __all__ = [
+    "bloch_branches",
     "bloch_currents",
     "bloch_fluctuations",
     "bloch_modes",

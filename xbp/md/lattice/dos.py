@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.conditions import dimension_of
 from xbp.core.errors import RangeError
-from xbp.core.guards import require_flag, require_positive
+from xbp.core.guards import require_flag, require_fraction, require_positive
 from xbp.core.operation import operation
 from xbp.core.schema import QUANTITIES
 from xbp.core.signal import label_std
@@ -17,12 +18,57 @@ from xbp.md.lattice.sampling import Sampled, at_rest, read_modes
 from xbp.models.dimension import mode_count
 from xbp.reduction.dos_area import AreaOf, area_attributes
 
-__all__ = ["bloch_vdos"]
+__all__ = ["Counted", "bloch_vdos", "dos_attributes", "with_bins"]
+
+
+class Counted:
+    """The modes of each k in bins of energy.
+
+    Attributes
+    ----------
+    width : float
+        Of the bins, meV.
+    edges : numpy.ndarray, shape (n_bins + 1,)
+        meV, from 0 up.
+    scale : numpy.ndarray, shape (n_k,)
+        Over the number of all modes of each k and the width: from counts to g, 1/meV.
+    """
+
+    def __init__(self, data: xr.Dataset, width: float) -> None:
+        energy, highest = data["mode_energy"].values, data.attrs["highest_energy"]
+        # The highest of all wave vectors, so that a subset of them has the same bins.
+        n_bins = int(float(highest) / width) + 1
+        if "E_max" in data.attrs:
+            n_bins = int(float(data.attrs["E_max"]) / width + 1e-9)
+            if not n_bins:
+                raise RangeError(
+                    f"dE={width:g} meV is wider than the range of the modes, "
+                    f"{data.attrs['E_max']:g} meV",
+                    fix="pass a smaller dE=",
+                )
+        self.width, self.edges = width, np.arange(n_bins + 1) * width
+        self._bin = np.floor(energy / width)
+        self._inside = (energy > 0) & ~at_rest(energy, highest) & (self._bin < n_bins)
+        # At k = 0 as many modes as there are dimensions are translations of the box.
+        at_zero = (data["wavevector"].values == 0).all(axis=1)
+        d = dimension_of(data)
+        n_modes = mode_count(data.sizes["atom"], d) - np.where(at_zero, d, 0)
+        self.scale = 1 / (n_modes * width)
+
+    def histogram(self, weights: np.ndarray) -> np.ndarray:
+        """Sum weights of the modes, (k, mode), into bins, (k, E)."""
+        rows = zip(self._bin, self._inside, weights, strict=True)
+        n = self.edges.size - 1
+        return np.stack([np.bincount(b[i].astype(int), w[i], n) for b, i, w in rows])
 
 
 @operation(takes="bloch_modes", gives="vibrational_dos", step=2)
 def bloch_vdos(
-    data: xr.Dataset, dE: Any = "0.3 meV", *, partials: bool = False
+    data: xr.Dataset,
+    dE: Any = "0.3 meV",
+    *,
+    partials: bool = False,
+    localized_below: float = 0.1,
 ) -> xr.Dataset:
     r"""Compute g(E) of a glass from its modes at many wave vectors.
 
@@ -37,6 +83,8 @@ def bloch_vdos(
     partials : bool
         Of each element, along ``element``: the squares of the vectors of its atoms;
         they add up to the total. Needs modes with Q.
+    localized_below : float
+        Modes with a smaller participation ratio are counted as quasilocalised.
 
     Returns
     -------
@@ -64,49 +112,19 @@ def bloch_vdos(
     0.5
     """
     by_element = require_flag(partials, "partials")
+    limit = require_fraction(localized_below, "localized_below")
     trajectory = read_modes(data, *(["species_share"] if by_element else []))
-    width = require_positive(dE, "dE", "meV", energy=True)
-    energy = data["mode_energy"].values
-    # The highest of all wave vectors, so that a subset of them has the same bins.
-    n_bins = int(float(data.attrs["highest_energy"]) / width) + 1
-    if "E_max" in data.attrs:
-        n_bins = int(float(data.attrs["E_max"]) / width + 1e-9)
-        if not n_bins:
-            raise RangeError(
-                f"dE={width:g} meV is wider than the range of the modes, "
-                f"{data.attrs['E_max']:g} meV",
-                fix="pass a smaller dE=",
-            )
-    edges = np.arange(n_bins + 1) * width
-    bin_of = np.floor(energy / width)
-    inside = (
-        (energy > 0)
-        & ~at_rest(energy, data.attrs["highest_energy"])
-        & (bin_of < n_bins)
-    )
-    # At k = 0 as many modes as there are dimensions are translations of the whole box.
-    at_zero = (data["wavevector"].values == 0).all(axis=1)
-    d = trajectory.dimension
-    n_modes = mode_count(trajectory.n_atoms, d) - np.where(at_zero, d, 0)
-
-    def histogram(weights: np.ndarray) -> np.ndarray:
-        """Sum weights of the modes of each k into bins."""
-        return np.stack(
-            [
-                np.bincount(b[i].astype(int), w[i], minlength=n_bins)
-                for b, i, w in zip(bin_of, inside, weights, strict=True)
-            ]
-        )
-
+    counted = Counted(data, require_positive(dE, "dE", "meV", energy=True))
+    width, edges, scale = counted.width, counted.edges, counted.scale[:, None]
+    energy, histogram = data["mode_energy"].values, counted.histogram
     sampled = Sampled(data)
     shares = [np.ones_like(energy)]
     if by_element:
         shares = list(data["species_share"].transpose("species", "k", "mode").values)
-    scale = 1 / (n_modes * width)[:, None]
     found = [sampled.mean(histogram(share) * scale)[:2] for share in shares]
     least = sampled.relative_std(energy, edges)
     # A bin without modes has the error of one mode.
-    one = float((sampled.weights[0] * scale[:, 0]).max())
+    one = float((sampled.weights[0] * counted.scale).max())
     dims = ("element", "E") if by_element else ("E",)
     ds = begin_result(data, trajectory)
     ds = with_bins(ds.drop_vars(list(ds.coords.keys() - {"box_phonon"})), edges)
@@ -131,6 +149,14 @@ def bloch_vdos(
         ds["participation_ratio"] = ("E", mean[0], label)
         ds["participation_ratio_std"] = ("E", sampled.std(mean[1:]))
         label_std(ds, "participation_ratio")
+        local = histogram((ratio < limit).astype(float))
+        few, std, _ = sampled.mean(local)
+        text = f"modes per box with a participation ratio below {limit:g}"
+        ds["quasilocalized"] = ("E", few, {"units": "1", "long_name": text})
+        # At least the counting error; a bin without modes has that of one mode.
+        counting = np.sqrt(weights[0] ** 2 @ np.maximum(local, 1 / len(local)))
+        ds["quasilocalized_std"] = ("E", np.fmax(std, counting))
+        label_std(ds, "quasilocalized")
     return finish_result(ds, data, "bloch_vdos", {"dE": f"{width:g} meV"})
 
 
