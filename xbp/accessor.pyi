@@ -558,6 +558,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.vdos`.
         """
+    def vibration_map(self, T: Any, *, E_range: Any = ..., n_wavevectors: int = ..., statistics: Literal['quantum', 'classical'] = ..., cutoff: Any = ..., seed: int = ...) -> xr.Dataset:
+        """Map u² and the strains of the vibrations of a glass, and compare the maps.
+
+        See `xbp.md.lattice.vibration_map`.
+        """
 
 class StudyAccessor:
     def __init__(self, tree: xr.DataTree) -> None: ...

@@ -115,7 +115,9 @@ def test_an_onset_below_the_data(onset: float, status: str) -> None:
     assert str(found.status[0].values) == status
     if status == "ok":
         for name, true in p.items():
-            assert abs(float(found[name][0]) - true) < 4 * float(found[f"{name}_std"][0])
+            assert abs(float(found[name][0]) - true) < 4 * float(
+                found[f"{name}_std"][0]
+            )
     else:
         assert str(found.limiting_parameter[0].values) == "energy_0"
         assert np.isnan(float(found.BIC[0]))

@@ -102,6 +102,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "to_vibrational_dos": "reduction.vibrational_dos",
         "to_zarr": "io.zarr_store",
         "vdos": "md.vibration",
+        "vibration_map": "md.lattice.maps",
     },
     "plot": {
         "correlation": "plot.scaling",

@@ -97,8 +97,8 @@ class _Search:
     def __post_init__(self) -> None:
         x, low, high = self.x, self.low[self.edge], self.high[self.edge]
         inside = np.unique(x[(x > low) & (x < high)])
-        # Below the first point nothing is left of what ends at the step, but all of what
-        # begins there; beyond the last one it is the other way round.
+        # Below the first point nothing is left of what ends at the step, and beyond the
+        # last one nothing of what begins there.
         first = [low] if np.isfinite(low) else []
         self.ends = np.unique(np.concatenate([first, inside, [high]]))
         self.rest = np.arange(self.best.size) != self.edge

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import xbp
 from tests.md.lattice.crystals import A, K, M, fcc, second_derivatives
 from tests.md.lattice.test_elastic import GPA, at_rest, disordered, glass, of_pairs
 from xbp.errors import RangeError, UnitsError
 from xbp.md import lattice
 from xbp.md.lattice.elastic import isotropic_moduli, stiffness
+from xbp.md.lattice.local import long_waves_of_cells
+from xbp.md.lattice.modes import springs_of
 
 
 def test_cells_of_a_crystal_are_equal_however_they_cut_it() -> None:
@@ -53,10 +54,12 @@ def test_layers_in_series_have_one_stress() -> None:
     near = abs(np.linalg.norm(bond, axis=2) - A / 2**0.5) < 0.1
     stiff = K * near * np.where(soft, 0.3, 1.0)
     matrix = of_pairs(position, cell, stiff, 0 * stiff)
-    springs, _ = lattice.modes.springs_of(matrix, position, cell, np.full(256, M))
+    springs, _ = springs_of(matrix, position, cell, np.full(256, M))
     layer = np.round(position[:, 2] / (A / 2)).astype(int)
-    affine, relaxed = lattice.local.long_waves_of_cells(springs, layer, 8, 1e-12)
-    along = np.array([stiffness(a + r)[2, 2, 2, 2] for a, r in zip(affine, relaxed)])
+    affine, relaxed = long_waves_of_cells(springs, layer, 8, 1e-12)
+    along = np.array(
+        [stiffness(a + r)[2, 2, 2, 2] for a, r in zip(affine, relaxed, strict=True)]
+    )
     # Of n planes of springs in series, each of 2k per A²/2: the mean of their 1/k.
     three, five = 3 / 0.3, 5 / 1.0
     expected = 8 / (three + five) * K / A * 2
@@ -79,17 +82,17 @@ def test_stresses_added_up_by_hand() -> None:
     octant = (position // 6).astype(int) @ [4, 2, 1]
     C = np.zeros((8, 3, 3, 3, 3))
     for b in range(3):
-        for l in range(3):
+        for c in range(3):
             strain = np.zeros((3, 3))
-            strain[b, l] += 0.5
-            strain[l, b] += 0.5
+            strain[b, c] += 0.5
+            strain[c, b] += 0.5
             stretch = np.einsum("ija,ab,ijb->ij", unit, strain, bond)
             pull = np.einsum("ij,ija->ia", stiff * stretch, unit)
             moved = (inverse @ pull.ravel()).reshape(-1, 3)
             apart = moved - moved[:, None]
             stretch += np.einsum("ija,ija->ij", unit, apart)
             virial = np.einsum("ij,ija,ijb->iab", stiff * stretch, unit, bond) / 2
-            np.add.at(C[:, :, :, b, l], octant, virial)
+            np.add.at(C[:, :, :, b, c], octant, virial)
     C /= np.bincount(octant)[:, None, None, None, None] * (A**3 / 4)
     # No tension in the bonds: stress and strain of either order.
     expected = [isotropic_moduli((c + c.transpose(2, 3, 0, 1)) / 2 * GPA) for c in C]
@@ -121,4 +124,3 @@ def test_a_plane_files_and_bad_input(tmp_path: object) -> None:
         phi.bp.local_moduli("1 angstrom")
     with pytest.raises(UnitsError, match="size"):
         phi.bp.local_moduli("1 meV")
-    assert xbp.md.lattice.local_moduli is not None

@@ -5,6 +5,7 @@ from xbp.md.lattice.dos import bloch_vdos
 from xbp.md.lattice.elastic import elastic_constants
 from xbp.md.lattice.force_constants import force_constants, new_force_constants
 from xbp.md.lattice.local import local_moduli
+from xbp.md.lattice.maps import vibration_map
 from xbp.md.lattice.phonopy import from_phonopy
 from xbp.md.lattice.polynomials import kernel_polynomial_vdos
 from xbp.md.lattice.run import bloch_modes
@@ -30,4 +31,5 @@ __all__ = [
     "kernel_polynomial_vdos",
     "local_moduli",
     "new_force_constants",
+    "vibration_map",
 ]

@@ -35,6 +35,7 @@ __all__ = [
     "make_job",
     "packed_job",
     "springs_arrays",
+    "strain_bonds",
 ]
 
 Precision = Literal["single", "double"]
@@ -96,7 +97,7 @@ def make_job(
     if not job["strain"]:
         not_used("without strain=True no bonds are needed", cutoff=given["cutoff"])
     else:
-        arrays |= _bonds(trajectory, springs, given["cutoff"])
+        arrays |= strain_bonds(trajectory, springs, given["cutoff"])
     return packed_job(job, arrays)
 
 
@@ -141,7 +142,7 @@ def highest_energy(springs: Springs, *, margin: float = 1.05) -> float:
     return margin * constants.HBAR_ROOT_EV_PER_U * float(np.sqrt(top[0]))
 
 
-def _bonds(
+def strain_bonds(
     trajectory: Trajectory, springs: Springs, cutoff: Any
 ) -> dict[str, np.ndarray]:
     """Return the bonds of the strain, see `field_amplitudes`."""

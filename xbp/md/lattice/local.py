@@ -140,9 +140,7 @@ def local_moduli(
         ("", "", affine + relaxed),
         ("affine_", "affine ", affine),
     ):
-        tensors = [
-            stiffness(a) * unit / n for a, n in zip(waves, n_atoms, strict=True)
-        ]
+        tensors = [stiffness(a) * unit / n for a, n in zip(waves, n_atoms, strict=True)]
         moduli = np.array([isotropic_moduli(tensor) for tensor in tensors])
         for name, values in zip(("bulk", "shear"), moduli.T, strict=True):
             what = f"{text}{name} modulus"

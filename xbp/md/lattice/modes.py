@@ -32,6 +32,7 @@ __all__ = [
     "shell_means",
     "springs_of",
     "squared",
+    "strain_operators",
     "wave_vectors",
 ]
 
@@ -469,19 +470,35 @@ def field_amplitudes(
     numpy.ndarray, shape (d, d, n_Q, n_modes)
         1/(Å √u).
     """
-    first, second, weight = bonds
     n, d = springs.n_atoms, springs.dimension
     by_atom = vectors.reshape(n, d, vectors.shape[-1])
-    along = nearest_image(springs.position, springs.cell, first, second)
-    phase = np.exp(1j * (along @ k)) / np.sqrt(springs.mass[second])
-    rest = 1 / np.sqrt(springs.mass[first])
     waves = np.exp(-1j * (G @ springs.position.T)).astype(vectors.dtype)
     gradient = np.empty((d, d, len(G), by_atom.shape[-1]), dtype=vectors.dtype)
-    for b in range(d):
-        rows, columns = np.tile(first, 2), np.concatenate([second, first])
-        values = np.concatenate([phase * weight[:, b], -rest * weight[:, b]])
-        operator = scipy.sparse.csr_array((values, (rows, columns)), shape=(n, n))
+    for b, operator in enumerate(strain_operators(springs, k, bonds)):
         together = waves @ operator.astype(vectors.dtype)
         for a in range(d):
             np.matmul(together, by_atom[:, a], out=gradient[a, b])
     return np.asarray((gradient + np.swapaxes(gradient, 0, 1)) / 2)
+
+
+def strain_operators(
+    springs: Springs,
+    k: np.ndarray,
+    bonds: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> list[scipy.sparse.csr_array]:
+    """Return the gradients of displacements along each axis, see `field_amplitudes`.
+
+    Matrices (n_atoms, n_atoms) from one component of the vectors to ∂u/∂r_b at each
+    atom j, without its phase e^{ik·r_j}.
+    """
+    first, second, weight = bonds
+    n = springs.n_atoms
+    along = nearest_image(springs.position, springs.cell, first, second)
+    phase = np.exp(1j * (along @ k)) / np.sqrt(springs.mass[second])
+    rest = 1 / np.sqrt(springs.mass[first])
+    found = []
+    for b in range(springs.dimension):
+        rows, columns = np.tile(first, 2), np.concatenate([second, first])
+        values = np.concatenate([phase * weight[:, b], -rest * weight[:, b]])
+        found.append(scipy.sparse.csr_array((values, (rows, columns)), shape=(n, n)))
+    return found

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
+from xbp.core import constants
 from xbp.core.common_errors import SOURCE
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, shown
 from xbp.core.guards import require_kind
@@ -24,6 +25,7 @@ __all__ = [
     "join_modes",
     "read_modes",
     "replicate_weights",
+    "squared_amplitudes",
 ]
 
 #: Modes below this fraction of the highest energy are translations of the whole box,
@@ -34,6 +36,31 @@ _AT_REST = 1e-3
 def at_rest(energy: np.ndarray, highest: float) -> np.ndarray:
     """Return which modes have no energy, apart from rounding."""
     return np.asarray(np.abs(energy) < _AT_REST * highest)
+
+
+def squared_amplitudes(
+    energy: np.ndarray, highest: float, T: float, statistics: str
+) -> np.ndarray:
+    r"""Return the mean squared amplitude of each mode, Å² u; 0 of those at rest.
+
+    .. math:: \frac{\hbar^2}{2E_s}\coth\frac{E_s}{2k_BT}, \quad \text{classical: }
+              \frac{\hbar^2k_BT}{E_s^2}
+
+    Parameters
+    ----------
+    energy : numpy.ndarray
+        meV; imaginary modes, which are negative, have 0 too.
+    highest : float
+        Highest energy of all modes, meV.
+    T : float
+        K.
+    statistics : {"quantum", "classical"}
+    """
+    moving = (energy > 0) & ~at_rest(energy, highest)
+    E = np.where(moving, energy, 1.0)
+    kT = constants.BOLTZMANN_MEV * T
+    factor = 2 * kT / E**2 if statistics == "classical" else 1 / np.tanh(E / 2 / kT) / E
+    return np.where(moving, constants.HBAR2_OVER_2U * factor, 0.0)
 
 
 def read_modes(data: xr.Dataset, *needed: str) -> Trajectory:

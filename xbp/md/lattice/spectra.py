@@ -17,7 +17,12 @@ from xbp.core.errors import RangeError
 from xbp.core.guards import choose, require_flag
 from xbp.core.operation import operation
 from xbp.md.lattice.labels import add_column, begin_result, finish_result
-from xbp.md.lattice.sampling import Sampled, at_rest, read_modes, replicate_weights
+from xbp.md.lattice.sampling import (
+    Sampled,
+    read_modes,
+    replicate_weights,
+    squared_amplitudes,
+)
 from xbp.md.trajectory import Trajectory
 from xbp.md.weights import (
     Mixing,
@@ -51,11 +56,7 @@ def _displacements(
     box = "box_" if d == 2 else ""
     energy = data[f"{box}mode_energy"].transpose("k", "mode").values
     share = data[f"{box}displacement_share"].transpose("k", "species", "mode").values
-    moving = (energy > 0) & ~at_rest(energy, data.attrs["highest_energy"])
-    E = np.where(moving, energy, 1.0)
-    kT = constants.BOLTZMANN_MEV * T
-    factor = 2 * kT / E**2 if statistics == "classical" else 1 / np.tanh(E / 2 / kT) / E
-    per_mode = np.where(moving, constants.HBAR2_OVER_2U * factor, 0.0)
+    per_mode = squared_amplitudes(energy, data.attrs["highest_energy"], T, statistics)
     per_k = np.einsum("ksm,km->ks", np.nan_to_num(share), per_mode)
     _, counts = np.unique(trajectory.elements(), return_counts=True)
     weights = replicate_weights(data)[0][0]
