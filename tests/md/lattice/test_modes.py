@@ -20,11 +20,11 @@ from xbp.md.lattice.modes import (
     amplitudes,
     bloch_modes,
     draw_wavevector,
-    field_amplitudes,
     participation_ratio,
     springs_of,
     wave_vectors,
 )
+from xbp.md.lattice.strain import field_amplitudes
 from xbp.md.lattice.strengths import Bins, mode_strengths
 
 

@@ -22,9 +22,9 @@ from xbp.md.lattice.modes import (
     bloch_modes,
     draw_wavevector,
     squared,
-    strain_operators,
 )
 from xbp.md.lattice.sampling import Sampled, squared_amplitudes
+from xbp.md.lattice.strain import strain_operators
 from xbp.md.plan import composition
 
 __all__ = ["vibration_map"]

@@ -12,10 +12,10 @@ from xbp.md.lattice.modes import (
     Springs,
     amplitudes,
     bloch_modes,
-    field_amplitudes,
     squared,
     wave_vectors,
 )
+from xbp.md.lattice.strain import field_amplitudes
 from xbp.models.dimension import transverse_branches
 
 __all__ = ["Bins", "box_displacements", "mode_strengths"]
