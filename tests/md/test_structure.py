@@ -295,3 +295,28 @@ def test_bins_that_share_counts_are_not_taken_as_independent() -> None:
         for data in (sq, sq.bp.rebin(Q="0.01 1/angstrom"))
     )
     np.testing.assert_allclose(parts, whole, rtol=0.02)
+
+
+def test_every_S_of_Q_states_the_smallest_wave_vector_of_its_box() -> None:
+    """2π/L of a cube; of a skew cell a sum of reciprocal vectors; of an open side none."""
+    gas = models.ideal_gas(30, 60, cell=12, T=300, mass=40, time_step=0.05, seed=1)
+    Sq = gas.bp.structure_factor(2, 0.5, weights="unit")
+    smallest = 2 * np.pi / 12
+    assert float(Sq.box_Q_min) == pytest.approx(smallest)
+    assert "box_Q_min 0.5236 1/angstrom" in repr(Sq.bp)
+    assert "box_Q_min 0.5236 1/angstrom" in repr(Sq.Sq.bp)
+    S = gas.bp.dynamic_structure_factor(2, 0.5, window="1 ps", weights="unit")
+    few = S.bp.to_bqe().bp.cut_E((1, 3))
+    assert float(few.box_Q_min) == pytest.approx(smallest)
+    a = np.array([[12.0, 0, 0], [11.0, 12, 0], [0, 0, 10]])
+    skew = gas.assign(cell=(("vector", "xyz"), a, {"units": "angstrom"}))
+    hkl = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3), axis=-1).reshape(-1, 3)
+    Q = np.linalg.norm(2 * np.pi * hkl @ np.linalg.inv(a).T, axis=1)
+    found = skew.bp.structure_factor(2, 0.5, weights="unit").box_Q_min
+    assert float(found) == pytest.approx(Q[Q > 0].min())
+    film = gas.assign(
+        cell=(("vector", "xyz"), np.diag([12.0, 10, 60]), {"units": "angstrom"})
+    )
+    film = film.assign_attrs(periodic="110")
+    found = film.bp.structure_factor(2, 0.5, weights="unit").box_Q_min
+    assert float(found) == pytest.approx(smallest)

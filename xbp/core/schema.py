@@ -148,6 +148,7 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "time": ("ps", "time"),
     "r": ("angstrom", "distance"),
     "box_phonon": ("meV", "first transverse phonon of the simulated box"),
+    "box_Q_min": ("1/angstrom", "smallest wave vector that the simulated box allows"),
     "resolution_fwhm": ("meV", "energy resolution, full width at half maximum"),
     "u2": ("angstrom**2", "mean-square displacement per axis"),
     "area": ("1", "area of g(E) over all its modes"),

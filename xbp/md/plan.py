@@ -430,6 +430,8 @@ def answer(
     ds = xr.Dataset(coords=dict(coords))
     if window is not None and "E" in coords:
         ds = ds.assign_coords(resolution_fwhm=window.fwhm)
+    if "Q" in coords:
+        ds = ds.assign_coords(box_Q_min=trajectory.lowest_wavevector)
     for name, column in columns.items():
         labels: dict[str, Any] = {"units": column.units}
         if column.quantity is not None:

@@ -166,6 +166,17 @@ class Trajectory:
         return np.asarray(_sides(self.source) & self._images)
 
     @property
+    def lowest_wavevector(self) -> float:
+        """Smallest wave vector that the box allows, 1/Å; infinite if none is.
+
+        Of a skew cell it may be a sum of reciprocal vectors.
+        """
+        sides = [np.arange(-2, 3) if one else np.zeros(1) for one in self.repeats]
+        hkl = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 3)
+        Q = np.linalg.norm(2 * np.pi * hkl @ np.linalg.inv(self.mean_cell).T, axis=1)
+        return float(Q[Q > 0].min(initial=np.inf))
+
+    @property
     def is_periodic(self) -> bool:
         """Whether the box repeats in all dimensions of the atoms."""
         return int(self.repeats.sum()) == self.dimension

@@ -16,6 +16,7 @@ from xbp.core.conditions import temperature_coordinate
 from xbp.core.errors import RangeError
 from xbp.core.guards import choose, require_flag
 from xbp.core.operation import operation
+from xbp.core.schema import labels
 from xbp.md.lattice.labels import add_column, begin_result, finish_result
 from xbp.md.lattice.sampling import (
     Sampled,
@@ -179,9 +180,9 @@ def bloch_structure_factor(
         + mixing.offset
     )
     ds = begin_result(data, trajectory)
-    labels = {"statistics": chosen, "part": "coherent"}
+    about = {"statistics": chosen, "part": "coherent"}
     add_column(
-        ds, "S", dims, values, stds, "1/meV", "dynamic_structure_factor", **labels
+        ds, "S", dims, values, stds, "1/meV", "dynamic_structure_factor", **about
     )
     text = {"long_name": "S(Q) of the atoms at rest"}
     add_column(
@@ -194,6 +195,7 @@ def bloch_structure_factor(
     extra: dict[str, Any] = {
         "temperature": temperature,
         "u2": ((), mean, {"units": "angstrom**2", "long_name": note}),
+        "box_Q_min": ((), trajectory.lowest_wavevector, labels("box_Q_min")),
         "Q_independence": ("Q", np.full(Q.size, f), {"units": "1"}),
         "Q_common": ("Q", np.full(Q.size, common), {"units": "1"}),
     }
