@@ -13,6 +13,12 @@ from xbp.data.make_model_glasses import ANALYSIS, GLASSES
 from xbp.plot.style import BLUE, GREY, ORANGE
 
 mpl.use("Agg")
+#: How people call the glasses.
+TITLES = {
+    "kob_andersen": "Kob–Andersen",
+    "inverse_power": "inverse power",
+    "SiO2": "SiO$_2$",
+}
 
 
 def main() -> None:
@@ -31,7 +37,7 @@ def main() -> None:
         top = 6 * at
         ax = row[0]
         ax.plot(s.Q, s.Sq, color=BLUE)
-        ax.set(ylabel=f"{name}\n$S(Q)$", xlabel="$Q$ (Å$^{-1}$)")
+        ax.set(ylabel=f"{TITLES.get(name, name)}\n$S(Q)$", xlabel="$Q$ (Å$^{-1}$)")
         ax = row[1]
         g = s.sel(E=slice(0.15 * at, top))
         scale = 1e3

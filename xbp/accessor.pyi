@@ -571,7 +571,7 @@ class StudyAccessor:
 
         See `xbp.study.compare`.
         """
-    def plot(self, among: Sequence[str] | None = ..., *, heat_capacity: Literal['peak', 'einstein'] = ..., figure: Figure | None = ...) -> Figure:
+    def plot(self, among: Sequence[str] | None = ..., *, heat_capacity: Literal['peak', 'einstein'] = ..., columns: int | None = ..., figure: Figure | None = ...) -> Figure:
         """Draw a study: a panel for each curve, the energies, and all curves over E/E_BP.
 
         See `xbp.study.plot`.

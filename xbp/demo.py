@@ -95,7 +95,7 @@ def analyse() -> Study:
 
 def _shape(b: xr.Dataset, Q: float) -> xr.DataArray:
     """Return B(E) about a Q, divided by its mean over the plateau."""
-    cut: xr.DataArray = cut_Q(b, Q, "0.3 1/angstrom").B.sel(E=slice(0.8, 12))
+    cut: xr.DataArray = cut_Q(b, Q, "0.3 1/angstrom").B.sel(E=slice(0.8, 20))
     return cut / float(cut.sel(E=slice(*PLATEAU)).mean())
 
 
@@ -179,19 +179,25 @@ def draw(study: Study, path: str | Path) -> None:
     plot.map(study.b, study.glass.Sq, axes[0, 0], E_range=(1.0, 20.0))
     axes[0, 0].set_xlim(1.5, 8.5)
 
-    inside = study.spectrum.sel(E=slice(0.8, 20.0))
-    plot.peak(inside, study.peak, axes[0, 1])
-    axes[0, 1].set_ylim(0, None)
+    plot.peak(study.spectrum, study.peak, axes[0, 1])
+    low, high = (float(end.split()[0]) for end in FIT_RANGE)
+    top = 1.3 * float(study.spectrum.B.sel(E=slice(low, high)).max())
+    axes[0, 1].set(xlim=(0, 20), ylim=(0, top))
+    grey = {"color": "0.92", "lw": 0, "zorder": 0}
+    axes[0, 1].axvspan(low, high, label="range of the fit", **grey)
+    axes[0, 1].legend(frameon=False, fontsize="small")
 
     low, high = PLATEAU
-    for Q, shape in study.shapes.items():
-        axes[0, 2].plot(shape.E, shape, lw=1.2, label=f"{Q:g}")
+    for (Q, shape), color in zip(study.shapes.items(), plot.COLORS, strict=False):
+        axes[0, 2].plot(shape.E, shape, lw=1.2, color=color, label=f"{Q:g}")
     axes[0, 2].set(
         xlabel="$E$ (meV)",
         ylabel=f"$B(Q,E)$ over its mean, {low:g} to {high:g} meV",
-        ylim=(0, None),
+        ylim=(0, 1.5),
     )
-    axes[0, 2].legend(frameon=False, fontsize="small", title="$Q$ (Å$^{-1}$)")
+    axes[0, 2].axvspan(low, high, **grey)
+    legend = {"frameon": False, "fontsize": "small", "ncols": 3, "loc": "upper right"}
+    axes[0, 2].legend(title="$Q$ (Å$^{-1}$)", **legend)
 
     plot.scaling(study.cuts[AT_PEAK], axes[1, 0])
     plot.scaling(study.cuts[ABOVE], axes[1, 1])

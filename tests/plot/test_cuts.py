@@ -232,6 +232,7 @@ def test_points_repeated_at_places_far_apart_are_joined_and_seen() -> None:
     C = xbp.new_dataset(
         "heat_capacity", T, units="J/mol/K", coords={"temperature": (T, "K")}
     )
+    C.C.attrs["origin"] = "model"  # data are points
     line = C.bp.plot.cut().lines[0]
     assert not np.isnan(line.get_xdata()).any()
     assert line.get_marker() == "."

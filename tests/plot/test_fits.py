@@ -64,7 +64,9 @@ def test_a_poor_fit_says_so(glass: xr.Dataset) -> None:
     table = spectrum.bp.fit("lognormal", x_range=("1.2 meV", "12 meV"))
     ax = spectrum.bp.plot.fit(table)
     assert ax.get_title().endswith("(poor)")
-    assert "energy\xa02.21\xa0±\xa00.18\xa0meV" in ax.get_title().replace(" ", "\xa0")
+    # Its error says nothing.
+    assert "energy 2.21 meV" in ax.get_title()
+    assert "±" not in ax.get_title()
     assert "10$^{-5}$" in ax.get_title()
     x, y = drawn(ax).T
     want = xbp.models.evaluate(

@@ -352,34 +352,43 @@ def test_points_that_are_many_and_curves_that_were_computed_are_lines(
     assert big.bp.plot.cut().get_ylabel() == "$I(E)$ (10$^{7}$ arb. units)"
 
 
-def test_points_are_counted_where_they_are_seen(b: xr.Dataset) -> None:
+def model_of(quantity: str, values: object, units: str, coords: object) -> xr.Dataset:
+    """Curves of a formula are lines, data are points."""
+    ds = xbp.new_dataset(quantity, values, units=units, coords=coords)  # type: ignore[arg-type]
+    for name in ds.data_vars:
+        ds[name].attrs["origin"] = "model"
+    return ds
+
+
+def test_points_stay_points_and_formulas_lines(b: xr.Dataset) -> None:
     spectrum = b.bp.cut_Q((2.1, 8.5))
     assert spectrum.E.size > 100
     peak = spectrum.bp.boson_peak(E_range=(1.2, 12))
-    assert spectrum.bp.plot.cut().lines[0].get_marker() == "None"
+    many, few = (
+        s.bp.plot.cut().lines[0] for s in (spectrum, spectrum.isel(E=slice(50)))
+    )
+    assert many.get_marker() == few.get_marker() == "."
+    assert many.get_markersize() < few.get_markersize()
     assert spectrum.bp.plot.peak(peak).lines[0].get_marker() == "."
-    assert spectrum.bp.plot.peak(E_range=(0, 12)).lines[0].get_marker() == "."
+    E = np.linspace(1, 20, 30)
+    formula = model_of("raman_intensity", E, "1", {"E": (E, "1/cm")})
+    assert formula.bp.plot.cut().lines[0].get_marker() == "None"
 
 
 def test_steps_that_grow_with_temperature_are_no_gaps() -> None:
     T = np.geomspace(2, 300, 200)
-    C = xbp.new_dataset(
-        "heat_capacity", T**3, units="J/mol/K", coords={"temperature": (T, "K")}
-    )
+    C = model_of("reduced_heat_capacity", T**3, "J/mol/K**4", {"temperature": (T, "K")})
     C = C.where((C.temperature < 20) | (C.temperature > 40), drop=True)
-    for ax in (C.bp.plot.heat_capacity(), C.bp.reduced_heat_capacity().bp.plot.cut()):
-        line = ax.lines[0]
-        assert line.get_marker() == "None"
-        assert np.isnan(line.get_xdata()).sum() == 1
+    line = C.bp.plot.cut().lines[0]
+    assert line.get_marker() == "None"
+    assert np.isnan(line.get_xdata()).sum() == 1
 
 
 def test_a_point_between_gaps_is_not_lost() -> None:
     E = np.linspace(1, 20, 300)
     y = np.where(np.isin(np.arange(300), (9, 11)), np.nan, 1.0)
     lonely = (
-        xbp.new_dataset("raman_intensity", y, units="1", coords={"E": (E, "1/cm")})
-        .bp.plot.cut()
-        .lines[0]
+        model_of("raman_intensity", y, "1", {"E": (E, "1/cm")}).bp.plot.cut().lines[0]
     )
     assert lonely.get_marker() == "."
     assert lonely.get_markevery() == [10]
@@ -531,17 +540,13 @@ def test_the_axis_is_scaled_to_what_is_shown() -> None:
 
 def test_nothing_is_drawn_across_a_gap() -> None:
     E = np.concatenate([np.linspace(10, 100, 200), np.linspace(300, 400, 200)])
-    ax = xbp.new_dataset(
-        "raman_intensity", E, units="1", coords={"E": (E, "1/cm")}
-    ).bp.plot.cut()
+    ax = model_of("raman_intensity", E, "1", {"E": (E, "1/cm")}).bp.plot.cut()
     x = ax.lines[0].get_xdata()
     assert np.isnan(x).sum() == 1
     assert np.isnan(x[200])
     # Points in clusters, as of a calorimeter that measures three times at each temperature, have no gaps.
     E = (np.arange(10.0, 80.0)[:, np.newaxis] + [0.0, 0.01, 0.02]).ravel()
-    ax = xbp.new_dataset(
-        "raman_intensity", E, units="1", coords={"E": (E, "1/cm")}
-    ).bp.plot.cut()
+    ax = model_of("raman_intensity", E, "1", {"E": (E, "1/cm")}).bp.plot.cut()
     assert not np.isnan(ax.lines[0].get_xdata()).any()
     plt.close("all")
 
@@ -772,3 +777,16 @@ def test_the_figure_of_data_is_that_of_its_kind(
         b.bp.cut_Q((2, 8)).bp.boson_peak(E_range=(1.2, 12)).bp.plot()
     with pytest.raises(QuantityError, match="no quantity"):
         xr.DataArray([1.0], dims="E").bp.plot()
+
+
+def test_a_map_names_what_is_drawn_over_it(b: xr.Dataset, glass: xr.Dataset) -> None:
+    marked = b.assign_coords(box_phonon=((), 2.0, {"units": "meV"}))
+    peaks = b.bp.boson_peak(E_range=(1.2, 12))
+    ax = marked.bp.plot.map(glass.Sq, E_range=(1, 20), peak=peaks)
+    legends = [one.get_legend() for one in ax.figure.axes if one.get_legend()]
+    (legend,) = legends
+    assert legend.axes is not ax  # above S(Q)
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "first phonon of the box",
+        "boson peak",
+    ]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.container import ErrorbarContainer
 
 __all__ = [
+    "BEYOND",
     "Facts",
     "beside_others",
     "drawn_lines",
@@ -61,6 +62,8 @@ class _Drawn:
     beside: bool
 
 
+#: The note on curves that reach beyond the axis.
+BEYOND = "beyond the axis"
 _DRAWN: weakref.WeakKeyDictionary[Any, _Drawn] = weakref.WeakKeyDictionary()
 #: In brackets at the end, but not S(Q); or after a comma, or a slash between blanks.
 _UNITS_OF_LABEL = re.compile(
@@ -403,6 +406,8 @@ def show_legend(axes: Axes, **kwargs: Any) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if named := dict(zip(labels, handles, strict=True)):
         style: dict[str, Any] = {"frameon": False, "fontsize": "small"} | kwargs
+        if any(text.get_gid() == BEYOND for text in axes.texts):  # below this note
+            style = {"loc": "upper right", "bbox_to_anchor": (1.0, 0.93)} | style
         axes.legend(list(named.values()), list(named), **style)
 
 

@@ -16,6 +16,7 @@ from xbp.core.signal import is_computed, read
 from xbp.core.status import Status
 from xbp.core.units import convert_factor
 from xbp.plot.axes import (
+    BEYOND,
     beside_others,
     drawn_lines,
     facts_of,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from matplotlib.container import ErrorbarContainer
 
 __all__ = [
-    "DENSE",
     "HEADROOM",
     "adjust_height",
     "cut",
@@ -59,7 +59,8 @@ __all__ = [
     "own_figure",
 ]
 
-#: More points than this touch one another at the width of a column, 8.6 cm.
+#: More points than this touch one another at the width of a column, 8.6 cm, unless
+#: they are small.
 DENSE = 100
 #: An axis that ends below outliers ends at this multiple of the rest.
 HEADROOM = 1.6
@@ -102,7 +103,8 @@ def draw_curve(
     if line and not {"fmt", "marker", "ms", "markersize"} & set(kwargs):
         drawn = _draw_line(axes, x, y, error, {"fmt": "-", "lw": 1.2} | kwargs)
     else:
-        style: dict[str, Any] = {"fmt": ".", "ms": 3.5, "lw": 0.8} | kwargs
+        size, width = (3.5, 0.8) if y.size <= DENSE else (2.0, 0.4)
+        style: dict[str, Any] = {"fmt": ".", "ms": size, "lw": width} | kwargs
         drawn = axes.errorbar(x, y, error, **style)
     known = np.zeros_like(y) if error is None else np.nan_to_num(error)
     _CURVES[drawn.lines[0]] = value, known
@@ -269,12 +271,11 @@ def note_beyond(
     axes: Axes, highest: float, top: float, power: int, height: float = 0.98
 ) -> None:
     """Write how far the curves reach beyond the top of the axis."""
-    name = "beyond the axis"
-    for old in [text for text in axes.texts if text.get_gid() == name]:
+    for old in [text for text in axes.texts if text.get_gid() == BEYOND]:
         old.remove()
     if highest > top:
-        text = f"up to {highest / 10.0**power:.3g} {name}"
-        note(axes, text, height, gid=name, va="top")
+        text = f"up to {highest / 10.0**power:.3g} {BEYOND}"
+        note(axes, text, height, gid=BEYOND, va="top")
 
 
 def note(axes: Axes, text: str, height: float, **kwargs: Any) -> None:
@@ -345,8 +346,9 @@ def draw_parameter(
 def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw a signal over one dimension, with its errors where they are known.
 
-    Up to 100 points are drawn as such, with error bars; more, and what a formula gave,
-    as a line with a band of ± one standard deviation.
+    Data are points with error bars, smaller ones if there are more than 100. What a
+    formula gave, and curves over distance or time, are lines with a band of ± one
+    standard deviation.
 
     Parameters
     ----------
@@ -389,13 +391,8 @@ def own_figure(table: Any) -> str:
     return own[0] if own else ""
 
 
-def draw_cut(
-    data: xr.DataArray | xr.Dataset,
-    ax: Axes | None,
-    within: tuple[float, float] | None = None,
-    **kwargs: Any,
-) -> Axes:
-    """Draw what `cut` draws; the points `within` decide whether they are a line."""
+def draw_cut(data: xr.DataArray | xr.Dataset, ax: Axes | None, **kwargs: Any) -> Axes:
+    """Draw what `cut` draws."""
     signal = read(data)
     value = signal.value.where(abs(signal.value) < np.inf)
     others = [d for d in value.dims if d not in signal.quantity.dims]
@@ -414,7 +411,7 @@ def draw_cut(
     axes = on_axes(ax, x, (quantity, _units_of(value)))
     if quantity == "reduced_heat_capacity":
         axes.set_xscale("log")
-    before, line = len(axes.containers), _is_line(x, within, value)
+    before, line = len(axes.containers), _is_line(value)
     for i in range(value.sizes[others[0]] if others else 1):
         at = dict.fromkeys(others, i)
         std = None if signal.std is None else signal.std.isel(at)
@@ -478,14 +475,9 @@ def _units_of(value: xr.DataArray) -> str:
     return "arbitrary" if is_arbitrary(value) else str(value.attrs["units"])
 
 
-def _is_line(
-    x: xr.DataArray, within: tuple[float, float] | None, value: xr.DataArray
-) -> bool:
-    """Whether a signal is drawn as a line: computed, or too dense for points."""
-    if is_computed(value) or value.attrs["quantity"] in _LINES:
-        return True
-    low, high = (-np.inf, np.inf) if within is None else within
-    return int(((x >= low) & (x <= high)).sum()) > DENSE
+def _is_line(value: xr.DataArray) -> bool:
+    """Whether a signal is drawn as a line."""
+    return is_computed(value) or value.attrs["quantity"] in _LINES
 
 
 #: Of distance or time, with points too dense to be seen.

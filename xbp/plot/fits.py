@@ -143,7 +143,7 @@ def fit(
     curve = None
     if found:
         curve = _curve(numbers, model, places / factor, value, str(own_units))
-    axes = draw_cut(signal.source, ax, (first, last), **kwargs)
+    axes = draw_cut(signal.source, ax, **kwargs)
     axes.set_xlim(first, last)
     if curve is not None:
         seen = value.where((x >= first) & (x <= last))
@@ -368,7 +368,7 @@ def peak(
         return draw_energies(data, ax, **kwargs)
     if peak is None:
         shown = None if E_range is None else _limits(read(data), E_range, np.nan)
-        axes = draw_cut(data, ax, shown, **kwargs)
+        axes = draw_cut(data, ax, **kwargs)
         if shown is not None:
             _show(axes, read(data), shown)
         return axes
@@ -380,7 +380,7 @@ def peak(
     _require_spectrum(value, "E")
     _require_units(table, {"energy": value["E"], "height": value})
     shown = _limits(signal, E_range, float(table.E_high))
-    axes = draw_cut(data, ax, shown, **kwargs)
+    axes = draw_cut(data, ax, **kwargs)
     mark_box_phonon(axes.axvline, value)
     if "box_phonon" in value.coords:
         show_legend(axes)

@@ -20,6 +20,7 @@ from xbp.core.units import convert_factor
 from xbp.plot.axes import label_axes, on_axes
 from xbp.plot.fits import draw_energies
 from xbp.plot.style import (
+    LEGEND_ON_MAP,
     axis_label,
     figure,
     in_powers,
@@ -130,25 +131,30 @@ def map(  # the method users know from xarray-like libraries
     if E_range is not None:
         axes.set_ylim(*interval(E_range, source, "E", name="E_range"))
     if peak is not None:
-        draw_energies(peak, axes, like=value, ms=3, lw=0.7, color="white")
+        style = {"ms": 3, "lw": 0.7, "color": "white", "label": "boson peak"}
+        draw_energies(peak, axes, like=value, **style)
     mark_box_phonon(functools.partial(axes.axhline, zorder=2), value, "white")
+    top = axes
     if sq is not None:
         if other != "Q":
             raise RangeError(f"S(Q) cannot be drawn over a map of {other}")
-        _overlay_structure_factor(axes, signal, sq)
+        top = _overlay_structure_factor(axes, signal, sq)
         axes.set_xlim(x_edges[0], x_edges[-1])
+    handles, names = axes.get_legend_handles_labels()
+    if names:  # above S(Q), which is on axes of its own
+        top.legend(handles, names, **LEGEND_ON_MAP)
     return axes
 
 
 def _overlay_structure_factor(
     axes: Axes, signal: Signal, sq: xr.DataArray | xr.Dataset
-) -> None:
+) -> Axes:
     given = read(sq, "static_structure_factor")
     require_over(given.value, "Q", "S(Q) is over Q")
     units = (str(value["Q"].attrs["units"]) for value in (given.value, signal.value))
     doubt = " (of another sample?)" if another_sample(signal, given) else ""
     Q = given.value.Q * convert_factor(*units)
-    overlay(axes, Q, given.value, f"$S(Q)${doubt}")
+    return overlay(axes, Q, given.value, f"$S(Q)${doubt}")
 
 
 def color_scale(

@@ -13,12 +13,13 @@ from xbp.core.schema import QUANTITIES, symbol_of
 from xbp.core.status import Status
 from xbp.md.fields import FIELDS
 from xbp.plot.axes import label_axes, on_axes, show_legend
-from xbp.plot.curves import DENSE, draw_curve
+from xbp.plot.curves import draw_curve
 from xbp.plot.style import (
     BLUE,
     COLORS,
     GREEN,
     GREY,
+    LEGEND_ON_MAP,
     ORANGE,
     axis_label,
     figure,
@@ -75,7 +76,7 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     axes = on_axes(ax, value.Q, (what, units))
     symbol = f"${symbol_of(value.assign_attrs(quantity=what))}$"
     style: dict[str, Any] = {"color": BLUE, "label": symbol} | kwargs
-    draw_curve(axes, value, table.get("cut_std"), line=value.size > DENSE, **style)
+    draw_curve(axes, value, table.get("cut_std"), line=False, **style)
     scaled: dict[str, Any] = {"color": ORANGE, "lw": 1.6, "zorder": 3}
     axes.plot(value.Q, table.scaled_structure_factor, label="$A\\,S(Q)$", **scaled)
     at = ""
@@ -235,7 +236,7 @@ def fluctuations(
     names = table.field.values.tolist()
     n_rows = -(-(len(names) + 1) // 3)
     if figure is None:
-        size = 11, 3.3 * n_rows
+        size = 11, 3.6 * n_rows
         figure = pyplot().figure(figsize=size, layout="constrained")
     axes = figure.subplots(n_rows, 3, sharex=True, sharey=True, squeeze=False)
     r_of_B = float(np.interp(table.E_BP, table.E, table.r_of_B))
@@ -243,8 +244,9 @@ def fluctuations(
     for name in names:
         one = table.sel(field=name)
         panels.append((name, one.Omega, float(one.r_at_boson_peak)))
-    for ax, (name, map_, r) in zip(axes.flat, panels, strict=False):
-        _draw_panel(ax, table, name, map_, r, E_range, kwargs)
+    for i, (name, map_, r) in enumerate(panels):
+        last = i % 3 == 2 or i == len(panels) - 1
+        _draw_panel(axes.flat[i], table, name, map_, r, E_range, last, kwargs)
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
     # The lowest panel of a column is not in the last row if that is not full.
@@ -263,8 +265,10 @@ def _draw_panel(
     map_: xr.DataArray,
     r: float,
     E_range: Any,
+    last: bool,
     kwargs: dict[str, Any],
 ) -> None:
+    """Draw one map; the last of a row has the numbers of S(Q) at the right."""
     inside = select_range(map_.to_dataset(name="map"), "E", E_range, name="E_range")
     shown = map_.isel(E=inside).transpose("E", "Q")
     # Phonons at the smallest Q are many times brighter than all else.
@@ -275,15 +279,18 @@ def _draw_panel(
     Q, E = (np.append(low, high[-1]) for low, high in limits)
     mesh = ax.pcolormesh(Q, E, shown.values, **style)
     power = power_of(top)
-    place: dict[str, Any] = {"pad": 0.01, "fraction": 0.05, "format": in_powers(power)}
-    bar = ax.figure.colorbar(mesh, ax=ax, **place)
-    bar.ax.tick_params(labelsize="small")
+    place: dict[str, Any] = {"location": "top", "aspect": 30, "pad": 0.02}
+    bar = ax.figure.colorbar(mesh, ax=ax, format=in_powers(power), **place)
+    bar.ax.tick_params(labelsize="x-small")
     is_B = name == "B"
-    symbol = "$B$" if is_B else r"$\Omega$"
-    bar.set_label(label(symbol, map_.attrs["units"], power))
-    over = overlay(ax, table.Q, table.Sq, "")
+    symbol = "$B(Q,E)$" if is_B else r"$\Omega(Q,E)$"
+    text = label(symbol, map_.attrs["units"], power)
+    text += "" if is_B else f", {_field_name(name)}"
+    text += f": $r$ = {r:.2f}".replace("-", "−") if np.isfinite(r) else ""
+    bar.set_label(text, fontsize="small")
+    over = overlay(ax, table.Q, table.Sq, "$S(Q)$" if last else "")
     over.set_ylim(0, 1.6 * float(table.Sq.max()))
-    over.set_yticks([])
+    over.tick_params(labelright=last)
     branch = {"volumetric_strain": "longitudinal", "shear_strain": "transverse"}
     named = {"$S(Q)$": over.lines[-1]} if is_B else {}
     if "phonon_energy" in table and name in branch:
@@ -291,8 +298,6 @@ def _draw_panel(
         seen = phonon[(phonon > E[0]) & (phonon < E[-1])]
         (points,) = ax.plot(seen.Q_branch, seen, ".", color="white", ms=3)
         named = {f"{branch[name]} phonons": points}
-    title = "$B(Q,E)$" if is_B else rf"$\Omega(Q,E)$, {_field_name(name)}"
-    _set_title(ax, title + (f": $r$ = {r:.2f}" if np.isfinite(r) else ""))
     ax.set_xlim(Q[0], Q[-1])
     if np.isfinite(float(table.E_BP)):
         line = ax.axhline(float(table.E_BP), color="white", lw=0.8, ls=":")
@@ -300,20 +305,7 @@ def _draw_panel(
             given = "E_BP_status" in table and table.E_BP_status.item() == Status.GIVEN
             named["given $E$" if given else r"$E_\mathrm{BP}$"] = line
     if named:
-        over.legend(named.values(), named.keys(), **_LEGEND_ON_MAP)
-
-
-#: White points and lines over a map are named on a dark ground.
-_LEGEND_ON_MAP: dict[str, Any] = {
-    "loc": "upper right",
-    "fontsize": "x-small",
-    "facecolor": "#222222",
-    "framealpha": 0.75,
-    "edgecolor": "none",
-    "labelcolor": "white",
-    "handlelength": 1.4,
-    "borderpad": 0.3,
-}
+        over.legend(named.values(), named.keys(), **LEGEND_ON_MAP)
 
 
 @operation(takes="compare_fluctuations", step=51, where="plot")

@@ -27,6 +27,7 @@ __all__ = [
     "COLORS",
     "GREEN",
     "GREY",
+    "LEGEND_ON_MAP",
     "ORANGE",
     "SYMBOLS",
     "axes_of",
@@ -64,6 +65,17 @@ _RATIOS = (
     "intermediate_scattering_function",
     "static_fluctuation",
 )
+#: White points and lines over a map are named on a dark ground.
+LEGEND_ON_MAP: dict[str, Any] = {
+    "loc": "upper right",
+    "fontsize": "x-small",
+    "facecolor": "#222222",
+    "framealpha": 0.75,
+    "edgecolor": "none",
+    "labelcolor": "white",
+    "handlelength": 1.4,
+    "borderpad": 0.3,
+}
 _AXES_KEYWORDS = ("xlim", "ylim", "xscale", "yscale", "xticks", "yticks")
 _AXES_KEYWORDS_DOC = """\
     figsize, xlim, ylim, xscale, yscale, xticks, yticks : optional
@@ -316,6 +328,8 @@ def energy_text(table: xr.Dataset, name: str = "energy") -> str:
     ('5.500 ± 0.020 ± 0.4 (range) meV', '5.500 ± 0.020 meV')
     """
     text = with_error(float(table[name]), float(table[f"{name}_std"]))
+    if is_poor(table):  # its error says nothing
+        text = f"{float(table[name]):.3g}"
     if spread := systematic_error(table, name):
         sizes = table.scan_energy.sizes
         names = {"range": "range", "method": "shape"}.items()
@@ -337,6 +351,8 @@ def parameter_text(table: xr.Dataset, name: str) -> str:
     number = with_error(value / 10.0**power, std / 10.0**power)
     if fixed := std == 0:
         number = f"{value / 10.0**power:.4g}".replace("-", "−")
+    elif is_poor(table):  # its error says nothing
+        number = f"{value / 10.0**power:.3g}".replace("-", "−")
     elif power and "±" in number:
         number = f"({number})"
     units = units_label(str(table[name].attrs.get("units", "1")))

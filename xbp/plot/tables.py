@@ -17,7 +17,7 @@ from xbp.core.status import Status, is_poor
 from xbp.core.units import convert_factor, to_kelvin, with_error
 from xbp.models.debye_einstein import debye_einstein
 from xbp.plot.axes import label_axes, on_axes, show_legend
-from xbp.plot.curves import DENSE, HEADROOM, draw_curve, note_beyond
+from xbp.plot.curves import HEADROOM, draw_curve, note_beyond
 from xbp.plot.style import (
     BLUE,
     COLORS,
@@ -250,7 +250,7 @@ def heat_capacity(
     axes = on_axes(ax, value.temperature, ("reduced_heat_capacity", units))
     axes.set_xscale("log")
     style: dict[str, Any] = {"color": BLUE, "label": "data"} | kwargs
-    draw_curve(axes, value, reduced.std, line=value.size > DENSE, **style)
+    draw_curve(axes, value, reduced.std, line=False, **style)
     shown = value
     if found:
         # Only where it was fitted: below, there may be an upturn of another cause.

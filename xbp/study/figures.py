@@ -11,6 +11,7 @@ import xarray as xr
 from xbp.analysis.heat_capacity import fitted_dos
 from xbp.core.conditions import dimension_of
 from xbp.core.errors import QuantityError
+from xbp.core.guards import require_whole
 from xbp.core.operation import operation
 from xbp.core.signal import is_computed, read
 from xbp.core.status import Status, diagnostics, is_poor
@@ -18,6 +19,7 @@ from xbp.core.units import with_error
 from xbp.models.dimension import debye_level
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
+from xbp.plot.axes import show_legend
 from xbp.plot.curves import height_without_outliers, limit_height
 from xbp.plot.style import COLORS, GREEN, GREY, ORANGE, label, pyplot, set_title
 from xbp.plot.tables import peak_of
@@ -43,6 +45,7 @@ def plot(
     among: Sequence[str] | None = None,
     *,
     heat_capacity: EinsteinOr = "peak",
+    columns: int | None = None,
     figure: Figure | None = None,
 ) -> Figure:
     """Draw a study: a panel for each curve, the energies, and all curves over E/E_BP.
@@ -64,6 +67,8 @@ def plot(
     among, heat_capacity
         As for `compare`: the leaves from which the mean is computed, and which energy
         of a heat capacity is compared.
+    columns : int, optional
+        Number of panels beside one another; by default three or four.
     figure : matplotlib.figure.Figure, optional
         The figure to draw in; by default a new one.
 
@@ -101,13 +106,17 @@ def plot(
     reduced = _on_reduced_axis(
         [leaf for leaf in leaves if leaf.name in curves], curves, table
     )
-    rows, columns = _grid(len(curves) + 1 + bool(reduced))
+    panels = len(curves) + 1 + bool(reduced)
+    rows, wide = _grid(panels)
+    if columns is not None:
+        wide = require_whole(columns, "columns", least=1)
+        rows = -(-panels // wide)
     canvas = (
-        pyplot().figure(figsize=(3.4 * columns, 2.9 * rows), layout="constrained")
+        pyplot().figure(figsize=(3.4 * wide, 2.9 * rows), layout="constrained")
         if figure is None
         else figure
     )
-    axes = canvas.subplots(rows, columns, squeeze=False).ravel()
+    axes = canvas.subplots(rows, wide, squeeze=False).ravel()
     for leaf, ax in zip(
         [leaf for leaf in leaves if leaf.name in curves], axes, strict=False
     ):
@@ -118,6 +127,10 @@ def plot(
         _draw_reduced(axes[len(curves) + 1], reduced)
     for ax in axes[len(curves) + 1 + bool(reduced) :]:
         ax.remove()
+    for ax in canvas.axes:  # a long label is not cut at the height of a panel
+        ax.set_xlabel(ax.get_xlabel(), fontsize="small")
+        ax.set_ylabel(ax.get_ylabel(), fontsize="small")
+        ax.tick_params(labelsize="small")
     return canvas
 
 
@@ -166,7 +179,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     value = read(curve, "reduced_dos").value
     if leaf.kind == "fit_heat_capacity" and "C" in leaf.data:
         draw_heat_capacity(leaf.data, ax=ax)
-        ax.legend(frameon=False, fontsize="x-small")
+        show_legend(ax, fontsize="x-small")
         set_title(ax, _plain(leaf.name), _heat_capacity_title(leaf.data, row))
         return
     if leaf.kind == "fit_heat_capacity":
@@ -200,8 +213,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     if np.isfinite(high) and high > 0:
         drawn = value.where((value.E > 0) & (top >= value.E))
         limit_height(ax, drawn, 1.25 * high, (float(drawn.min()), float(drawn.max())))
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize="x-small")
+    show_legend(ax, fontsize="x-small")
     title = ax.get_title()
     if leaf.kind == "fit_heat_capacity":
         title = _heat_capacity_title(leaf.data, row)
@@ -245,7 +257,7 @@ def _mark_stated(ax: Axes, leaf: Leaf, table: xr.Dataset) -> None:
         text = f"{_plain(name)} (stated)" if few else text
         ax.axvline(energy, label=text, zorder=1, **line)
     if names:
-        ax.legend(frameon=False, fontsize="x-small")
+        show_legend(ax, fontsize="x-small")
 
 
 def _debye_level(leaf: Leaf, curve: xr.Dataset) -> float | None:
@@ -287,11 +299,12 @@ def _draw_energies(ax: Axes, table: xr.Dataset) -> None:
         title = f"mean {with_error(mean, std)} meV{some if left_out else ''}"
         ax.set_title(title, fontsize="small")
     # They may be larger than those above the curves.
-    larger = (table.energy_std > 1.01 * table.statistical_std).any()
-    note = "errors: statistical, misfit, systematic" if larger else ""
+    if (table.energy_std > 1.01 * table.statistical_std).any():
+        note = "errors with misfit and systematic ones"
+        ax.set_title(f"{ax.get_title()}\n{note}".strip(), fontsize="small")
     ax.set_yticks(places, [_plain(name) for name in table.leaf.values.tolist()])
     ax.set_ylim(-0.7, places.max() + 0.7)
-    ax.set_xlabel("\n".join(filter(None, (label(r"$E_\mathrm{BP}$", "meV"), note))))
+    ax.set_xlabel(label(r"$E_\mathrm{BP}$", "meV"))
 
 
 def _on_reduced_axis(
@@ -326,4 +339,4 @@ def _draw_reduced(ax: Axes, scaled: list[tuple[str, xr.DataArray, bool]]) -> Non
     ax.set(xlim=(0, _REACH), ylim=(0, top))
     ax.set(xlabel=r"$E/E_\mathrm{BP}$", ylabel=r"$B(E)/B(E_\mathrm{BP})$")
     ax.set_title("reduced axis", fontsize="small")
-    ax.legend(frameon=False, fontsize="x-small")
+    show_legend(ax, fontsize="x-small")

@@ -113,9 +113,7 @@ def report(
             "<h2>Comparison</h2>",
             _comparison(table, {leaf.name: _kind(leaf) for leaf in leaves}),
             _totals(table),
-            '<p><img alt="B(E) of every leaf, their energies, and all on one reduced '
-            'axis" '
-            f'src="data:image/png;base64,{_figure(study, among, heat_capacity)}"></p>',
+            f"<p>{_figure(study, among, heat_capacity)}</p>",
             "<h2>Provenance</h2>",
             *map(_provenance, leaves),
             "<h2>How it was compared</h2>",
@@ -277,15 +275,29 @@ def _percent(table: xr.Dataset) -> str:
 def _figure(
     study: xr.DataTree, among: Sequence[str] | None, heat_capacity: EinsteinOr
 ) -> str:
-    """Return the figure as a base64-encoded PNG."""
+    """Return the figure as HTML: one panel beside another where there is room."""
     with warnings.catch_warnings():
         # Names may contain characters that the font lacks.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        figure = plot(study, among, heat_capacity=heat_capacity)
-        stream = io.BytesIO()
-        figure.savefig(stream, format="png", dpi=120)
-        pyplot().close(figure)
-    return base64.b64encode(stream.getvalue()).decode("ascii")
+        wide, narrow = (
+            _png(plot(study, among, heat_capacity=heat_capacity, columns=columns))
+            for columns in (None, 1)
+        )
+    return (
+        f'<picture><source media="(max-width: 700px)" srcset="{narrow}">'
+        '<img alt="B(E) of every leaf, their energies, and all on one reduced axis" '
+        f'src="{wide}"></picture>'
+    )
+
+
+def _png(figure: Any) -> str:
+    """Return a figure as the address of a PNG, and close it."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=120)
+    pyplot().close(figure)
+    return (
+        f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    )
 
 
 def _provenance(leaf: Leaf) -> str:
