@@ -105,7 +105,8 @@ def _method(one: Operation) -> str:
         if p.kind is p.KEYWORD_ONLY and not star:
             parts.append("*")
             star = True
-        before = "**" if p.kind is p.VAR_KEYWORD else ""
+        before = {p.VAR_KEYWORD: "**", p.VAR_POSITIONAL: "*"}.get(p.kind, "")
+        star |= p.kind is p.VAR_POSITIONAL
         default = "" if p.default is p.empty else " = ..."
         parts.append(f"{before}{p.name}: {_plain(p.annotation, one)}{default}")
     returns = _plain(one.signature.return_annotation, one)

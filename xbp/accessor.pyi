@@ -258,6 +258,11 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.fit_heat_capacity`.
         """
+    def fit_together(self, *others: xr.DataArray | xr.Dataset, model: str | Model, scales: Sequence[float | None] | None = ..., E_range: Any = ..., T_range: Any = ..., start: Mapping[str, Any] | None = ..., fixed: Mapping[str, Any] | None = ..., bounds: Mapping[str, Any] | None = ..., number_density: Any = ...) -> xr.Dataset:
+        """Fit one model of g(E) to several measurements of one glass at once.
+
+        See `xbp.fit_together`.
+        """
     def fitted_dos(self, E: Any) -> xr.Dataset:
         """Return the density of states implied by a fit of the heat capacity.
 

@@ -12,6 +12,7 @@ from xbp.analysis.relaxation import relaxation_time
 from xbp.analysis.scaling import correlation_map, scale_to_sq
 from xbp.analysis.scan import scan_boson_peak, scan_heat_capacity
 from xbp.analysis.separability import fit_bqe
+from xbp.analysis.together import fit_together
 
 __all__ = [
     "EDGE_WIDTH",
@@ -26,6 +27,7 @@ __all__ = [
     "fit_bqe",
     "fit_elastic_line",
     "fit_heat_capacity",
+    "fit_together",
     "fitted_dos",
     "ioffe_regel",
     "mark_box_phonon",

@@ -21,7 +21,7 @@ from xbp.fitting.fit import fit
 from xbp.models.catalogue import find_model
 from xbp.models.model import Model
 
-__all__ = ["compare_models"]
+__all__ = ["as_energy", "compare_models", "maximum_of"]
 
 #: What the data can be; the models are of the first.
 SIGNALS = (
@@ -137,7 +137,7 @@ def compare_models(
     }
     for argument in ("fixed", "start"):
         given[argument] = {
-            name: _as_energy(value, name, number_density)
+            name: as_energy(value, name, number_density)
             for name, value in given[argument].items()
         }
     tables = []
@@ -163,7 +163,7 @@ def compare_models(
     return rewrap(answer)  # type: ignore[no-any-return]
 
 
-def _as_energy(value: Any, name: str, number_density: Any) -> Any:
+def as_energy(value: Any, name: str, number_density: Any) -> Any:
     """Return a sound velocity as ħ v q_D in meV, and anything else as it is."""
     number, units = split_quantity(value, name)
     if units is None or not parse_unit(units).is_compatible_with("m/s"):
@@ -248,23 +248,21 @@ def _peaks(
     if along == "temperature":
         factor, units, ends = constants.BOLTZMANN_MEV, "meV", _THERMAL
     for at in zip(*np.nonzero(status.values == Status.OK), strict=True):
-        table, model = tables[at[0]], _reduced(rows[at[0]])
-        if model is None:
+        table, row = tables[at[0]], rows[at[0]]
+        if row.quantity not in ("vibrational_dos", "reduced_dos"):
             continue
         one = table.isel(dict(zip(table["status"].dims, at[1:], strict=True)))
         low, high = (
             float(one[f"{along}_{end}"]) * f
             for end, f in zip(("low", "high"), ends, strict=True)
         )
-        x = np.geomspace(max(low, 1e-3 * high), high, _SEARCHED)
-        p = {name: float(one[name]) for name in model.parameters}
-        energy[at] = _maximum(model, x, p) * factor
-        found[at] = Status.NO_MAXIMUM if np.isnan(energy[at]) else Status.OK
-        names = [n for n in model.parameters if float(one[f"{n}_std"]) > 0]
-        stds = {name: float(one[f"{name}_std"]) for name in names}
-        slopes = np.array([_slope(model, x, p, n, stds[n]) for n in names])
-        matrix = one["correlation"].sel(parameter=names, other_parameter=names)
-        std[at] = np.sqrt(slopes @ matrix.values @ slopes) * factor if names else 0.0
+        names = list(row.parameters)
+        values, stds = (
+            {name: float(one[f"{name}{end}"]) for name in names} for end in ("", "_std")
+        )
+        matrix = one["correlation"].sel(parameter=names, other_parameter=names).values
+        *numbers, found[at] = maximum_of(row, values, stds, matrix, low, high)
+        energy[at], std[at] = (number * factor for number in numbers)
     label = "maximum of g/E² of the model"
     return {
         "E_BP": (xr.Variable(status.dims, energy), units, label),
@@ -277,10 +275,38 @@ def _peaks(
     }
 
 
-def _reduced(row: Model) -> Model | None:
-    """Return a model as g/E², if it is one of g or of g/E²."""
-    known = row.quantity in ("vibrational_dos", "reduced_dos")
-    return row.of("reduced_dos") if known else None
+def maximum_of(
+    row: Model,
+    values: dict[str, float],
+    stds: Mapping[str, float],
+    correlation: np.ndarray,
+    low: float,
+    high: float,
+) -> tuple[float, float, Status]:
+    """Return where g/E² of a model is highest between two energies, its std and status.
+
+    Parameters
+    ----------
+    row : Model
+        Of g(E) or of g/E².
+    values, stds : mapping of str to float
+        Its parameters, and their standard deviations, 0 where they are fixed.
+    correlation : numpy.ndarray, shape (n_parameters, n_parameters)
+        Of the parameters.
+    low, high : float
+        In the units of the parameters.
+    """
+    model = row.of("reduced_dos")
+    x = np.geomspace(max(low, 1e-3 * high), high, _SEARCHED)
+    energy = _maximum(model, x, values)
+    free = [i for i, name in enumerate(row.parameters) if stds[name] > 0]
+    names = list(row.parameters)
+    slopes = np.array(
+        [_slope(model, x, values, names[i], stds[names[i]]) for i in free]
+    )
+    std = float(np.sqrt(slopes @ correlation[np.ix_(free, free)] @ slopes))
+    none = np.isnan(energy)
+    return energy, std, Status.NO_MAXIMUM if none else Status.OK
 
 
 def _maximum(model: Model, x: np.ndarray, p: Mapping[str, float]) -> float:

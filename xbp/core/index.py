@@ -42,6 +42,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "fit_bqe": "analysis.separability",
         "fit_elastic_line": "analysis.elastic_line",
         "fit_heat_capacity": "analysis.heat_capacity",
+        "fit_together": "analysis.together",
         "fitted_dos": "analysis.heat_capacity",
         "fluctuation_spectrum": "md.fluctuations",
         "fold": "reduction.fold",

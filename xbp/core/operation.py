@@ -140,6 +140,7 @@ RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "elastic_constants": ("bulk_modulus", "shear_modulus", "debye_energy"),
     "local_moduli": ("shear_modulus_mean", "shear_modulus_variance", "disorder"),
     "vibration_map": ("shear_overlap", "volumetric_overlap"),
+    "fit_together": ("E_BP", "chi2_reduced", "BIC"),
     "compare_models": ("BIC", "E_BP"),
     "compare_fluctuations": ("E_BP", "chi_energy", "r_at_boson_peak"),
     "thermodynamics": ("temperature",),

@@ -26,7 +26,7 @@ from xbp.models.debye_einstein import (
 )
 from xbp.models.factors import thermal_factor
 
-__all__ = ["Guess", "Model", "parameter_units"]
+__all__ = ["Guess", "Model", "parameter_units", "powers_of"]
 
 #: (x, y) → where to start a fit, or several starts.
 Guess = Callable[
@@ -141,7 +141,7 @@ class Model:
         if self.edge is not None:
             choose(self.edge, self.parameters, f"{self.name}: edge")
         if not self.scale:
-            own = tuple(n for n, r in self.parameters.items() if "y" in _powers(r))
+            own = tuple(n for n, r in self.parameters.items() if "y" in powers_of(r))
             object.__setattr__(self, "scale", own)
 
     def __add__(self, other: Model) -> Model:
@@ -207,7 +207,7 @@ class Model:
         rules: dict[str, str] = {}
         for name, rule in self.parameters.items():
             known = rules.setdefault(new[name], rule)
-            if _powers(known) != _powers(rule):
+            if powers_of(known) != powers_of(rule):
                 raise QuantityError(
                     f"{self.name}: {name} is in {rule}, but {new[name]} is in {known}; "
                     "they cannot be one parameter"
@@ -365,7 +365,7 @@ class Model:
         rules = {}
         for name, rule in self.parameters.items():
             found: _Powers = {}
-            for symbol, power in _powers(rule).items():
+            for symbol, power in powers_of(rule).items():
                 for own, times in symbols.get(symbol, {symbol: 1}).items():
                     found[own] = found.get(own, 0) + power * times
             rules[name] = _rule(found)
@@ -447,7 +447,7 @@ def _nonzero(x: np.ndarray) -> np.ndarray:
     return np.where(size > 0, size, 1e-6 * max(float(size.max(initial=0.0)), 1e-6))
 
 
-def _powers(rule: str) -> _Powers:
+def powers_of(rule: str) -> _Powers:
     """Return the power of each symbol in the units of a parameter."""
     found: _Powers = {}
     for sign, symbol in re.findall(r"([*/]?)(\w)", rule):
@@ -460,7 +460,7 @@ def _rule(powers: _Powers) -> str:
 
     Examples
     --------
-    >>> _rule(_powers("x*y/x")), _rule(_powers("1/x/x")), _rule({})
+    >>> _rule(powers_of("x*y/x")), _rule(powers_of("1/x/x")), _rule({})
     ('y', '1/x/x', '1')
     """
     above = [s for s, power in powers.items() for _ in range(power)]
@@ -475,7 +475,7 @@ def parameter_units(model: Model, x_units: str, y_units: str) -> dict[str, str]:
     found = {}
     for name, rule in model.parameters.items():
         unit = parse_unit("1")
-        for symbol, power in _powers(rule).items():
+        for symbol, power in powers_of(rule).items():
             unit = unit * known[symbol] ** power
         found[name] = format_unit(unit)
     return found

@@ -1,0 +1,406 @@
+"""One model fitted to several data sets of one glass, such as C_p and g(E)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.analysis.model_comparison import as_energy, maximum_of
+from xbp.core import constants
+from xbp.core.common_errors import carries_common_errors
+from xbp.core.errors import QuantityError
+from xbp.core.grid import select_range
+from xbp.core.guards import require_kind, require_positive
+from xbp.core.independence import independence, merged_bins, std_along
+from xbp.core.operation import operation
+from xbp.core.signal import Signal, read, result_table
+from xbp.core.status import Status
+from xbp.core.units import convert_factor, format_unit, parse_unit
+from xbp.fitting.fit import choices, named_curve
+from xbp.fitting.many import Curve, fit_everywhere
+from xbp.models.catalogue import find_model
+from xbp.models.model import Model, parameter_units, powers_of
+from xbp.reduction.arithmetic import convert
+
+__all__ = ["fit_together"]
+
+SIGNALS = ("vibrational_dos", "reduced_dos", "heat_capacity", "reduced_heat_capacity")
+#: Units of the values of the model of unit area, in each quantity.
+_UNITS = {
+    "vibrational_dos": "1/meV",
+    "reduced_dos": "1/meV**3",
+    "heat_capacity": "J/mol/K",
+    "reduced_heat_capacity": "J/mol/K**4",
+}
+
+
+@dataclass(frozen=True)
+class _Set:
+    """One data set, in meV or K, and the model in its quantity.
+
+    Attributes
+    ----------
+    row : Model
+    x, y, std : numpy.ndarray, shape (n,)
+    units : str
+        Of y.
+    powers : dict of str to float
+        The factor from a parameter of g(E) in meV to that of `row`.
+    electronic : numpy.ndarray, shape (n,)
+        What γ = 1 J/mol/K² adds.
+    """
+
+    row: Model
+    x: np.ndarray
+    y: np.ndarray
+    std: np.ndarray
+    units: str
+    powers: dict[str, float]
+    electronic: np.ndarray
+
+    def curve(self, p: Mapping[str, float], scale: float) -> np.ndarray:
+        """Return the curve for parameters of g(E) in meV."""
+        own = {name: p[name] * factor for name, factor in self.powers.items()}
+        lattice = self.row.function(self.x, **own)
+        return np.asarray(scale * (lattice + p["gamma"] * self.electronic))
+
+
+@operation(takes=SIGNALS, gives="fit_together")
+@carries_common_errors()
+def fit_together(
+    data: xr.DataArray | xr.Dataset,
+    *others: xr.DataArray | xr.Dataset,
+    model: str | Model,
+    scales: Sequence[float | None] | None = None,
+    E_range: Any = None,
+    T_range: Any = None,
+    start: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    bounds: Mapping[str, Any] | None = None,
+    number_density: Any = None,
+) -> xr.Dataset:
+    r"""Fit one model of g(E) to several measurements of one glass at once.
+
+    .. math:: \chi^2 = \sum_i \sum_n \left[\frac{y_{in} - s_i\,m_i(x_{in};
+              \theta)}{\sigma_{in}}\right]^2
+
+    The parameters θ are those of g(E), and the same for all: m_i is g(E), g/E², the
+    heat capacity or C/T³ that follows from them (``Model.of``).
+
+    Parameters
+    ----------
+    data, *others : xarray.DataArray or xarray.Dataset
+        g(E), B(E) (also of a Raman spectrum), C_p(T) per mole of atoms or C_p/T³, each
+        of one dimension and with errors, which weigh them against each other.
+    model : str or Model
+        A name of `xbp.models.MODELS`, or a Model made of them, of g(E) or of g/E².
+    scales : sequence of float or None, optional
+        The scale s of each data set; None for one that is fitted. By default 1 of a
+        heat capacity, and fitted of a spectrum. One at least must be a number, or areas
+        of the model and scales are not known apart.
+    E_range, T_range : pair of scalars with units, optional
+        Range of the energies of all spectra, and of the temperatures of all heat
+        capacities.
+    start, fixed, bounds : mapping, optional
+        As for `compare_models`. ``gamma`` (J/mol/K²) is that of γT in the heat
+        capacity, 0 unless it has a start, bounds or another value.
+    number_density : scalar with units, optional
+        As for `compare_models`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Every parameter, in meV and 1/meV, with its ``_std``; ``scale_1``, … of the data
+        sets; ``correlation``, ``status``, ``limiting_parameter`` and ``chi2_reduced``
+        as from `fit`; ``BIC``; ``E_BP``, its std and ``E_BP_status`` as from
+        `compare_models`, within the energies of the spectra; ``chi2_per_point`` over
+        ``data_set``: if one is far above 1, this data set does not agree with the
+        model, or with the others. Of each data set ``measured_1``, ``measured_1_std``,
+        ``fitted_1`` and ``residual_1`` over ``x_1``, ….
+
+    Raises
+    ------
+    QuantityError
+        If fewer than two data sets are given, one has no errors or several dimensions,
+        the model is not one of g(E), or no scale is given.
+    RangeError, UnitsError
+        If a range contains no data, or units do not fit.
+
+    Notes
+    -----
+    C_p is taken as C_V: at low temperature they do not differ.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> both = xbp.models.MODELS["debye_phonons_dos"] + (
+    ...     xbp.models.MODELS["stringlets_dos"])
+    >>> E, T = np.linspace(1, 12, 40), np.geomspace(2, 30, 30)
+    >>> true = {"n_D": 0.8, "energy_D": 25.0, "area": 0.2, "energy_s": 18.0}
+    >>> g = xbp.models.evaluate(both, E, **true)
+    >>> g["g_std"] = (0.02 * g.g).assign_attrs(g.g.attrs)
+    >>> kelvin = true | {"energy_D": 25 / 0.0861733, "energy_s": 18 / 0.0861733}
+    >>> C = xbp.models.evaluate(both.of("heat_capacity"), T, **kelvin)
+    >>> C["C_std"] = (0.01 * C.C).assign_attrs(C.C.attrs)
+    >>> table = g.bp.scale(5).bp.fit_together(C, model=both)
+    >>> str(table.status.values), round(float(table.scale_1), 3), round(
+    ...     float(table.energy_s), 2)
+    ('ok', 5.0, 18.0)
+    """
+    row = find_model(model)
+    if row.quantity not in ("vibrational_dos", "reduced_dos"):
+        raise QuantityError(f"{row.name} is a model of {row.quantity}, not of g(E)")
+    row = row.of("vibrational_dos")
+    given = [data, *others]
+    if len(given) < 2:
+        raise QuantityError("one data set is given", fix="g.bp.fit_together(C, …)")
+    signals = [_plain(one) for one in given]
+    sets = [_read(one, row, E_range, T_range) for one in signals]
+    names = [*row.parameters, "gamma", *(f"scale_{i + 1}" for i in range(len(sets)))]
+    held = _scales(scales, sets)
+    units = parameter_units(row, "meV", "1/meV") | {"gamma": "J/mol/K**2"}
+    for i, one in enumerate(sets):
+        ratio = parse_unit(one.units) / parse_unit(_UNITS[one.row.quantity])
+        units[f"scale_{i + 1}"] = format_unit(ratio)
+    chosen = choices(
+        names,
+        units,
+        _energies(start, number_density),
+        _energies(fixed, number_density),
+        bounds,
+        None,
+    )
+    free = {*chosen.start, *chosen.bounds}
+    for name, value in (row.held | {"gamma": 0.0} | held).items():
+        if name not in free:
+            chosen.fixed.setdefault(name, value)
+
+    def curves(p: Mapping[str, float]) -> list[np.ndarray]:
+        return [one.curve(p, p[f"scale_{i + 1}"]) for i, one in enumerate(sets)]
+
+    def function(at: np.ndarray, *values: float) -> np.ndarray:
+        p = dict(zip(names, values, strict=True))
+        return np.asarray(np.concatenate(curves(p))[np.round(at).astype(int)])
+
+    y, std = (np.concatenate([getattr(s, n) for s in sets]) for n in ("y", "std"))
+    known = chosen.start | chosen.fixed
+    starts = [_scaled(one, sets, known) for one in _starts(row, sets)]
+    limits = dict(named_curve(row).limits)
+    limits |= {n: (0.0, np.inf) for n in names if n not in row.parameters}
+    curve = Curve(names, lambda x, y: starts, lambda: function, limits=limits)
+    columns, coords = fit_everywhere(
+        xr.DataArray(y, dims="point"),
+        xr.DataArray(std, dims="point"),
+        "point",
+        np.arange(y.size, dtype=float),
+        curve,
+        chosen,
+        {**units, "point": "1"},
+    )
+    for name in ("point_low", "point_high"):
+        del columns[name]
+    found = {name: float(columns[name][0]) for name in names}
+    fitted = curves(found) if np.isfinite(found[names[0]]) else [
+        np.full(one.x.size, np.nan) for one in sets
+    ]  # fmt: skip
+    left = [(s.y - f) / s.std for s, f in zip(sets, fitted, strict=True)]
+    per_point = np.array([float(np.mean(r**2)) for r in left])
+    chi2 = float(sum((r**2).sum() for r in left))
+    free_count = sum(float(columns[f"{name}_std"][0]) > 0 for name in names)
+    table: dict[str, Any] = dict(columns)
+    table["BIC"] = (
+        xr.Variable((), chi2 + free_count * np.log(y.size)),
+        "1",
+        "Bayesian information criterion",
+    )
+    table["chi2_per_point"] = (
+        xr.Variable("data_set", per_point), "1", "mean squared residual over its error"
+    )  # fmt: skip
+    table |= _maximum(row, table, sets)
+    for i, (one, f, r) in enumerate(zip(sets, fitted, left, strict=True), start=1):
+        dim = f"x_{i}"
+        kelvin = one.row.quantity in ("heat_capacity", "reduced_heat_capacity")
+        axis = {"units": "K" if kelvin else "meV", "long_name": one.row.quantity}
+        coords[dim] = xr.Variable(dim, one.x, axis)
+        for name, values, unit, text in (
+            ("measured", one.y, one.units, "points fitted"),
+            ("measured_{}_std", one.std, "", ""),
+            ("fitted", f, one.units, "fitted curve"),
+            ("residual", r, "1", "residual over its error"),
+        ):
+            key = name.format(i) if "{}" in name else f"{name}_{i}"
+            table[key] = (xr.Variable(dim, values), unit, text)
+    coords["data_set"] = xr.Variable(
+        "data_set", [str(signal.value.name or one.row.quantity)
+                     for signal, one in zip(signals, sets, strict=True)]
+    )  # fmt: skip
+    answer: xr.Dataset = result_table(
+        signals[0],
+        table,
+        quantity="fit_together",
+        operation="fit_together",
+        arguments={
+            "model": row.name, "scales": scales, "E_range": E_range,
+            "T_range": T_range, "start": start, "fixed": fixed, "bounds": bounds,
+        },
+        attrs={"model": row.name},
+        coords=coords,
+    )  # fmt: skip
+    return answer
+
+
+def _plain(data: xr.DataArray | xr.Dataset) -> Signal:
+    """Return one data set, its energies in meV."""
+    require_kind(data, (xr.DataArray, xr.Dataset), "data", "a DataArray or Dataset")
+    signal = read(data, *SIGNALS)
+    if "E" not in signal.value.dims:
+        return signal
+    source: Any = signal.source
+    return read(convert(source, E="meV"), *SIGNALS)
+
+
+def _read(signal: Signal, row: Model, E_range: Any, T_range: Any) -> _Set:
+    """Return one data set within its range, and the model in its quantity."""
+    value, name = signal.value, signal.quantity.name
+    if value.ndim != 1:
+        raise QuantityError(
+            f"'{value.name}' has the dimensions {', '.join(map(str, value.dims))}; a "
+            "joint fit needs one",
+            fix="select one spectrum, such as cut_Q gives",
+        )
+    if signal.std is None:
+        raise QuantityError(
+            f"'{value.name}' has no errors, which weigh data sets against each other",
+            fix=f"data['{value.name}_std'] = …",
+        )
+    if signal.source.attrs.get("amount", value.attrs.get("amount")) == "formula units":
+        raise QuantityError(
+            "the heat capacity is per mole of formula units",
+            fix="C.bp.to_molar('atoms', atoms=…)",
+        )
+    (along,) = value.dims
+    own = row.of(name)
+    thermal = along == "temperature"
+    mask = select_range(
+        signal.source, str(along), T_range if thermal else E_range,
+        name="T_range" if thermal else "E_range",
+    )  # fmt: skip
+    mask &= np.isfinite(value.values) & (signal.std.values > 0)
+    parts = independence(value, str(along))
+    part = np.ones(value.size) if parts is None else parts.values
+    std = std_along(signal.std, str(along)).values[mask]
+    part, mean, error = merged_bins(part[mask], value.values[mask])
+    units = signal.units
+    if thermal and not parse_unit(units).is_compatible_with(_UNITS[name]):
+        raise QuantityError(
+            f"'{value.name}' is in {units}, not per mole", fix="C.bp.to_molar('atoms')"
+        )
+    factor = convert_factor(units, _UNITS[name]) if thermal else 1.0
+    x = mean(value[along].values[mask].astype(float))
+    per = 1 / constants.BOLTZMANN_MEV if thermal else 1.0
+    powers = {
+        n: per ** powers_of(rule).get("x", 0) for n, rule in own.parameters.items()
+    }
+    electronic = np.zeros(x.size)
+    if thermal:
+        electronic = x if name == "heat_capacity" else x**-2.0
+    return _Set(
+        own, x, factor * mean(value.values[mask]), factor * error(std) / np.sqrt(part),
+        _UNITS[name] if thermal else units, powers, electronic,
+    )  # fmt: skip
+
+
+def _scales(
+    scales: Sequence[float | None] | None, sets: Sequence[_Set]
+) -> dict[str, float]:
+    """Return the scales that are not fitted."""
+    default = [1.0 if one.electronic.any() else None for one in sets]
+    given = list(default if scales is None else scales)
+    if len(given) != len(sets):
+        raise QuantityError(f"scales={given} are not one for each of {len(sets)} data")
+    held = {
+        f"scale_{i}": require_positive(value, f"scale {i}", "1")
+        for i, value in enumerate(given, start=1)
+        if value is not None
+    }
+    if not held:
+        raise QuantityError(
+            "areas of the model and scales of the data are not known apart",
+            fix="scales=(1, None) if the first data set is on an absolute scale",
+        )
+    return held
+
+
+def _energies(
+    values: Mapping[str, Any] | None, number_density: Any
+) -> dict[str, Any] | None:
+    """Return values of parameters with velocities as energies."""
+    if values is None:
+        return None
+    require_kind(values, Mapping, "start and fixed", "mappings of names to values")
+    return {n: as_energy(value, n, number_density) for n, value in values.items()}
+
+
+def _starts(row: Model, sets: Sequence[_Set]) -> list[dict[str, float]]:
+    """Return the starts that each data set suggests, as of g(E) in meV."""
+    found = []
+    for one in sets:
+        guess = one.row.guess(one.x, one.y)
+        for p in [guess] if isinstance(guess, Mapping) else guess:
+            found.append({n: p[n] / factor for n, factor in one.powers.items()})
+    return found
+
+
+def _scaled(
+    start: Mapping[str, float], sets: Sequence[_Set], known: Mapping[str, float]
+) -> dict[str, float]:
+    """Return a start with amounts as of the data whose scale is known."""
+    p = {"gamma": 0.0, **start, **known}
+    scale_of = sets[0].row.scale
+
+    def amount(one: _Set, factor: float) -> float:
+        shape = one.curve(p, factor) / one.std
+        size = float(shape @ shape)
+        return max(float(shape @ (one.y / one.std)) / size, 1e-9) if size > 0 else 1.0
+
+    absolute = [
+        amount(one, known[f"scale_{i}"])
+        for i, one in enumerate(sets, start=1)
+        if f"scale_{i}" in known
+    ]
+    for name in scale_of:
+        if name not in known:
+            p[name] *= float(np.median(absolute))
+    for i, one in enumerate(sets, start=1):
+        p.setdefault(f"scale_{i}", amount(one, 1.0))
+    return p
+
+
+def _maximum(
+    row: Model, table: Mapping[str, Any], sets: Sequence[_Set]
+) -> dict[str, tuple[Any, str, str]]:
+    """Return where the fitted g/E² is highest, within the energies of the spectra."""
+    spectra = [one.x for one in sets if not one.electronic.any()]
+    thermal = [one.x * constants.BOLTZMANN_MEV for one in sets if one.electronic.any()]
+    x = np.concatenate(spectra or [2 * one for one in thermal])
+    names = list(row.parameters)
+    values = {name: float(table[name][0]) for name in names}
+    stds = {name: float(table[f"{name}_std"][0]) for name in names}
+    matrix = np.asarray(table["correlation"][0])[: len(names), : len(names)]
+    ok = str(np.asarray(table["status"][0])) == Status.OK
+    found = (np.nan, np.nan, Status.NO_DATA)
+    if ok:
+        found = maximum_of(row, values, stds, matrix, float(x.min()), float(x.max()))
+    return {
+        "E_BP": (xr.Variable((), found[0]), "meV", "maximum of g/E² of the model"),
+        "E_BP_std": (xr.Variable((), found[1]), "", ""),
+        "E_BP_status": (
+            xr.Variable((), np.array(str(found[2]), dtype="<U24")),
+            "",
+            "whether the model has a maximum within the range",
+        ),
+    }
