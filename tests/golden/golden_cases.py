@@ -276,6 +276,27 @@ def theories_side_by_side() -> Any:
     return xbp.compare_models(b, models, x_range=(2, 12)).drop_vars("residual")
 
 
+@case("fitted")
+def spectrum_and_heat_capacity_together() -> Any:
+    row, rng = xbp.models.MODELS["einstein_modes_dos"], np.random.default_rng(7)
+    sets = []
+    for quantity, x, scale in (
+        ("vibrational_dos", np.linspace(1, 12, 30), 1.0),
+        ("heat_capacity", np.geomspace(4, 40, 20), 1 / 0.0861733),
+    ):
+        p = {"n_E": 0.3, "energy_E": 6 * scale, "sigma_E": 1.5 * scale}
+        one = xbp.models.evaluate(row.of(quantity), x, **p)
+        (name,) = map(str, one.data_vars)
+        std = 0.02 * one[name] + 1e-4
+        noisy = one[name] + std * rng.normal(size=x.size)
+        one[f"{name}_std"] = std.assign_attrs(units=one[name].attrs["units"])
+        one[name] = noisy.assign_attrs(one[name].attrs)
+        sets.append(one)
+    g, C = sets
+    table = xbp.fit_together(g, C, model=row, scales=(None, 1))
+    return table.drop_vars(["residual_1", "residual_2"])
+
+
 # ---------------------------------------------------------------- corrections
 
 
