@@ -483,7 +483,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.to_mdanalysis`.
         """
-    def to_molar(self, per: Literal['atoms', 'formula units'] | None = ..., *, mass: Any = ..., molar_mass: Any = ..., atoms: Any = ..., amount: Literal['atoms', 'formula units'] | None = ...) -> Data:
+    def to_molar(self, per: Literal['atoms', 'formula units'] | None = ..., *, mass: Any = ..., molar_mass: Any = ..., atoms: Any = ..., amount: Literal['atoms', 'formula units'] | None = ..., composition: str | Mapping[str, float] | None = ...) -> Data:
         """Return the heat capacity per mole.
 
         See `xbp.to_molar`.

@@ -188,3 +188,14 @@ def test_a_table_in_place_of_a_number() -> None:
     )
     with pytest.raises(UnitsError, match=r"^u2 is a Dataset(.|\n)*u2=table\.u2$"):
         line.bp.to_bqe(T="300 K", u2=line.bp.debye_waller())
+
+
+@pytest.mark.parametrize("text", ["\ufffdeV", "?J/K", "§m", "me§V", "m,K", "¿eV"])
+def test_characters_that_no_unit_has_are_refused(text: str) -> None:
+    """Pint passes over them, and reads what is left of µeV as eV."""
+    with pytest.raises(UnitsError, match="not a unit"):
+        parse_unit(text)
+
+
+def test_the_minus_of_typesetters_is_one() -> None:
+    assert format_unit(parse_unit("Å\u22121")) == "1/angstrom"

@@ -80,7 +80,11 @@ def test_per_mole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "read"),
-    [("mJ/mole-K", "mJ/K/mol"), ("J/mole-K", "J/K/mol"), ("mJ/gm-K", "mJ/K/g"), ("mJ/K", "mJ/K"), ("mJ/mole/K", "mJ/K/mol")],
+    [
+        ("mJ/mole-K", "mJ/K/mol"), ("J/mole-K", "J/K/mol"), ("mJ/gm-K", "mJ/K/g"), ("mJ/K", "mJ/K"), ("mJ/mole/K", "mJ/K/mol"),
+        ("µJ/g-K", "uJ/K/g"), ("J/mol K", "J/K/mol"), ("mJ/(mol K)", "mJ/K/mol"), ("J / mole-K", "J/K/mol"), ("J/K-mol", "J/K/mol"),
+        ("J/kg-K", "J/K/kg"),
+    ],
 )  # fmt: skip
 def test_units_as_the_program_writes_them(
     tmp_path: Path, written: str, read: str
@@ -470,3 +474,52 @@ def test_each_field_is_a_heat_capacity_of_its_own(tmp_path: Path) -> None:
         xbp.open_dataset(path, field="5 T")
     ds = xbp.open_dataset(path, field_spread="10 T")
     np.testing.assert_array_equal(ds.C, [50.5, 2, 200])
+
+
+@pytest.mark.parametrize("of", ["mole-K", "gm-K"])
+def test_a_lost_prefix_of_a_heat_capacity_per_mole_or_gram(
+    tmp_path: Path, of: str
+) -> None:
+    """Of µJ/mole-K a re-encoded file keeps ?J/mole-K: read as J it is 1e6 wrong."""
+    per = {"mole-K": 60 / 7.76e-3, "gm-K": 1 / 7.76e-3}[of]
+    rows = [
+        f"{i},,{i}.0,{n * per:.6f},0.1,1.0,0.01,{1.0 + n},0.01\n"
+        for i, n in ((2, 0.5), (3, 1.5), (4, 4.0))
+    ]
+    ds = xbp.open_dataset(full(tmp_path / "a.dat", f"?J/{of}", rows=rows))
+    assert ds.C.attrs["units"] == {"mole-K": "uJ/K/mol", "gm-K": "uJ/g/K"}[of]
+    path = write(tmp_path / "b.dat", units=f"?J/{of}")
+    with pytest.raises(FileFormatError, match="unreadable prefix") as caught:
+        xbp.open_dataset(path)
+    units = caught.value.fix.split("'")[1]
+    own = xbp.open_dataset(path, units=units)
+    assert (own.C.attrs["units"], own.addenda.attrs["units"]) == (units, units)
+    with pytest.raises(UnitsError, match="contradicts"):
+        xbp.open_dataset(path, units="uJ/K")
+
+
+def test_points_closer_than_the_temperature_rise_are_repeats(tmp_path: Path) -> None:
+    columns = COLUMNS.replace("Field (Oersted)", "Temp Rise (Kelvin)")
+    rows = [
+        f"1,,1857,{T},{C},0.1,5,0.5,{rise},0\n"
+        for T, C, rise in ((2.0, 1, 0.04), (2.004, 2, 0.04), (2.006, 3, 0.04), (2.02, 9, 0.04), (50.0, 7, 1), (50.1, 9, 1))
+    ]  # fmt: skip
+    path = write(tmp_path / "a.dat", rows, columns=columns)
+    assert xbp.open_dataset(path).sizes["temperature"] == 6
+    ds = xbp.open_dataset(path, repeats=0.2)
+    np.testing.assert_allclose(ds.temperature, [2.01 / 3 + 4 / 3, 2.02, 50.05])
+    np.testing.assert_allclose(ds.C, [2, 9, 8])
+    np.testing.assert_allclose(ds.C_std, [3**-0.5, 0.1, 1])
+    assert ds.temperature_rise.attrs["units"] == "K"
+    with pytest.raises(QuantityError, match="repeats="):
+        xbp.open_dataset(write(tmp_path / "b.dat"), repeats=0.2)
+
+
+def test_repeats_of_a_measured_file(shared_data: Path) -> None:
+    """Three shots at each temperature, but for a few."""
+    path = shared_data / "doors" / "ybco.dat"
+    ds = xbp.open_dataset(path, repeats=0.2)
+    shots = [34.165258, 34.106237, 34.218162]
+    assert float(ds.C[0]) == pytest.approx(np.mean(shots))
+    assert float(ds.temperature[0]) == pytest.approx(1.9926072, abs=1e-6)
+    assert ds.sizes["temperature"] < xbp.open_dataset(path).sizes["temperature"] / 2.5

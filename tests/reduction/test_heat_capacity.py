@@ -511,3 +511,44 @@ def test_more_than_atoms_have_is_doubted(highest: float, doubted: bool) -> None:
     assert codes == ["above_3R"] * doubted
     units = C.bp.to_molar("formula units", amount="formula units")
     assert not units.bp.diagnostics()
+
+
+def test_a_composition_gives_the_molar_mass_and_the_atoms() -> None:
+    C = xbp.new_dataset(
+        "heat_capacity", [600.0], units="uJ/K", coords={"temperature": ([50.0], "K")}
+    )
+    M = (91.224 * 46 + 63.546 * 46 + 26.9815385 * 8) / 100
+    per_atom = C.bp.to_molar("atoms", mass="5 mg", composition="Zr46Cu46Al8").C
+    assert float(per_atom[0]) == pytest.approx(600e-6 / 5e-3 * M, rel=1e-5)
+    whole = C.bp.to_molar("formula units", mass="5 mg", composition="SiO2").C
+    assert float(whole[0]) == pytest.approx(600e-6 / 5e-3 * 60.0843, rel=1e-4)
+    C.C.attrs |= {"sample_mass": "5 mg", "molar_mass": "666.22 g/mol"}
+    ybco = C.bp.to_molar("atoms", composition="YBa2Cu3O7").C  # 0.004 % from 666.19
+    assert float(ybco[0]) == pytest.approx(600e-6 / 5e-3 * 666.22 / 13)
+    with pytest.raises(QuantityError, match="contradicts the composition"):
+        C.bp.to_molar("atoms", composition="YBa2Cu3O6")
+    C.C.attrs["atoms_per_formula"] = "12"
+    with pytest.raises(QuantityError, match="atoms=12"):
+        C.bp.to_molar("atoms", composition="YBa2Cu3O7")
+    with pytest.raises(QuantityError, match="not a formula"):
+        C.bp.to_molar("atoms", composition="glass 3")
+
+
+def test_several_samples_in_one_table() -> None:
+    C = xbp.new_dataset(
+        "heat_capacity",
+        [[600.0, 700.0], [300.0, 400.0]],
+        units="uJ/K",
+        coords={"sample": ([0, 1], "1"), "temperature": ([50.0, 60.0], "K")},
+    )
+    mass = xr.DataArray([5.0, 2.0], dims="sample", attrs={"units": "mg"})
+    molar = xr.DataArray([60.0, 120.0], dims="sample", attrs={"units": "g/mol"})
+    table = C.bp.to_molar("atoms", mass=mass, molar_mass=molar, atoms=3).C
+    for i in range(2):
+        one = C.isel(sample=i).bp.to_molar(
+            "atoms", mass=f"{float(mass[i])} mg", molar_mass=float(molar[i]), atoms=3
+        )
+        np.testing.assert_allclose(table[i], one.C)
+    for wrong in (mass.rename(sample="glass"), -mass.assign_attrs(units="mg")):
+        with pytest.raises(QuantityError, match="mass"):
+            C.bp.to_molar("atoms", mass=wrong, molar_mass=molar, atoms=3)

@@ -50,6 +50,8 @@ _POWER = re.compile(
     rf"(?:\*\*|\^)\s*(?:{_SMALL}|\(\s*{_SMALL}(?:\s*/\s*\d{{1,2}})?\s*\))"
     r"(?!\s*(?:\*\*|\^|[⁰¹²³⁴-⁹⁺⁻]))"
 )
+# pint passes over all others, such as what is left of a µ in another encoding.
+_UNKNOWN_CHARACTER = re.compile(r"[^\w\s*/^().+\-%‰°℃℉·⋅∙•×∗⁻⁺]")
 _ONE = re.compile(r"(?<![\w.])1(?:\.0*)?(?![\w.])")
 _FURTHER_NUMBER_OR_POWER = re.compile(r"(?<!\w)\.?\d|\*\*|\^")
 _SYMBOLS = {"Å": "angstrom", "µ": "u", "μ": "u", "°C": "degC", "Da": "u"}
@@ -115,11 +117,13 @@ def parse_unit(
 @functools.lru_cache(maxsize=512)
 def _parsed(text: str, like: str | None) -> pint.Unit:
     ureg = registry()
-    cleaned = text.strip()
+    cleaned = text.strip().replace("\u2212", "-")
     if cleaned in ("", "1"):
         return ureg.Unit("")
     if len(cleaned) > _LONGEST_UNIT:
         raise ValueError(f"it has {len(cleaned)} characters")
+    if strange := _UNKNOWN_CHARACTER.search(cleaned):
+        raise ValueError(f"it contains {strange[0]!r}")
     cleaned = _UDUNITS_POWER.sub(r"\1**\2", cleaned)
     if _FURTHER_NUMBER_OR_POWER.search(_ONE.sub("", _POWER.sub("", cleaned))):
         raise ValueError(

@@ -12,7 +12,8 @@ import xarray as xr
 from xbp.core.construct import new_dataset
 from xbp.io.geometry import angle_dataset
 from xbp.io.guide import Guide
-from xbp.io.reader import Format, density_per_mev, measured
+from xbp.io.masks import measured
+from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check, header_matches, to_numbers
 
 __all__ = ["FORMAT", "DaveBackend", "open_dave"]

@@ -27,7 +27,7 @@ from xbp.core.schema import (
 )
 from xbp.core.signal import as_stored, label_std, read, std_of
 from xbp.core.units import format_unit, parse_unit
-from xbp.io.reader import measured
+from xbp.io.masks import measured
 from xbp.io.text import check, write_text
 
 __all__ = ["Layout", "from_scipp", "to_csv", "to_dataframe", "to_scipp"]

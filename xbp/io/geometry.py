@@ -19,7 +19,7 @@ from xbp.core.independence import independence_name
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal, as_stored, read
 from xbp.core.units import magnitude
-from xbp.io.reader import measured
+from xbp.io.masks import counted, measured
 from xbp.io.text import check
 from xbp.reduction.arithmetic import convert
 
@@ -133,11 +133,12 @@ class Bins:
         mask: np.ndarray | None = None,
     ) -> Bins:
         """Build from arrays (n_spectra, n_E) of a file, and energy edges or points."""
-        values, std = measured(values, std, mask=mask)
-        counted = values != 0 if std is None else (values != 0) | (std > 0)
+        seen = counted(values, std)
+        if mask is not None:
+            seen &= ~mask
         edges = energy.size == values.shape[-1] + 1
         lower, upper = (energy[:-1], energy[1:]) if edges else (energy, energy)
-        return cls(lower, upper, np.isfinite(values) & counted)
+        return cls(lower, upper, seen)
 
 
 def geometry_of_instrument(name: str | None) -> str | None:
@@ -241,9 +242,7 @@ def find_geometry(
 
 def masked_rows(values: np.ndarray, std: np.ndarray | None) -> np.ndarray:
     """Return the detectors with only zeros without an error, NaN or sentinels."""
-    seen, errors = measured(values, std)
-    counted = seen != 0 if errors is None else (seen != 0) | (errors > 0)
-    return np.asarray(~(np.isfinite(seen) & counted).any(axis=1))
+    return np.asarray(~counted(values, std).any(axis=1))
 
 
 def angle_dataset(

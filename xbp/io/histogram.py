@@ -16,7 +16,8 @@ from xbp.core.schema import COORDINATES
 from xbp.core.units import convert_factor, parse_unit
 from xbp.io.guide import Guide
 from xbp.io.hdf5 import attribute, group, numbers
-from xbp.io.reader import Format, density_per_mev, measured
+from xbp.io.masks import measured
+from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check, translated
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from xbp.core.guards import not_used
 from xbp.core.units import convert_factor, magnitude
 from xbp.io.geometry import Asked, Bins, angle_dataset, find_geometry, with_fixed_energy
 from xbp.io.guide import Guide
-from xbp.io.reader import Format, axis_units, density_per_mev, measured
+from xbp.io.masks import measured
+from xbp.io.reader import Format, axis_units, density_per_mev
 from xbp.io.text import check, header_matches, to_numbers
 
 __all__ = ["FORMAT", "InxBackend", "open_inx"]

@@ -25,7 +25,8 @@ from xbp.io.geometry import (
 )
 from xbp.io.guide import Guide
 from xbp.io.hdf5 import group, numbers, text
-from xbp.io.reader import Format, density_per_mev, measured
+from xbp.io.masks import measured
+from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check
 from xbp.reduction.kinematics import wave_number
 

@@ -13,7 +13,8 @@ import xarray as xr
 from xbp.core.construct import new_dataset
 from xbp.core.units import convert_factor
 from xbp.io.guide import Guide
-from xbp.io.reader import Format, density_per_mev, measured
+from xbp.io.masks import measured
+from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check, header_matches, number
 
 __all__ = ["FORMAT", "MdmcBackend", "open_mdmc"]

@@ -193,9 +193,11 @@ def open_nxspe(
     squares = re.search(r"(?i)varian|squared?\b|\^ ?2|²", label)
     check(squares is None, f"its errors are called {label!r}, not standard deviations")
     values, std, units = density_per_mev(values, std, axis=to_mev, units=units)
+    assert std is not None
     # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN
     # for both.
-    may_lack = (((values == 0) & (std == 0)).all(axis=1), masked_rows(values, std))
+    zero = np.logical_not(values.any(axis=1) | std.any(axis=1))
+    may_lack = (zero, masked_rows(values, std))
     instrument, sample = group(entry, "instrument"), group(entry, "sample")
     attrs: dict[str, str | int] = {"title": entry.name.strip("/")}
     attrs["source"] = f"NXSPE file {path.name}"

@@ -13,14 +13,12 @@ import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.core.errors import QuantityError, UnitsError
-from xbp.core.guards import not_used, require_positive
+from xbp.core.guards import not_used, require_number, require_positive
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.core.units import (
-    magnitude,
-    to_kelvin,
-)
+from xbp.core.units import convert_factor, magnitude, to_kelvin
 from xbp.io.guide import Guide
 from xbp.io.ppms_units import (
+    LOST,
     TOTAL,
     is_in,
     per_mole_of,
@@ -69,7 +67,8 @@ FORMAT = Format(
         "C_p(T), errors, mass, field; not UTF-8, µJ/K; a lost µ is recovered from "
         'Total − Addenda, otherwise pass `units="uJ/K"`; comment rows, such as '
         'field warnings, are kept in `C.attrs["comments"]`; two masses in '
-        "the header: `mass=`",
+        "the header: `mass=`; `repeats=0.2` averages points closer than that part of "
+        "the temperature rise",
         'C = xbp.open_dataset("glass.dat").C\nC.bp.reduced_heat_capacity()',
         asks=("units", "mass", "field"),
     ),
@@ -87,6 +86,7 @@ def open_ppms(
     consistency: float | None = 0.05,
     field: Any = None,
     field_spread: Any = "20 Oe",
+    repeats: float | None = None,
 ) -> xr.Dataset:
     """Read a heat capacity measured by a Quantum Design PPMS.
 
@@ -114,17 +114,21 @@ def open_ppms(
         file has several.
     field_spread : scalar with units
         Fields that differ by no more are one (bare: Oe).
+    repeats : float, optional
+        Points whose temperatures span no more than this fraction of the temperature
+        rise of the measurement, such as 0.2, are averaged. By default only those at one
+        and the same temperature.
 
     Returns
     -------
     xarray.Dataset
         ``C(temperature)`` of the sample with ``C_std``, in the units of the file (such
-        as uJ/K), ascending in temperature. Points at one and the same temperature are
-        averaged; the error is the larger of that propagated and that of the mean by
-        their scatter. ``addenda``, ``field`` and ``temperature_rise`` are beside it.
-        Mass, molar mass and atoms per formula of the header, where it has them, are
-        attributes of ``C``, which `to_molar` reads; its ``comments`` are those among
-        the rows, such as warnings; of those that differ only in numbers the first.
+        as uJ/K), ascending in temperature. The error of averaged points is the larger
+        of that propagated and that of the mean by their scatter. ``addenda``, ``field``
+        and ``temperature_rise`` are beside it. Mass, molar mass and atoms per formula
+        of the header, where it has them, are attributes of ``C``, which `to_molar`
+        reads; its ``comments`` are those among the rows, such as warnings; of those
+        that differ only in numbers the first.
 
     Raises
     ------
@@ -178,8 +182,7 @@ def open_ppms(
     check((kelvin > 0).all(), "some of its temperatures are not above zero")
     # Stable, so that repeats stay in the order of the measurement.
     order = np.argsort(temperature, kind="stable")
-    _, group = np.unique(temperature[order], return_inverse=True)
-
+    group = _groups(temperature[order], _resolved(path, numbers, own, order, repeats))
     size = np.bincount(group)
 
     def averaged(name: str) -> np.ndarray:
@@ -225,10 +228,42 @@ def open_ppms(
     return ds
 
 
+def _resolved(
+    path: Path,
+    numbers: Mapping[str, np.ndarray],
+    units: Mapping[str, str],
+    order: np.ndarray,
+    repeats: float | None,
+) -> np.ndarray:
+    """Return the difference in temperature below which each point is a repeat."""
+    if repeats is None:
+        return np.zeros(order.size)
+    share = require_number(repeats, "repeats", least=0, most=1, error=QuantityError)
+    if "Temp Rise" not in numbers:
+        not_used(f"{path} has no column 'Temp Rise'", repeats=repeats)
+    factor = convert_factor(units["Temp Rise"], units["Sample Temp"], name="Temp Rise")
+    return np.asarray(share * factor * numbers["Temp Rise"][order])
+
+
+def _groups(temperature: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """Return to which group each of ascending temperatures belongs.
+
+    Examples
+    --------
+    >>> _groups(np.array([2.0, 2.0, 2.1, 2.3]), np.full(4, 0.2)).tolist()
+    [0, 0, 0, 1]
+    """
+    group, first = np.zeros(temperature.size, dtype=int), 0
+    for i in range(1, temperature.size):
+        new = temperature[i] - temperature[first] > within[first]
+        group[i], first = group[i - 1] + new, i if new else first
+    return group
+
+
 def _in_one_field(
     path: Path,
     numbers: Mapping[str, np.ndarray],
-    units: Mapping[str, str | None],
+    units: Mapping[str, str],
     given: Any,
     spread: Any,
 ) -> np.ndarray | slice:
@@ -259,14 +294,14 @@ def _oersted(value: Any, name: str) -> float:
 
 def _table(
     lines: list[str],
-) -> tuple[dict[str, np.ndarray], dict[str, str | None], list[str]]:
-    """Return the columns, their units (None: lost), and the comments in the rows."""
+) -> tuple[dict[str, np.ndarray], dict[str, str], list[str]]:
+    """Return the columns, their units, and the comments in the rows."""
     starts = [i for i, line in enumerate(lines) if line.strip() == "[Data]"]
     check(starts and starts[0] + 1 < len(lines), "it has no [Data], or ends there")
     start = starts[0] + 2
     titles = next(csv.reader([lines[start - 1]]))
     columns: dict[str, int] = {}
-    units: dict[str, str | None] = {}
+    units: dict[str, str] = {}
     for i, title in enumerate(titles):
         name, _, unit = (part.strip() for part in title.partition("("))
         if name not in (*_NEEDED, *_FURTHER, TOTAL):
@@ -274,7 +309,8 @@ def _table(
         check(name not in columns, f"it has two columns '{name}'")
         columns[name], units[name] = i, title_units(title, unit.removesuffix(")"))
         fits = _NEEDED.get(name, ())
-        right = not fits or any(is_in(units[name] or "J/K", fit) for fit in fits)
+        plain = units[name].removeprefix(LOST)
+        right = not fits or any(is_in(plain, fit) for fit in fits)
         check(right, f"its column {title!r} is not in units of {' or '.join(fits)}")
     missing = set(_NEEDED) - set(columns)
     check(not missing, f"it has no column {sorted(missing)}")
@@ -334,7 +370,7 @@ def _sample(lines: list[str], mass: float | None) -> dict[str, str]:
         name, units = _SAMPLE[key]
         if "(" in meaning:
             inside = meaning.partition("(")[2].partition(")")[0]
-            units = title_units(meaning, inside) or units
+            units = title_units(meaning, inside)
         elif key != "ATOMS":
             continue  # a number without units is required when it is needed
         stated = f"{size:.10g} {units}".removesuffix(" 1")

@@ -14,13 +14,23 @@ from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit
 from xbp.io.text import check
 from xbp.reduction.heat_capacity import Amount
 
-__all__ = ["TOTAL", "is_in", "per_mole_of", "title_units", "with_lost_prefix"]
+__all__ = ["LOST", "TOTAL", "is_in", "per_mole_of", "title_units", "with_lost_prefix"]
 
 #: The total is compared with the sum of sample and addenda; a row may lack it.
 TOTAL: Final = "Total HC"
 _HEAT: Final = ("Samp HC", "Samp HC Err", "Addenda HC", "Addenda HC Err", TOTAL)
 _MICRO: Final = re.compile("\u00c2?\u00b5|\u00ce\u00bc|\u03bc")
-_WORDS: Final = {"Kelvin": "K", "Oersted": "oersted", "gm": "g", "mole": "mol"}
+_WORDS: Final = {
+    "Kelvin": "K",
+    "Oersted": "oersted",
+    "Tesla": "T",
+    "gm": "g",
+    "mole": "mol",
+    "Mole": "mol",
+}
+#: What stands before a unit whose prefix cannot be read.
+LOST: Final = "?"
+_PREFIXES: Final = ("", "m", "u", "n")
 
 
 def is_in(units: str, other: str) -> bool:
@@ -28,70 +38,86 @@ def is_in(units: str, other: str) -> bool:
     return parse_unit(units).is_compatible_with(other)
 
 
-def title_units(title: str, text: str) -> str | None:
+def title_units(title: str, text: str) -> str:
     """Return units such as ``µJ/K``, ``Kelvin`` or ``mJ/mole-K`` as xbp writes them.
 
-    None for a heat capacity in J/K without a prefix, or with one that cannot be read:
-    the program writes µJ/K, and copies in another encoding lose the µ.
+    With a leading ``?`` if the prefix of the joule cannot be read: the program writes
+    µJ, and copies in another encoding lose the µ. So J/K, which it does not write.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be read.
 
     Examples
     --------
-    >>> title_units("Samp HC", "mJ/mole-K"), title_units("Samp HC", "?J/K")
-    ('mJ/K/mol', None)
+    >>> title_units("Samp HC", "mJ/mole-K"), title_units("Samp HC", "#J/gm-K")
+    ('mJ/K/mol', '?J/g/K')
     """
     plain = _MICRO.sub("u", text)
     for word, unit in _WORDS.items():
         plain = plain.replace(word, unit)
-    plain = re.sub(r"/(\w+)-K$", r"/\1/K", plain).strip()
+    # All behind a solidus divides: J/mol K, J/mol-K, J/(mol K), J/K-mol.
+    over, *under = re.sub(r"[()]", " ", plain).split("/")
+    parts = [part for one in under for part in re.split(r"[\s.*·-]+", one) if part]
     try:
-        units = format_unit(parse_unit(plain, name=title))
+        units = format_unit(parse_unit("/".join([over, *parts]), name=title))
     except UnitsError:
-        lost = re.fullmatch(r"\W{0,4}.{0,3}J/K", plain, re.DOTALL)
+        lost = re.fullmatch(r".{1,3}J", over.strip(), re.DOTALL)
         check(lost, f"the units of its column {title!r} cannot be read")
-        return None
-    return None if units == "J/K" else units
+        try:
+            return LOST + format_unit(parse_unit("/".join(["J", *parts])))
+        except UnitsError:
+            raise ValueError(
+                f"the units of its column {title!r} cannot be read"
+            ) from None
+    return LOST + units if units == "J/K" else units
 
 
 def with_lost_prefix(
     path: Path,
-    units: Mapping[str, str | None],
+    units: Mapping[str, str],
     numbers: Mapping[str, np.ndarray],
     sample: Mapping[str, str],
     given: str | None,
     tolerance: float,
 ) -> tuple[dict[str, str], str | None]:
-    """Return the units of every column, and those found for a lost prefix.
+    """Return the units of every column, and those of the sample if they were lost.
 
-    Total − Addenda = Sample determines them.
+    Total − Addenda = Sample determines the prefix, of all columns the same.
     """
-    lost = [name for name in _HEAT if name in units and units[name] is None]
-    known = {name: unit for name, unit in units.items() if unit is not None}
+    lost = {n: units[n].removeprefix(LOST) for n in _HEAT if LOST in units.get(n, "")}
+    known = {name: unit for name, unit in units.items() if name not in lost}
+    first = next(iter(lost.values()), units["Samp HC"])
+    choices = {prefix + first: prefix for prefix in _PREFIXES}
     if given is not None:
-        unit = parse_unit(given, name="units=")
-        own = parse_unit(known.get("Samp HC", "J/K"))
-        if not (unit.is_compatible_with("J/K") if lost else unit == own):
+        unit = format_unit(parse_unit(given, name="units="))
+        if unit not in choices if lost else parse_unit(unit) != parse_unit(first):
+            fix = f"units='u{first}'" if lost else "leave units= out"
             raise UnitsError(
                 f"units={given!r} contradicts {path}",
-                reason=f"its heat capacity is in '{format_unit(own)}'; units= replaces "
-                "only units with an unreadable prefix",
-                fix="units='uJ/K'" if lost else "leave units= out",
+                reason=f"its heat capacity is in '{first}'; units= replaces only units "
+                "with an unreadable prefix",
+                fix=fix,
             )
-        return known | dict.fromkeys(lost, format_unit(unit)), None
+        prefix = choices.get(unit, "")
+        return known | {name: prefix + unit for name, unit in lost.items()}, None
     if not lost:
         return known, None
     found = []
     # If every prefix was lost, any choice is consistent.
     if {"Samp HC", "Addenda HC", TOTAL} - set(lost):
-        for prefix in ("J/K", "mJ/K", "uJ/K", "nJ/K"):
-            ratio = _ratio(known | dict.fromkeys(lost, prefix), numbers, sample)
+        for prefix in _PREFIXES:
+            own = known | {name: prefix + unit for name, unit in lost.items()}
+            ratio = _ratio(own, numbers, sample)
             if ratio is not None and abs(ratio - 1) <= tolerance:
-                found.append(prefix)
+                found.append(own)
     if len(found) == 1:
-        return known | dict.fromkeys(lost, found[0]), found[0]
+        return found[0], found[0][next(iter(lost))]
     raise FileFormatError(
-        f"{path}: the units of {', '.join(map(repr, lost))} are J/K with an unreadable "
-        "prefix",
-        fix="units='uJ/K', or units='J/K'",
+        f"{path}: the units of {', '.join(map(repr, lost))} are {first} with an "
+        "unreadable prefix",
+        fix=f"units='u{first}', or units='{first}'",
     )
 
 

@@ -52,7 +52,6 @@ __all__ = [
     "Format",
     "axis_units",
     "density_per_mev",
-    "measured",
     "value_units",
 ]
 
@@ -366,52 +365,6 @@ def axis_units(units: str, dim: str, *, name: str, example: str | None = None) -
     raise UnitsError(
         f"{name}={units!r} of '{dim}' must convert to '{canonical}'",
         fix=f"{name}='{example or canonical}'",
-    )
-
-
-def measured(
-    values: np.ndarray, std: np.ndarray | None = None, *, mask: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Set bins that were not measured to NaN.
-
-    Parameters
-    ----------
-    values, std : numpy.ndarray
-        As in the file, in any units.
-    mask : numpy.ndarray of bool, optional
-        True where the file itself marks a bin as masked; broadcast against `values`.
-
-    Returns
-    -------
-    values, std : numpy.ndarray
-        Both are NaN where either is not finite or beyond ±1e29, where the error is
-        negative, and where masked. An error of 0 stays. If all errors are 0, there are
-        none and `std` is None.
-
-    Raises
-    ------
-    ValueError
-        If nothing was measured.
-
-    Examples
-    --------
-    >>> values = np.array([1.0, np.inf, -1e30, 4.0, 5.0])
-    >>> measured(values, np.array([0.1, 0.1, 0.0, -1.0, 0.0]))
-    (array([ 1., nan, nan, nan,  5.]), array([0.1, nan, nan, nan, 0. ]))
-    >>> measured(np.array([1.0, 2.0]), np.zeros(2))
-    (array([1., 2.]), None)
-    """
-    # Programs without NaN write ±1e30 or the like; no measured value is that large.
-    sentinel = 1e29
-    seen = np.abs(values) < sentinel
-    if mask is not None:
-        seen = seen & ~mask
-    if std is not None:
-        seen = seen & (std >= 0) & (std < sentinel)
-    check(seen.any(), "no bin was measured")
-    has_errors = std is not None and (std[seen] > 0).any()
-    return np.where(seen, values, np.nan), (
-        np.where(seen, std, np.nan) if has_errors and std is not None else None
     )
 
 

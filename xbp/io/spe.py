@@ -25,8 +25,9 @@ from xbp.io.geometry import (
     spectra_to_write,
 )
 from xbp.io.guide import Guide
+from xbp.io.masks import measured
 from xbp.io.publish import to_path
-from xbp.io.reader import Format, measured
+from xbp.io.reader import Format
 from xbp.io.text import (
     check,
     header_matches,

@@ -15,7 +15,8 @@ from xbp.core.errors import QuantityError
 from xbp.core.guards import not_used, require_positive
 from xbp.core.units import parse_unit
 from xbp.io.grammar import SUPERSCRIPTS
-from xbp.io.reader import axis_units, measured
+from xbp.io.masks import measured
+from xbp.io.reader import axis_units
 from xbp.io.text import check, number
 from xbp.reduction.raman import to_raman_shift
 

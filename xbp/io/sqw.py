@@ -25,7 +25,8 @@ from xbp.core.units import (
 )
 from xbp.io.grammar import read_units
 from xbp.io.guide import Guide
-from xbp.io.reader import Format, density_per_mev, measured
+from xbp.io.masks import measured
+from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check, number, to_numbers, translated, write_text
 from xbp.reduction import convert
 

@@ -18,7 +18,8 @@ from xbp.core.signal import extend_history
 from xbp.core.units import convert_factor, parse_unit
 from xbp.io.grammar import parse_title, read_units
 from xbp.io.guide import Guide
-from xbp.io.reader import Format, measured, named_format, value_units
+from xbp.io.masks import measured
+from xbp.io.reader import Format, named_format, value_units
 from xbp.io.text import check, to_numbers
 from xbp.io.titles import Labels, column_titles, require_titles, third_is_an_error
 from xbp.reduction.sample import mean_scattering_lengths, numbers_of

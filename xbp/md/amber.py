@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from xbp.core import constants
 from xbp.core.errors import QuantityError, require
 from xbp.io import netcdf
 from xbp.io.hdf5 import HDF5_SIGNATURE
-from xbp.md.frames import Found, Frames, Rows, part_of
+from xbp.md.frames import Found, Frames, Rows, part_of, pieces, scaled
 from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
 from xbp.md.styles import Style
@@ -59,10 +62,32 @@ def is_amber(source: Source, head: bytes) -> bool:
         return "AMBER" in str(getattr(file, "Conventions", ""))
 
 
-def _opened(path: Path) -> Any:
+def _new(path: Path) -> Any:
     file = require("netCDF4", "it reads netCDF", "md").Dataset(path)
     file.set_auto_maskandscale(False)
     return file
+
+
+@functools.lru_cache(maxsize=4)
+def _kept(path: Path, *_version: int) -> Any:
+    return _new(path)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file; a classic one stays open: to open it takes as long as to read it.
+
+    A process that was forked, which would share the place in the file, opens it anew,
+    as does one whose file changed.
+    """
+    with path.open("rb") as stream:
+        classic = stream.read(3) == b"CDF"
+    if classic:
+        status = path.stat()
+        yield _kept(path, os.getpid(), status.st_mtime_ns, status.st_size)
+    else:
+        with _new(path) as file:
+            yield file
 
 
 @dataclass(frozen=True)
@@ -108,8 +133,7 @@ class _Header:
                     values = np.broadcast_to(data[...], (len(numbers), *data.shape))
                 else:
                     values = part_of(data, numbers)
-                scale = self.scales[name]
-                found[name] = values if scale == 1 else values * scale
+                found[name] = scaled(values, self.scales[name])
         return found
 
 
@@ -211,15 +235,15 @@ def open_amber(source: Source, given: Given) -> Found:
 
     def rows(numbers: range) -> Iterator[Rows]:
         parts = head.read(wanted, numbers)
-        for i, number in enumerate(numbers):
-            r, place = parts[head.positions][i], at[number]
-            if head.positions == "scaled_coordinates":
-                r = r @ cells[place]
-            else:
-                r = r * style.length - corners[place]
-            v = parts["velocities"][i] * style.speed if "velocities" in parts else None
-            names = parts[head.types][i] if head.types in parts else same
-            yield Rows(names, parts["id"][i] if "id" in parts else None, r, v)
+        places = [at[number] for number in numbers]
+        r, v = parts[head.positions], parts.get("velocities")
+        if head.positions == "scaled_coordinates":
+            r = r @ cells[places]
+        else:
+            r = scaled(r, style.length)
+            r = r - corners[places, None] if corners[places].any() else r
+        v = None if v is None else scaled(v, style.speed)
+        yield from pieces(parts.get(head.types, same), parts.get("id"), r, v)
 
     return Found(
         Frames(path, chosen, rows),

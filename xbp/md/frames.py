@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import operator
 import threading
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,9 +34,11 @@ __all__ = [
     "cell_volume",
     "masses_of",
     "part_of",
+    "pieces",
     "read_table",
     "require_finite",
     "require_motion",
+    "scaled",
 ]
 
 #: Positions and velocities of some frames.
@@ -44,7 +48,9 @@ Vectors = tuple[np.ndarray, np.ndarray | None]
 class Rows(NamedTuple):
     """Atoms of a frame: names or types, ids, positions, velocities, masses.
 
-    In Å, Å/ps and u. Without ids they are in the order of the file.
+    In Å, Å/ps and u. Without ids they are in the order of the file. Positions and
+    velocities are (n_atoms, 3), or (n_frames, n_atoms, 3) of several frames with the
+    same atoms in the same order.
     """
 
     names: np.ndarray
@@ -53,8 +59,19 @@ class Rows(NamedTuple):
     velocity: np.ndarray | None = None
     mass: np.ndarray | None = None
 
-    def ordered(self, where: str, first: Rows | None) -> Rows:
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return len(self.position) if self.position.ndim == 3 else 1
+
+    def ordered(self, where: Callable[[int], str], first: Rows | None) -> Rows:
         """Return them by id; refuse other atoms than those of the first frame.
+
+        Parameters
+        ----------
+        where : callable
+            Number of the frame in these → what it is called in messages.
+        first : Rows, optional
 
         Raises
         ------
@@ -62,12 +79,15 @@ class Rows(NamedTuple):
         """
         require_finite(where, *self[2:])
         found = self
-        if self.ids is not None:
+        if self.ids is not None and (np.diff(self.ids) <= 0).any():
             order = np.argsort(self.ids, kind="stable")
-            sorted_: Any = (None if a is None else a[order] for a in self)
-            found = Rows(*sorted_)
             again = self.ids[order][1:][np.diff(self.ids[order]) == 0]
-            require_file(not again.size, where, f"id {again[:1]} occurs twice")
+            require_file(not again.size, where(0), f"id {again[:1]} occurs twice")
+            sorted_: Any = (
+                None if a is None else a.take(order, axis=-2 if vectors else 0)
+                for a, vectors in zip(self, (0, 0, 1, 1, 0), strict=True)
+            )
+            found = Rows(*sorted_)
         if first is not None:
             same = found.names is first.names or np.array_equal(
                 found.names, first.names
@@ -75,7 +95,7 @@ class Rows(NamedTuple):
             same = same and np.array_equal(np.array(found.ids), np.array(first.ids))
             same = same and (first.velocity is None or found.velocity is not None)
             problem = "it does not contain the atoms of the first frame"
-            require_file(same, where, problem, fix="write a fixed group of atoms")
+            require_file(same, where(0), problem, fix="write a fixed group of atoms")
         return found
 
 
@@ -89,15 +109,20 @@ class Frames:
     numbers : range
         Frames of the file.
     rows : callable
-        Some of the numbers → an iterator over their atoms, as the file has them.
+        Some of the numbers → an iterator over their atoms, as the file has them, of one
+        frame or several at a time.
     name : callable
         Number → what a frame is called in messages.
+    kept : bool
+        Whether frames that were read stay in memory for a while, because to read them
+        again costs more than a copy.
     """
 
     path: Path
     numbers: range
     rows: Callable[[range], Iterator[Rows]]
     name: Callable[[int], str] = str
+    kept: bool = True
 
     @cached_property
     def first(self) -> Rows:
@@ -110,38 +135,66 @@ class Frames:
         return self.first.names.size
 
     def _read(self, numbers: range, first: Rows | None = None) -> Iterator[Rows]:
-        found = self.rows(numbers)
-        for number in numbers:
-            where = f"{self.path}, frame {self.name(number)}"
-            with reading(where):
+        found, done = self.rows(numbers), 0
+        while done < len(numbers):
+            where = partial(self._where, numbers[done:])
+            with reading(where(0)):
                 rows = next(found)
             yield rows.ordered(where, first)
+            done += rows.n_frames
+
+    def _where(self, numbers: range, place: int) -> str:
+        return f"{self.path}, frame {self.name(numbers[place])}"
 
     def stack(self, numbers: range) -> Vectors:
         """Return positions and velocities of some frames, (n_frames, n_atoms, 3)."""
-        position = np.empty((len(numbers), self.n_atoms, 3))
-        velocity = None if self.first.velocity is None else np.empty_like(position)
-        for place, rows in enumerate(self._read(numbers, self.first)):
-            position[place] = rows.position
-            if velocity is not None:
-                velocity[place] = rows.velocity
-        return position, velocity
+        shape, place = (len(numbers), self.n_atoms, 3), 0
+        moving = self.first.velocity is not None
+        out: Vectors = np.empty(0), None
+        for rows in self._read(numbers, self.first):
+            if rows.position.shape == shape:  # in one piece, as the file has them
+                return (
+                    np.require(rows.position, float, ["C", "W"]),
+                    np.require(rows.velocity, float, ["C", "W"]) if moving else None,
+                )
+            if not place:
+                out = np.empty(shape), np.empty(shape) if moving else None
+            for own, read in zip(out, (rows.position, rows.velocity), strict=True):
+                if own is not None:
+                    own[place : place + rows.n_frames] = read
+            place += rows.n_frames
+        return out
 
     def arrays(self, chunk: int) -> tuple[Any, Any]:
         """Return positions and velocities as dask arrays, which one task reads."""
-        dask = require("dask", "trajectories are opened lazily, as its arrays", "md")
         array = require("dask.array", "trajectories are opened lazily", "md")
-        # One node of the graph contains the reader and its index of the file.
-        chunks = dask.delayed(_Chunks(self), pure=False)
-        read = dask.delayed(_Chunks.read, pure=False)
-        parts: tuple[list[Any], list[Any]] = [], []
-        for first in range(0, len(self.numbers), chunk):
-            numbers = self.numbers[first : first + chunk]
-            both, shape = read(chunks, numbers), (len(numbers), self.n_atoms, 3)
-            for part, one in zip(parts, (both[0], both[1]), strict=True):
-                part.append(array.from_delayed(one, shape, dtype=float))
-        moving = None if self.first.velocity is None else array.concatenate(parts[1])
-        return array.concatenate(parts[0]), moving
+        graphs = require("dask.highlevelgraph", "they are opened lazily", "md")
+        token, count = uuid.uuid4().hex, len(self.numbers)
+        parts = [
+            self.numbers[first : first + chunk] for first in range(0, count, chunk)
+        ]
+        # One node of the graph contains the reader and its index of the file. Written
+        # by hand: through dask.delayed each chunk takes a millisecond.
+        file, read = f"file-{token}", f"read-{token}"
+        shared: dict[str, Any] = {
+            file: {file: _Chunks(self)},
+            read: {
+                (read, i): (_Chunks.read, file, part) for i, part in enumerate(parts)
+            },
+        }
+        found = []
+        for place in range(1 if self.first.velocity is None else 2):
+            name = f"{('position', 'velocity')[place]}-{token}"
+            own = {
+                (name, i, 0, 0): (operator.getitem, (read, i), place)
+                for i in range(len(parts))
+            }
+            graph = graphs.HighLevelGraph(
+                {**shared, name: own}, {file: set(), read: {file}, name: {read}}
+            )
+            sizes = (tuple(map(len, parts)), (self.n_atoms,), (3,))
+            found.append(array.Array(graph, name, sizes, dtype=float))
+        return found[0], found[1] if len(found) == 2 else None
 
 
 class _Chunks:
@@ -157,6 +210,8 @@ class _Chunks:
         return _Chunks, (self._frames, self._most)
 
     def read(self, numbers: range) -> Vectors:
+        if not self._frames.kept:
+            return self._frames.stack(numbers)
         with self._lock:
             alone = self._reading.setdefault(numbers, threading.Lock())
         with alone:  # tasks that need the same chunk wait for the first
@@ -210,8 +265,7 @@ class Found:
         def rows(numbers: range) -> Iterator[Rows]:
             return (one._replace(velocity=None) for one in read(numbers))
 
-        frames = Frames(self.frames.path, self.frames.numbers, rows, self.frames.name)
-        return replace(self, frames=frames)
+        return replace(self, frames=replace(self.frames, rows=rows))
 
 
 def assemble(found: Found, mass: np.ndarray, chunk: int | None) -> xr.Dataset:
@@ -240,6 +294,35 @@ def part_of(data: Any, numbers: range) -> np.ndarray:
     low, high = min(numbers[0], numbers[-1]), max(numbers[0], numbers[-1])
     found = np.asarray(data[low : high + 1 : abs(numbers.step)])
     return found if numbers.step > 0 else found[::-1]
+
+
+def pieces(
+    names: np.ndarray,
+    ids: np.ndarray | None,
+    position: np.ndarray,
+    velocity: np.ndarray | None,
+) -> Iterator[Rows]:
+    """Yield frames together where they have the same atoms in the same order.
+
+    Parameters
+    ----------
+    names, ids : numpy.ndarray, shape (n_atoms,) or (n_frames, n_atoms)
+    position, velocity : numpy.ndarray, shape (n_frames, n_atoms, 3)
+    """
+    both = [None if a is None else np.atleast_2d(a) for a in (names, ids)]
+    if all(a is None or (a == a[0]).all() for a in both):
+        first: Any = (None if a is None else a[0] for a in both)
+        yield Rows(next(first), next(first), position, velocity)
+        return
+    for place in range(len(position)):
+        own: Any = (None if a is None else a[place % len(a)] for a in both)
+        v = None if velocity is None else velocity[place]
+        yield Rows(next(own), next(own), position[place], v)
+
+
+def scaled(values: np.ndarray, factor: float) -> np.ndarray:
+    """Return numbers times a factor: in double precision, as they are if it is 1."""
+    return values if factor == 1 else np.multiply(values, factor, dtype=float)
 
 
 #: Name → (first column, type, number of columns).
@@ -279,18 +362,27 @@ def read_table(
     }
 
 
-def require_finite(where: str, *arrays: np.ndarray | None) -> None:
+def require_finite(where: Callable[[int], str], *arrays: np.ndarray | None) -> None:
     """Refuse NaN, infinity, and values above 1e30, which no simulation has.
+
+    Parameters
+    ----------
+    where : callable
+        Number of a frame, the first axis of arrays with three → what it is called.
+    arrays : numpy.ndarray or None
 
     Raises
     ------
     FileFormatError
     """
     for values in arrays:
-        wrong = [] if values is None else values[~(np.abs(values) < 1e30)]
-        if len(wrong):
-            problem = f"it contains the value {wrong[0]:g}"
-            require_file(False, where, problem, fix="leave that frame out: frames=")
+        # Maximum and minimum need no memory, and are NaN if one value is.
+        if values is None or (values.max() < 1e30 and values.min() > -1e30):
+            continue
+        for wrong in np.argwhere(~(np.abs(values) < 1e30))[:1].tolist():
+            problem = f"it contains the value {values[tuple(wrong)]:g}"
+            at = wrong[0] if values.ndim == 3 else 0
+            require_file(False, where(at), problem, fix="leave that frame out: frames=")
 
 
 def cell_volume(cell: np.ndarray, where: str) -> float:

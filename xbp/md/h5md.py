@@ -13,7 +13,7 @@ import numpy as np
 from xbp.core.errors import QuantityError
 from xbp.core.guards import choose
 from xbp.io.hdf5 import HDF5_SIGNATURE, open_hdf5, require_own
-from xbp.md.frames import Found, Frames, Rows, part_of
+from xbp.md.frames import Found, Frames, Rows, part_of, pieces, scaled
 from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
 from xbp.md.styles import Style, unit_factor
@@ -146,6 +146,8 @@ class _Contents:
     style : Style
     block : int
         Frames that are stored together.
+    packed : bool
+        Whether the positions are compressed.
     """
 
     path: Path
@@ -159,6 +161,7 @@ class _Contents:
     periodic: str | None
     style: Style
     block: int
+    packed: bool
 
     def found(
         self,
@@ -180,19 +183,19 @@ class _Contents:
                     None if s is None else s.read(file, numbers)
                     for s in (self.velocity, self.image, self.ids)
                 )
-            for i, number in enumerate(numbers):
-                here = _spatial(r[i] * style.length)
-                if image is not None:
-                    here = here + _spatial(image[i]) @ cells[places[number]]
-                speed = None if v is None else _spatial(v[i] * style.speed)
-                yield Rows(same, None if ids is None else ids[i], here, speed)
+            r = _spatial(scaled(r, style.length))
+            v = None if v is None else _spatial(scaled(v, style.speed))
+            if image is not None:
+                at = [places[number] for number in numbers]
+                r = r + _spatial(image) @ cells[at]
+            yield from pieces(same, ids, r, v)
 
         element, time = at_once(
             lambda: elements_of(given, topology, self.n_atoms),
             lambda: given.times(len(chosen), own=times, marks=steps, style=style),
         )
         return Found(
-            Frames(path, chosen, rows),
+            Frames(path, chosen, rows, kept=self.packed),
             cells,
             element,
             None if topology is None else topology.masses,
@@ -274,12 +277,13 @@ def open_h5md(source: Source, given: Given) -> Found:
                 order = np.argsort(ids.read(file, chosen[:1])[0], kind="stable")
                 masses = None if masses is None else masses[order]
                 topology = topology._replace(names=topology.names[order], masses=masses)
-        block = (value.chunks or (1,))[0]
+        block, packed = (value.chunks or (1,))[0], value.compression is not None
     allowed = ["elements", "masses", "time_between_frames", "cell", "group"]
     allowed += ["topology", "atom_style", "units", "lj"]
     given.allow("H5MD", *allowed, *(["timestep"] if steps is not None else []))
     found = _Contents(
-        *(path, n_frames, n_atoms, r, v, image, ids, cells, periodic, style, block)
+        *(path, n_frames, n_atoms, r, v, image, ids, cells, periodic, style, block),
+        packed,
     )
     if times is not None:
         times = times * style.time
@@ -407,11 +411,11 @@ def open_mdt(source: Source, given: Given) -> Found:
         else:
             names = _texts(np.asarray(file["chemical_system/atoms"][()])[:, 0])
         require_file(names.size == n_atoms, path, f"it names {names.size} atoms")
-        block = (node.chunks or (1,))[0]
+        block, packed = (node.chunks or (1,))[0], node.compression is not None
     given.allow("a trajectory of MDANSE", "elements", "masses", "cell")
     style = Style("declared", length=10.0, speed=10.0)
     found = _Contents(
         *(path, n_frames, n_atoms, r, v, None, None, given.cells(cells)),
-        *(None, style, block),
+        *(None, style, block, packed),
     )
     return found.found(given, chosen, Topology(names), times)

@@ -374,7 +374,7 @@ def _read(source: Source, atom_style: Any = None) -> _Contents:
         mass = np.array([masses.get(kind, 0.0) for kind in kinds.tolist()])
         ids = np.array([int(row[0]) for row in rows])
         atoms = Rows(kinds, ids, r, None, mass if masses else None)
-        atoms = atoms.ordered(str(path), None)
+        atoms = atoms.ordered(lambda _: str(path), None)
     if "Velocities" in sections:
         with reading(f"{path}: Velocities"):
             rows = _table(path, sections, "Velocities", n_atoms)

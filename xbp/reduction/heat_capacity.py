@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -49,6 +50,7 @@ from xbp.reduction.dos_area import (
     real_modes,
     to_pure_number,
 )
+from xbp.reduction.sample import mass_of, numbers_of
 
 __all__ = [
     "Amount",
@@ -307,6 +309,7 @@ def to_molar(
     molar_mass: Any = None,
     atoms: Any = None,
     amount: Amount | None = None,
+    composition: str | Mapping[str, float] | None = None,
 ) -> Data:
     r"""Return the heat capacity per mole.
 
@@ -320,18 +323,22 @@ def to_molar(
         mole; over temperature and any further dimensions.
     per : {"atoms", "formula units"}
         What the answer is a mole of.
-    mass : scalar with units, optional
+    mass : scalar with units, or DataArray, optional
         Sample mass m (bare: mg), if the data are of the whole sample; by default
-        ``C.attrs["sample_mass"]``.
-    molar_mass : scalar with units, optional
+        ``C.attrs["sample_mass"]``. Of several samples in one table, a DataArray over
+        their dimension, with units; so the next two.
+    molar_mass : scalar with units, or DataArray, optional
         Molar mass M of a formula unit (bare: g/mol); by default
         ``C.attrs["molar_mass"]``. With the mean atomic mass of an alloy and ``atoms=1``
         a formula unit is an atom.
-    atoms : number, optional
+    atoms : number or DataArray, optional
         Atoms N in a formula unit, if needed; by default
         ``C.attrs["atoms_per_formula"]``.
     amount : {"atoms", "formula units"}, optional
         What data per mole are a mole of; by default ``C.attrs["amount"]``.
+    composition : str or mapping of str to float, optional
+        The formula unit, from which M and N follow: ``"Zr46Cu46Al8"`` has 100 atoms. M
+        of the file may differ by 0.5 %, N not.
 
     Returns
     -------
@@ -342,8 +349,8 @@ def to_molar(
     Raises
     ------
     QuantityError
-        If m, M, N or `amount` is needed and not known, contradicts the file's, or is
-        not positive.
+        If m, M, N or `amount` is needed and not known, contradicts the file's or the
+        composition, or is not positive.
     UnitsError
         If the units are not those of a heat capacity.
 
@@ -355,14 +362,21 @@ def to_molar(
     >>> molar = C.bp.to_molar("atoms", mass="7.76 mg", molar_mass="60 g/mol", atoms=3)
     >>> round(float(molar.C[0]), 2), molar.C.attrs["amount"]
     (21.85, 'atoms')
+    >>> glass = C.bp.to_molar("atoms", mass="25 mg", composition="Zr46Cu46Al8")
+    >>> round(float(glass.C[0]), 2)
+    24.88
     """
     per = choose(per, Amount, "per")
     signal = read(data, "heat_capacity")
     given = {"mass": mass, "molar_mass": molar_mass, "atoms": atoms}
-    used: dict[str, float] = {}
+    formula: dict[str, float] = {}
+    if composition is not None:
+        count = sum(numbers_of(composition).values())
+        formula = {"molar_mass": mass_of(composition) * count, "atoms": count}
+    used: dict[str, Any] = {}
 
-    def known(name: str) -> float:
-        used[name] = _of_sample(signal, name, given[name])
+    def known(name: str) -> Any:
+        used[name] = _of_sample(signal, name, given[name], formula.get(name))
         return used[name]
 
     unit = parse_unit(signal.units)
@@ -384,20 +398,20 @@ def to_molar(
     answer: Data = signal.answer(
         *signal.both(lambda part: part * factor),
         operation="to_molar",
-        arguments={"per": per}
-        | {name: f"{number:.10g} {_SAMPLE[name][1]}" for name, number in used.items()},
+        arguments={"per": per, "composition": composition}
+        | {name: _stated(number, _SAMPLE[name][1]) for name, number in used.items()},
         units="J/K/mol",
         attrs={"amount": per, **_above_classical(signal.value, factor, per)},
     )
     return answer
 
 
-def _above_classical(C: xr.DataArray, factor: float, per: str | None) -> dict[str, str]:
+def _above_classical(C: xr.DataArray, factor: Any, per: str | None) -> dict[str, str]:
     """Doubt a C above 1.5 times 3R per atom; anharmonic solids are below."""
     if per != "atoms" or is_lazy(C):
         return {}
     d = dimension_of(C)
-    ratio = float(C.max()) * factor / mode_count(scipy.constants.R, d)
+    ratio = float((C * factor).max()) / mode_count(scipy.constants.R, d)
     if not ratio > 1.5:
         return {}
     text = f"C reaches {ratio:.2g} times {d}R per mole of atoms"
@@ -405,19 +419,54 @@ def _above_classical(C: xr.DataArray, factor: float, per: str | None) -> dict[st
     return diagnosed(C.attrs, Diagnostic("above_3R", "warning", text, fix))
 
 
-def _of_sample(signal: Signal, name: str, given: Any) -> float:
-    """Return a number from the argument or the attribute; both must agree."""
+def _stated(number: Any, units: str) -> str:
+    return f"{', '.join(f'{value:.10g}' for value in np.ravel(number))} {units}"
+
+
+def _of_sample(signal: Signal, name: str, given: Any, formula: float | None) -> Any:
+    """Return a number from the argument, the attribute or the formula; they agree."""
     attribute, units, what = _SAMPLE[name]
-    known = (given, signal.value.attrs.get(attribute))
-    limits: Any = {"least": 1e-150, "most": 1e150, "error": QuantityError}
-    values = [require_number(x, name, units, **limits) for x in known if x is not None]
+    values: list[Any] = []
+    for number, source, tolerance in (
+        (given, "", 0.0),
+        (signal.value.attrs.get(attribute), "the file", 1e-9),
+        (formula, "the composition", 0.005 if name == "molar_mass" else 1e-9),
+    ):
+        if number is None:
+            continue
+        values.append(_each(number, signal, name))
+        for first, other in zip(
+            *map(np.ravel, np.broadcast_arrays(values[0], values[-1])), strict=True
+        ):
+            require_agreement(
+                first, other, name, units, source=source, tolerance=tolerance
+            )
     if not values:
         ask = f"pass {name}= or set attrs['{attribute}']"
+        ask += "" if name == "mass" else ", or composition='SiO2'"
         raise QuantityError(f"the {what} is not known", fix=ask)
-    require_agreement(
-        values[0], values[-1], name, units, source="the file", tolerance=1e-9
-    )
     return values[0]
+
+
+def _each(given: Any, signal: Signal, name: str) -> Any:
+    """Return a number, or one for each sample of a table."""
+    units = _SAMPLE[name][1]
+    limits: Any = {"least": 1e-150, "most": 1e150, "error": QuantityError}
+    if not isinstance(given, xr.DataArray) or not given.ndim:
+        return require_number(given, name, units, **limits)
+    wanted = set(signal.value.dims) - {"temperature"}
+    if given.ndim > 1 or not set(given.dims) <= wanted:
+        raise QuantityError(
+            f"{name} is over {tuple(given.dims)}, the data over "
+            f"{tuple(signal.value.dims)}",
+            fix=f"{name}= over the dimension of the samples, or one number",
+        )
+    own = given.attrs.get("units", units)
+    numbers = [
+        require_number(f"{number!r} {own}", name, units, **limits)
+        for number in given.values.tolist()
+    ]
+    return xr.DataArray(numbers, dims=given.dims, coords=given.coords)
 
 
 @operation(
