@@ -128,3 +128,54 @@ def test_two_values_a_line(shared_data: Path) -> None:
     np.testing.assert_array_equal(ds.I[:4], [1337, 1868, 2467, 3117])
     assert float(ds.I[-1]) == 97
     assert list(ds.data_vars) == ["I"]
+
+
+#: Ten ordinates in each form of JCAMP-DX 4.24 (A = 1, a = -1; J = +1, j = -1, % = 0;
+#: S repeats once, X six times), and the lines of X = 40, 44, ... that they make.
+TEN = [1, 2, 3, 3, 2, 1, 0, -1, -2, -3]
+FORMS = {
+    "AFFN": ["40 1 2 3 3 2", "60 1 0 -1 -2 -3"],
+    "PAC": ["40+1+2+3+3+2", "60+1+0-1-2-3"],
+    "SQZ": ["40ABCCB", "60A@abc"],
+    "SQZ, DUP": ["40ABCTB", "60A@abc"],
+    "DIF": ["40AJJ%j", "56Bjjjjj"],
+    "DIF, DUP": ["40AJJ%j", "56BjW"],
+    "DIF, DUP in one line": ["40AJJ%jX"],
+    "DIF with a last line of the check alone": ["40AJJ%jX", "76c"],
+    "DIF, X of the next point": ["40AJJ%j", "60BjW"],
+    "mixed": ["40ABJ%j", "56BA@jb", "76c"],
+}
+
+
+@pytest.mark.parametrize("lines", FORMS.values(), ids=list(FORMS))
+def test_every_form_of_compression(tmp_path: Path, lines: list[str]) -> None:
+    header = {"LASTX": "38", "NPOINTS": "10", "FIRSTY": "2", "MINY": "-6", "MAXY": "6"}
+    ds = xbp.open_dataset(write(tmp_path / "a.jdx", lines, **header))
+    np.testing.assert_array_equal(ds.I, 2.0 * np.array(TEN))
+    np.testing.assert_array_equal(ds.E, np.arange(20, 39, 2))
+
+
+def test_ordinates_of_several_digits(tmp_path: Path) -> None:
+    """A23 is 123, b5 -25, N3 a step of +53, o07 of -607, %U a Y three times."""
+    lines = ["40A23b5N3o07%U", "64e79?D"]
+    header = {"LASTX": "36", "NPOINTS": "9", "FIRSTY": "246"}
+    ds = xbp.open_dataset(write(tmp_path / "a.jdx", lines, **header))
+    Y = [123, -25, 28, -579, -579, -579, -579, np.nan, 4]
+    np.testing.assert_array_equal(ds.I, 2.0 * np.array(Y))
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (["40AJ%j", "56BjW"], "does not repeat"), (["40AJJ%j", "56AjW"], "does not repeat"), (["40AJJ%j", "60ABjV"], "does not repeat"),
+        (["40AJJ%j", "48BjW"], "begins with X"), (["40AJJ%j", "56BjV"], "NPOINTS|begins with X"), (["40AJJ%jX", "76b"], "does not repeat"),
+        (["40JJJ%j", "56BjW"], "begins with a difference"), (["40TAJJ", "56BjW"], "repeats nothing"), (["40AJJ%j", "56BjW!"], "not a number"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_differences_that_were_lost(
+    tmp_path: Path, lines: list[str], says: str
+) -> None:
+    header = {"LASTX": "38", "NPOINTS": "10", "FIRSTY": "2"}
+    with pytest.raises(FileFormatError, match=says):
+        xbp.open_dataset(write(tmp_path / "a.jdx", lines, **header))
