@@ -20,6 +20,7 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.errors import FileFormatError, QuantityError, require
 from xbp.core.guards import require_keys, require_positive
+from xbp.md.given import SITE
 from xbp.md.models import new_trajectory
 from xbp.md.plane import Frame
 from xbp.md.source import Header, Source, reading, require_file
@@ -116,6 +117,8 @@ class Frames:
     kept : bool
         Whether frames that were read stay in memory for a while, because to read them
         again costs more than a copy.
+    atoms : numpy.ndarray of int, or None
+        Which of the atoms, sorted, are read; None for all.
     """
 
     path: Path
@@ -123,6 +126,7 @@ class Frames:
     rows: Callable[[range], Iterator[Rows]]
     name: Callable[[int], str] = str
     kept: bool = True
+    atoms: np.ndarray | None = None
 
     @cached_property
     def first(self) -> Rows:
@@ -132,7 +136,7 @@ class Frames:
     @property
     def n_atoms(self) -> int:
         """Number of atoms."""
-        return self.first.names.size
+        return int((self.first.names if self.atoms is None else self.atoms).size)
 
     def _read(self, numbers: range, first: Rows | None = None) -> Iterator[Rows]:
         found, done = self.rows(numbers), 0
@@ -152,14 +156,16 @@ class Frames:
         moving = self.first.velocity is not None
         out: Vectors = np.empty(0), None
         for rows in self._read(numbers, self.first):
-            if rows.position.shape == shape:  # in one piece, as the file has them
-                return (
-                    np.require(rows.position, float, ["C", "W"]),
-                    np.require(rows.velocity, float, ["C", "W"]) if moving else None,
-                )
+            r, v = (
+                part if part is None or self.atoms is None else part[..., self.atoms, :]
+                for part in (rows.position, rows.velocity)
+            )
+            if r is not None and r.shape == shape:  # in one piece, as the file has them
+                r = np.require(r, float, ["C", "W"])
+                return r, np.require(v, float, ["C", "W"]) if moving else None
             if not place:
                 out = np.empty(shape), np.empty(shape) if moving else None
-            for own, read in zip(out, (rows.position, rows.velocity), strict=True):
+            for own, read in zip(out, (r, v), strict=True):
                 if own is not None:
                     own[place : place + rows.n_frames] = read
             place += rows.n_frames
@@ -266,6 +272,33 @@ class Found:
             return (one._replace(velocity=None) for one in read(numbers))
 
         return replace(self, frames=replace(self.frames, rows=rows))
+
+    def without_sites(self) -> Found:
+        """Return it without the virtual sites of `elements`.
+
+        Raises
+        ------
+        QuantityError
+            If one of them has a mass.
+        """
+        atoms = np.flatnonzero(self.element != SITE)
+        if atoms.size == self.element.size:
+            return self
+        left, mass = self.element == SITE, self.mass
+        heavy = np.zeros(0) if mass is None else mass[left][mass[left] > 0]
+        if heavy.size or not atoms.size:
+            weight = f"{heavy[0]:g} u" if heavy.size else "no atom beside"
+            raise QuantityError(
+                f"elements= has None for virtual sites of {self.frames.path}, with "
+                f"{weight}",
+                fix="name the element of every atom that has a mass",
+            )
+        return replace(
+            self,
+            frames=replace(self.frames, atoms=atoms),
+            element=self.element[atoms],
+            mass=None if mass is None else mass[atoms],
+        )
 
 
 def assemble(found: Found, mass: np.ndarray, chunk: int | None) -> xr.Dataset:

@@ -12,7 +12,7 @@ import numpy as np
 from xbp.core.errors import QuantityError, UnitsError, require
 from xbp.core.guards import choose, not_used, require_kind
 from xbp.md.frames import Found, Frames, Rows, cell_volume, masses_of, read_table
-from xbp.md.given import SAY_ELEMENTS, Given, named
+from xbp.md.given import SAY_ELEMENTS, SITE, Given, named
 from xbp.md.source import (
     Header,
     Lines,
@@ -460,7 +460,7 @@ def _elements_of_data(
     if given.elements is not None:
         symbols = named(given, kinds)
         if given.lj is None:  # names must be elements
-            masses_of(path, symbols, given.masses, None)
+            masses_of(path, symbols[symbols != SITE], given.masses, None)
         return symbols
     found = {}
     for kind in np.unique(kinds).tolist():

@@ -121,7 +121,7 @@ def open_trajectory(
     path: Any,
     *,
     units: Units | None = None,
-    elements: Mapping[int, str] | Sequence[str] | None = None,
+    elements: Mapping[Any, str | None] | Sequence[str | None] | None = None,
     masses: Mapping[str, Any] | None = None,
     timestep: Any = None,
     time_between_frames: Any = None,
@@ -160,7 +160,8 @@ def open_trajectory(
         DCD.
     elements : mapping of type or name to symbol, or sequence of symbols of types 1, 2,
     …, optional
-        Needed if the file has types, or names that are not elements.
+        Needed if the file has types, or names that are not elements. None is a virtual
+        site, such as M of TIP4P water, and left out: ``{"OW": "O", "MW": None}``.
     masses : mapping of symbol to scalar with units, optional
         Masses (bare: u), where they are not those of the elements.
     timestep : scalar with units, optional
@@ -309,6 +310,7 @@ def open_trajectory(
             reader = _reader(source, kind, given) if memory is None else memory[1]
             found = reader(source, given)
             found = found if velocities is not False else found.at_rest()
+            found = found.without_sites()
         cells, n = found.cells, max(found.element.size, 1)
         thin = np.linalg.norm(np.linalg.inv(cells), axis=1).max()
         # A plane of atoms is as thick as these.
