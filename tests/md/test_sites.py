@@ -14,7 +14,7 @@ from xbp.md import open_trajectory
 from .test_open import written
 
 NAMES = ["OW", "HW1", "HW2", "MW"]
-TIP4P = {"OW": "O", "HW1": "H", "HW2": "H", "MW": None}
+TIP4P = {"OW": "O", "HW1": "H", "HW2": "H", "MW": "virtual"}
 #: Two molecules, two frames 1 fs apart, a drift of 0.01 Å along x.
 WATER = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0], [0.09, 0.12, 0]])
 R = np.array(
@@ -53,7 +53,11 @@ def test_sites_are_left_out_if_they_are_told(
     path = written(tmp_path, gzip.compress(raw) if packed else raw, f"a.{kind}")
     options = {"elements": TIP4P, "cell": [10, 10, 10]}
     if kind == "dump":
-        options = {"elements": ["O", "H", None], "units": "metal", "timestep": "1 fs"}
+        options = {
+            "elements": ["O", "H", "virtual"],
+            "units": "metal",
+            "timestep": "1 fs",
+        }
     traj = open_trajectory(path, chunk_frames=1, **options)
     assert traj.element.values.tolist() == ["O", "H", "H"] * 2
     np.testing.assert_allclose(traj.mass.values[:2], [15.999, 1.008], rtol=1e-3)
@@ -66,9 +70,11 @@ def test_a_site_without_an_element_is_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path, xyz(), "a.xyz")
     with pytest.raises(QuantityError, match="MW") as caught:
         open_trajectory(path, cell=[10, 10, 10], elements={"OW": "O"})
-    assert "None for a virtual site" in caught.value.fix
+    assert "'virtual' for a site" in caught.value.fix
     with pytest.raises(QuantityError, match="no atom beside"):
-        open_trajectory(path, cell=[10, 10, 10], elements=dict.fromkeys(NAMES))
+        open_trajectory(
+            path, cell=[10, 10, 10], elements=dict.fromkeys(NAMES, "virtual")
+        )
 
 
 def test_an_atom_with_a_mass_is_no_site(tmp_path: Path) -> None:
@@ -78,7 +84,9 @@ def test_an_atom_with_a_mass_is_no_site(tmp_path: Path) -> None:
             text = text.replace(f"\n{j + 1} {kind} ", f"\n{j + 1} {kind} {mass} ")
     path = written(tmp_path, text, "a.dump")
     options = {"units": "metal", "timestep": "1 fs"}
-    traj = open_trajectory(path, elements=["O", "H", None], **options)
+    traj = open_trajectory(path, elements=["O", "H", "virtual"], **options)
     assert traj.sizes["atom"] == 6
     with pytest.raises(QuantityError, match=r"15\.999 u"):
-        open_trajectory(path, elements=[None, "H", "O"], masses={"O": 16}, **options)
+        open_trajectory(
+            path, elements=["virtual", "H", "O"], masses={"O": 16}, **options
+        )

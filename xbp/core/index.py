@@ -87,7 +87,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "to_dataframe": "io.exchange",
         "to_gdos": "reduction.gdos",
         "to_mdanalysis": "md.exchange",
-        "to_molar": "reduction.heat_capacity",
+        "to_molar": "reduction.molar",
         "to_netcdf": "io.netcdf",
         "to_nxspe": "io.nxspe",
         "to_quantum": "reduction.resolution",

@@ -47,7 +47,7 @@ from xbp.io.titles import (
 )
 from xbp.io.total_scattering import require_normalization
 from xbp.reduction.dos_area import imaginary_modes
-from xbp.reduction.heat_capacity import Amount
+from xbp.reduction.molar import Amount
 
 __all__ = ["FORMAT", "ColumnsBackend", "open_columns", "to_columns"]
 

@@ -27,7 +27,7 @@ from xbp.io.ppms_units import (
 )
 from xbp.io.reader import Format
 from xbp.io.text import check, number, to_numbers
-from xbp.reduction.heat_capacity import Amount
+from xbp.reduction.molar import Amount
 
 __all__ = ["FORMAT", "PpmsBackend", "open_ppms"]
 

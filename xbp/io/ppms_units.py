@@ -12,7 +12,7 @@ import numpy as np
 from xbp.core.errors import FileFormatError, UnitsError
 from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit
 from xbp.io.text import check
-from xbp.reduction.heat_capacity import Amount
+from xbp.reduction.molar import Amount
 
 __all__ = ["LOST", "TOTAL", "is_in", "per_mole_of", "title_units", "with_lost_prefix"]
 

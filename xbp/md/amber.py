@@ -17,7 +17,8 @@ from xbp.core import constants
 from xbp.core.errors import QuantityError, require
 from xbp.io import netcdf
 from xbp.io.hdf5 import HDF5_SIGNATURE
-from xbp.md.frames import Found, Frames, Rows, part_of, pieces, scaled
+from xbp.md.found import Found
+from xbp.md.frames import Frames, Rows, part_of, pieces, scaled
 from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
 from xbp.md.styles import Style

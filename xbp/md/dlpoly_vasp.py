@@ -11,7 +11,8 @@ import numpy as np
 
 from xbp.core.errors import FileFormatError, QuantityError
 from xbp.core.guards import require_agreement
-from xbp.md.frames import Found, Frames, Rows, cell_volume
+from xbp.md.found import Found, cell_volume
+from xbp.md.frames import Frames, Rows
 from xbp.md.given import Given, named
 from xbp.md.source import (
     Header,

@@ -13,15 +13,8 @@ from xbp.core import constants
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import not_used
 from xbp.core.units import convert_factor
-from xbp.md.frames import (
-    Columns,
-    Found,
-    Frames,
-    Rows,
-    cell_volume,
-    masses_of,
-    read_table,
-)
+from xbp.md.found import Found, cell_volume, masses_of
+from xbp.md.frames import Columns, Frames, Rows, read_table
 from xbp.md.given import Given, named
 from xbp.md.source import (
     Header,

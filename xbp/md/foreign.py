@@ -12,7 +12,8 @@ import numpy as np
 
 from xbp.core.errors import require
 from xbp.md.extxyz import require_consecutive
-from xbp.md.frames import Found, Frames, Rows
+from xbp.md.found import Found
+from xbp.md.frames import Frames, Rows
 from xbp.md.given import Given, at_once
 from xbp.md.objects import ASE_SPEED, found_of_images
 from xbp.md.source import Source, reading, require_file

@@ -1,4 +1,4 @@
-"""Frames read when they are computed: what a reader finds, checked and labelled."""
+"""Frames read when they are computed: their atoms, sorted and checked."""
 
 from __future__ import annotations
 
@@ -7,38 +7,26 @@ import operator
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
-from xbp.core import constants
-from xbp.core.errors import FileFormatError, QuantityError, require
-from xbp.core.guards import require_keys, require_positive
-from xbp.md.given import SITE
-from xbp.md.models import new_trajectory
-from xbp.md.plane import Frame
+from xbp.core.errors import require
 from xbp.md.source import Header, Source, reading, require_file
-from xbp.md.weights import atomic_mass
 
 __all__ = [
     "Columns",
-    "Found",
     "Frames",
     "Rows",
-    "assemble",
-    "cell_volume",
-    "masses_of",
     "part_of",
     "pieces",
     "read_table",
     "require_finite",
-    "require_motion",
     "scaled",
 ]
 
@@ -232,96 +220,6 @@ class _Chunks:
         return found[0].copy(), None if found[1] is None else found[1].copy()
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a reader finds in a file.
-
-    Attributes
-    ----------
-    frames : Frames
-    cells : numpy.ndarray, shape (n_frames, 3, 3)
-        Å.
-    element : numpy.ndarray of str, shape (n_atoms,)
-    mass : numpy.ndarray, shape (n_atoms,), or None
-        u; 0 or NaN where it is not known.
-    time : numpy.ndarray, shape (n_frames,)
-        ps.
-    periodic : str or None
-        As ``attrs["periodic"]`` of a trajectory.
-    reduced : bool
-        Whether masses are in Lennard-Jones units, so that they may differ from those
-        of the elements.
-    block : int
-        Frames that are stored, and so read, together.
-    """
-
-    frames: Frames
-    cells: np.ndarray
-    element: np.ndarray
-    mass: np.ndarray | None
-    time: np.ndarray
-    periodic: str | None = None
-    reduced: bool = False
-    block: int = 1
-
-    def at_rest(self) -> Found:
-        """Return it without velocities."""
-        read = self.frames.rows
-
-        def rows(numbers: range) -> Iterator[Rows]:
-            return (one._replace(velocity=None) for one in read(numbers))
-
-        return replace(self, frames=replace(self.frames, rows=rows))
-
-    def without_sites(self) -> Found:
-        """Return it without the virtual sites of `elements`.
-
-        Raises
-        ------
-        QuantityError
-            If one of them has a mass.
-        """
-        atoms = np.flatnonzero(self.element != SITE)
-        if atoms.size == self.element.size:
-            return self
-        left, mass = self.element == SITE, self.mass
-        heavy = np.zeros(0) if mass is None else mass[left][mass[left] > 0]
-        if heavy.size or not atoms.size:
-            weight = f"{heavy[0]:g} u" if heavy.size else "no atom beside"
-            raise QuantityError(
-                f"elements= has None for virtual sites of {self.frames.path}, with "
-                f"{weight}",
-                fix="name the element of every atom that has a mass",
-            )
-        return replace(
-            self,
-            frames=replace(self.frames, atoms=atoms),
-            element=self.element[atoms],
-            mass=None if mass is None else mass[atoms],
-        )
-
-
-def assemble(found: Found, mass: np.ndarray, chunk: int | None) -> xr.Dataset:
-    """Return the trajectory as a Dataset, by default in chunks of about 8 MiB."""
-    frames, cells = found.frames, found.cells
-    bytes_ = frames.n_atoms * 24 * (1 if frames.first.velocity is None else 2)
-    # Parts of blocks would be unpacked again for each chunk; huge ones stay apart.
-    block = found.block if found.block * bytes_ <= 2**28 else 1
-    default = max(1, 8 * 2**20 // bytes_ // block) * block
-    position, velocity = frames.arrays(chunk or default)
-    ds = new_trajectory(
-        position,
-        time=found.time,
-        cell=cells[0] if np.allclose(cells, cells[0], rtol=1e-9, atol=0) else cells,
-        velocity=velocity,
-        element=found.element,
-        mass=mass,
-    )
-    if found.periodic is not None:
-        ds.attrs["periodic"] = found.periodic
-    return ds
-
-
 def part_of(data: Any, numbers: range) -> np.ndarray:
     """Read some frames of an array of a file, (n_frames, …)."""
     low, high = min(numbers[0], numbers[-1]), max(numbers[0], numbers[-1])
@@ -416,200 +314,3 @@ def require_finite(where: Callable[[int], str], *arrays: np.ndarray | None) -> N
             problem = f"it contains the value {values[tuple(wrong)]:g}"
             at = wrong[0] if values.ndim == 3 else 0
             require_file(False, where(at), problem, fix="leave that frame out: frames=")
-
-
-def cell_volume(cell: np.ndarray, where: str) -> float:
-    """Return the volume of a cell; refuse cells without one.
-
-    Raises
-    ------
-    FileFormatError
-
-    Examples
-    --------
-    >>> round(cell_volume(np.diag([2.0, 3.0, -4.0]), "a"), 9)
-    24.0
-    """
-    known = cell.shape == (3, 3) and (np.abs(cell) < 1e30).all()
-    volume = float(abs(np.linalg.det(cell))) if known else float("nan")
-    thick = volume > 1e-9 * np.abs(cell).max() ** 3
-    require_file(bool(thick), where, f"the cell has a volume of {volume:g}")
-    return volume
-
-
-def masses_of(
-    path: Path,
-    element: np.ndarray,
-    given: Mapping[str, Any] | None,
-    known: np.ndarray | None,
-    *,
-    tolerance: float = 0.25,
-) -> np.ndarray:
-    """Return the mass of every atom: as given, else in the file, else the element's.
-
-    Parameters
-    ----------
-    path : Path
-    element : numpy.ndarray of str, shape (n_atoms,)
-    given : mapping of symbol to scalar with units, optional
-        Bare: u.
-    known : numpy.ndarray, shape (n_atoms,), or None
-        Of the file, u; 0 or NaN where it has none.
-    tolerance : float
-        Relative; masses in the file that differ more from those of the elements
-        contradict them.
-
-    Raises
-    ------
-    QuantityError
-        If masses and elements contradict, or a mass is not known.
-
-    Examples
-    --------
-    >>> element, known = np.array(["Cu", "Zr"]), np.array([0.0, 91.0])
-    >>> masses_of(Path("a"), element, None, known).round(1).tolist()
-    [63.5, 91.0]
-    """
-    symbols = np.unique(element).tolist()
-    given = require_keys(given, "masses", symbols)
-    mass = np.full(element.size, np.nan) if known is None else np.array(known, float)
-    mass[~(np.isfinite(mass) & (mass > 0))] = np.nan
-    for symbol in symbols:
-        atoms = element == symbol
-        if symbol in given:
-            mass[atoms] = require_positive(given[symbol], f"masses[{symbol!r}]", "u")
-            continue
-        here = mass[atoms]
-        try:
-            standard = atomic_mass(symbol)
-        except QuantityError as error:
-            # The user's own name for an atom; its mass must be in the file.
-            if np.isnan(here).any():
-                raise QuantityError(
-                    f"{error.summary}, and {path} has no mass for it", fix=error.fix
-                ) from None
-            continue
-        wrong = here[np.abs(here - standard) > tolerance * standard]
-        if wrong.size:
-            raise QuantityError(
-                f"the mass of {symbol} in {path} is {wrong[0]:g} u, but the element "
-                f"has {standard:g} u",
-                fix=f"masses={{'{symbol}': '{wrong[0]:g} u'}}, or other elements=",
-            )
-        mass[atoms] = np.where(np.isnan(here), standard, here)
-    return mass
-
-
-def require_motion(
-    path: Path,
-    found: Found,
-    mass: np.ndarray,
-    *,
-    hottest: float,
-    factor: float = 2.0,
-    rounding: float = 0.002,
-    diameter: float = 2.0,
-) -> list[Frame]:
-    r"""Refuse frames whose displacements are impossible in the time between them.
-
-    Colliding atoms at a kinetic temperature T move no further than
-
-    .. math:: \langle\Delta r^2\rangle \le 2 \ell^2 \left(\frac{v t}{\ell} - 1 + e^{-v
-        t/\ell}\right), \quad
-              v^2 = \frac{3 k_B T}{m}, \quad \ell = \frac{1}{\sqrt 2\, n \pi d^2}
-
-    which is v²t² at short times and 6Dt with D = vℓ/3 at long ones. The first two and
-    the last two frames are read and compared, to the nearest images, which makes
-    displacements smaller still.
-
-    Parameters
-    ----------
-    path : Path
-    found : Found
-    mass : numpy.ndarray, shape (n_atoms,)
-        u.
-    hottest : float
-        Highest kinetic temperature allowed, K.
-    factor : float
-        Displacements may belong to a temperature this many times (and 10/√N, as few
-        atoms scatter) above that of the velocities in the file.
-    rounding : float
-        Å, of positions.
-    diameter : float
-        d, Å: atoms collide at no smaller distance. ℓ is no less than a quarter of it.
-
-    Returns
-    -------
-    list of Frame
-        The first and the last frame, if they can be read.
-
-    Raises
-    ------
-    QuantityError
-        If velocities or displacements correspond to a higher temperature.
-
-    References
-    ----------
-    S. Chapman & T. G. Cowling, The Mathematical Theory of Non-Uniform Gases, 3rd ed.
-    (1970), chapters 5 and 6.
-    """
-    numbers, n_atoms = found.frames.numbers, found.frames.n_atoms
-    ends: list[Frame] = []
-    for first in sorted({0, max(0, len(numbers) - 2)}):
-        pair = numbers[first : first + 2]
-        try:
-            position, velocity = found.frames.stack(pair)
-        except FileFormatError:
-            if len(numbers) == 1:
-                raise
-            # A damaged frame is named when it is computed; the others are good.
-            continue
-        speed: Any = velocity
-        moving = speed is not None
-        ends += [(position[i], speed[i] if moving else None) for i in (0, -1)]
-        if n_atoms < 2:
-            continue
-        kelvin = np.nan
-        if velocity is not None:
-            square = _about_centre(velocity, mass) / len(pair)
-            kelvin = square / (3 * (n_atoms - 1) * constants.BOLTZMANN)
-        if kelvin > hottest:
-            raise QuantityError(
-                f"the velocities in {path} are those of {kelvin:.3g} K, above hottest="
-                f"{hottest:g} K",
-                fix="correct units= (or elements=, masses=), or raise hottest=",
-            )
-        step = float(np.ptp(found.time[first : first + 2]))
-        if not step > 0:
-            continue
-        cells = found.cells[[first, first + 1]]
-        scaled = np.matmul(position, np.linalg.inv(cells))
-        hop = scaled[1] - scaled[0]
-        way = (hop - np.round(hop)) @ cells.mean(axis=0)
-        jump = _about_centre(way[None], mass)
-        limit = min(hottest, (factor + 10 / np.sqrt(n_atoms)) * kelvin)
-        density = n_atoms / abs(np.linalg.det(cells[0]))
-        free = max(1 / (np.sqrt(2) * density * np.pi * diameter**2), diameter / 4)
-        speed = np.sqrt(
-            3 * constants.BOLTZMANN * (limit if kelvin > 0 else hottest) / mass
-        )
-        x = speed * step / free
-        reach = float((mass * 2 * free**2 * (x + np.expm1(-x))).sum())
-        reach += 3 * rounding**2 * float(mass.sum())
-        if jump > reach:
-            way, most = np.sqrt(np.array([jump, reach]) / mass.sum())
-            raise QuantityError(
-                f"from frame {first} to frame {first + 1} of {path} atoms move by "
-                f"{way:.3g} angstrom in {step:.4g} ps; thermal motion is at most "
-                f"{most:.3g} angstrom (T of the velocities, or hottest={hottest:g} K)",
-                fix="correct units=, timestep= or time_between_frames=; open a set of "
-                "configurations one at a time: frames=slice(0, 1)"
-                + ("; velocities=False" if kelvin > 0 else ""),
-            )
-    return [ends[0], ends[-1]] if ends else []
-
-
-def _about_centre(vectors: np.ndarray, mass: np.ndarray) -> float:
-    """Return Σ m |v|² of some frames, less that of the centre of mass."""
-    rest = vectors - np.einsum("tjc,j->tc", vectors, mass / mass.sum())[:, None]
-    return float(np.einsum("tjc,tjc,j->", rest, rest, mass))

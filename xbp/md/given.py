@@ -29,11 +29,10 @@ __all__ = [
     "at_once",
     "declared_style",
     "named",
-    "symbols_of",
 ]
 
-#: Element of what is no atom.
-SITE: Final = "-"
+#: What `elements` calls a point of a force field that is no atom, as M of TIP4P water.
+SITE: Final = "virtual"
 SAY_ELEMENTS: Final = "elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] by type"
 
 
@@ -44,7 +43,7 @@ class Given:
     path: Path
     frames: slice | None = None
     units: Any = None
-    elements: Mapping[Any, str | None] | Sequence[str | None] | None = None
+    elements: Mapping[Any, str] | Sequence[str] | None = None
     masses: Mapping[str, Any] | None = None
     timestep: Any = None
     time_between_frames: Any = None
@@ -69,7 +68,7 @@ class Given:
             kind = type(None) if isinstance(symbols, str) else Iterable
             require_kind(symbols, kind, "elements", wanted)
             named = symbols.values() if isinstance(symbols, Mapping) else symbols
-            for symbol in filter(lambda one: one is not None, named):
+            for symbol in named:
                 require_kind(symbol, str, "elements", f"{wanted}, not {shown(symbol)}")
 
     def allow(self, kind: str, *names: str) -> None:
@@ -410,9 +409,4 @@ def named(given: Given, names: np.ndarray) -> np.ndarray:
             f"{problem}; the atoms of {given.path} are called {', '.join(there)}",
             fix=SAY_ELEMENTS if types else f"elements={{{there[0]!r}: 'Zr'}}",
         )
-    return symbols_of(mapping.get(name, name) for name in names.tolist())
-
-
-def symbols_of(elements: Iterable[str | None]) -> np.ndarray:
-    """Return symbols as an array, in which None, a virtual site, is `SITE`."""
-    return np.array([SITE if one is None else one for one in elements], dtype=str)
+    return np.array([mapping.get(name, name) for name in names.tolist()], dtype=str)

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from xbp.core.errors import require
-from xbp.md.frames import Found, Frames, Rows
+from xbp.md.found import Found
+from xbp.md.frames import Frames, Rows
 from xbp.md.given import Given, at_once, named
 from xbp.md.source import BLOCK, Source, reading, require_file
 from xbp.md.topology import Topology, elements_of, read_topology

@@ -13,7 +13,8 @@ import numpy as np
 from xbp.core.errors import QuantityError
 from xbp.core.guards import choose
 from xbp.io.hdf5 import HDF5_SIGNATURE, open_hdf5, require_own
-from xbp.md.frames import Found, Frames, Rows, part_of, pieces, scaled
+from xbp.md.found import Found
+from xbp.md.frames import Frames, Rows, part_of, pieces, scaled
 from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
 from xbp.md.styles import Style, unit_factor

@@ -11,7 +11,8 @@ import numpy as np
 
 from xbp.core.errors import QuantityError, UnitsError, require
 from xbp.core.guards import choose, not_used, require_kind
-from xbp.md.frames import Found, Frames, Rows, cell_volume, masses_of, read_table
+from xbp.md.found import Found, cell_volume, masses_of
+from xbp.md.frames import Frames, Rows, read_table
 from xbp.md.given import SAY_ELEMENTS, SITE, Given, named
 from xbp.md.source import (
     Header,

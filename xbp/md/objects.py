@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from xbp.core import constants
-from xbp.md.frames import Found, Frames, Rows
+from xbp.md.found import Found
+from xbp.md.frames import Frames, Rows
 from xbp.md.given import Given, at_once
 from xbp.md.source import Source, require_file
 from xbp.md.topology import Topology, elements_of, topology_of

@@ -35,7 +35,7 @@ from xbp.md.dlpoly_vasp import (
 )
 from xbp.md.extxyz import is_extxyz, open_extxyz
 from xbp.md.foreign import open_with_ase, open_with_mdanalysis
-from xbp.md.frames import Found, assemble, masses_of, require_motion
+from xbp.md.found import Found, assemble, masses_of, require_motion
 from xbp.md.given import Given
 from xbp.md.gsd_tng import is_gsd, is_tng, open_gsd, open_tng
 from xbp.md.h5md import is_h5md, is_mdt, open_h5md, open_mdt
@@ -121,7 +121,7 @@ def open_trajectory(
     path: Any,
     *,
     units: Units | None = None,
-    elements: Mapping[Any, str | None] | Sequence[str | None] | None = None,
+    elements: Mapping[Any, str] | Sequence[str] | None = None,
     masses: Mapping[str, Any] | None = None,
     timestep: Any = None,
     time_between_frames: Any = None,
@@ -160,8 +160,8 @@ def open_trajectory(
         DCD.
     elements : mapping of type or name to symbol, or sequence of symbols of types 1, 2,
     …, optional
-        Needed if the file has types, or names that are not elements. None is a virtual
-        site, such as M of TIP4P water, and left out: ``{"OW": "O", "MW": None}``.
+        Needed if the file has types, or names that are not elements. A "virtual" site,
+        such as M of TIP4P water, is left out: ``{"OW": "O", "MW": "virtual"}``.
     masses : mapping of symbol to scalar with units, optional
         Masses (bare: u), where they are not those of the elements.
     timestep : scalar with units, optional

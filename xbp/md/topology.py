@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from xbp.core.errors import QuantityError, require, shown
-from xbp.md.given import Given, symbols_of
+from xbp.md.given import SITE, Given
 from xbp.md.lammps_text import data_topology, element_of_mass, is_data_file
 from xbp.md.source import open_source, reading, require_file
 from xbp.md.weights import atomic_mass
@@ -140,7 +140,7 @@ def elements_of(given: Given, topology: Topology | None, n_atoms: int) -> np.nda
     each = not isinstance(elements, Mapping) and elements is not None
     if topology is None:
         if each and len(elements or ()) == n_atoms:
-            return symbols_of(elements or ())
+            return np.array(list(elements or ()), dtype=str)
         raise QuantityError(
             f"{given.path} does not name its {n_atoms} atoms",
             fix="topology= a file that does, or elements= one symbol for each atom",
@@ -153,7 +153,7 @@ def elements_of(given: Given, topology: Topology | None, n_atoms: int) -> np.nda
         fix="use the topology of the same atoms",
     )
     if each and len(elements or ()) == n_atoms and not _are_types(topology.names):
-        return symbols_of(elements or ())
+        return np.array(list(elements or ()), dtype=str)
     found = np.full(size, "", dtype="U16")
     for labels in (topology.names, topology.symbols):
         if labels is not None:
@@ -177,14 +177,14 @@ def elements_of(given: Given, topology: Topology | None, n_atoms: int) -> np.nda
                 f"elements= names {shown(name)}; the atoms of {given.topology} are "
                 f"called {_listed(topology.names)}"
             )
-        found[where] = symbols_of([symbol])[0]
+        found[where] = symbol
     unknown = np.unique(topology.names[found == ""]).tolist()
     if unknown:
         asked = ", ".join(f"{name!r}: …" for name in unknown[:4])
         raise QuantityError(
             f"the elements of {given.path} are unknown for atoms called "
             f"{_listed(np.array(unknown))}",
-            fix=f"elements={{{asked}}}; None for a virtual site, which has no mass",
+            fix=f"elements={{{asked}}}; {SITE!r} for a site without mass",
         )
     return found
 

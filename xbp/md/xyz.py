@@ -12,7 +12,8 @@ import numpy as np
 from scipy import constants as si
 
 from xbp.core.errors import QuantityError
-from xbp.md.frames import Columns, Found, Frames, Rows, read_table
+from xbp.md.found import Found
+from xbp.md.frames import Columns, Frames, Rows, read_table
 from xbp.md.given import Given, at_once
 from xbp.md.source import (
     Header,

@@ -8,12 +8,13 @@ from xbp.reduction.elastic import debye_waller
 from xbp.reduction.excess import excess_dos
 from xbp.reduction.fold import fold, integrate_E
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
-from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
+from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity
 from xbp.reduction.kinematics import (
     direct_geometry_resolution,
     instrument_resolution,
     kinematic_limits,
 )
+from xbp.reduction.molar import to_molar
 from xbp.reduction.multiphonon import multiphonon_sqe
 from xbp.reduction.normalize import normalize_to_sum_rule, normalize_to_vanadium
 from xbp.reduction.powder import angle_to_Q

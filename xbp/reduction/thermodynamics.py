@@ -46,7 +46,8 @@ from xbp.reduction.dos_area import (
     real_modes,
     to_pure_number,
 )
-from xbp.reduction.heat_capacity import Amount, kelvins, positive_kelvins
+from xbp.reduction.heat_capacity import kelvins, positive_kelvins
+from xbp.reduction.molar import Amount
 from xbp.reduction.sample import sample_mass
 
 __all__ = ["debye_temperature", "harmonic_thermodynamics"]
