@@ -8,8 +8,9 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.analysis.boson_peak import _DEPTH, _HIGHEST, fit_peaks
-from xbp.analysis.checks import peak_range
+from xbp.analysis.boson_peak import fit_peaks
+from xbp.analysis.sides import peak_ranges
+from xbp.analysis.spectra import DEPTH, HIGHEST
 from xbp.errors import QuantityError, RangeError, UnitsError
 from xbp.fitting.peak import Method, evaluate
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal, lognormal_sigma
@@ -692,10 +693,11 @@ def test_the_mean_of_peaks_that_a_shape_misses_keeps_its_error(
 def test_a_range_that_is_found_widens_by_a_power() -> None:
     E = np.arange(0.5, 40, 0.25)
     data = spectrum(lognormal(E, 12, 3.0, 0.4), np.full(E.size, 0.01), E)
-    seen = data.sel(E=slice(0, _HIGHEST))
-    low, high = peak_range(
-        seen.E.values, seen.B.values, seen.B_std.values, _DEPTH["lognormal"]
-    )
+    seen = data.sel(E=slice(0, HIGHEST))
+    B, std = seen.B.values[None], seen.B_std.values[None]
+    every = np.ones(B.shape, dtype=bool)
+    found_range = peak_ranges(seen.E.values, B, std, every, DEPTH["lognormal"])
+    low, high = (float(end[0]) for end in found_range)
     for reach, further in ((1.0, 1.0), (1.5, (high / low) ** 0.25)):
         found = fit_peaks(data, "lognormal", None, reach)
         inside = E[(low / further <= E) & (high * further >= E)]
@@ -721,3 +723,36 @@ def test_the_errors_of_a_misfit_do_not_depend_on_chunks(
         parts = data.chunk(own).bp.boson_peak(method, E_range=(1, 12)).compute()
         bare = [t.drop_vars("source", errors="ignore") for t in (parts, whole)]
         xr.testing.assert_allclose(*(t.drop_attrs() for t in bare))
+
+
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+@pytest.mark.parametrize("E_range", [None, (1.0, 20.0)], ids=["found", "given"])
+@pytest.mark.parametrize("known", [True, False], ids=["errors", "none"])
+def test_a_spectrum_among_others_is_as_alone(
+    method: Any, E_range: Any, known: bool
+) -> None:
+    """Whatever the others miss, and whatever their size."""
+    rng = np.random.default_rng(11)
+    E = np.linspace(0.4, 30, 70)
+    B = np.array([
+        lognormal(E, 1.0, 5.0, 0.5),
+        lognormal(E, 1e-6, 3.0, 0.3) + 4e-7 * np.exp(-E / 2),
+        1e3 * np.exp(-E / 8),
+        lognormal(E, 1.0, 4.0, 0.4) + 0.6 * lognormal(E, 1.0, 14.0, 0.2),
+        0.3 * lognormal(E, 1.0, 6.0, 0.3) + 1 / (1 + np.exp((6 - E) / 0.05)),
+        lognormal(E, 1.0, 6.0, 0.6),
+    ])  # fmt: skip
+    std = 0.02 * B + 0.01 * B.max(axis=1, keepdims=True)
+    B = B + std * rng.standard_normal(B.shape)
+    B[3, ::5] = B[0, :6] = B[5, 40:] = np.nan
+    coords = {"run": (np.arange(len(B)), "1"), "E": (E, "meV")}
+    data = xbp.new_dataset(
+        "reduced_dos", B, units="1", std=std if known else None, coords=coords
+    )
+    together = data.bp.boson_peak(method, E_range)
+    alone = [data.isel(run=[i]).bp.boson_peak(method, E_range) for i in range(len(B))]
+    apart = xr.concat(alone, "run")
+    assert together.status.values.tolist() == apart.status.values.tolist()
+    assert len(set(together.status.values)) > 1
+    for name in ("energy", "energy_std", "height_std", "width", "E_low", "E_high"):
+        np.testing.assert_allclose(together[name], apart[name], rtol=1e-6)

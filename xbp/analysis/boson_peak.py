@@ -12,14 +12,11 @@ from xbp.analysis.checks import (
     FILTER_END,
     SOUND_BELOW,
     highest_Q,
-    judge_sides,
     longitudinal_below,
-    modes_below,
-    peak_range,
-    sides_are_fitted,
 )
 from xbp.analysis.doubts import add_peak_doubts
-from xbp.analysis.simulated import Box, excess_over, judge_maximum, sampled_std
+from xbp.analysis.simulated import Box
+from xbp.analysis.spectra import EXCESS, HIGHEST, MISFIT, fit_spectra
 from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
 from xbp.core.conditions import dimension_of
 from xbp.core.data import is_lazy, require_dims, unwrap
@@ -27,40 +24,15 @@ from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, select_range
 from xbp.core.guards import choose, require_number, require_positive
 from xbp.core.history import range_used
-from xbp.core.independence import collapsed, independence, merged_bins, std_along
+from xbp.core.independence import collapsed, independence, std_along
 from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table
-from xbp.core.status import Status, diagnosed, statuses
+from xbp.core.status import diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
-from xbp.fitting.peak import NUMBERS, Method, fit_shape
+from xbp.fitting.peak import NUMBERS, Method
 
 __all__ = ["SIGNALS", "boson_peak", "fit_peaks"]
 
-# A maximum less than this part above the first transverse phonon of a simulated box is
-# that phonon, or below all phonons: windows of 10 ps make a line that is some 0.6 meV
-# wide at 2 meV.
-_NEAR = 0.15
-
-# Where no range is given, in meV: boson peaks lie at a few, and what Raman spectra show
-# above this are bands of groups of atoms.
-_HIGHEST = 30.0
-
-# Which part of its way down each side of the peak is fitted, where no range is given: a
-# parabola is the top's only, and on a side that falls little half the way leads far
-# from it; of a Gaussian on a background both must be seen.
-_DEPTH = {"lognormal": 0.5, "gaussian": 0.8, "quadratic": 0.25}
-
-
-_MISFIT = ("energy", "height", "width")
-
-# Columns about the excess of a simulated spectrum, with their long names.
-_EXCESS = (
-    ("excess_energy", "", "energy where the data are highest"),
-    ("excess", "1", "largest ratio to the Debye level"),
-    ("excess_std", "", ""),
-    ("excess_low", "", "lowest energy of the excess"),
-    ("excess_high", "", "highest energy of the excess"),
-)
 
 SIGNALS = (
     "reduced_dos",
@@ -281,7 +253,7 @@ def fit_peaks(
         if set(coverage.dims) <= set(value.dims):
             covered = coverage.isel(E=positive, missing_dims="ignore")
     numbers, status, excess = map_over(
-        _fit_spectra,
+        fit_spectra,
         value.variable.isel(E=positive),
         np.nan if std is None else std,
         box.phonon,
@@ -293,7 +265,7 @@ def fit_peaks(
         dims="E",
         gives=[["_number"], [], ["_excess"]],
         dtypes=[float, "<U19", float],
-        sizes={"_number": len(NUMBERS) + 1, "_excess": len(_EXCESS)},
+        sizes={"_number": len(NUMBERS) + 1, "_excess": len(EXCESS)},
         simulated=box.simulated,
         dimension=dimension_of(value),
         level=level,
@@ -302,7 +274,7 @@ def fit_peaks(
         half=half,
         inside=in_range[positive],
         method=method,
-        highest=None if E_range is not None else _HIGHEST / to_mev,
+        highest=None if E_range is not None else HIGHEST / to_mev,
         reach=reach,
         edge_width=edge_width if name == "reduced_dos" else 0.0,
         filter_end=filter_end if is_light else 0.0,
@@ -323,7 +295,7 @@ def fit_peaks(
         "modes_below": ("1", "part of the area of g(E) below the peak"),
     }
     # Without known errors χ² has no scale to be judged by.
-    left_out = {f"{name}_off" for name in _MISFIT}
+    left_out = {f"{name}_off" for name in MISFIT}
     left_out |= {"chi2_reduced"} if std is None else set()
     left_out |= set() if with_modes else {"modes_below"}
     left_out |= set() if method == "gaussian" else {"background", "background_slope"}
@@ -334,7 +306,7 @@ def fit_peaks(
             label = labels.get(column, ("", ""))
             variables[column] = (numbers[..., i], *label)
     if box.simulated or debye_level is not None:
-        known = _EXCESS if debye_level is not None else _EXCESS[:1]
+        known = EXCESS if debye_level is not None else EXCESS[:1]
         for i, (column, own, text) in enumerate(known):
             label = ("", "") if not text else (own or units, text)
             variables[column] = (excess[..., i], *label)
@@ -355,7 +327,7 @@ def fit_peaks(
     )
     plain, rewrap = unwrap(add_peak_doubts(answer))
     # Along Q one shape misses all spectra in like manner.
-    for column in _MISFIT if "Q" in value.dims else ():
+    for column in MISFIT if "Q" in value.dims else ():
         part = numbers[..., NUMBERS.index(f"{column}_off")]
         if is_lazy(part) or bool((part != 0).any()):
             source = fingerprint(f"misfit of {method}", value)
@@ -363,117 +335,3 @@ def fit_peaks(
             plain = with_common(plain, column, own, {source: part.fillna(0.0)})
     table: xr.Dataset = rewrap(plain)
     return table
-
-
-def _fit_spectra(
-    B: np.ndarray,
-    std: np.ndarray,
-    box: np.ndarray,
-    sound: np.ndarray,
-    part: np.ndarray,
-    covered: np.ndarray,
-    fwhm: np.ndarray,
-    n_modes: np.ndarray,
-    *,
-    E: np.ndarray,
-    half: np.ndarray,
-    inside: np.ndarray,
-    method: Method,
-    highest: float | None,
-    reach: float,
-    edge_width: float,
-    filter_end: float,
-    shared: bool,
-    simulated: bool,
-    dimension: int,
-    level: float,
-    to_mev: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fit spectra (…, k): `NUMBERS` and `modes_below`, the statuses, and `_EXCESS`."""
-    arrays = [np.asarray(a) for a in (B, std, part, covered)]
-    outer = np.broadcast_shapes(
-        *(a.shape[:-1] for a in arrays), *map(np.shape, (box, sound, fwhm, n_modes))
-    )
-    # Counts and single precision are fitted as any other numbers.
-    rows, known, parts, seen = (
-        np.broadcast_to(a, (*outer, E.size)).reshape(-1, E.size).astype(float)
-        for a in arrays
-    )
-    boxes, sounds, widths, modes = (
-        np.broadcast_to(a, outer).ravel() for a in (box, sound, fwhm, n_modes)
-    )
-    floors = np.nan_to_num(boxes)[:, None]
-    parts, mean, std_of = merged_bins(parts, rows, inside)
-    E, inside, rows, seen = mean(E), mean(inside) > 0.5, mean(rows), mean(seen)
-    known = std_of(known)
-    # Bins that were put together are as wide as all of them.
-    half = mean(half) / std_of(np.ones(half.size)) ** 2
-    sampled = (modes > 0).any()
-    if sampled:
-        known = sampled_std(E, rows, known, modes, dimension)
-    given = known if np.ndim(std) or sampled else None
-    errors: Any = [None] * len(rows) if given is None else given
-    sought = np.broadcast_to(inside, rows.shape)
-    chosen = sought.copy()
-    if highest is not None:
-        sought = inside & (floors * (1 + _NEAR) <= E) & (highest >= E)
-        for i, at in enumerate(sought):
-            error = None if given is None else errors[i, at]
-            limits = peak_range(E[at], rows[i, at], error, _DEPTH[method])
-            low, high = limits or (np.inf, -np.inf)
-            further = (high / low) ** ((reach - 1) / 2) if limits else 1.0
-            chosen[i] = at & (low / further <= E) & (high * further >= E)
-    numbers, status = fit_shape(E, rows, given, chosen, method, parts, half)
-    none = np.isfinite(np.where(sought, rows, np.nan)).any(axis=1) & ~chosen.any(axis=1)
-    status[none] = Status.NO_MAXIMUM.code
-    before = status.copy()
-    column = dict(zip(NUMBERS, numbers.T, strict=True))
-    ok = Status.OK.code
-    if simulated:
-        # The same without the bins of the box's phonon.
-        above = chosen & (floors < E)
-        again, of_again = numbers, status
-        if (above != chosen).any():
-            again, of_again = fit_shape(E, rows, given, above, method, parts, half)
-        second = dict(zip(NUMBERS, again.T, strict=True))
-        for i in np.flatnonzero(status == ok).tolist():
-            first, other = (
-                (one["energy"][i], one["energy_std"][i]) for one in (column, second)
-            )
-            other = other if of_again[i] == ok else (np.nan, np.nan)
-            status[i] = judge_maximum(
-                E, rows[i], errors[i], first, other, boxes[i], widths[i],
-                column["high"][i],
-            ).code  # fmt: skip
-    near = column["energy"] < (1 + _NEAR) * boxes
-    status[(status == ok) & near] = Status.BOX_PHONON.code
-    doubtful = status == ok
-    if method == "lognormal" and filter_end == 0:
-        doubtful &= ~sides_are_fitted(
-            E, chosen & np.isfinite(rows), column, edge_width, known=given is not None
-        )
-    for i in np.flatnonzero(doubtful).tolist():
-        energy, low, high = (column[name][i] for name in ("energy", "low", "high"))
-        sides = judge_sides(
-            E, rows[i], errors[i], energy, low, high, edge_width, filter_end
-        )
-        status[i] = sides.code
-    status[(status == ok) & sounds] = Status.LONGITUDINAL.code
-    numbers[status != before, :-3] = np.nan
-    for name in () if shared else _MISFIT:
-        own, off = (NUMBERS.index(f"{name}_{part}") for part in ("std", "off"))
-        numbers[:, own] = np.hypot(numbers[:, own], numbers[:, off])
-    seen = np.where(seen >= 0.5, rows, np.nan)
-    below = modes_below(seen, column["energy"], E=E, dimension=dimension)
-    numbers = np.column_stack([numbers, below])
-    top = _HIGHEST / to_mev if highest is None else highest
-    found = [
-        excess_over(E, row, errors[i], level, boxes[i], widths[i], top)
-        for i, row in enumerate(np.where(inside, rows, np.nan))
-    ]
-    excess = np.array(found)
-    return (
-        numbers.reshape(*outer, -1),
-        statuses(status).reshape(outer),
-        excess.reshape(*outer, len(_EXCESS)),
-    )

@@ -22,7 +22,7 @@ from xbp.core.status import Status
 from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.fit import choices, named_curve
 from xbp.fitting.many import Choices, Column, fit_everywhere
-from xbp.fitting.top import scatter
+from xbp.fitting.rows import scatter
 from xbp.models.catalogue import find_model
 from xbp.models.debye_einstein import debye_dos, dos_maximum, gaussian_dos, start_of_fit
 from xbp.models.model import parameter_units

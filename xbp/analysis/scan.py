@@ -128,21 +128,26 @@ def scan_boson_peak(
         given = _several(E_ranges, "E_ranges", "('2 meV', '10 meV')")
         _require_once(given, plain, "E", "E_ranges")
         ranges = {_told(limits): (limits, 1.0) for limits in given}
-    tables = [
-        [
-            fit_peaks(
-                plain,
-                method,
-                limits,
-                min(reach, _WIDEST.get(method, reach)),
-                sq=sq,
-                edge_width=edge_width,
-                filter_end=filter_end,
-            ).compute()
-            for limits, reach in ranges.values()
-        ]
-        for method in shapes
-    ]
+    tables = []
+    for method in shapes:
+        fits: dict[Any, xr.Dataset] = {}
+        row = []
+        for name, (limits, widest) in ranges.items():
+            reach = min(widest, _WIDEST.get(method, widest))
+            # Of a shape that is not fitted more widely two found ranges are one.
+            key = reach if limits is None else name
+            if key not in fits:
+                fits[key] = fit_peaks(
+                    plain,
+                    method,
+                    limits,
+                    reach,
+                    sq=sq,
+                    edge_width=edge_width,
+                    filter_end=filter_end,
+                ).compute()
+            row.append(fits[key])
+        tables.append(row)
     best = _preferred(
         [table for row in tables for table in row],
         ("status",),

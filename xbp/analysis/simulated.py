@@ -14,7 +14,7 @@ from xbp.core.guards import require_number
 from xbp.core.schema import require_units
 from xbp.core.status import Status
 from xbp.core.units import convert_factor
-from xbp.fitting.top import scatter
+from xbp.fitting.rows import scatter
 from xbp.models.dimension import mode_count
 
 __all__ = ["Box", "excess_over", "judge_maximum", "lowest_peak", "sampled_std"]

@@ -208,24 +208,28 @@ def _solve(
     rounding = 10 * _EPS**2 * size
     free = np.maximum((weight > 0).sum(axis=1) - n, 1)
     at = np.arange(m)
-    damping = np.full(m, 1e-3)
+    damping, growth = np.full(m, 1e-3), np.full(m, 2.0)
+    own = [y, weight, low, high, *rows]
     p = np.clip(start, low, high)
 
     def at_parameters(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        curve, slopes = shape(p, *(own[at] for own in rows))
-        r = (y[at] - curve) * weight[at]
-        return r, slopes * weight[at], (r * r).sum(axis=1)
+        y, weight, _, _, *rows = own
+        curve, slopes = shape(p, *rows)
+        r = (y - curve) * weight
+        return r, slopes * weight, np.einsum("mk,mk->m", r, r)
 
     r, slopes, cost = at_parameters(p)
     for step in range(max_steps + 1):
         square = np.empty((len(at), n, n))
         for i in range(n):
             for j in range(i + 1):
-                square[:, i, j] = square[:, j, i] = (slopes[i] * slopes[j]).sum(axis=1)
-        downhill = (slopes * r).sum(axis=2).T
+                square[:, i, j] = np.einsum("mk,mk->m", slopes[i], slopes[j])
+                square[:, j, i] = square[:, i, j]
+        downhill = np.einsum("nmk,mk->mn", slopes, r)
         # Parameters in units of their errors, and still those that a limit stops.
         length = np.sqrt(square[:, diagonal, diagonal])
-        stopped = ((p <= low[at]) & (downhill < 0)) | ((p >= high[at]) & (downhill > 0))
+        least, most = own[2:4]
+        stopped = ((p <= least) & (downhill < 0)) | ((p >= most) & (downhill > 0))
         inverse = np.where((length > 0) & ~stopped, 1 / length, 0.0)
         scaled = square * inverse[:, :, None] * inverse[:, None, :]
         scaled[:, diagonal, diagonal] = 1 + damping[:, None]
@@ -233,8 +237,9 @@ def _solve(
         scaled[~usable] = np.eye(n)
         slope = np.where(usable[:, None], downhill * inverse, 0.0)
         move = np.linalg.solve(scaled, slope[..., None])[..., 0]
+        fall = (move * slope).sum(axis=1)
         scale = np.ones(len(at)) if known else cost / free[at]
-        near = (move * slope).sum(axis=1) <= np.maximum(1e-13 * scale, rounding[at])
+        near = fall <= np.maximum(1e-13 * scale, rounding[at])
         done = near | ~usable | (damping > 1e12)
         if step == max_steps:
             done[:] = True
@@ -242,22 +247,27 @@ def _solve(
             here = at[done]
             # The last step, which changes χ² by rounding, is taken too.
             ended = np.where((near & usable)[:, None], p + move * inverse, p)
-            values[here] = np.clip(ended, low[at], high[at])[done]
+            values[here] = np.clip(ended, least, most)[done]
             chi2[here], normal[here] = cost[done], square[done]
             converged[here] = (near & usable)[done]
-            at, damping, p, r, cost, inverse, move = (
-                a[~done] for a in (at, damping, p, r, cost, inverse, move)
+            at, damping, growth, p, r, cost, inverse, move, fall = (
+                a[~done] for a in (at, damping, growth, p, r, cost, inverse, move, fall)
             )
-            slopes = slopes[:, ~done]
+            slopes, own = slopes[:, ~done], [a[~done] for a in own]
             if not len(at):
                 break
-        trial = np.clip(p + move * inverse, low[at], high[at])
+        trial = np.clip(p + move * inverse, *own[2:4])
         new_r, new_slopes, new_cost = at_parameters(trial)
         # Near the end steps change the sum of squares by less than its rounding: they
         # are taken, but with more damping, so that the fit ends.
         better = new_cost <= cost * (1 + 1e-14)
-        less = np.maximum(damping * 0.1, 1e-12)
-        damping = np.where(new_cost <= cost, less, damping * 8)
+        # The better the linear model foretold the sum, the less damping (H. B. Nielsen,
+        # Technical University of Denmark, IMM-REP-1999-05).
+        gain = (cost - new_cost) / (fall + damping * (move * move).sum(axis=1))
+        less = np.maximum(1 / 3, 1 - (2 * np.clip(gain, 0, 1) - 1) ** 3)
+        good = new_cost <= cost
+        damping = np.where(good, np.maximum(damping * less, 1e-12), damping * growth)
+        growth = np.where(good, 2.0, 2 * growth)
         if better.all():
             p, r, cost, slopes = trial, new_r, new_cost, new_slopes
         else:

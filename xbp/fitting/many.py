@@ -14,8 +14,8 @@ from xbp.core.independence import collapsed, independence, merged_bins, std_alon
 from xbp.core.signal import map_over
 from xbp.core.status import Status
 from xbp.fitting.core import Shape, Solutions, permitted, solve, solve_function
+from xbp.fitting.rows import Packed, scatter
 from xbp.fitting.step import solve_with_step
-from xbp.fitting.top import scatter
 from xbp.models.model import Guess
 
 __all__ = ["Choices", "Column", "Curve", "evaluate", "fit_everywhere"]
@@ -229,10 +229,8 @@ def _misses(
     """Return which fits leave more than noise; if unknown, as second differences."""
     if known:
         return np.asarray(chi2 > permitted(free))
-    noise = [
-        scatter(row[at]) if at.sum() > 2 else 0.0
-        for row, at in zip(left, usable, strict=True)
-    ]
+    pack = Packed(usable)
+    noise = np.nan_to_num(scatter(pack(left), pack.inside))
     most = permitted(free, np.maximum(usable.sum(axis=1) / 3, 1))
     return np.asarray(chi2 > most * np.square(noise))
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
-import scipy
 
 from xbp.core.status import POOR_CHI2, Status
 from xbp.fitting.core import Shape, permitted, solve
-from xbp.fitting.top import (
-    GAUSS,
-    around_top,
-    off_parabola,
-    off_points,
-    polynomial,
-    scatter,
-)
+from xbp.fitting.maximum import clearly_rise_and_fall, rise_and_fall
+from xbp.fitting.rows import Packed, scatter
+from xbp.fitting.top import GAUSS, around_top, off_parabola, off_points, polynomial
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
 
 __all__ = [
@@ -189,14 +182,11 @@ def fit_shape(
         y, B = y - bent, B - bent * unit
     doubtful = status == Status.OK.code
     if std is not None and method != "gaussian":
-        doubtful &= ~_clearly_rise_and_fall(E, y, weight, number, free)
-    for i in np.flatnonzero(doubtful):
-        at = usable[i]
-        x, values, w = E[at], y[i, at], weight[i, at]
-        if not _rises_and_falls(
-            x, values, w if std is not None else None, number["energy"][i]
-        ):
-            status[i] = Status.NO_MAXIMUM.code
+        doubtful &= ~clearly_rise_and_fall(E, y, weight, number, free)
+    rows = np.flatnonzero(doubtful)
+    weights = None if std is None else weight[rows]
+    peaked = rise_and_fall(E, y[rows], usable[rows], weights, number["energy"][rows])
+    status[rows[~peaked]] = Status.NO_MAXIMUM.code
     left = np.where(usable, y - curve, 0.0)
     rms = np.sqrt((left**2).sum(axis=1) / number["n_points"])
     number["relative_residual"] = rms / number["height"]
@@ -204,8 +194,9 @@ def fit_shape(
     noise, of_noise = np.ones(len(y)), None
     if std is None:
         # What is left of exact data is not noise.
-        for i in np.flatnonzero(ok):
-            noise[i] = max(scatter(left[i, usable[i]]), _EXACT)
+        rows = np.flatnonzero(ok)
+        pack = Packed(usable[rows])
+        noise[rows] = np.fmax(scatter(pack(left[rows]), pack.inside), _EXACT)
         # The median of so many second differences is as good as a third of them.
         of_noise = number["n_points"] / 3
     poor = number["chi2_reduced"] > permitted(free, of_noise) * noise**2
@@ -219,27 +210,34 @@ def fit_shape(
     poor |= (free > 2) & (smooth > 2 * permitted(2, of_noise) * noise**2)
     for name in ("energy", "height", "width"):
         number[f"{name}_off"] = np.nan_to_num(number[f"{name}_off"])
-    for i in np.flatnonzero(ok & (poor | (method == "quadratic"))):
-        own, at = {name: number[name][i] for name in NUMBERS}, measured[i]
+    rows = np.flatnonzero(ok & (poor | (method == "quadratic")))
+    if rows.size:
+        own = {name: number[name][rows, None] for name in NUMBERS}
+        flat = np.zeros((rows.size, 1))
         line = (own["background"], own["background_slope"])
-        off, error = off_points(
-            E[at],
-            B[i, at] / unit[i],
-            np.full(at.sum(), noise[i]) if std is None else std[i, at] / unit[i],
-            (own["low"] <= E[at]) & (E[at] <= own["high"]),
-            functools.partial(_curve, method, own),
-            line if method == "gaussian" else (0.0, 0.0),
+        error = noise[rows, None] if std is None else (std / unit)[rows]
+        at = measured[rows]
+        off, spread = off_points(
+            E,
+            (B / unit)[rows],
+            np.broadcast_to(error, at.shape),
+            at,
+            at & (own["low"] <= E) & (own["high"] >= E),
+            lambda x, some: evaluate(
+                method, x, {name: column[some] for name, column in own.items()}
+            ),
+            line if method == "gaussian" else (flat, flat),
             own,
         )
         # Of a parabola half the height is beyond the points fitted, whose chi-squared
         # does not tell.
-        if not poor[i]:
-            off = (
-                {"width": off["width"]} if abs(off.get("width", 0)) > 3 * error else {}
-            )
+        counts = dict.fromkeys(off, poor[rows, None])
+        counts["width"] = counts["width"] | (np.abs(off["width"]) > 3 * spread)
         for name, distance in off.items():
-            column = number[f"{name}_off"]
-            column[i] = max(column[i], distance, key=abs)
+            column = number[f"{name}_off"][rows, None]
+            moved = np.where(counts[name], np.nan_to_num(distance), 0.0)
+            larger = np.where(np.abs(moved) > np.abs(column), moved, column)
+            number[f"{name}_off"][rows] = larger[:, 0]
     for name in ("height", "height_std", "height_off", *_BACKGROUND):
         number[name] = number[name] * scale
     table = np.stack([number[name] for name in NUMBERS], axis=1)
@@ -304,17 +302,24 @@ def _log_normal(
     (a, b, c), _, _ = polynomial(u, log_y, part, 2)
     bent = (positive.sum(axis=1) > 2) & (c < 0)
     c = np.where(bent, c, -0.5)
-    top = np.take(log_x, np.where(weight > 0, y, -np.inf).argmax(axis=1))
-    highest = np.log(np.maximum(y.max(axis=1), 1e-300))
-    start = np.stack(
-        [
-            np.where(bent, middle - b / (2 * c), top),
-            np.where(bent, a - b * b / (4 * c), highest),
-            np.where(bent, np.sqrt(-0.5 / c), 1.0),
-        ],
-        axis=1,
+    parabola = np.stack(
+        [middle - b / (2 * c), a - b * b / (4 * c), np.sqrt(-0.5 / c)], axis=1
     )
+    # Or at the highest bin, as wide as those of half its height about it.
+    tall = np.where(weight > 0, y, -np.inf)
+    highest, top = tall.max(axis=1), tall.argmax(axis=1)[:, None]
+    low, i = (tall < highest[:, None] / 2) & (weight > 0), np.arange(E.size)
+    first = np.where(low & (i < top), i, 0).max(axis=1)
+    last = np.where(low & (i > top), i, E.size - 1).min(axis=1)
+    extent = np.maximum((log_x[last] - log_x[first]) / FWHM_PER_SIGMA, 0.05)
+    bins_about = [log_x[top[:, 0]], np.log(np.maximum(highest, 1e-300)), extent]
+    peak = np.stack(bins_about, axis=1)
     shape = over_bins(_log_normal_of, E, bins)
+    misfits = [
+        (((y - shape(start)[0]) * weight) ** 2).sum(axis=1)
+        for start in (parabola, peak)
+    ]
+    start = np.where((bent & (misfits[0] <= misfits[1]))[:, None], parabola, peak)
     fit = solve(shape, y, weight, start, known=known)
     chi2, covariance, stds = fit.errors(free, known)
     place, log_height, sigma = fit.values.T
@@ -418,71 +423,6 @@ def _parabola(
         "height": height, "height_std": np.hypot(stds[1], moved[1]),
         "width": 2 * half, "width_std": stds[2], "chi2_reduced": chi2,
     }, status  # fmt: skip
-
-
-def _clearly_rise_and_fall(
-    E: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    number: Mapping[str, np.ndarray],
-    free: np.ndarray,
-) -> np.ndarray:
-    """Return for which spectra `_rises_and_falls` is true without being computed.
-
-    χ² of a curve that only falls is at least that of two levels, of the bins at the
-    foot of the low side and of those at the top, which it must not tell apart; that of
-    the best curve with a maximum is at most the fitted one's.
-    """
-    away = E - number["energy"][:, None]
-    below, above = (number["energy"] - number["low"], number["high"] - number["energy"])
-    part = np.where(away < 0, away / below[:, None], away / above[:, None])
-    w = weight**2
-
-    def level(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        own = np.where(at, w, 0.0)
-        total = own.sum(axis=1)
-        return (own * y).sum(axis=1) / total, total
-
-    top, w_top = level(np.abs(part) < 0.3)
-    least = np.full(len(y), np.inf)
-    for foot, w_foot in (level(part < -0.6), level(part > 0.6)):
-        raised = np.where(top > foot, (top - foot) ** 2, 0.0)
-        least = np.fmin(least, raised * w_top * w_foot / (w_top + w_foot))
-    return np.asarray(least - number["chi2_reduced"] * free > 16)
-
-
-def _rises_and_falls(
-    x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, energy: float
-) -> bool:
-    """Return whether the points themselves rise to the fitted maximum and fall beyond.
-
-    A broad shape fits a falling line too, with its maximum where no point can
-    contradict it. So the best curve that rises up to the maximum and falls after it,
-    whatever its shape, is compared with the best one that only falls or only rises. It
-    must lower χ² by 16: pure noise on flat, falling and rising spectra then shows a
-    maximum in less than one of twenty draws.
-    """
-    if weight is None:
-        # The scatter of the points about the fit replaces their error.
-        weight = np.full(y.size, 1 / max(scatter(y), 1e-12))
-    w = weight**2
-
-    def misfit(part: slice, rising: bool) -> float:
-        if not y[part].size:
-            return 0.0
-        best = scipy.optimize.isotonic_regression(
-            y[part], weights=w[part], increasing=rising
-        ).x
-        return float((w[part] * (y[part] - best) ** 2).sum())
-
-    top = int(np.searchsorted(x, energy))
-    with_maximum = misfit(slice(top), True) + misfit(slice(top, None), False)
-    without = min(misfit(slice(None), True), misfit(slice(None), False))
-    return without - with_maximum > 16
-
-
-def _curve(method: Method, fit: Mapping[str, Any], E: np.ndarray) -> np.ndarray:
-    return evaluate(method, E, fit)
 
 
 def evaluate(method: Method, E: np.ndarray, fit: Mapping[str, Any]) -> np.ndarray:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import scipy
 
-__all__ = [
-    "GAUSS",
-    "around_top",
-    "off_parabola",
-    "off_points",
-    "polynomial",
-    "scatter",
-    "smoothed",
-]
+from xbp.fitting.rows import Packed, first_true, outward, smoothed
+
+__all__ = ["GAUSS", "around_top", "off_parabola", "off_points", "polynomial"]
 
 
 #: Places of Gauss's rule of two points for a mean over −1 … 1.
@@ -24,22 +19,23 @@ GAUSS = 3**-0.5
 
 def around_top(y: np.ndarray, usable: np.ndarray) -> np.ndarray:
     """Return the bins above 0.8 of the maximum and their neighbours, seven at least."""
-    chosen = np.zeros_like(usable)
-    for i in np.flatnonzero(usable.any(axis=1)):
-        at = np.flatnonzero(usable[i])
-        # The top of the smoothed spectrum: the highest bin of a noisy one is merely
-        # the luckiest.
-        smooth = smoothed(y[i, at])
-        top = int(np.argmax(smooth))
-        below = np.flatnonzero(smooth < 0.8 * smooth[top])
-        left, right = below[below < top], below[below > top]
-        # One bin further shows the fall of a steep flank.
-        first = int(left[-1]) if left.size else 0
-        last = int(right[0]) if right.size else at.size - 1
-        while last - first < 6 and (first > 0 or last + 1 < at.size):
-            first, last = max(first - 1, 0), min(last + 1, at.size - 1)
-        chosen[i, at[first : last + 1]] = True
-    return chosen
+    pack = Packed(usable)
+    inside, last_bin = pack.inside, np.maximum(pack.count - 1, 0)[:, None]
+    # The top of the smoothed spectrum: the highest bin of a noisy one is merely the
+    # luckiest.
+    smooth = np.where(inside, smoothed(pack(y)), -np.inf)
+    j, top = np.arange(inside.shape[1]), smooth.argmax(axis=1)[:, None]
+    below = inside & (smooth < 0.8 * smooth.max(axis=1, keepdims=True))
+    # One bin further shows the fall of a steep flank.
+    first = np.where(below & (j < top), j, 0).max(axis=1, keepdims=True)
+    last = np.where(below & (j > top), j, last_bin).min(axis=1, keepdims=True)
+    # One more on both sides until there are seven, or on the side that has some.
+    more = np.maximum(6 - (last - first) + 1, 0) // 2
+    first, last = np.maximum(first - more, 0), np.minimum(last + more, last_bin)
+    lack = np.maximum(6 - (last - first), 0)
+    first, last = np.maximum(first - lack, 0), np.minimum(last + lack, last_bin)
+    number = usable.cumsum(axis=1) - 1
+    return np.asarray(usable & (first <= number) & (number <= last))
 
 
 def polynomial(
@@ -53,17 +49,32 @@ def polynomial(
 
     Data are means over u ± half.
     """
-    unit = np.abs(np.where(weight > 0, u, 0.0)).max(axis=1, initial=1e-300)
+    used = weight > 0
+    if 2 * used.sum(axis=1).max(initial=0) < used.shape[1]:
+        pack = Packed(used)
+        u, y, weight = (pack(a) for a in (u, y, weight))
+        half = pack(np.broadcast_to(half, used.shape))
+        used = pack.inside
+    away = np.where(used, u, 0.0)
+    unit = np.abs(away).max(axis=1, initial=1e-300)
     scale = unit[:, None] ** np.arange(degree + 1)
-    ends = [(u + way * half * GAUSS) / unit[:, None] for way in (-1, 1)]
-    powers = np.stack([(ends[0] ** i + ends[1] ** i) / 2 for i in range(degree + 1)])
-    rows = np.where(weight > 0, powers * weight, 0.0)
-    normal = np.einsum("imk,jmk->mij", rows, rows)
+    ways = (-GAUSS, GAUSS) if np.any(half) else (0.0,)
+    rows = np.zeros((degree + 1, *u.shape))
+    for way in ways:
+        place = np.where(used, away + way * half, 0.0) / unit[:, None]
+        power = np.where(used, weight / len(ways), 0.0)
+        for row in rows:
+            row += power
+            power = power * place
+    normal = np.empty((len(u), degree + 1, degree + 1))
+    for i in range(degree + 1):
+        for j in range(i + 1):
+            normal[:, i, j] = normal[:, j, i] = np.einsum("mk,mk->m", rows[i], rows[j])
     # A small part of it keeps what the points do not determine finite.
     normal += 1e-14 * np.eye(degree + 1) * normal[:, :1, :1]
     fine = np.isfinite(normal).all(axis=(1, 2)) & (normal[:, 0, 0] > 0)
     normal[~fine] = np.eye(degree + 1)
-    target = np.where(weight > 0, y * weight, 0.0)
+    target = np.where(used, y * weight, 0.0)
     inverse = np.linalg.inv(normal)
     found = (inverse @ np.einsum("imk,mk->mi", rows, target)[..., None])[..., 0]
     left = target - np.einsum("imk,mi->mk", rows, found)
@@ -113,69 +124,108 @@ def off_points(
     x: np.ndarray,
     y: np.ndarray,
     noise: np.ndarray,
+    measured: np.ndarray,
     inside: np.ndarray,
-    curve: Callable[[np.ndarray], np.ndarray],
-    line: tuple[float, float],
-    fit: Mapping[str, float],
-) -> tuple[dict[str, float], float]:
+    curve: Callable[[np.ndarray, Any], np.ndarray],
+    line: tuple[np.ndarray, np.ndarray],
+    fit: Mapping[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return how far energy, height and width are from those of the points themselves.
 
     Their top is that of the curve and a cubic in ln E through what it leaves there; the
     width ends where they fall to half of it, on the sides that do. That of a curve on a
-    line is above it only where the points have no top without. The second number is the
-    error of the width.
+    line is above it only where the points have no top without. The second answer is the
+    error of the width. All are NaN where the points have no top.
+
+    Parameters
+    ----------
+    x : numpy.ndarray, shape (k,)
+        Energies.
+    y, noise, measured, inside : numpy.ndarray, shape (m, k)
+        Spectra, their errors, the bins to use, and those of them in the range fitted.
+    curve : callable
+        Energies (m, n), and the rows that they belong to, to the fitted curves.
+    line : (numpy.ndarray, numpy.ndarray)
+        Level and slope of the background, shape (m, 1).
+    fit : mapping of str to numpy.ndarray
+        ``energy``, ``height`` and ``width`` of the fits, shape (m, 1).
     """
-    u, left, on_line = np.log(x), y - curve(x), any(line)
-    for level, slope in ((0.0, 0.0), line):
-        near = around_top((y - level - slope * x)[None], inside[None])
-        powers, _, _ = polynomial((u - u[0])[None], left[None], near * 1.0, 3)
-        ends = u[near[0]][[0, -1]]
-        fine = np.linspace(ends[0], ends[1], 400)
-        own = curve(np.exp(fine)) - level - slope * np.exp(fine)
-        own = own + np.polynomial.polynomial.polyval(fine - u[0], powers[:, 0])
-        top = int(own.argmax())
-        if 0 < top < fine.size - 1:
+    pack = Packed(measured)
+    bins = pack(x)
+    y, noise, inside = pack(y), pack(noise), pack(inside) & pack.inside
+    u, left = np.log(bins), y - curve(bins, slice(None))
+    m, n = u.shape
+    place, height = np.full((2, m, 1), np.nan)
+    level, slope = np.zeros((2, m, 1))
+    on_line = (line[0] != 0) | (line[1] != 0)
+    for again in (False, True):
+        rows = np.flatnonzero(np.isnan(place[:, 0]) & (on_line[:, 0] | (not again)))
+        if not rows.size:
             break
-    else:
-        return {}, 0.0
-    place, height = float(np.exp(fine[top])), float(own[top])
-    bare = curve(x) - level - slope * x
-    longer = error = 0.0
+        if again:
+            level[rows], slope[rows] = line[0][rows], line[1][rows]
+        bare = y[rows] - level[rows] - slope[rows] * bins[rows]
+        near = around_top(bare, inside[rows])
+        ends = near.argmax(axis=1), n - 1 - near[:, ::-1].argmax(axis=1)
+        low, high = (u[rows, end][:, None] for end in ends)
+        middle, half = (low + high) / 2, (high - low) / 2
+        powers, _, _ = polynomial(u[rows] - middle, left[rows], near * 1.0, 3)
+        fine = half * np.linspace(-1, 1, 400)
+        at = np.exp(fine + middle)
+        own = curve(at, rows) - level[rows] - slope[rows] * at
+        own += np.polynomial.polynomial.polyval(fine, powers[..., None], tensor=False)
+        top = own.argmax(axis=1)
+        found = (top > 0) & (top < fine.shape[1] - 1)
+        place[rows[found], 0] = at[found, top[found]]
+        height[rows[found], 0] = own[found, top[found]]
+    bare = curve(bins, slice(None)) - level - slope * bins
+    points = bare + smoothed(left)
+    longer, error = np.zeros((2, m, 1))
     for way in (-1, 1):
-        end, steep = _fall(x, bare + smoothed(left), place, height / 2, way)
-        by_fit, _ = _fall(x, bare, fit["energy"], fit["height"] / 2, way)
-        if on_line:
-            by_fit = fit["energy"] + way * fit["width"] / 2
-        if np.isfinite([end, by_fit]).all():
-            longer += way * (end - by_fit)
-            error = np.hypot(error, float(np.interp(end, x, noise)) / steep)
+        end, steep, spread = _fall(bins, points, noise, pack.inside, place, height, way)
+        by_fit, _, _ = _fall(
+            bins, bare, noise, pack.inside, fit["energy"], fit["height"], way
+        )
+        edge = fit["energy"] + way * fit["width"] / 2
+        by_fit = np.where(on_line, edge, by_fit)
+        both = np.isfinite(end) & np.isfinite(by_fit)
+        longer += np.where(both, way * (end - by_fit), 0.0)
+        error = np.where(both, np.hypot(error, spread / steep), error)
+    none = np.isnan(place)
     return {
         "energy": place - fit["energy"], "height": height - fit["height"],
-        "width": longer,
-    }, error  # fmt: skip
+        "width": np.where(none, np.nan, longer),
+    }, np.where(none, np.nan, error)  # fmt: skip
 
 
 def _fall(
-    x: np.ndarray, y: np.ndarray, start: float, level: float, way: int
-) -> tuple[float, float]:
-    """Return where y first falls to a level and how steeply, NaN if it rises before."""
-    middle = int(np.searchsorted(x, start))
-    side = slice(middle - 1, None, -1) if way < 0 else slice(middle, None)
-    value, at = y[side] if middle or way > 0 else y[:0], x[side]
-    j = int(np.argmax(value < level)) if value.size else 0
+    x: np.ndarray,
+    y: np.ndarray,
+    noise: np.ndarray,
+    inside: np.ndarray,
+    start: np.ndarray,
+    height: np.ndarray,
+    way: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where y first falls to half a height, how steeply, and the noise there.
+
+    NaN if it rises before.
+    """
+    level = height / 2
+    middle = (inside & (x < start)).sum(axis=1)
+    value, begin = outward(y, inside, middle - (way < 0), way, np.inf)
+    j = first_true(value < level, -1)
+    before = np.arange(value.shape[1]) < j[:, None]
     # A side that rises again first belongs to something else.
-    if j == 0 or value[:j].max() > 2.4 * level:
-        return np.nan, np.nan
-    steep = (value[j - 1] - value[j]) / abs(at[j] - at[j - 1])
-    return float(at[j - 1] + way * (value[j - 1] - level) / steep), float(steep)
-
-
-def scatter(y: np.ndarray) -> float:
-    """Return the noise, from second differences, which a smooth spectrum hardly has."""
-    bends = y[1:-1] - (y[2:] + y[:-2]) / 2
-    return float(1.4826 * np.median(np.abs(bends)) / np.sqrt(1.5))
-
-
-def smoothed(y: np.ndarray) -> np.ndarray:
-    """Return the running mean over three bins."""
-    return np.convolve(np.pad(y, 1, mode="edge"), np.ones(3) / 3, mode="valid")
+    highest = np.where(before & np.isfinite(value), value, -np.inf).max(axis=1)
+    lost = (j <= begin) | (highest > 2.4 * level[:, 0])
+    j, rows = np.maximum(j, 1), np.arange(len(y))
+    at, of = (a if way > 0 else a[:, ::-1] for a in (x, noise))
+    step = np.abs(at[rows, j] - at[rows, j - 1])
+    steep = (value[rows, j - 1] - value[rows, j]) / step
+    away = (value[rows, j - 1] - level[:, 0]) / steep
+    part = away / step
+    spread = of[rows, j - 1] * (1 - part) + of[rows, j] * part
+    found = [at[rows, j - 1] + way * away, steep, spread]
+    end, steep, spread = (np.where(lost, np.nan, a)[:, None] for a in found)
+    return end, steep, spread

@@ -1,0 +1,191 @@
+"""The numbers of the boson peaks of many spectra, without their labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xbp.analysis.checks import modes_below
+from xbp.analysis.sides import judge_sides, peak_ranges, sides_are_fitted
+from xbp.analysis.simulated import excess_over, judge_maximum, sampled_std
+from xbp.core.independence import merged_bins
+from xbp.core.status import Status, statuses
+from xbp.fitting.peak import NUMBERS, Method, fit_shape
+
+__all__ = ["DEPTH", "EXCESS", "HIGHEST", "MISFIT", "fit_spectra"]
+
+# A maximum less than this part above the first transverse phonon of a simulated box is
+# that phonon, or below all phonons: windows of 10 ps make a line that is some 0.6 meV
+# wide at 2 meV.
+_NEAR = 0.15
+
+#: Where no range is given, in meV: boson peaks lie at a few, and what Raman spectra
+#: show above this are bands of groups of atoms.
+HIGHEST = 30.0
+
+#: Which part of its way down each side of the peak is fitted, where no range is given:
+#: a parabola is the top's only, and on a side that falls little half the way leads far
+#: from it; of a Gaussian on a background both must be seen.
+DEPTH = {"lognormal": 0.5, "gaussian": 0.8, "quadratic": 0.25}
+
+# Spectra that are treated at once, which need some 50 arrays of their size.
+_CHUNK = 1000
+
+MISFIT = ("energy", "height", "width")
+
+#: Columns about the excess of a simulated spectrum, with their long names.
+EXCESS = (
+    ("excess_energy", "", "energy where the data are highest"),
+    ("excess", "1", "largest ratio to the Debye level"),
+    ("excess_std", "", ""),
+    ("excess_low", "", "lowest energy of the excess"),
+    ("excess_high", "", "highest energy of the excess"),
+)
+
+
+def fit_spectra(
+    B: np.ndarray,
+    std: np.ndarray,
+    box: np.ndarray,
+    sound: np.ndarray,
+    part: np.ndarray,
+    covered: np.ndarray,
+    fwhm: np.ndarray,
+    n_modes: np.ndarray,
+    *,
+    E: np.ndarray,
+    half: np.ndarray,
+    inside: np.ndarray,
+    dimension: int,
+    **how: Any,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit spectra (…, k): `NUMBERS` and `modes_below`, the statuses, and `EXCESS`."""
+    arrays = [np.asarray(a) for a in (B, std, part, covered)]
+    outer = np.broadcast_shapes(
+        *(a.shape[:-1] for a in arrays), *map(np.shape, (box, sound, fwhm, n_modes))
+    )
+    # Counts and single precision are fitted as any other numbers.
+    rows, known, parts, seen = (
+        np.broadcast_to(a, (*outer, E.size)).reshape(-1, E.size).astype(float)
+        for a in arrays
+    )
+    boxes, sounds, widths, modes = (
+        np.broadcast_to(a, outer).ravel() for a in (box, sound, fwhm, n_modes)
+    )
+    parts, mean, std_of = merged_bins(parts, rows, inside)
+    E, inside, rows, seen = mean(E), mean(inside) > 0.5, mean(rows), mean(seen)
+    known = std_of(known)
+    # Bins that were put together are as wide as all of them.
+    half = mean(half) / std_of(np.ones(half.size)) ** 2
+    sampled = (modes > 0).any()
+    if sampled:
+        known = sampled_std(E, rows, known, modes, dimension)
+    every = (rows, known, parts, seen, boxes, sounds, widths)
+    pieces = [
+        _fit_rows(
+            *(a[i : i + _CHUNK] for a in every),
+            known=bool(np.ndim(std) or sampled), E=E, half=half, inside=inside,
+            dimension=dimension, **how,
+        )
+        for i in range(0, max(len(rows), 1), _CHUNK)
+    ]  # fmt: skip
+    numbers, status, excess = map(np.concatenate, zip(*pieces, strict=True))
+    return (
+        numbers.reshape(*outer, -1),
+        statuses(status).reshape(outer),
+        excess.reshape(*outer, len(EXCESS)),
+    )
+
+
+def _fit_rows(
+    rows: np.ndarray,
+    std: np.ndarray,
+    parts: np.ndarray,
+    seen: np.ndarray,
+    boxes: np.ndarray,
+    sounds: np.ndarray,
+    widths: np.ndarray,
+    *,
+    known: bool,
+    E: np.ndarray,
+    half: np.ndarray,
+    inside: np.ndarray,
+    dimension: int,
+    method: Method,
+    highest: float | None,
+    reach: float,
+    edge_width: float,
+    filter_end: float,
+    shared: bool,
+    simulated: bool,
+    level: float,
+    to_mev: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Do what `_fit_spectra` does for rows (m, k) of independent bins."""
+    given = std if known else None
+    errors: Any = std if known else [None] * len(rows)
+    floors = np.nan_to_num(boxes)[:, None]
+    sought = np.broadcast_to(inside, rows.shape)
+    chosen = sought.copy()
+    if highest is not None:
+        sought = inside & (floors * (1 + _NEAR) <= E) & (highest >= E)
+        low, high = peak_ranges(E, rows, given, sought, DEPTH[method])
+        with np.errstate(invalid="ignore"):
+            further = ((high / low) ** ((reach - 1) / 2))[:, None]
+            begins, ends = low[:, None] / further, high[:, None] * further
+            chosen = sought & (begins <= E) & (ends >= E)
+    numbers, status = fit_shape(E, rows, given, chosen, method, parts, half)
+    none = (np.isfinite(rows) & sought).any(axis=1) & ~chosen.any(axis=1)
+    status[none] = Status.NO_MAXIMUM.code
+    before = status.copy()
+    column = dict(zip(NUMBERS, numbers.T, strict=True))
+    ok = Status.OK.code
+    if simulated:
+        # The same without the bins of the box's phonon.
+        above = chosen & (floors < E)
+        again, of_again = numbers, status
+        if (above != chosen).any():
+            again, of_again = fit_shape(E, rows, given, above, method, parts, half)
+        second = dict(zip(NUMBERS, again.T, strict=True))
+        for i in np.flatnonzero(status == ok).tolist():
+            first, other = (
+                (one["energy"][i], one["energy_std"][i]) for one in (column, second)
+            )
+            other = other if of_again[i] == ok else (np.nan, np.nan)
+            status[i] = judge_maximum(
+                E, rows[i], errors[i], first, other, boxes[i], widths[i],
+                column["high"][i],
+            ).code  # fmt: skip
+    near = column["energy"] < (1 + _NEAR) * boxes
+    status[(status == ok) & near] = Status.BOX_PHONON.code
+    doubtful = status == ok
+    if method == "lognormal" and filter_end == 0:
+        doubtful &= ~sides_are_fitted(
+            E, chosen & np.isfinite(rows), column, edge_width, known=known
+        )
+    some = np.flatnonzero(doubtful)
+    if some.size:
+        status[some] = judge_sides(
+            E,
+            rows[some],
+            std[some] if known else None,
+            column["energy"][some],
+            column["low"][some],
+            column["high"][some],
+            edge_width,
+            filter_end,
+        )
+    status[(status == ok) & sounds] = Status.LONGITUDINAL.code
+    numbers[status != before, :-3] = np.nan
+    for name in () if shared else MISFIT:
+        own, off = (NUMBERS.index(f"{name}_{part}") for part in ("std", "off"))
+        numbers[:, own] = np.hypot(numbers[:, own], numbers[:, off])
+    seen = np.where(seen >= 0.5, rows, np.nan)
+    below = modes_below(seen, column["energy"], E=E, dimension=dimension)
+    top = HIGHEST / to_mev if highest is None else highest
+    excess = np.full((len(rows), len(EXCESS)), np.nan)
+    for i in range(len(rows)) if simulated or not np.isnan(level) else ():
+        row = np.where(inside, rows[i], np.nan)
+        excess[i] = excess_over(E, row, errors[i], level, boxes[i], widths[i], top)
+    return np.column_stack([numbers, below]), status, excess
