@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def binary(n_frames: int = 40, **more: Any) -> xr.Dataset:
     return gas.assign_coords(element=("atom", ["V"] * 20 + ["Cu"] * 40))
 
 
-def test_the_neutron_total_is_that_of_both_parts() -> None:
+def test_the_neutron_total_is_that_of_both_parts(tmp_path: Path) -> None:
     gas = binary()
     call = {"Q_max": 2, "dQ": 0.5, "window": "0.5 ps", "precision": "double"}
     parts = {
@@ -46,6 +47,11 @@ def test_the_neutron_total_is_that_of_both_parts() -> None:
     added = (partials.S * partials.weight).sum("pair")
     np.testing.assert_allclose(added, parts["total"].S, rtol=1e-9)
     assert parts["total"].S_std.notnull().all()
+    parts["total"].bp.to_netcdf(tmp_path / "a.nc")
+    xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.nc"), parts["total"])
+    other = {"Q_max": "20 1/nm", "dQ": "5 1/nm", "window": "500 fs", "folding": None}
+    lazy = gas.chunk(time=10).bp.dynamic_structure_factor(**call | other, part="total")
+    np.testing.assert_allclose(lazy.S, parts["total"].S, rtol=1e-9)
     F = gas.bp.intermediate_scattering_function(**call, part="total")
     np.testing.assert_allclose(F.F[:, 0], parts["total"].Sq, rtol=0.2)
     with pytest.raises(QuantityError, match="part='total'"):

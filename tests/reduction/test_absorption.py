@@ -45,6 +45,16 @@ def test_the_maximum_on_any_axis_and_lazily() -> None:
     assert float(peak.energy) == pytest.approx(1.1e12 / 2.99792458e10, rel=1e-6)
 
 
+@pytest.mark.parametrize("axis", ["1/cm", "meV", "GHz"])
+def test_the_coupling_has_units_of_its_own(axis: str) -> None:
+    """B of A + Bν² in 1/THz², whatever the axis of the data."""
+    found = film(2 + 0.2 * NU**2).bp.convert(E=axis)
+    found = found.bp.to_reduced_absorption((2, "0.2 1/THz^2"))
+    np.testing.assert_allclose(found.B / found.B.max(), B[1:] / B.max(), rtol=1e-7)
+    with pytest.raises(UnitsError, match="B of coupling is in '1/THz'"):
+        film().bp.to_reduced_absorption((2, "0.2 1/THz"))
+
+
 def test_an_absorbance_and_the_error_of_the_thickness(tmp_path: Path) -> None:
     given = {"units": "1", "std": 0.01 * B + 1e-3}
     found = film(**given).bp.to_reduced_absorption(

@@ -256,7 +256,8 @@ def difference_independence(
         return None
     own: Any = 0.0 if std is None else std.variable**2
     if width is not None:
-        other_f = width / (width * value.variable.notnull()).sum(dim)
+        total = (width * value.variable.notnull()).sum(dim)
+        other_f = width / total.where(total > 0)  # 0: no bins, f is 1
     apart = own if f is None else own / f
     apart = apart + (other_variance if other_f is None else other_variance / other_f)
     held: Any = (own + other_variance) / apart

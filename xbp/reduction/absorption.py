@@ -11,11 +11,17 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.data import Data, require_dims, require_some, require_values
-from xbp.core.errors import CoordinateError, QuantityError, shown
+from xbp.core.errors import CoordinateError, QuantityError, UnitsError, shown
 from xbp.core.guards import not_used, require_number, require_positive
 from xbp.core.operation import operation
 from xbp.core.signal import read
-from xbp.core.units import format_unit, parse_unit
+from xbp.core.units import (
+    convert_factor,
+    format_unit,
+    is_energy_like,
+    parse_unit,
+    split_quantity,
+)
 
 __all__ = ["to_reduced_absorption"]
 
@@ -146,11 +152,17 @@ def _coupling(coupling: Any, E: np.ndarray, units: str) -> tuple[int, np.ndarray
         power = _POWERS[coupling]
         return power, E**power
     if isinstance(coupling, tuple | list) and len(coupling) == 2:
-        inverse = format_unit(parse_unit(units) ** -2)
         limits: Any = {"least": 0, "error": QuantityError}
         first = require_number(coupling[0], "A of coupling", "1", **limits)
-        second = require_number(coupling[1], "B of coupling", inverse, **limits)
-        found = first + second * E**2
+        number, own = split_quantity(coupling[1], "B of coupling")
+        # Of 1/THz²: of the square of what is an energy in THz.
+        root = format_unit(parse_unit(own) ** -0.5) if own else units
+        if not is_energy_like(parse_unit(root)):
+            inverse = format_unit(parse_unit(units) ** -2)
+            raise UnitsError(f"B of coupling is in {own!r} where {inverse!r} is needed")
+        to_root = convert_factor(units, root, name="B of coupling", energy=True)
+        second = require_number(number, "B of coupling", **limits)
+        found = first + second * (E * to_root) ** 2
     elif isinstance(coupling, Callable):  # type: ignore[arg-type]
         found = np.broadcast_to(np.asarray(coupling(E.copy()), dtype=float), E.shape)
     else:

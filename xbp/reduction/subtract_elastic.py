@@ -132,7 +132,7 @@ def subtract_elastic(
     if signal.std is not None:
         alone = std_along(signal.std, "E").variable.isel(here)
         variance = ((alone * within) ** 2).sum("E", skipna=False)
-        by_A = variance * (scale * line / total) ** 2
+        by_A = variance * (line / norm) ** 2
         by_line = (scale * line_std) ** 2
         own = signal.std.variable**2
         std = ((own + by_A + by_line) ** 0.5).where(kept).transpose(*value.dims)
@@ -333,17 +333,18 @@ def _lost(
         )
     )  # fmt: skip
     # Bins without counts or errors far from the line would add noise alone.
-    trust: Any = steps / error**2 if std is not None else steps
+    trust: Any = steps if std is None else steps / (error**2).where(error > 0)
     used = ~elastic & np.isfinite(slope) & np.isfinite(inelastic)
     if std is not None:
         used = used & (error > 0)
-    taken, all_ = (
+    sums: list[Any] = [
         (trust * part).where(used, 0.0).sum("E") for part in (inelastic, slope)
-    )
-    Q2 = xr.Variable("Q", value["Q"].values.astype(float)) ** 2
+    ]
+    taken, all_ = sums
+    Q2: Any = xr.Variable("Q", value["Q"].values.astype(float)) ** 2
     seen: Any = (Q2 > 0) & kept.any("E")
-    ratio: Any = taken / all_
-    lost: Any = (ratio.where(all_ > 0) / Q2).where(seen)
+    ratio: Any = taken / all_.where(all_ > 0)
+    lost: Any = (ratio / Q2.where(Q2 > 0)).where(seen)
     lost.attrs = {
         "units": "1",
         "long_name": "part of the inelastic intensity subtracted with the elastic line",
