@@ -313,7 +313,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.kinematic_limits`.
         """
-    def label(self, quantity: str | None = ..., *, units: str | None = ..., coordinate_units: Mapping[str, str] | None = ..., rename: Mapping[str, str] | None = ..., variable: str | None = ..., std: str | Any = ..., T: Any = ..., statistics: str | None = ...) -> xr.Dataset:
+    def label(self, quantity: str | None = ..., *, units: str | None = ..., coordinate_units: Mapping[str, str] | None = ..., rename: Mapping[str, str] | None = ..., variable: str | None = ..., std: str | Any = ..., T: Any = ..., statistics: str | None = ..., dimension: Literal[2, 3] | None = ...) -> xr.Dataset:
         """Label data that have no quantity or units, so that all operations apply.
 
         See `xbp.label`.

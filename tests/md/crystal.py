@@ -72,8 +72,10 @@ def trajectory(
     )  # fmt: skip
 
 
-def force_constants(columns: int, rows: int, thickness: float = 3.0) -> xr.Dataset:
-    """The springs of a box, in which atoms may not leave the plane."""
+def still_and_matrix(
+    columns: int, rows: int, thickness: float = 3.0
+) -> tuple[xr.Dataset, scipy.sparse.csr_array]:
+    """A box at rest and its springs, in eV/Å², in which no atom may leave the plane."""
     rest, cell = places(thickness, columns, rows)
     n = len(rest)
     matrix = np.zeros((n, 3, n, 3))
@@ -82,6 +84,9 @@ def force_constants(columns: int, rows: int, thickness: float = 3.0) -> xr.Datas
     still = new_trajectory(
         rest[None], time=[0.0], cell=cell, element=["Ar"] * n, mass=np.full(n, M)
     )
-    return lattice.new_force_constants(
-        scipy.sparse.csr_array(units * matrix.reshape(3 * n, 3 * n)), still
-    )
+    return still, scipy.sparse.csr_array(units * matrix.reshape(3 * n, 3 * n))
+
+
+def force_constants(columns: int, rows: int, thickness: float = 3.0) -> xr.Dataset:
+    still, matrix = still_and_matrix(columns, rows, thickness)
+    return lattice.new_force_constants(matrix, still)

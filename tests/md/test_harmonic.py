@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +61,10 @@ def test_two_atoms_vibrate_at_the_frequency_of_their_spring() -> None:
     assert fine[-1] == pytest.approx(exact, rel=1e-5)
     assert np.abs(energy[:-1]).max() < 1e-2
     assert ratio[-1] == pytest.approx(1)
+    flat = replace(PAIR, dimension=2)
+    matrix = dynamical_matrix(traj.assign_attrs(dimension=2), flat)
+    assert matrix.shape == (4, 4)
+    assert normal_modes(matrix, 2)[0][-1] == pytest.approx(exact, rel=3e-4)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from xbp.md.lammps import (
     make_glass,
     open_thermo,
 )
-from xbp.md.lammps.systems import shipped_potential
+from xbp.md.lammps.job import shipped_potential
 from xbp.md.lammps.worker import load_lammps
 
 needs_lammps = pytest.mark.skipif(
@@ -158,7 +159,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["CuZr", "inverse_power", "SiO2"])
+@pytest.mark.parametrize("name", ["CuZr", "inverse_power_2d", "SiO2"])
 def test_other_systems_run(name: str, tmp_path: Path) -> None:
     made = make_glass(
         name, tmp_path / "g.nc", n_atoms=96, melt_time="0.2 ps", relax_time="0.2 ps", collect_time="0.2 ps",
@@ -166,6 +167,43 @@ def test_other_systems_run(name: str, tmp_path: Path) -> None:
     )  # fmt: skip
     assert np.isfinite(made.position.values).all()
     assert SYSTEMS[name]().reference in made.attrs["source"]
+    assert made.attrs.get("dimension", 3) == SYSTEMS[name]().dimension
+
+
+@pytest.mark.slow
+def test_a_glass_in_the_plane(tmp_path: Path) -> None:
+    """At zero pressure, so that the area is its mean."""
+    system = replace(SYSTEMS["kob_andersen_2d"](), constant_volume=False)
+    made = make_glass(system, tmp_path / "g.nc", **BRIEF)
+    assert made.attrs["dimension"] == 2
+    assert np.unique(made.element, return_counts=True)[1].tolist() == [39, 21]
+    z, vz = made.position[..., 2], made.velocity[..., 2]
+    assert float(z.min()) == float(z.max())
+    assert float(abs(vz).max()) == 0
+    x, y, _ = np.diag(made.cell)
+    thermo = open_thermo(tmp_path / "g.nc")
+    last = thermo.isel(time=thermo.stage == "collect")
+    np.testing.assert_allclose(last.volume, x * y, rtol=1e-6)
+    relaxed = thermo.volume[thermo.stage == "relax"].values
+    assert relaxed[len(relaxed) // 2 :].mean() == pytest.approx(x * y, rel=1e-6)
+    mass = 60 * 39.948 * 1.66053906660 / (x * y)
+    np.testing.assert_allclose(last.density, mass, rtol=1e-4)
+    units = {name: thermo[name].attrs["units"] for name in ("density", "volume")}
+    assert units == {"density": "g/cm**3*angstrom", "volume": "angstrom**2"}
+    # 2(N − 1) degrees of freedom.
+    kinetic = 39.948 * (made.velocity.values**2).sum(axis=(1, 2)) / (2 * 59)
+    np.testing.assert_allclose(kinetic / 0.8314462618, last.temperature, rtol=1e-5)
+
+
+def test_planes_and_space_are_not_taken_for_each_other() -> None:
+    for plane, space in (("kob_andersen_2d", "kob_andersen"),
+                         ("inverse_power_2d", "inverse_power")):  # fmt: skip
+        assert SYSTEMS[plane]().pair == SYSTEMS[space]().pair
+    solid = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[-1])
+    with pytest.raises(QuantityError, match="3 dimensions; 2 are needed"):
+        xbp.md.lammps.harmonic_vdos(solid, "kob_andersen_2d")
+    with pytest.raises(QuantityError, match="dimension=1"):
+        replace(SYSTEMS["kob_andersen_2d"](), dimension=1)
 
 
 @pytest.mark.slow

@@ -93,8 +93,29 @@ def test_g_over_e_of_a_plane(solid: xr.Dataset, tmp_path: Path) -> None:
         g.bp.multiphonon_sqe([1.0], u2="0.0085 angstrom^2")
     with pytest.raises(QuantityError, match="3 are needed"):
         C.bp.fit_heat_capacity()
-    with pytest.raises(QuantityError, match="3 are needed"):
+    with pytest.raises(QuantityError, match="kob_andersen has 3"):
         xbp.md.lammps.harmonic_vdos(solid.isel(time=[0]), "kob_andersen")
+
+
+def test_the_modes_of_a_matrix_are_those_in_the_plane() -> None:
+    rest, matrix = crystal.still_and_matrix(6, 8)
+    g = xbp.md.lattice.new_force_constants(matrix, rest)
+    found = xbp.md.lammps.harmonic_vdos(rest, matrix=matrix, dE="0.5 meV")
+    omega = np.linalg.eigvalsh(crystal.hessian(6, 8) / crystal.M)[2:]
+    np.testing.assert_allclose(
+        found.mode_energy, constants.HBAR * np.sqrt(omega), rtol=1e-6
+    )
+    assert found.g.attrs["dimension"] == g.attrs["dimension"] == 2
+    assert float(found.g.sum() * 0.5) == pytest.approx(1)
+    by_vectors = xbp.md.lammps.harmonic_vdos(
+        rest, matrix=matrix, dE="0.5 meV", method="kernel polynomial"
+    )
+    assert float(by_vectors.g.sum() * 0.5) == pytest.approx(1, abs=1e-3)
+    by_axis = xbp.md.lammps.harmonic_vdos(
+        rest, matrix=matrix, dE="0.5 meV", directions=True
+    )
+    assert by_axis.direction.values.tolist() == ["x", "y"]
+    np.testing.assert_allclose(by_axis.g.sum("direction"), found.g)
 
 
 def test_b_of_a_plane_is_g_over_the_energy(solid: xr.Dataset) -> None:

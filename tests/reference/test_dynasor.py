@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 H = constants.h / constants.e * 1e15
 N_FRAMES, STEP, Q_MAX, DQ = 40, 0.05, 2.5, 0.25
+MOVING = ("position", "velocity")
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +45,10 @@ def traj() -> xr.Dataset:
     )
 
 
-@pytest.fixture(scope="module")
-def sample(traj: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> object:
-    """All correlations by dynasor, averaged over every pair of frames."""
-    path = Path(tmp_path_factory.mktemp("dynasor"), "a.lammpstrj")
+def theirs(traj: xr.Dataset, path: Path) -> Any:
+    """The same frames, opened by dynasor."""
     lines = []
-    for frame in range(N_FRAMES):
+    for frame in range(traj.sizes["time"]):
         lines += [
             "ITEM: TIMESTEP",
             str(frame),
@@ -70,7 +69,7 @@ def sample(traj: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> object
             for j, row in enumerate(table)
         ]
     path.write_text("\n".join(lines) + "\n")
-    opened = dynasor.Trajectory(
+    return dynasor.Trajectory(
         str(path),
         trajectory_format="lammps_internal",
         atomic_indices={
@@ -79,6 +78,12 @@ def sample(traj: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> object
         length_unit="Angstrom",
         time_unit="fs",
     )
+
+
+@pytest.fixture(scope="module")
+def sample(traj: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> object:
+    """All correlations by dynasor, averaged over every pair of frames."""
+    opened = theirs(traj, Path(tmp_path_factory.mktemp("dynasor"), "a.lammpstrj"))
     shells = allowed_wavevectors(traj.cell.values, Q_MAX, DQ)
     Q = shells.hkl @ (2 * np.pi * np.linalg.inv(traj.cell.values).T)
     return dynasor.compute_dynamic_structure_factors(
@@ -117,6 +122,32 @@ def test_total(traj: xr.Dataset, sample: object) -> None:
     agree(F.values, in_shells(sample["Fqt_coh"], traj))  # type: ignore[index]
 
 
+def test_the_structure_factor_of_a_plane(traj: xr.Dataset, tmp_path: Path) -> None:
+    position, velocity = (traj[name].values[:5].copy() for name in MOVING)
+    position[..., 2], velocity[..., 2] = 2.0, 0.0
+    plane = xbp.md.new_trajectory(
+        position, time=traj.time[:5], cell=np.diag([11.0, 10.0, 4.0]),
+        velocity=velocity, element=traj.element, mass=traj.mass,
+    )  # fmt: skip
+    assert plane.attrs["dimension"] == 2
+    own = plane.bp.structure_factor(Q_MAX, DQ, weights="unit", precision="double")
+    waves = 2 * np.pi / plane.cell.values.diagonal()[:2]
+    most = np.ceil(Q_MAX / waves).astype(int)
+    h, k = np.mgrid[-most[0] : most[0] + 1, -most[1] : most[1] + 1]
+    Q = np.stack([h.ravel() * waves[0], k.ravel() * waves[1], 0 * h.ravel()], axis=1)
+    length = np.linalg.norm(Q, axis=1)
+    shell = (length / DQ).astype(int)
+    opened = theirs(plane, tmp_path / "plane.lammpstrj")
+    # As above: dynasor compiles what it has not used yet, for seconds.
+    S = dynasor.compute_dynamic_structure_factors(
+        opened, Q, dt=1000 * STEP, window_size=4, calculate_currents=True,
+        calculate_incoherent=True,
+    ).Fqt_coh[:, 0]  # fmt: skip
+    for index, low in enumerate(own.Q_bnds.values[:, 0]):
+        ring = (shell == round(low / DQ)) & (length > 0)
+        assert float(own.Sq[index]) == pytest.approx(S[ring].mean(), rel=1e-6)
+
+
 def test_partials(traj: xr.Dataset, sample: object) -> None:
     F = traj.bp.intermediate_scattering_function(
         Q_MAX, DQ, weights="unit", partials=True, normalization="number", **ARGUMENTS
@@ -147,11 +178,11 @@ def test_their_objects(traj: xr.Dataset, sample: Any, tmp_path: Path) -> None:
     pairs = xbp.from_dynasor(sample, kind, partials=True).F
     np.testing.assert_allclose((pairs * pairs.weight).sum("pair"), F, atol=1e-12)
     pytest.importorskip("ase.io").write(tmp_path / "a.traj", traj.bp.to_ase()[:3])
-    theirs = dynasor.Trajectory(
+    opened = dynasor.Trajectory(
         str(tmp_path / "a.traj"), "ase", atomic_indices="read_from_trajectory"
     )
-    back = xbp.from_dynasor(theirs, time_between_frames=f"{STEP} ps")
-    for name in ("position", "velocity"):
+    back = xbp.from_dynasor(opened, time_between_frames=f"{STEP} ps")
+    for name in MOVING:
         np.testing.assert_allclose(back[name], traj[name][:3], rtol=1e-6, atol=1e-9)
 
 

@@ -110,7 +110,7 @@ def test_a_heat_capacity_shows_its_data_and_grey_is_what_is_not_compared() -> No
     data, of_fit, energies, _ = figure.axes
     assert data.get_ylabel().startswith(r"$(C_p-\gamma T)/T^3$")
     assert data.get_title() == "cp\nmaximum of $g/E^2$: 5.609 meV"
-    assert of_fit.get_ylabel().startswith("$B(E)$")
+    assert of_fit.get_ylabel().startswith("$g(E)/E^2$")
     colours = [c.lines[0].get_color() for c in energies.containers]
     assert colours[0] == colours[1] != colours[2] == colours[3]
     plt.close(figure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -37,6 +37,7 @@ def new_dataset(
     edges: Mapping[str, Any] | None = None,
     temperature: Any = None,
     statistics: str | None = None,
+    dimension: Literal[2, 3] | None = None,
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Make a labelled Dataset from plain arrays.
@@ -67,6 +68,8 @@ def new_dataset(
         ``"quantum"`` for measured spectra, ``"classical"`` straight from MD. S(Q,E)
         and S(2θ,E) need it, other quantities may have it; of unknown ones no
         temperature is divided out until ``attrs["statistics"]`` is set.
+    dimension : {2, 3}, optional
+        2 of atoms in a plane: Debye's g(E) is then linear in E, and B = G/E.
     attrs : mapping, optional
         Further attributes of the Dataset.
 
@@ -135,6 +138,8 @@ def new_dataset(
     if statistics is not None:
         known: str = choose(statistics, (*STATISTICS, "unknown"), "statistics")
         ds[name].attrs |= {} if known == "unknown" else {"statistics": known}
+    if dimension is not None:
+        ds[name].attrs["dimension"] = choose(dimension, (2, 3), "dimension")
     if std is not None:
         label_std(ds, name)
     for dim, limits in (edges or {}).items():

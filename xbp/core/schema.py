@@ -220,7 +220,7 @@ def per_unit(data: xr.DataArray | xr.Dataset, dim: str) -> float:
 def symbol_of(value: xr.DataArray) -> str:
     """Write the symbol of a signal with the dimensions that it has.
 
-    Averaged over Q, B(Q,E) is B(E).
+    Averaged over Q, B(Q,E) is B(E); that of a g(E) is g(E)/E², in a plane g(E)/E.
 
     Examples
     --------
@@ -228,6 +228,8 @@ def symbol_of(value: xr.DataArray) -> str:
     >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe().B
     >>> symbol_of(B), symbol_of(B.isel(Q=0)), symbol_of(B.isel(Q=0, E=0))
     ('B(Q,E)', 'B(E)', 'B')
+    >>> symbol_of(xbp.tutorial.open_dataset("zr46cu46al8")[["g"]].bp.to_bqe().B)
+    'g(E)/E²'
     >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
     >>> symbol_of(S.isel(E=5)), symbol_of(S.isel(Q=5))
     ('S(Q,E_0)', 'S(E)')
@@ -237,6 +239,8 @@ def symbol_of(value: xr.DataArray) -> str:
     ('C_p/T³', '(C_p − γT)/T³')
     """
     row = QUANTITIES[value.attrs["quantity"]]
+    if row.name == "reduced_dos" and value.dims == ("E",) and _is_per_mode(value):
+        return "g(E)/E" if value.attrs.get("dimension") == 2 else "g(E)/E²"
     letter, _, arguments = row.label.partition("(")
     if row.name == "current_spectrum" and value.name in ("C_L", "C_T"):
         letter = str(value.name)
@@ -253,6 +257,13 @@ def symbol_of(value: xr.DataArray) -> str:
     if row.name == "dynamic_structure_factor" and free == ["Q"]:
         free.append("E_0")  # at one energy: S(Q) is another quantity
     return f"{letter}({','.join(free)})" if free else letter
+
+
+def _is_per_mode(value: xr.DataArray) -> bool:
+    """Return whether values over E are g(E)/E^(d−1), by their units: 1/E^d."""
+    E = parse_unit(value["E"].attrs["units"])
+    whole = parse_unit(value.attrs["units"]) * E ** value.attrs.get("dimension", 3)
+    return bool(whole.dimensionless)
 
 
 def quantity_name(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str | None:

@@ -140,9 +140,18 @@ def trajectory(folder: Path) -> None:
         time_between_frames="100 fs",
         progress=True,
     ).load()
+    path = Path(__file__).with_name("kob_andersen_trajectory.nc")
+    traj.to_netcdf(path, engine="netcdf4", encoding=in_16_bits(traj))
+
+
+def in_16_bits(traj: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Return how positions and velocities are written as 16-bit integers."""
     encoding = {}
     for name in ("position", "velocity"):
         low, high = float(traj[name].min()), float(traj[name].max())
+        if name == "velocity":  # 0 stays 0, across a plane
+            high = max(high, -low)
+            low = -high
         encoding[name] = {
             "dtype": "int16",
             "scale_factor": (high - low) / 65000,
@@ -152,8 +161,7 @@ def trajectory(folder: Path) -> None:
             "complevel": 9,
             "shuffle": True,
         }
-    path = Path(__file__).with_name("kob_andersen_trajectory.nc")
-    traj.to_netcdf(path, engine="netcdf4", encoding=encoding)
+    return encoding
 
 
 def analyse(path: Path, name: str, options: dict[str, Any]) -> xr.DataTree:

@@ -126,8 +126,10 @@ def spectra(made: dict[str, xr.Dataset], elastic: list[xr.Dataset]) -> xr.Datase
 def sound(elastic: list[xr.Dataset]) -> xr.Dataset:
     """Return velocities of sound and the Debye energy, their errors from the scatter.
 
-    The Debye energy is that of the mean Debye level, which g(E)/E² is compared with.
+    The Debye energy is that of the mean Debye level, which g(E)/E² (in a plane g(E)/E)
+    is compared with.
     """
+    d = elastic[0].attrs.get("dimension", 3)
     several = xr.concat(elastic, "glass")
     branches = ["longitudinal", "transverse"]
     velocity = xr.concat(
@@ -135,9 +137,9 @@ def sound(elastic: list[xr.Dataset]) -> xr.Dataset:
         xr.Variable("branch", branches),
     )
     root = len(elastic) ** 0.5
-    level = 3 / several.debye_energy**3
-    energy = (3 / level.mean()) ** (1 / 3)
-    relative = level.std(ddof=1) / level.mean() / root / 3
+    level = d / several.debye_energy**d
+    energy = (d / level.mean()) ** (1 / d)
+    relative = level.std(ddof=1) / level.mean() / root / d
     ds = xr.Dataset(
         {
             "velocity": velocity.mean("glass"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import xarray as xr
@@ -31,6 +31,7 @@ def label(
     std: str | Any = None,
     T: Any = None,
     statistics: str | None = None,
+    dimension: Literal[2, 3] | None = None,
 ) -> xr.Dataset:
     """Label data that have no quantity or units, so that all operations apply.
 
@@ -53,8 +54,8 @@ def label(
         ``<variable>_std``, if it is there.
     T : scalar with units, optional
         Temperature of the sample (bare: K).
-    statistics : {"quantum", "classical"}, optional
-        As for `new_dataset`.
+    statistics, dimension : optional
+        As for `new_dataset`; by default those of the attributes.
 
     Returns
     -------
@@ -128,6 +129,7 @@ def label(
         std=None if errors is None else errors,
         temperature=T,
         statistics=statistics,
+        dimension=dimension or array.attrs.get("dimension"),
     )
 
 

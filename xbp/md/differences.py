@@ -48,6 +48,7 @@ def second_derivatives(
     cell: np.ndarray,
     steps: tuple[float, float],
     *,
+    dimension: int = 3,
     n_probes: int = 32,
     margin: float = 1.02,
 ) -> Differences:
@@ -63,6 +64,8 @@ def second_derivatives(
         Rows are the vectors of the cell, Å; all periodic.
     steps : (float, float)
         By which atoms are moved to either side, Å.
+    dimension : int
+        2 for atoms of a plane, which are moved in it.
     n_probes : int
         Number of atoms that are moved singly first, to see how far forces reach; the
         atoms of as many elements that differ most between the steps are so moved
@@ -88,6 +91,7 @@ def second_derivatives(
     def reach_of(atoms: np.ndarray) -> float:
         """Move atoms singly, and see how far away their moves are felt."""
         ways = rng.normal(size=(atoms.size, 3))
+        ways[:, dimension:] = 0
         ways *= steps[0] / np.linalg.norm(ways, axis=1)[:, None]
         felt = [0.0]
 
@@ -106,7 +110,7 @@ def second_derivatives(
         # moved together is lost from one matrix, but not from the other.
         others = _far_apart(distance, n, 2 * reach, parted=groups)
         matrix, again = (
-            _matrix(evaluate, position, distance, parts, step)
+            _matrix(evaluate, position, distance, parts, step, dimension)
             for parts, step in zip((groups, others), steps, strict=True)
         )
         off = abs(matrix - again).tocoo()
@@ -127,14 +131,16 @@ def _matrix(
     distance: Callable[[int], np.ndarray],
     groups: Sequence[np.ndarray],
     step: float,
+    dimension: int,
 ) -> Any:
     """Move groups of atoms along each axis; a change belongs to the nearest of them."""
-    moves = [(group, step * axis) for group in groups for axis in np.eye(3)]
+    axes = np.eye(3)[:dimension]
+    moves = [(group, step * axis) for group in groups for axis in axes]
     owner = np.zeros(len(position), dtype=int)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def keep(index: int, change: np.ndarray) -> None:
-        group, axis = moves[index][0], index % 3
+        group, axis = moves[index][0], index % dimension
         if axis == 0:
             owner[:] = group[np.argmin([distance(atom) for atom in group], axis=0)]
         rows, columns = np.nonzero(change)

@@ -26,15 +26,15 @@ from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
 from xbp.core.status import Status
 from xbp.io.publish import check_target, new_file, reported
-from xbp.md.lammps.runs import begin, inputs_of, remove, run_worker
-from xbp.md.lammps.systems import (
-    System,
+from xbp.md.lammps.job import (
     choose_system,
     collect_job,
     make_job,
     potential_job,
     read_configuration,
 )
+from xbp.md.lammps.runs import begin, inputs_of, remove, run_worker
+from xbp.md.lammps.systems import System
 from xbp.md.lammps.worker import THERMO
 from xbp.md.models import new_trajectory
 from xbp.md.open import open_trajectory
@@ -53,6 +53,12 @@ _THERMO_UNITS = {
     "pe": ("potential_energy", "eV"),
     "etotal": ("total_energy", "eV"),
     "vol": ("volume", "angstrom**3"),
+}
+#: In a plane, volumes are areas.
+_PLANE_UNITS = {
+    "press": "bar*angstrom",
+    "density": "g/cm**3*angstrom",
+    "vol": "angstrom**2",
 }
 
 
@@ -87,9 +93,10 @@ def make_glass(
     Parameters
     ----------
     system : str or System
-        ``"kob_andersen"``, ``"inverse_power"`` (both with σ, ε/k_B and m of argon, 3.4
-        Å, 120 K, 39.948 u), ``"CuZr"``, ``"SiO2"``, ``"ZrCuAl"`` (needs `potential`),
-        or a `System` of your own.
+        ``"kob_andersen"``, ``"inverse_power"`` and, in two dimensions,
+        ``"kob_andersen_2d"``, ``"inverse_power_2d"`` (all with σ, ε/k_B and m of argon,
+        3.4 Å, 120 K, 39.948 u), ``"CuZr"``, ``"SiO2"``, ``"ZrCuAl"`` (needs
+        `potential`), or a `System` of your own.
     out : path-like
         The netCDF file to make; beside it ``<out>.run`` holds the unfinished run.
     n_atoms : int
@@ -148,9 +155,11 @@ def make_glass(
     chosen = choose_system(system, composition, potential)
     job = make_job(chosen, given)
     rng = np.random.default_rng(seed)
-    cells = int(np.ceil(n_atoms ** (1 / 3)))
-    grid = np.indices([cells] * 3).reshape(3, -1).T
-    sites = (rng.permutation(grid)[:n_atoms] + 0.5) * (job["sides"][0] / cells)
+    d = chosen.dimension
+    cells = int(np.ceil(n_atoms ** (1 / d)))
+    grid = np.indices([cells] * d).reshape(d, -1).T
+    sites = np.full((n_atoms, 3), job["sides"][2] / 2)
+    sites[:, :d] = (rng.permutation(grid)[:n_atoms] + 0.5) * (job["sides"][0] / cells)
     kinds = np.arange(1, len(job["counts"]) + 1)
     types = rng.permutation(np.repeat(kinds, job["counts"]))
     return _simulate(job, chosen, sites[None], types, given)
@@ -304,7 +313,10 @@ def _thermo(folder: Path, job: Mapping[str, Any]) -> xr.Dataset:
     rows = np.fromfile(folder / "thermo.f64").reshape(-1, len(THERMO) + 2)
     names = np.array([stage["name"] for stage in job["stages"]])
     columns: dict[str, Any] = {}
-    for column, (name, units) in enumerate(_THERMO_UNITS[key] for key in THERMO):
+    flat = job["dimension"] == 2
+    for column, key in enumerate(THERMO):
+        name, units = _THERMO_UNITS[key]
+        units = _PLANE_UNITS.get(key, units) if flat else units
         attrs = {"units": units, "long_name": name.replace("_", " ")}
         columns[name] = ("time", rows[:, 2 + column], attrs)
     time = {"units": "ps", "long_name": "time"}
@@ -321,6 +333,7 @@ def _thermo(folder: Path, job: Mapping[str, Any]) -> xr.Dataset:
             "quantity": "thermodynamics",
             "n_atoms": sum(job["counts"]),
             "system": job["system"],
+            **({"dimension": 2} if flat else {}),
         },
     )
 
@@ -345,6 +358,8 @@ def open_thermo(path: str | os.PathLike[str]) -> xr.Dataset:
         ``temperature`` (K), ``pressure`` (bar), ``density`` (g/cm³),
         ``potential_energy`` and ``total_energy`` (eV, of all atoms) and ``volume``
         (angstrom³) over time (ps), with the ``stage``: melt, quench, relax, collect.
+        Of a plane ``pressure`` (bar·angstrom) is a force per length, ``density``
+        (g/cm³·angstrom) a mass per area and ``volume`` (angstrom²) the area.
 
     Raises
     ------

@@ -18,6 +18,7 @@ import scipy
 import xarray as xr
 
 from xbp.core import constants
+from xbp.core.conditions import dimension_of
 from xbp.core.data import require_finite, require_values
 from xbp.core.errors import QuantityError, SimulationError
 from xbp.core.guards import choose, not_used, require_flag, require_positive
@@ -31,14 +32,15 @@ from xbp.md.chebyshev import (
     number_of_moments,
 )
 from xbp.md.hessian import second_derivatives_given
-from xbp.md.lammps.runs import run_worker
-from xbp.md.lammps.systems import (
+from xbp.md.lammps.job import (
     Configuration,
-    System,
     choose_system,
     potential_job,
     read_configuration,
 )
+from xbp.md.lammps.runs import run_worker
+from xbp.md.lammps.systems import System
+from xbp.md.plane import Dimension
 from xbp.md.trajectory import read_trajectory
 from xbp.reduction.dos_area import area_attributes, area_coordinate
 
@@ -85,7 +87,8 @@ def harmonic_vdos(
     matrix : array_like, DataArray or sparse array, shape (3 n_atoms, 3 n_atoms)
         ∂²U/∂r_i∂r_j at the minimum, with rows and columns ordered x, y, z of the first
         atom, then of the second; or divided by √(m_i m_j), as its units tell; or such
-        as `open_dynamical_matrix` returns. At constant density, of three dimensions.
+        as `open_dynamical_matrix` returns. Of a plane (`configuration`), what moves
+        atoms out of it is left out.
     masses : array_like, shape (n_atoms,)
         For `matrix` without `configuration` (bare: u).
     units : str, optional
@@ -154,9 +157,10 @@ def harmonic_vdos(
         _, second, mass, doubts = minimum_and_matrix(
             configuration, system, potential, step, agreement
         )
-    matrix = weighted(second, mass)
+    d = 3 if configuration is None else dimension_of(configuration)
+    matrix = weighted(second, mass, d)
     by_axis = require_flag(directions, "directions")
-    few = by_axis or matrix.shape[0] <= 3 * most_modes
+    few = by_axis or mass.size <= most_modes
     default = "modes" if few else "kernel polynomial"
     chosen: Method = choose(method or default, Method, "method")
     if by_axis:
@@ -170,13 +174,13 @@ def harmonic_vdos(
     ds = xr.Dataset()
     if chosen == "modes":
         energy, vectors = _modes(matrix)
-        # Three of the modes are translations of the whole.
-        moving = np.sort(np.argsort(np.abs(energy))[3:])
+        # As many modes as there are dimensions are translations of the whole.
+        moving = np.sort(np.argsort(np.abs(energy))[d:])
         energy, vectors = energy[moving], vectors[:, moving]
-        ratio = _participation_ratio(vectors)
+        ratio = _participation_ratio(vectors, d)
         shares = np.ones((1, energy.size))
         if by_axis:
-            shares = (vectors.reshape(-1, 3, energy.size) ** 2).sum(axis=0)
+            shares = (vectors.reshape(-1, d, energy.size) ** 2).sum(axis=0)
         count, squares = (
             np.stack([np.histogram(energy, edges, weights=row)[0] for row in weights])
             for weights in (shares, shares**2)
@@ -195,7 +199,7 @@ def harmonic_vdos(
         ds["mode_energy"] = ("mode", energy, mode)
         ds["participation_ratio"] = ("mode", ratio, share)
     else:
-        g, std = _by_polynomials(matrix, mass, edges, E_max, seed)
+        g, std = _by_polynomials(matrix, mass, edges, E_max, seed, d)
     arguments = {"dE": f"{width:g} meV", "method": chosen, "step": step}
     before = None if configuration is None else configuration.attrs.get("history")
     row = QUANTITIES["vibrational_dos"]
@@ -205,6 +209,7 @@ def harmonic_vdos(
         "quantity": row.name,
         "long_name": row.label,
         "statistics": "classical",
+        **({"dimension": 2} if d == 2 else {}),
         # Modes with an imaginary frequency are no part of g, nor of its area.
         **area_attributes(float(g.sum() * width), "all modes"),
         **diagnosed({}, *doubts),
@@ -214,7 +219,7 @@ def harmonic_vdos(
     ds["g"] = (dims, g, labels)
     ds["g_std"] = (dims, std)
     if by_axis:
-        ds = ds.assign_coords(direction=list("xyz"))
+        ds = ds.assign_coords(direction=list("xyz"[:d]))
         ds = ds.assign_coords(area=area_coordinate(ds["g"].sum("E") * width))
     label_std(ds, "g")
     energies = {"units": "meV", "long_name": "energy", "bounds": "E_bnds"}
@@ -282,7 +287,8 @@ def dynamical_matrix(
     Returns
     -------
     scipy.sparse.csr_array, shape (3 n_atoms, 3 n_atoms)
-        eV/Å²/u, symmetric; the coordinates of an atom follow one another.
+        eV/Å²/u, symmetric; the coordinates of an atom follow one another. Of a plane
+        (2 n_atoms, 2 n_atoms).
 
     Raises
     ------
@@ -292,7 +298,7 @@ def dynamical_matrix(
     _, matrix, mass, _ = minimum_and_matrix(
         configuration, system, potential, step, np.inf
     )
-    return weighted(matrix, mass)
+    return weighted(matrix, mass, dimension_of(configuration))
 
 
 def minimum_and_matrix(
@@ -328,6 +334,7 @@ def minimum_and_matrix(
     start = read_configuration(configuration, chosen)
     forces, file = potential_job(chosen, potential, start.species)
     job = {"side": start.sides, "types": start.types.tolist(), **forces, "steps": steps}
+    job["dimension"] = chosen.dimension
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         start.position.ravel().tofile(folder / "positions.f64")
@@ -350,10 +357,11 @@ def minimum_and_matrix(
     return minimum, matrix, mass, doubts
 
 
-def weighted(matrix: Any, mass: np.ndarray) -> Any:
-    """Divide second derivatives by √(m_i m_j)."""
+def weighted(matrix: Any, mass: np.ndarray, dimension: int = 3) -> Any:
+    """Divide second derivatives by √(m_i m_j); of a plane, those in it."""
     root = scipy.sparse.diags_array(np.repeat(mass**-0.5, 3))
-    return (root @ matrix @ root).tocsr()
+    kept = np.arange(3 * mass.size).reshape(-1, 3)[:, :dimension].ravel()
+    return (root @ matrix @ root).tocsr()[kept][:, kept]
 
 
 def step_doubts(
@@ -374,19 +382,23 @@ def step_doubts(
     return [Diagnostic("second_derivatives", "warning", text, fix)]
 
 
-def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
+def normal_modes(
+    matrix: Any, dimension: Dimension = 3
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Find all modes of a dynamical matrix.
 
     Parameters
     ----------
-    matrix : sparse array, shape (3 n_atoms, 3 n_atoms)
+    matrix : sparse array, shape (d n_atoms, d n_atoms)
         From `dynamical_matrix`.
+    dimension : {2, 3}
+        d: 2 of a plane.
 
     Returns
     -------
-    energy : numpy.ndarray, shape (3 n_atoms,)
+    energy : numpy.ndarray, shape (d n_atoms,)
         ħω in meV, ascending; −ħ|ω| where ω is imaginary.
-    participation_ratio : numpy.ndarray, shape (3 n_atoms,)
+    participation_ratio : numpy.ndarray, shape (d n_atoms,)
         (Σ|e_i|²)² / (N Σ|e_i|⁴): 1 where all atoms move equally, 1/N for one alone.
 
     References
@@ -394,11 +406,11 @@ def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     R. J. Bell & P. Dean, Discuss. Faraday Soc. 50, 55 (1970), doi:10.1039/DF9705000055.
     """
     energy, vectors = _modes(matrix)
-    return energy, _participation_ratio(vectors)
+    return energy, _participation_ratio(vectors, dimension)
 
 
 def _modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return energies in meV, ascending, and vectors, (3 n_atoms, n_modes)."""
+    """Return energies in meV, ascending, and vectors, (d n_atoms, n_modes)."""
     square, vectors = scipy.linalg.eigh(
         matrix.toarray(), overwrite_a=True, check_finite=False
     )
@@ -406,9 +418,9 @@ def _modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     return energy, vectors
 
 
-def _participation_ratio(vectors: np.ndarray) -> np.ndarray:
+def _participation_ratio(vectors: np.ndarray, dimension: int) -> np.ndarray:
     """Return (Σ|e_i|²)² / (N Σ|e_i|⁴) of normalised modes."""
-    weight = (vectors.reshape(-1, 3, vectors.shape[1]) ** 2).sum(axis=1)
+    weight = (vectors.reshape(-1, dimension, vectors.shape[1]) ** 2).sum(axis=1)
     return np.asarray(1 / (weight.shape[0] * (weight**2).sum(axis=0)))
 
 
@@ -418,6 +430,7 @@ def _by_polynomials(
     edges: np.ndarray,
     E_max: float,
     seed: int,
+    dimension: int,
     *,
     n_vectors: int = 24,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -430,8 +443,8 @@ def _by_polynomials(
     count, n = number_of_moments(E_max, sigma), matrix.shape[0]
     rng = np.random.default_rng(seed)
     vectors = rng.choice([-1.0, 1.0], size=(n, n_vectors))
-    # Three of the modes are translations of the whole.
-    whole = np.kron(np.sqrt(mass / mass.sum())[:, None], np.eye(3))
+    # As many modes as there are dimensions are translations of the whole.
+    whole = np.kron(np.sqrt(mass / mass.sum())[:, None], np.eye(dimension))
     vectors -= whole @ (whole.T @ vectors)
     moments = mode_moments(lambda v: matrix @ v, vectors, count, E_max)
     share = (

@@ -69,18 +69,15 @@ class _Run:
     def prepare(self) -> None:
         """Make the box, or read the last restart file."""
         command, job = self.lmp.command, self.job
-        _set_up(command, "")
+        _set_up(command, "", job["dimension"])
         if self.state["restart"] is not None:
             with contextlib.chdir(self.folder):  # a path may have blanks and quotes
                 command(f"read_restart {self.state['restart']}")
         else:
-            _make_box(command, job["sides"], job["masses"])
             kinds = np.fromfile(self.folder / "types.i32", dtype=np.int32).tolist()
             start = np.fromfile(self.folder / "start.f64").reshape(-1, len(kinds) * 3)
-            ids = list(range(1, len(kinds) + 1))
-            self.lmp.create_atoms(len(kinds), ids, kinds, *start.tolist())
-            _set_masses(command, job["masses"])
-        _set_pair(command, self.folder, job)
+            _make_atoms(self.lmp, job, job["sides"], kinds, *start)
+        _set_forces(command, self.folder, job)
         command(f"timestep {job['timestep']}")
         command(f"thermo {job['thermo_every']}")
         command(f"thermo_style custom step {' '.join(THERMO)}")
@@ -140,10 +137,10 @@ class _Run:
             return
         rows = np.fromfile(self.folder / "thermo.f64").reshape(-1, len(THERMO) + 2)
         volumes = rows[rows[:, 0] == before, 2 + THERMO.index("vol")]
-        scale = float((volumes[volumes.size // 2 :].mean() / volumes[-1]) ** (1 / 3))
-        self.lmp.command(
-            f"change_box all x scale {scale} y scale {scale} z scale {scale} remap"
-        )
+        d = self.job["dimension"]
+        scale = float((volumes[volumes.size // 2 :].mean() / volumes[-1]) ** (1 / d))
+        sides = " ".join(f"{axis} scale {scale}" for axis in "xyz"[:d])
+        self.lmp.command(f"change_box all {sides} remap")
 
     def take(self, stage: dict[str, Any]) -> None:
         """Append a line of thermodynamics, and a frame where they are collected."""
@@ -214,27 +211,40 @@ class _Run:
                 os.truncate(self.folder / name, size)
 
 
-def _make_box(
-    command: Callable[[str], None], sides: list[float], masses: list[float]
+def _lowest(sides: list[float], dimension: int) -> np.ndarray:
+    """Return the corner of the box: LAMMPS has the atoms of a plane at z = 0."""
+    return np.array([0.0, 0.0, -sides[2] / 2 if dimension == 2 else 0.0])
+
+
+def _make_atoms(
+    lmp: Any,
+    job: Mapping[str, Any],
+    sides: list[float],
+    kinds: list[int],
+    position: np.ndarray,
+    *velocity: np.ndarray,
 ) -> None:
-    x, y, z = sides
-    command(f"region box block 0 {x} 0 {y} 0 {z}")
-    command(f"create_box {len(masses)} box")
+    """Make the box, and its atoms with masses."""
+    low = _lowest(sides, job["dimension"])
+    ends = zip(low.tolist(), (low + sides).tolist(), strict=True)
+    lmp.command("region box block " + " ".join(f"{a} {b}" for a, b in ends))
+    lmp.command(f"create_box {len(job['masses'])} box")
+    place = (position.reshape(-1, 3) + low).ravel().tolist()
+    ids = list(range(1, len(kinds) + 1))
+    lmp.create_atoms(len(ids), ids, kinds, place, *(v.tolist() for v in velocity))
+    for kind, mass in enumerate(job["masses"], start=1):
+        lmp.command(f"mass {kind} {mass}")
 
 
-def _set_up(command: Callable[[str], None], atom_map: str) -> None:
+def _set_up(command: Callable[[str], None], atom_map: str, dimension: int) -> None:
     command("units metal")
+    command(f"dimension {dimension}")
     command("atom_style atomic")
     command(f"atom_modify map array{atom_map}")
     command("boundary p p p")
 
 
-def _set_masses(command: Callable[[str], None], masses: list[float]) -> None:
-    for kind, mass in enumerate(masses, start=1):
-        command(f"mass {kind} {mass}")
-
-
-def _set_pair(
+def _set_forces(
     command: Callable[[str], None], folder: Path, job: Mapping[str, Any]
 ) -> None:
     """Define the forces; a potential's file is in the folder, without blanks."""
@@ -242,6 +252,8 @@ def _set_pair(
         for line in job["pair"]:
             file = (job["potential"] or {}).get("file", "")
             command(line.replace("{potential}", file))
+    if job["dimension"] == 2:
+        command("fix plane all enforce2d")
 
 
 def _report(folder: Path, error: Exception) -> int:
@@ -276,14 +288,11 @@ def harmonic(folder: Path) -> int:
     job: dict[str, Any] = json.loads((folder / "job.json").read_text())
     try:
         lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
-        _set_up(lmp.command, " sort 0 0")
+        _set_up(lmp.command, " sort 0 0", job["dimension"])
         sides = job["side"]
-        _make_box(lmp.command, sides, job["masses"])
-        positions = np.fromfile(folder / "positions.f64").tolist()
-        ids = list(range(1, len(positions) // 3 + 1))
-        lmp.create_atoms(len(ids), ids, job["types"], positions)
-        _set_masses(lmp.command, job["masses"])
-        _set_pair(lmp.command, folder, job)
+        positions = np.fromfile(folder / "positions.f64")
+        _make_atoms(lmp, job, sides, job["types"], positions)
+        _set_forces(lmp.command, folder, job)
         lmp.command("thermo_style custom step pe fmax")
         # Conjugate gradients alone stop at saddles, and inertia alone takes long over
         # the last digits.
@@ -293,9 +302,10 @@ def harmonic(folder: Path) -> int:
         largest = float(lmp.get_thermo("fmax"))
         rest = np.array(lmp.gather_atoms("x", 1, 3)).reshape(-1, 3)
         found = second_derivatives(
-            _Forces(lmp, rest), rest, np.diag(sides), tuple(job["steps"])
-        )
-        rest.tofile(folder / "minimum.f64")
+            _Forces(lmp, rest), rest, np.diag(sides), tuple(job["steps"]),
+            dimension=job["dimension"],
+        )  # fmt: skip
+        (rest - _lowest(sides, job["dimension"])).tofile(folder / "minimum.f64")
         scipy.sparse.save_npz(folder / "matrix.npz", found.matrix, compressed=False)
         result = {"fmax": largest, "apart": found.apart, "where": found.where}
         (folder / "found.json").write_text(json.dumps(result))

@@ -315,5 +315,7 @@ def _by_calculator(
             take(atoms.get_forces())
 
     steps = (step, step / 2)
-    found = second_derivatives(evaluate, rest, cell, steps)
+    found = second_derivatives(
+        evaluate, rest, cell, steps, dimension=trajectory.dimension
+    )
     return rest, found.matrix, step_doubts(found.apart, found.where, steps, agreement)
