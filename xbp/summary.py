@@ -88,7 +88,14 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
         lines = list(_of_a_table(plain, next(iter(kinds))))
     else:
         lines = list(_of_signals(plain))
+    if _is_plane(plain):
+        lines[0] += "; in two dimensions"
     return "\n".join([*lines, *(f"  {doubt}" for doubt in diagnostics(plain))])
+
+
+def _is_plane(data: xr.DataArray | xr.Dataset) -> bool:
+    parts = [data, *data.data_vars.values()] if isinstance(data, xr.Dataset) else [data]
+    return any(part.attrs.get("dimension") == 2 for part in parts)
 
 
 def describe_html(data: xr.DataArray | xr.Dataset) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -104,6 +106,14 @@ def test_figures_name_what_they_show(sqe: xr.Dataset) -> None:
         assert axes.get_ylabel().startswith(start)
         assert axes.get_ylabel().endswith(label.removeprefix(start).strip(" ("))
         plt.close()
+
+
+def test_the_dimension_is_shown_and_archived(tmp_path: Path) -> None:
+    B = vdos(HEIGHT * E * SHAPE).bp.to_bqe()
+    for data in (B, B.bp.boson_peak(E_range=(0.5, 8))):
+        data.bp.to_netcdf(tmp_path / "a.nc", overwrite=True)
+        assert "in two dimensions" in str(xbp.open_dataset(tmp_path / "a.nc").bp)
+        assert "in two dimensions" in str(data.bp)
 
 
 def test_the_dimension_is_given_and_kept() -> None:

@@ -239,8 +239,10 @@ def symbol_of(value: xr.DataArray) -> str:
     ('C_p/T³', '(C_p − γT)/T³')
     """
     row = QUANTITIES[value.attrs["quantity"]]
-    if row.name == "reduced_dos" and value.dims == ("E",) and _is_per_mode(value):
-        return "g(E)/E" if value.attrs.get("dimension") == 2 else "g(E)/E²"
+    if row.name == "reduced_dos" and value.dims == ("E",):
+        d, E = value.attrs.get("dimension", 3), value["E"].attrs["units"]
+        if (parse_unit(value.attrs["units"]) * parse_unit(E) ** d).dimensionless:
+            return "g(E)/E" if d == 2 else "g(E)/E²"
     letter, _, arguments = row.label.partition("(")
     if row.name == "current_spectrum" and value.name in ("C_L", "C_T"):
         letter = str(value.name)
@@ -257,13 +259,6 @@ def symbol_of(value: xr.DataArray) -> str:
     if row.name == "dynamic_structure_factor" and free == ["Q"]:
         free.append("E_0")  # at one energy: S(Q) is another quantity
     return f"{letter}({','.join(free)})" if free else letter
-
-
-def _is_per_mode(value: xr.DataArray) -> bool:
-    """Return whether values over E are g(E)/E^(d−1), by their units: 1/E^d."""
-    E = parse_unit(value["E"].attrs["units"])
-    whole = parse_unit(value.attrs["units"]) * E ** value.attrs.get("dimension", 3)
-    return bool(whole.dimensionless)
 
 
 def quantity_name(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str | None:

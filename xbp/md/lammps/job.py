@@ -95,7 +95,8 @@ def read_configuration(data: xr.Dataset, system: System) -> Configuration:
         If it has other species than the system, or other dimensions.
     """
     trajectory = read_trajectory(data)
-    dimension_of(data, system.dimension, f"{system.name} has {system.dimension}")
+    fix = f"pass another system=: {system.name} has {system.dimension}"
+    dimension_of(data, system.dimension, fix)
     cell = trajectory.mean_cell
     if trajectory.n_frames != 1 or not np.allclose(cell, np.diag(np.diag(cell))):
         raise RangeError(
