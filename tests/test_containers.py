@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from xbp.errors import XbpError
 from xbp.md.lammps import harmonic_vdos
 
 UNITS = pint.UnitRegistry()
-Q, E = np.arange(0.5, 6.0, 0.5), np.arange(-15.0, 15.1, 0.5)
+Q, E = np.arange(0.5, 5.0, 0.5), np.arange(-15.0, 15.1, 1.0)
 
 
 def noisy(S: xr.DataArray) -> xr.Dataset:
@@ -40,7 +41,9 @@ def with_line() -> xr.Dataset:
 
 def coarse() -> xr.Dataset:
     """Another temperature, and wider bins."""
-    return glass(250).bp.rebin(Q=np.arange(1.0, 5.0, 1.0), E=np.arange(-12.0, 13.0))
+    return glass(250).bp.rebin(
+        Q=np.arange(1.0, 4.5, 1.0), E=np.arange(-12.0, 13.0, 2.0)
+    )
 
 
 def dos() -> xr.Dataset:
@@ -88,7 +91,7 @@ CASES = {
         lambda: glass().bp.to_bqe(), lambda d: d.bp.to_sqe("200 K"), SQE, ("S",)
     ),
     "like": Case(
-        glass, lambda d: d.bp.like(coarse(), "0.5 meV", harmonic=True), SQE, ("S",)
+        glass, lambda d: d.bp.like(coarse(), "1 meV", harmonic=True), SQE, ("S",)
     ),
     "subtract_elastic": Case(
         with_line,
@@ -125,6 +128,12 @@ CASES = {
 EVERY = pytest.mark.parametrize("name", CASES)
 
 
+@functools.cache
+def expected(name: str) -> xr.Dataset:
+    """The answer for data in numpy, in their own units."""
+    return CASES[name].call(CASES[name].data())
+
+
 def numbers(found: xr.Dataset, names: tuple[str, ...]) -> dict[str, pint.Quantity]:
     """Return variables and their errors, the first over meV and 1/angstrom."""
     axes = {"E": "meV", "Q": "1/angstrom"}
@@ -149,7 +158,7 @@ def ratio_of_units(one: pint.Quantity, other: pint.Quantity) -> float:
 @EVERY
 def test_quantities_in_other_units_give_the_same(name: str) -> None:
     data, call, units, names = CASES[name]
-    want, other = numbers(call(data()), names), data()
+    want, other = numbers(expected(name), names), data()
     if "C" in units:  # grams of a sample, 50 g/mol of atoms
         other = other.assign(C=other.C * 1e3, C_std=other.C_std * 1e3)
         for one in ("C", "C_std"):
@@ -166,7 +175,7 @@ def test_quantities_in_other_units_give_the_same(name: str) -> None:
 @EVERY
 def test_chunks_give_the_same_later(name: str) -> None:
     data, call, _, names = CASES[name]
-    want, found = call(data()), call(data().chunk())
+    want, found = expected(name), call(data().chunk())
     assert any(is_lazy(found[one]) for one in names)
     found = found.compute()
     for one in names:
@@ -175,7 +184,7 @@ def test_chunks_give_the_same_later(name: str) -> None:
 
 @EVERY
 def test_files_keep_everything(name: str, tmp_path: Path) -> None:
-    found = CASES[name].call(CASES[name].data())
+    found = expected(name)
     found.bp.to_netcdf(tmp_path / "a.nc")
     xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.nc"), found)
 
@@ -186,7 +195,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "T in other units": lambda: glass().bp.at_temperature("10 meV"),
     "T below zero": lambda: glass().bp.to_bqe().bp.to_sqe("-1 K"),
     "u2 missing": lambda: glass().drop_vars("u2").bp.at_temperature(10, u2=0.01),
-    "temperatures differ": lambda: glass().bp.like(coarse(), "0.5 meV"),
+    "temperatures differ": lambda: glass().bp.like(coarse(), "1 meV"),
     "no reference": lambda: with_line().bp.subtract_elastic(),
     "reference on another grid": lambda: with_line().bp.subtract_elastic(
         with_line().isel(E=slice(1, None))

@@ -63,11 +63,11 @@ def glass() -> xr.Dataset:
 
 def test_currents_of_the_glass_are_those_of_its_velocities(glass: xr.Dataset) -> None:
     options = {"window": "8 ps", "E_max": "12 meV"}
-    theirs = glass.bp.current_spectra(1, 0.25, **options)
+    theirs = glass.bp.current_spectra(0.5, 0.25, **options)
     side = float(glass.cell[0, 0])
     wrapped = glass.drop_vars("velocity").assign(position=glass.position % side)
     wrapped.position.attrs = glass.position.attrs
-    ours = wrapped.bp.current_spectra(1, 0.25, **options)
+    ours = wrapped.bp.current_spectra(0.5, 0.25, **options)
     for name in ("C_L", "C_T"):
         area = ours[name].sum("E") / theirs[name].sum("E")
         np.testing.assert_allclose(area, 1, atol=0.012)
@@ -82,9 +82,9 @@ def test_currents_of_the_glass_are_those_of_its_velocities(glass: xr.Dataset) ->
 def test_numbers_in_other_units_chunks_and_archives(
     glass: xr.Dataset, tmp_path: Path
 ) -> None:
-    still = glass.drop_vars("velocity").isel(time=slice(0, 90))
-    options = {"window": "4 ps", "E_max": "12 meV"}
-    expected = still.bp.current_spectra(1, 0.5, **options)
+    still = glass.drop_vars("velocity").isel(time=slice(0, 45))
+    options = {"window": "3 ps", "E_max": "12 meV"}
+    expected = still.bp.current_spectra(0.5, 0.5, **options)
     expected.bp.to_netcdf(tmp_path / "c.nc")
     xr.testing.assert_identical(xbp.open_dataset(tmp_path / "c.nc"), expected)
     other = still.assign(position=still.position / 10, cell=still.cell / 10)
@@ -92,20 +92,20 @@ def test_numbers_in_other_units_chunks_and_archives(
         other[name].attrs["units"] = "nm"
     other = other.assign_coords(time=still.time * 1e-3)
     other.time.attrs["units"] = "ns"
-    more = {"window": "4000 fs", "E_max": "0.012 eV"}
+    more = {"window": "3000 fs", "E_max": "0.012 eV"}
     for same, given in (
         (other, more),
         (other.pint.quantify(), more),
         (still.chunk(time=20), options),
     ):
-        found = same.bp.current_spectra("10 1/nm", "5 1/nm", **given)
+        found = same.bp.current_spectra("5 1/nm", "5 1/nm", **given)
         found = found.pint.dequantify()
         np.testing.assert_allclose(found.C_T, expected.C_T, rtol=1e-4)
 
 
 def test_the_phonon_of_a_box_without_velocities() -> None:
     solid = models.einstein_solid(
-        30, 600, cell=10, energy="8 meV", T=100, mass=40, time_step="25 fs", seed=1
+        12, 500, cell=10, energy="8 meV", T=100, mass=40, time_step="25 fs", seed=1
     )
     ours, theirs = (
         one.bp.box_phonon("10 ps") for one in (solid.drop_vars("velocity"), solid)
@@ -117,7 +117,7 @@ def test_the_phonon_of_a_box_without_velocities() -> None:
 def test_steps_that_are_too_long_are_refused() -> None:
     """C_L of the gas is by (Q Δr)²/4 too high, as the docstring says."""
     gas = models.ideal_gas(
-        150, 500, cell=12, T="300 K", mass="40 u", time_step="0.1 ps", seed=1
+        80, 400, cell=12, T="300 K", mass="40 u", time_step="0.1 ps", seed=1
     )
     still, options = gas.drop_vars("velocity"), {"window": "5 ps", "folding": None}
     with pytest.raises(RangeError, match="too coarse") as refused:
@@ -130,7 +130,7 @@ def test_steps_that_are_too_long_are_refused() -> None:
     phase = ours.Q[-1] * 0.1 * np.sqrt(constants.BOLTZMANN * 300 / 40)
     for name, part in (("C_L", 1 / 4), ("C_T", 1 / 12)):
         high = ours[name][-1].sum() / theirs[name][-1].sum() - 1
-        assert float(high) == pytest.approx(float(part * phase**2), abs=0.01)
+        assert float(high) == pytest.approx(float(part * phase**2), abs=0.015)
     with pytest.raises(RangeError, match="most_phase"):
         still.bp.current_spectra(1, 0.5, most_phase=-1, **options)
 

