@@ -153,7 +153,7 @@ def test_brute_force_polygons() -> None:
     q_edges = np.linspace(0.5, 8, 12)
     out = ds.bp.angle_to_Q(q_edges, angle_width="8 degree")
     for e in range(4):
-        energy = np.linspace(edges[e], edges[e + 1], 2001)
+        energy = np.linspace(edges[e], edges[e + 1], 801)
         for q in range(11):
             shares = []
             for angle in angles:

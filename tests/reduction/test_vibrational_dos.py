@@ -229,7 +229,7 @@ def test_errors_of_g_are_right(dos: xr.Dataset, sqe: xr.Dataset) -> None:
     pulls = []
     inelastic = sqe.where(abs(sqe.E) > 0.5)
     inelastic.S.attrs = sqe.S.attrs
-    for seed in range(60):
+    for seed in range(30):
         noisy = xbp.models.with_counting_noise(inelastic, counts=200, seed=seed)
         back = noisy.bp.to_vibrational_dos(E_range=(0.5, 30.5), u2="0.007 angstrom^2")
         pulls.append(((back.g - 0) / back.g_std)[2:29].values)
