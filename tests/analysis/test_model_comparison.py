@@ -22,6 +22,9 @@ FLAT = [
 ]
 
 
+SOFT = ["stringlets_dos", "soft_oscillators_dos"]
+
+
 def noisy(model, x: np.ndarray, part: float, seed: int = 0, **parameters) -> xr.Dataset:
     """Return a model with errors that are a part of each value."""
     data = evaluate(model, x, **parameters)
@@ -121,6 +124,19 @@ def test_an_onset_below_the_data(onset: float, status: str) -> None:
     else:
         assert str(found.limiting_parameter[0].values) == "energy_0"
         assert np.isnan(float(found.BIC[0]))
+
+
+def test_no_theory_takes_modes_away() -> None:
+    """Data below the phonons would be fitted by fewer other modes than none."""
+    data = noisy("debye_phonons_dos", E, 0.01, n_D=1.0, energy_D=25.0)
+    attrs = data.g.attrs
+    data["g"] = (data.g * (1 - 0.02 * E)).assign_attrs(attrs)
+    found = data.bp.compare_models(
+        [MODELS["debye_phonons_dos"] + MODELS[name] for name in SOFT],
+        fixed={"energy_D": 25.0, "n_D": 1.0},
+    )
+    assert set(found.status.values) == {"parameter at bound"}
+    assert set(found.limiting_parameter.values) == {"area", "slope"}
 
 
 def test_sound_velocities_fix_energies() -> None:

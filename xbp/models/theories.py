@@ -179,7 +179,11 @@ THEORIES: Final = (
         {"n_D": "x*y", "energy_D": "x"},
         about="g(E) of Debye phonons up to energy_D; no maximum (Debye, Ann. Phys. "
         "344, 789)",
-        positive=("energy_D",),
+        positive=(
+            "n_D",
+            "energy_D",
+        ),
+        zero=("n_D",),
         guess=_search(debye_phonons_dos, "n_D", energy_D=(0.3, 0.5, 0.7, 0.9, 1.5)),
         edge="energy_D",
         area=("n_D",),
@@ -191,7 +195,8 @@ THEORIES: Final = (
         {"n_E": "x*y", "energy_E": "x", "sigma_E": "x"},
         about="a Gaussian of Einstein modes on E > 0 (Li et al., Nat. Commun. 2025, "
         "Methods)",
-        positive=("energy_E", "sigma_E"),
+        positive=("n_E", "energy_E", "sigma_E"),
+        zero=("n_E",),
         guess=lambda x, y: {
             "n_E": float(np.trapezoid(y, x)),
             "energy_E": float(x[np.argmax(y)]) or float(x[-1]) / 20,
@@ -235,8 +240,11 @@ THEORIES: Final = (
         {**_PHONONS, "damping": "1", "velocity_ratio": "1"},
         about="phonons of width Γ = Dq², damping = D q_D/v; no maximum (Baggioli & "
         "Zaccone, PRL 122, 145501; refuted as a boson peak: PRL 127, 179601)",
-        positive=("energy_T", "damping", "velocity_ratio"),
-        zero=("damping",),
+        positive=("area", "energy_T", "damping", "velocity_ratio"),
+        zero=(
+            "area",
+            "damping",
+        ),
         guess=_search(
             damped_phonons_dos,
             "area",
@@ -260,9 +268,19 @@ THEORIES: Final = (
         },
         about="phonons coupled to resonators of one energy: a flat band "
         "(derived; idea: Baggioli & Cui, arXiv:2606.01593)",
-        positive=("energy_T", "energy_0", "softening", "width_0", "velocity_ratio"),
+        positive=(
+            "area",
+            "energy_T",
+            "energy_0",
+            "softening",
+            "width_0",
+            "velocity_ratio",
+        ),
         below={"softening": 1.0},
-        zero=("softening",),
+        zero=(
+            "area",
+            "softening",
+        ),
         guess=_search(
             resonant_phonons_dos,
             "area",
@@ -282,7 +300,8 @@ THEORIES: Final = (
         {**_PHONONS, "energy_R": "x", "velocity_ratio": "1"},
         about="generalised Debye relation for Γ = E⁴/energy_R³, of an absorbing medium "
         "(derived; cf. Flenner & Szamel, arXiv:2504.15878)",
-        positive=("energy_T", "energy_R", "velocity_ratio"),
+        positive=("area", "energy_T", "energy_R", "velocity_ratio"),
+        zero=("area",),
         guess=_search(
             rayleigh_modulus_dos,
             "area",
@@ -299,7 +318,8 @@ THEORIES: Final = (
         {**_PHONONS, "energy_R": "x", "velocity_ratio": "1"},
         about="generalised Debye relation for Γ = E⁴/energy_R³, of lines of that width "
         "(derived; cf. Flenner & Szamel, arXiv:2504.15878)",
-        positive=("energy_T", "energy_R", "velocity_ratio"),
+        positive=("area", "energy_T", "energy_R", "velocity_ratio"),
+        zero=("area",),
         guess=_search(
             rayleigh_line_dos,
             "area",
@@ -317,8 +337,11 @@ THEORIES: Final = (
         about="strings of exponentially distributed lengths, maximum of g/E² at "
         "energy_s/(4 + weight) (derived; idea: Jiang, Baggioli & Douglas, J. Chem. "
         "Phys. 160, 214505)",
-        positive=("energy_s", "weight"),
-        zero=("weight",),
+        positive=("area", "energy_s", "weight"),
+        zero=(
+            "area",
+            "weight",
+        ),
         guess=_search(
             stringlets_dos,
             "area",
@@ -336,7 +359,11 @@ THEORIES: Final = (
         about="quasi-local modes made stable by anharmonicity under random forces: E⁴ "
         "at low and E at high energy, maximum of g/E² at 0.935 energy_b (Gurevich, "
         "Parshin & Schober, PRB 67, 094203)",
-        positive=("energy_b",),
+        positive=(
+            "slope",
+            "energy_b",
+        ),
+        zero=("slope",),
         guess=_guess_soft_potential,
     ),
     Model(
@@ -346,7 +373,11 @@ THEORIES: Final = (
         {"slope": "y/x", "energy_star": "x"},
         about="the same with stiffnesses on both sides of 0, maximum of g/E² at "
         "1.520219 energy_star (derived; Gurevich, Parshin & Schober, PRB 67, 094203)",
-        positive=("energy_star",),
+        positive=(
+            "slope",
+            "energy_star",
+        ),
+        zero=("slope",),
         guess=_search(soft_oscillators_dos, "slope", energy_star=_SPREAD),
     ),
     Model(
@@ -358,10 +389,13 @@ THEORIES: Final = (
         "self-consistent Born approximation: Debye's law at low energy, Γ ∝ E⁴, "
         "unstable beyond disorder = 1/4 (Schirmacher, Ruocco & Scopigno, PRL 98, "
         "025501; Schirmacher & Ruocco, arXiv:2009.05970)",
-        positive=("energy_D", "disorder"),
+        positive=("area", "energy_D", "disorder"),
         guess=_guess_elasticity,
         below={"disorder": 0.25},
-        zero=("disorder",),
+        zero=(
+            "area",
+            "disorder",
+        ),
         area=("area",),
     ),
     Model(
@@ -372,7 +406,7 @@ THEORIES: Final = (
         about="transverse and longitudinal waves in a medium whose shear modulus "
         "fluctuates, for its sound velocities at low energy, unstable beyond disorder "
         "= 1 (Schirmacher, Ruocco & Scopigno, PRL 98, 025501)",
-        positive=("energy_T", "disorder", "velocity_ratio"),
+        positive=("area", "energy_T", "disorder", "velocity_ratio"),
         guess=_search(
             heterogeneous_elasticity_dos,
             "area",
@@ -381,7 +415,10 @@ THEORIES: Final = (
             velocity_ratio=(_VELOCITY_RATIO,),
         ),
         below={"disorder": 1.0},
-        zero=("disorder",),
+        zero=(
+            "area",
+            "disorder",
+        ),
         area=("area",),
         held=_RATIO,
     ),
@@ -393,7 +430,8 @@ THEORIES: Final = (
         about="anomalous modes near jamming, E² from energy_0 to a plateau from "
         "energy_star (derived; idea: Wyart, EPL 89, 64001; DeGiuli et al., Soft Matter "
         "10, 5628)",
-        positive=("energy_0", "energy_star"),
+        positive=("area_star", "energy_0", "energy_star"),
+        zero=("area_star",),
         guess=_search(
             jamming_dos,
             "area_star",

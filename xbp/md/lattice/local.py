@@ -69,7 +69,7 @@ def local_moduli(
         ``affine_shear_modulus`` (GPa; of a plane N/m), ``n_atoms`` and ``center`` (Å).
         Of each modulus ``<name>_mean`` and ``<name>_variance``, over its mean squared,
         with its std from the number of cells. ``disorder`` is the relative variance of
-        the shear modulus times the atoms per cell, over 3: γ of
+        the shear modulus times the atoms per cell, over 3: to first order γ of
         `fluctuating_elasticity` if cells are independent (then it does not depend on
         their size); other theories have other factors. ``edge`` (Å) are the edges of
         the cells.
