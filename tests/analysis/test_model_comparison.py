@@ -126,6 +126,18 @@ def test_an_onset_below_the_data(onset: float, status: str) -> None:
         assert np.isnan(float(found.BIC[0]))
 
 
+@pytest.mark.parametrize("name", ["lognormal", "gaussian"])
+def test_forms_of_the_reduced_density_fit_g(name: str) -> None:
+    """Their energy is the maximum of g/E², in whatever quantity they are fitted."""
+    p = {"energy": 4.5, "height": 1e-3, "sigma": 0.6}
+    data = noisy(MODELS[name].of("vibrational_dos"), E, 0.01, **p)
+    found = data.bp.compare_models([name])
+    for parameter, true in p.items():
+        std = float(found[f"{parameter}_std"][0])
+        assert abs(float(found[parameter][0]) - true) < 4 * std
+    assert float(found.E_BP[0]) == pytest.approx(float(found.energy[0]), rel=1e-3)
+
+
 def test_no_theory_takes_modes_away() -> None:
     """Data below the phonons would be fitted by fewer other modes than none."""
     data = noisy("debye_phonons_dos", E, 0.01, n_D=1.0, energy_D=25.0)

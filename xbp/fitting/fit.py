@@ -28,6 +28,7 @@ from xbp.fitting.core import Shape
 from xbp.fitting.many import Choices, Curve, evaluate, fit_everywhere
 from xbp.fitting.peak import gaussian_on_line
 from xbp.models.catalogue import LARGEST, find_model
+from xbp.models.lineshapes import gaussian, lognormal
 from xbp.models.model import Guess, Model, parameter_units
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def _lognormal(x: np.ndarray) -> Shape:
     return shape
 
 
-#: Derivatives of models.
-_SHAPES = {"lognormal": _lognormal, "gaussian": gaussian_on_line}
+#: Derivatives of functions; the same model of another quantity is another function.
+_SHAPES = {lognormal: _lognormal, gaussian: gaussian_on_line}
 
 
 @operation(
@@ -227,7 +228,7 @@ def named_curve(row: Model, guess: Guess | None = None) -> Curve:
         list(row.parameters),
         guess or row.guess,
         lambda: row.function,
-        _SHAPES.get(row.name),
+        _SHAPES.get(row.function),
         limits,
         row.edge,
     )
