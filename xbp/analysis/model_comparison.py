@@ -388,7 +388,7 @@ def _curves(
             error = np.where(std.values > 0, std.values, np.nan)
         residual = left / error
     dims = ("model", *value.dims)
-    columns = {"measured": (value.variable, units, "points fitted")}
+    columns = {"measured": (value.variable, units, signal.quantity.label)}
     if std is not None:
         columns["measured_std"] = (std.variable, "", "")
     return columns | {

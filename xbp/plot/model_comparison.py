@@ -86,7 +86,13 @@ def models(
         if reason == Status.OK:
             reason = f"ΔBIC {float(plain['delta_BIC'].values[i]):.3g}"
         curve = plain["residual" if residuals else "fitted"].values[i]
-        style: dict[str, Any] = {"color": COLORS[i % len(COLORS)], "lw": 1.4} | kwargs
+        color, again = COLORS[i % len(COLORS)], i >= len(COLORS)
+        style: dict[str, Any] = {
+            "color": color,
+            "lw": 1.4,
+            "ls": "--" if again else "-",
+        }
+        style |= kwargs
         axes.plot(x.values, curve, label=f"{name}: {reason}", **style)
     symbol = "residual / error" if residuals else str(measured.attrs["long_name"])
     label_axes(axes, axis_label(x), label(symbol, "1" if residuals else units))
