@@ -137,13 +137,15 @@ def model_table() -> str:
         "Units of parameters: x those of the axis, y those of the values.\n\n"
         ".. list-table::\n   :header-rows: 1\n\n"
         "   * - name\n     - what, and its source\n     - quantity\n"
-        "     - parameters and their units\n",
+        "     - parameters, their units and meaning\n",
     ]
     for row in xbp.models.MODELS.values():
         axis = f"; x in {row.x_units}" if row.x_units else ""
         axis += f", y in {row.y_units}" if row.y_units else ""
-        units = ", ".join(f"{name} ({rule})" for name, rule in row.parameters.items())
-        units = units.replace("*", "·")
+        units = "; ".join(
+            f"{name} ({rule.replace('*', '·')}): {row.meaning[name]}"
+            for name, rule in row.parameters.items()
+        )
         cells = (f"``{row.name}``", row.about, f"``{row.quantity}``", units + axis)
         lines.append("   * - " + "\n     - ".join(cells) + "\n")
     return "".join(lines) + "\n"

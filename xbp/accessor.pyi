@@ -153,7 +153,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.compare_fluctuations`.
         """
-    def compare_models(self, models: Sequence[str | Model], *, x_range: Any = ..., fixed: Mapping[str, Any] | None = ..., start: Mapping[str, Any] | None = ..., bounds: Mapping[str, Any] | None = ..., number_density: Any = ...) -> xr.Dataset:
+    def compare_models(self, models: Sequence[str | Model], *, x_range: Any = ..., fixed: Mapping[str, Any] | None = ..., start: Mapping[str, Any] | None = ..., bounds: Mapping[str, Any] | None = ..., number_density: Any = ..., mass: Any = ..., T: Any = ...) -> xr.Dataset:
         """Fit several models to the same points and compare them.
 
         See `xbp.compare_models`.
@@ -258,7 +258,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.fit_heat_capacity`.
         """
-    def fit_together(self, *others: xr.DataArray | xr.Dataset, model: str | Model, scales: Sequence[float | None] | None = ..., E_range: Any = ..., T_range: Any = ..., start: Mapping[str, Any] | None = ..., fixed: Mapping[str, Any] | None = ..., bounds: Mapping[str, Any] | None = ..., number_density: Any = ...) -> xr.Dataset:
+    def fit_together(self, *others: xr.DataArray | xr.Dataset, model: str | Model, scales: Sequence[float | None] | None = ..., E_range: Any = ..., T_range: Any = ..., start: Mapping[str, Any] | None = ..., fixed: Mapping[str, Any] | None = ..., bounds: Mapping[str, Any] | None = ..., number_density: Any = ..., mass: Any = ..., T: Any = ...) -> xr.Dataset:
         """Fit one model of g(E) to several measurements of one glass at once.
 
         See `xbp.fit_together`.

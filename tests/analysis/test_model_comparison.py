@@ -11,6 +11,7 @@ import xarray as xr
 from xbp.core.constants import BOLTZMANN_MEV, HBAR
 from xbp.errors import QuantityError
 from xbp.models import MODELS, evaluate
+from xbp.models.harmonic import debye_displacement
 
 E = np.linspace(0.5, 15, 60)
 SUM = MODELS["debye_phonons_dos"] + MODELS["stringlets_dos"]
@@ -167,6 +168,28 @@ def test_sound_velocities_fix_energies() -> None:
     assert np.isnan(float(found.energy_T[1]))
     with pytest.raises(QuantityError, match="number_density"):
         data.bp.compare_models(["damped_phonons_dos"], fixed={"energy_T": "22 km/s"})
+
+
+def test_u2_and_temperatures_fix_energies() -> None:
+    """The u² of a Debye solid of 25 meV means 25 meV."""
+    data = noisy(SUM, E, 0.01, n_D=0.8, energy_D=25, area=0.2, energy_s=20)
+    theta = 25 / BOLTZMANN_MEV
+    u2 = float(debye_displacement(np.array(300.0), np.array(theta), 70.0))
+    for value, sample in (
+        (f"{u2!r} angstrom^2", {"mass": "70 u", "T": "300 K"}),
+        (f"{1e-2 * u2!r} nm^2", {"mass": 70, "T": 300}),
+        (f"{theta!r} K", {}),
+    ):
+        found = data.bp.compare_models(
+            ["debye_phonons_dos"], fixed={"energy_D": value}, **sample
+        )
+        assert float(found.energy_D[0]) == pytest.approx(25, rel=1e-6)
+    with pytest.raises(QuantityError, match="mass or T"):
+        data.bp.compare_models([SUM], fixed={"energy_D": "0.01 angstrom^2"})
+    with pytest.raises(QuantityError, match="no Debye solid"):
+        data.bp.compare_models(
+            [SUM], fixed={"energy_D": "1e-9 angstrom^2"}, mass=70, T=300
+        )
 
 
 @pytest.mark.parametrize(

@@ -187,3 +187,14 @@ def test_models_are_exported() -> None:
         data := evaluate("lognormal", E, energy=5, height=1, sigma=1), xr.Dataset
     )
     assert data.attrs
+
+
+def test_every_parameter_says_what_it_means() -> None:
+    for row in MODELS.values():
+        assert all(row.meaning[name] for name in row.parameters), row.name
+    both = MODELS["debye_phonons_dos"] + MODELS["debye_phonons_dos"]
+    assert both.meaning["energy_D_2"] == both.meaning["energy_D"]
+    renamed = both.renamed(n_D="part").of("heat_capacity")
+    assert renamed.meaning["part"] == both.meaning["n_D"]
+    jammed = MODELS["jamming_dos"].meaning["energy_0"]
+    assert jammed != MODELS["resonant_phonons_dos"].meaning["energy_0"]

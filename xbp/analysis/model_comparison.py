@@ -16,12 +16,13 @@ from xbp.core.guards import require_keys, require_kind, require_positive
 from xbp.core.operation import operation
 from xbp.core.signal import read, result_table
 from xbp.core.status import Diagnostic, Status, diagnosed
-from xbp.core.units import convert_factor, parse_unit, split_quantity
+from xbp.core.units import convert_factor, magnitude, parse_unit, split_quantity
 from xbp.fitting.fit import fit
 from xbp.models.catalogue import find_model
+from xbp.models.harmonic import displacement_temperature
 from xbp.models.model import Model
 
-__all__ = ["as_energy", "compare_models", "maximum_of"]
+__all__ = ["as_energy", "compare_models", "energies_of", "maximum_of"]
 
 #: What the data can be; the models are of the first.
 SIGNALS = (
@@ -56,6 +57,8 @@ def compare_models(
     start: Mapping[str, Any] | None = None,
     bounds: Mapping[str, Any] | None = None,
     number_density: Any = None,
+    mass: Any = None,
+    T: Any = None,
 ) -> xr.Dataset:
     r"""Fit several models to the same points and compare them.
 
@@ -77,12 +80,15 @@ def compare_models(
         Range of E or T to fit.
     fixed : mapping of str to scalar with units, optional
         Parameters that other measurements fix, in every model that has them: areas,
-        energies, and these also as temperatures, or as sound velocities v, which mean
-        ħ v q_D.
+        energies, and these also as temperatures, as sound velocities v, which mean
+        ħ v q_D, or as u² (such as "0.01 angstrom^2"), which means the Debye energy of a
+        solid that has this u², without an excess.
     start, bounds : mapping, optional
         As for `fit`, of every model that has the parameter.
     number_density : scalar with units, optional
         Atoms per volume, for q_D = (6π²n)^(1/3); needed for velocities.
+    mass, T : scalars with units, optional
+        Mean mass of the atoms (bare: u) and temperature (bare: K) of u²; needed for it.
 
     Returns
     -------
@@ -135,10 +141,13 @@ def compare_models(
         argument: require_keys(values, argument, known)
         for argument, values in (("fixed", fixed), ("start", start), ("bounds", bounds))
     }
+    known_of_sample = {"number_density": number_density, "mass": mass, "T": T}
+    energies = energies_of(own)
     for argument in ("fixed", "start"):
-        given[argument] = {
-            name: as_energy(value, name, number_density)
+        given[argument] |= {
+            name: as_energy(value, name, **known_of_sample)
             for name, value in given[argument].items()
+            if name in energies
         }
     tables = []
     for row in own:
@@ -163,19 +172,56 @@ def compare_models(
     return rewrap(answer)  # type: ignore[no-any-return]
 
 
-def as_energy(value: Any, name: str, number_density: Any) -> Any:
-    """Return a sound velocity as ħ v q_D in meV, and anything else as it is."""
+def energies_of(rows: Sequence[Model]) -> set[str]:
+    """Return the parameters that are energies."""
+    return {n for row in rows for n, rule in row.parameters.items() if rule == "x"}
+
+
+def as_energy(
+    value: Any, name: str, number_density: Any, mass: Any = None, T: Any = None
+) -> Any:
+    """Return a velocity, u² or temperature as an energy in meV, others as they are.
+
+    Parameters
+    ----------
+    value : scalar with units
+        A velocity v means ħ v q_D; u² the Debye energy that has it; a temperature k_BT.
+    name : str
+        For errors.
+    number_density, mass, T : scalars with units, or None
+        Needed for the first, and for the second.
+    """
     number, units = split_quantity(value, name)
-    if units is None or not parse_unit(units).is_compatible_with("m/s"):
+    if units is None:
         return value
-    if number_density is None:
-        raise QuantityError(
-            f"{name}={value} is a velocity, and number_density is not given",
-            fix="number_density='0.06 1/angstrom^3'",
-        )
-    n = require_positive(number_density, "number_density", "1/angstrom**3")
-    velocity = float(number) * convert_factor(units, "angstrom/ps")
-    energy = constants.HBAR * velocity * float(np.cbrt(6 * np.pi**2 * n))
+    unit = parse_unit(units)
+    if unit.is_compatible_with("m/s"):
+        if number_density is None:
+            raise QuantityError(
+                f"{name}={value} is a velocity, and number_density is not given",
+                fix="number_density='0.06 1/angstrom^3'",
+            )
+        n = require_positive(number_density, "number_density", "1/angstrom**3")
+        velocity = float(number) * convert_factor(units, "angstrom/ps")
+        energy = constants.HBAR * velocity * float(np.cbrt(6 * np.pi**2 * n))
+    elif unit.is_compatible_with("angstrom**2"):
+        if mass is None or T is None:
+            raise QuantityError(
+                f"{name}={value} is u², and mass or T is not given",
+                fix="mass='73 u', T='300 K'",
+            )
+        u2 = float(number) * convert_factor(units, "angstrom**2")
+        own = np.array([u2]), np.array([require_positive(T, "T", "K")])
+        theta = displacement_temperature(*own, require_positive(mass, "mass", "u"))
+        energy = constants.BOLTZMANN_MEV * float(theta[0])
+        if not energy > 0:
+            raise QuantityError(
+                f"no Debye solid has {name}={value} at T={T}: it moves more at rest"
+            )
+    elif unit.is_compatible_with("K"):
+        energy = constants.BOLTZMANN_MEV * magnitude(value, "K", name=name)
+    else:
+        return value
     return f"{energy!r} meV"
 
 
@@ -347,7 +393,7 @@ def _parameters(
             if columns.get(name, (None, units))[1] != units:
                 column = f"{name}_{row.name}"
             if column not in columns:
-                for end, label in (("", f"parameter {name}"), ("_std", "")):
+                for end, label in (("", row.meaning[name] or name), ("_std", "")):
                     empty = np.full((len(tables), *shape), np.nan)
                     unit = units if label else ""
                     columns[f"{column}{end}"] = (xr.Variable(dims, empty), unit, label)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.analysis.model_comparison import as_energy, maximum_of
+from xbp.analysis.model_comparison import as_energy, energies_of, maximum_of
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError
 from xbp.core.grid import select_range
-from xbp.core.guards import require_kind, require_positive
+from xbp.core.guards import require_keys, require_kind, require_positive
 from xbp.core.independence import independence, merged_bins, std_along
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, read, result_table
@@ -82,6 +82,8 @@ def fit_together(
     fixed: Mapping[str, Any] | None = None,
     bounds: Mapping[str, Any] | None = None,
     number_density: Any = None,
+    mass: Any = None,
+    T: Any = None,
 ) -> xr.Dataset:
     r"""Fit one model of g(E) to several measurements of one glass at once.
 
@@ -108,7 +110,7 @@ def fit_together(
     start, fixed, bounds : mapping, optional
         As for `compare_models`. ``gamma`` (J/mol/K²) is that of γT in the heat
         capacity, 0 unless it has a start, bounds or another value.
-    number_density : scalar with units, optional
+    number_density, mass, T : scalars with units, optional
         As for `compare_models`.
 
     Returns
@@ -166,14 +168,16 @@ def fit_together(
     for i, one in enumerate(sets):
         ratio = parse_unit(one.units) / parse_unit(_UNITS[one.row.quantity])
         units[f"scale_{i + 1}"] = format_unit(ratio)
-    chosen = choices(
-        names,
-        units,
-        _energies(start, number_density),
-        _energies(fixed, number_density),
-        bounds,
-        None,
-    )
+    sample = {"number_density": number_density, "mass": mass, "T": T}
+    energies = energies_of([row])
+
+    def in_mev(values: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {
+            n: as_energy(value, n, **sample) if n in energies else value
+            for n, value in require_keys(values, "start and fixed", names).items()
+        }
+
+    chosen = choices(names, units, in_mev(start), in_mev(fixed), bounds, None)
     free = {*chosen.start, *chosen.bounds}
     for name, value in (row.held | {"gamma": 0.0} | held).items():
         if name not in free:
@@ -212,6 +216,9 @@ def fit_together(
     chi2 = float(sum((r**2).sum() for r in left))
     free_count = sum(float(columns[f"{name}_std"][0]) > 0 for name in names)
     table: dict[str, Any] = dict(columns)
+    for name, meaning in row.meaning.items():
+        array, unit, label = columns[name]
+        table[name] = (array, unit, meaning or label)
     table["BIC"] = (
         xr.Variable((), chi2 + free_count * np.log(y.size)),
         "1",
@@ -333,16 +340,6 @@ def _scales(
             fix="scales=(1, None) if the first data set is on an absolute scale",
         )
     return held
-
-
-def _energies(
-    values: Mapping[str, Any] | None, number_density: Any
-) -> dict[str, Any] | None:
-    """Return values of parameters with velocities as energies."""
-    if values is None:
-        return None
-    require_kind(values, Mapping, "start and fixed", "mappings of names to values")
-    return {n: as_energy(value, n, number_density) for n, value in values.items()}
 
 
 def _starts(row: Model, sets: Sequence[_Set]) -> list[dict[str, float]]:

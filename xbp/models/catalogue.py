@@ -165,6 +165,9 @@ _ROWS = (
         {"energy": "x", "height": "y", "sigma": "x"},
         about="a Gaussian of E with its maximum at energy",
         positive=("sigma",),
+        meaning={
+            "sigma": "standard deviation of E",
+        },
         guess=guess_gaussian,
     ),
     Model(
@@ -175,6 +178,9 @@ _ROWS = (
         about="E ⟨n⟩⁻¹ f(E) of a log-normal f: the boson peak in S(Q,E) at one Q "
         "(Li et al., Nat. Commun. 2025, Eq. 3)",
         positive=("energy", "sigma", "T"),
+        meaning={
+            "height": "value of the log-normal at its maximum",
+        },
         guess=_guess_scattering,
         x_units="meV",
     ),
@@ -186,6 +192,10 @@ _ROWS = (
         about="S(E) of a damped harmonic oscillator, classical (Fåk & Dorner, Physica "
         "B 234, 1107)",
         positive=("energy", "width"),
+        meaning={
+            "area": "∫E²S dE over E > 0",
+            "energy": "energy of the oscillator without damping",
+        },
         guess=_guess_oscillator,
     ),
     Model(
@@ -196,6 +206,10 @@ _ROWS = (
         about="current spectrum of a damped harmonic oscillator, E² times its S(E) "
         "(Fåk & Dorner, Physica B 234, 1107)",
         positive=("energy", "width"),
+        meaning={
+            "area": "∫C dE over E > 0",
+            "energy": "energy of the oscillator without damping",
+        },
         guess=lambda x, y: _guess_oscillator(x, y / np.where(x == 0, np.inf, x) ** 2),
     ),
     Model(
@@ -225,6 +239,9 @@ _ROWS = (
         about="heat capacity γT of electrons, of Debye phonons and of a Gaussian of "
         "Einstein modes (Li et al., Nat. Commun. 2025, Methods)",
         positive=("theta_D", "theta_E", "sigma_E"),
+        meaning={
+            "sigma_E": "spread of the temperatures of the Einstein modes",
+        },
         guess=start_of_fit,
         relative=True,
         x_units="K",

@@ -25,6 +25,7 @@ from xbp.models.debye_einstein import (
     mode_heat_capacity,
 )
 from xbp.models.factors import thermal_factor
+from xbp.models.parameters import MEANINGS
 
 __all__ = ["Guess", "Model", "parameter_units", "powers_of"]
 
@@ -85,6 +86,9 @@ class Model:
     scale : tuple of str
         Parameters to which, together, the function is proportional; by default those in
         units with y.
+    meaning : dict of str to str
+        What each parameter is; by default as in `xbp.models.parameters`, "" of a name
+        that is not there.
 
     Raises
     ------
@@ -119,6 +123,7 @@ class Model:
     relative: bool = False
     held: dict[str, float] = field(default_factory=dict)
     scale: tuple[str, ...] = ()
+    meaning: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         choose(self.quantity, QUANTITIES, f"quantity of {self.name}")
@@ -131,7 +136,7 @@ class Model:
         for parameter, rule in self.parameters.items():
             for symbol in re.split(r"[*/]", rule):
                 choose(symbol, _UNIT_SYMBOLS, f"{self.name}: units of {parameter}")
-        for given in ("positive", "below", "zero", "area", "held", "scale"):
+        for given in ("positive", "below", "zero", "area", "held", "scale", "meaning"):
             names = getattr(self, given)
             require_kind(
                 names, (tuple, dict), f"{self.name}: {given}", "a tuple of names"
@@ -143,6 +148,8 @@ class Model:
         if not self.scale:
             own = tuple(n for n, r in self.parameters.items() if "y" in powers_of(r))
             object.__setattr__(self, "scale", own)
+        known = {n: self.meaning.get(n, MEANINGS.get(n, "")) for n in self.parameters}
+        object.__setattr__(self, "meaning", known)
 
     def __add__(self, other: Model) -> Model:
         second = other._apart_from(self).of(self.quantity)
@@ -232,6 +239,7 @@ class Model:
             scale=_unique(new[n] for n in self.scale),
             below={new[n]: v for n, v in self.below.items()},
             held={new[n]: v for n, v in self.held.items()},
+            meaning={new[n]: v for n, v in reversed(self.meaning.items())},
             edge=self.edge and new[self.edge],
             guess=guess,
         )
@@ -395,6 +403,7 @@ class Model:
             area=(*self.area, *second.area) if sign == "+" else (),
             relative=self.relative or second.relative,
             held={**self.held, **second.held},
+            meaning={**self.meaning, **second.meaning},
             scale=(*self.scale, *second.scale) if sign == "+" else self.scale,
         )
 

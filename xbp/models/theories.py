@@ -8,8 +8,6 @@ from typing import Final
 
 import numpy as np
 
-from xbp.core import constants
-from xbp.models.debye_einstein import debye_dos, gaussian_dos
 from xbp.models.disorder import fluctuating_elasticity_dos, heterogeneous_elasticity_dos
 from xbp.models.lineshapes import (
     bi_hill,
@@ -17,13 +15,15 @@ from xbp.models.lineshapes import (
     exponential_flank,
     gaussian_disorder,
 )
-from xbp.models.medium import (
-    damped_modulus,
-    generalized_debye_dos,
-    medium_dos,
-    resonant_modulus,
-)
 from xbp.models.model import Guess, Model
+from xbp.models.phonons import (
+    damped_phonons_dos,
+    debye_phonons_dos,
+    einstein_modes_dos,
+    rayleigh_line_dos,
+    rayleigh_modulus_dos,
+    resonant_phonons_dos,
+)
 from xbp.models.soft_modes import (
     jamming_dos,
     quartic_dos,
@@ -40,87 +40,6 @@ _VELOCITY_RATIO: Final = 2.0
 #: Points on which starts are compared.
 _SEARCHED: Final = 60
 _SPREAD: Final = (0.1, 0.2, 0.35, 0.6, 1.0, 1.7)
-
-
-def debye_phonons_dos(E: np.ndarray, n_D: float, energy_D: float) -> np.ndarray:
-    """Return n_D 3E²/E_D³ up to E_D; g/E² is constant up to there: no maximum."""
-    return np.asarray(n_D * debye_dos(E, energy_D / constants.BOLTZMANN_MEV))
-
-
-def einstein_modes_dos(
-    E: np.ndarray, n_E: float, energy_E: float, sigma_E: float
-) -> np.ndarray:
-    """Return n_E χ(E), a Gaussian on E > 0: Einstein modes about one energy."""
-    k = constants.BOLTZMANN_MEV
-    return np.asarray(n_E * gaussian_dos(E, energy_E / k, sigma_E / k))
-
-
-def damped_phonons_dos(
-    E: np.ndarray, area: float, energy_T: float, damping: float, velocity_ratio: float
-) -> np.ndarray:
-    """Return g(E) of `damped_modulus`, Γ_D = damping · c₀ for each branch: no maximum.
-
-    It assumes an isotropic medium whose waves diffuse, Γ = Dq²; energy_T = ħ v_T q_D,
-    velocity_ratio = v_L/v_T.
-    """
-    T = damped_modulus(E, energy_T, damping * energy_T)
-    energy_L = velocity_ratio * energy_T
-    L = damped_modulus(E, energy_L, damping * energy_L)
-    return np.asarray(area * medium_dos(E, T, L))
-
-
-def resonant_phonons_dos(
-    E: np.ndarray,
-    area: float,
-    energy_T: float,
-    energy_0: float,
-    softening: float,
-    width_0: float,
-    velocity_ratio: float,
-) -> np.ndarray:
-    """Return g(E) of `resonant_modulus`, of sound without that of the resonators.
-
-    It assumes resonators of one energy that couple to transverse and longitudinal waves
-    equally; energy_T = ħ v_T q_D above their energy, velocity_ratio = v_L/v_T.
-    """
-    T = resonant_modulus(E, energy_T, energy_0, softening, width_0)
-    return np.asarray(area * medium_dos(E, T, T * velocity_ratio**2))
-
-
-def _rayleigh_dos(
-    E: np.ndarray,
-    area: float,
-    energy_T: float,
-    energy_R: float,
-    ratio: float,
-    form: str,
-) -> np.ndarray:
-    x = np.where(np.asarray(E) > 0, E, 1e-9 * energy_T)
-    width = x**4 / energy_R**3
-    found = generalized_debye_dos(
-        x, energy_T, width, energy_T * ratio, width, form=form
-    )
-    return np.asarray(area * found * (np.asarray(E) > 0))
-
-
-def rayleigh_modulus_dos(
-    E: np.ndarray, area: float, energy_T: float, energy_R: float, velocity_ratio: float
-) -> np.ndarray:
-    """Return `generalized_debye_dos` in the form "modulus" for Γ = E⁴/E_R³.
-
-    It assumes that damped sound is all there is, and holds below the Ioffe–Regel limit.
-    """
-    return _rayleigh_dos(E, area, energy_T, energy_R, velocity_ratio, "modulus")
-
-
-def rayleigh_line_dos(
-    E: np.ndarray, area: float, energy_T: float, energy_R: float, velocity_ratio: float
-) -> np.ndarray:
-    """Return `generalized_debye_dos` in the form "line" for Γ = E⁴/E_R³.
-
-    It assumes that damped sound is all there is, and holds below the Ioffe–Regel limit.
-    """
-    return _rayleigh_dos(E, area, energy_T, energy_R, velocity_ratio, "line")
 
 
 def _search(
@@ -281,6 +200,9 @@ THEORIES: Final = (
             "area",
             "softening",
         ),
+        meaning={
+            "energy_T": "ħ v_T q_D of transverse sound above the resonators",
+        },
         guess=_search(
             resonant_phonons_dos,
             "area",
@@ -390,6 +312,10 @@ THEORIES: Final = (
         "unstable beyond disorder = 1/4 (Schirmacher, Ruocco & Scopigno, PRL 98, "
         "025501; Schirmacher & Ruocco, arXiv:2009.05970)",
         positive=("area", "energy_D", "disorder"),
+        meaning={
+            "energy_D": "Debye energy of the medium without fluctuations",
+            "disorder": "γ: relative variance of the stiffness, unstable from 1/4",
+        },
         guess=_guess_elasticity,
         below={"disorder": 0.25},
         zero=(
@@ -432,6 +358,10 @@ THEORIES: Final = (
         "10, 5628)",
         positive=("area_star", "energy_0", "energy_star"),
         zero=("area_star",),
+        meaning={
+            "energy_0": "E₀: onset of the anomalous modes",
+            "energy_star": "E_*: onset of the plateau",
+        },
         guess=_search(
             jamming_dos,
             "area_star",
