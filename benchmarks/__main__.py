@@ -12,6 +12,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 
+from benchmarks import files
 from benchmarks.chain import Chain, LargeReduction
 from benchmarks.powder import Powder, Streamed
 
@@ -140,6 +141,8 @@ def main() -> None:
         f"{own / peer:.2f}",
         "<= 1.5",
     )
+    print()
+    files.main()
 
 
 # Memory freed stays with the process: the cost of having it backed anew by a virtual

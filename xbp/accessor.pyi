@@ -473,10 +473,20 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.to_dataframe`.
         """
+    def to_euphonic(self) -> Any:
+        """Make a spectrum of Euphonic of g(E), or of S(Q,E) of a powder or glass.
+
+        See `xbp.to_euphonic`.
+        """
     def to_gdos(self, T: Any = ..., u2: Any = ..., *, u2_total: Any = ..., msd: Any = ..., B_iso: Any = ..., T_std: Any = ..., u2_std: Any = ..., reversed_below: float | None = ...) -> Data:
         """Return the generalized density of states G(Q,E).
 
         See `xbp.to_gdos`.
+        """
+    def to_mantid(self) -> Any:
+        """Make a workspace of Mantid of S(2θ,E) or S(Q,E), with errors.
+
+        See `xbp.to_mantid`.
         """
     def to_mdanalysis(self) -> Any:
         """Make a Universe of MDAnalysis, in memory, of a trajectory.

@@ -18,7 +18,7 @@ WRITTEN = json.loads(TABLE.read_text())
 ELSEWHERE = {
     "accessor", "bp", "errors", "md", "models", "plot", "study", "tutorial", "Diagnostic", "diagnostics", "describe",
     "cooling_series", "size_series", "glass_spectra", "instrument_resolution", "to_columns", "to_csv", "to_dataframe",
-    "to_netcdf", "to_nxspe", "to_scipp", "from_scipp", "from_ase", "from_dynasor", "from_mdanalysis", "from_pandas", "from_euphonic", "from_mantid", "from_phonopy", "label", "to_ase", "to_mdanalysis", "to_zarr", "to_spe", "to_sqw", "open_study",
+    "to_netcdf", "to_nxspe", "to_scipp", "from_scipp", "from_ase", "from_dynasor", "from_mdanalysis", "from_pandas", "from_euphonic", "from_mantid", "from_phonopy", "label", "to_ase", "to_euphonic", "to_mantid", "to_mdanalysis", "to_zarr", "to_spe", "to_sqw", "open_study",
 }  # fmt: skip
 
 

@@ -101,3 +101,18 @@ def test_dask_is_computed(sc: object, glass: xr.Dataset) -> None:
         xbp.from_scipp(glass[["S", "S_std"]].chunk().bp.to_scipp()),
         glass[["S", "S_std"]],
     )
+
+
+def test_a_dataset_of_scipp(glass: xr.Dataset) -> None:
+    scipp = pytest.importorskip("scipp")
+    S, g = (glass[[name, f"{name}_std"]] for name in ("S", "g"))
+    several = {"map": S.bp.to_scipp(), "dos": g.bp.to_scipp()}
+    one = scipp.Dataset({"dos": several["dos"]})
+    np.testing.assert_array_equal(xbp.from_scipp(one).g, g.g)
+    both = scipp.Dataset({"a": several["dos"], "b": 2.0 * several["dos"]})
+    np.testing.assert_array_equal(xbp.from_scipp(both, name="b").g, 2 * g.g)
+    with pytest.raises(QuantityError, match="name=None is not in") as caught:
+        xbp.from_scipp(both)
+    assert "a, b" in caught.value.fix
+    with pytest.raises(QuantityError, match="name="):
+        xbp.from_scipp(several["map"], name="map")

@@ -49,7 +49,13 @@ from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, open_hdf5
 from xbp.io.label import from_pandas, label
 from xbp.io.netcdf import to_netcdf
 from xbp.io.nxspe import to_nxspe
-from xbp.io.objects import from_euphonic, from_mantid, from_phonopy
+from xbp.io.objects import (
+    from_euphonic,
+    from_mantid,
+    from_phonopy,
+    to_euphonic,
+    to_mantid,
+)
 from xbp.io.publish import to_path
 from xbp.io.reader import Format, at_temperature
 from xbp.io.refusal import hdf5_refusal, refusal
@@ -70,6 +76,8 @@ __all__ = [
     "to_columns",
     "to_csv",
     "to_dataframe",
+    "to_euphonic",
+    "to_mantid",
     "to_netcdf",
     "to_nxspe",
     "to_scipp",

@@ -14,8 +14,8 @@ import xarray as xr
 from xbp.core.common_errors import SOURCE, common_name, with_common
 from xbp.core.conditions import STATISTICS, temperature_coordinate
 from xbp.core.data import unwrap
-from xbp.core.errors import QuantityError, UnitsError, require
-from xbp.core.guards import choose
+from xbp.core.errors import QuantityError, UnitsError, require, shown
+from xbp.core.guards import choose, not_used
 from xbp.core.operation import operation
 from xbp.core.schema import (
     CONVENTIONS,
@@ -294,14 +294,15 @@ def from_scipp(
     *,
     T: Any = None,
     statistics: str | None = None,
+    name: str | None = None,
 ) -> xr.DataArray | xr.Dataset:
-    """Make labelled data of a scipp.DataArray.
+    """Make labelled data of a scipp.DataArray, or of one in a Dataset.
 
     Variances become standard deviations, bin edges bounds, masks NaN.
 
     Parameters
     ----------
-    data : scipp.DataArray
+    data : scipp.DataArray or scipp.Dataset
         Dense; histogram events first. Dimension "energy_transfer" becomes E.
     quantity : str, optional
         A name of the vocabulary; not for what `to_scipp` made.
@@ -310,6 +311,8 @@ def from_scipp(
         ``temperature``.
     statistics : {"quantum", "classical"}, optional
         As for `new_dataset`.
+    name : str, optional
+        Which DataArray of a Dataset that has several.
 
     Returns
     -------
@@ -323,7 +326,8 @@ def from_scipp(
     MissingDependencyError
         If scipp is not installed.
     QuantityError
-        If it is not a dense scipp.DataArray, or the quantity is not known.
+        If it is not a dense scipp.DataArray, `name` is not in the Dataset, or the
+        quantity is not known.
     UnitsError
         If a density is not per unit of its axis.
     XbpError
@@ -341,16 +345,27 @@ def from_scipp(
     ['g', 'g_std', 'E', 'E_bnds']
     """
     scipp = require("scipp", "the data are its own", "scipp")
+    if isinstance(data, scipp.Dataset):
+        names = list(data.keys())
+        chosen = names[0] if name is None and len(names) == 1 else name
+        if chosen not in names:
+            raise QuantityError(
+                f"name={shown(chosen)} is not in the Dataset",
+                fix=f"name= one of {', '.join(map(str, names))}",
+            )
+        data = data[chosen]
+    else:
+        not_used("the data are one DataArray", name=name)
     if not isinstance(data, scipp.DataArray) or data.bins is not None:
         raise QuantityError(
             f"{type(data).__name__} is not a dense scipp.DataArray",
-            fix="dataset['name'], or events.hist()",
+            fix="events.hist()",
         )
     labels = _labels(data)
     attrs: dict[str, dict[str, Any]] = labels.get("attrs", {})
     given = quantity or attrs.get(labels.get("name", ""), {}).get("quantity")
     row = find_quantity(given)
-    name = labels.get("name") or row.variable
+    name = str(labels.get("name") or row.variable)
     dims = [_NAMES.get(d, d) for d in data.dims]
     hidden = np.zeros(data.shape, dtype=bool)
     for mask in data.masks.values():

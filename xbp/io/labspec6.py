@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import xarray as xr
 
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.io.guide import Guide
 from xbp.io.reader import Format
 from xbp.io.spectrum import kept, known, raman_dataset, shift_or_length
@@ -153,7 +154,9 @@ def open_labspec6(
     Returns
     -------
     xarray.Dataset
-        ``I(E)``; every parameter as an attribute ``labspec_...``.
+        ``I(E)``; every parameter as an attribute ``labspec_...``. A file cut behind its
+        spectrum opens, as nothing in it shows its length, with a diagnostic if all
+        parameters are lost.
 
     Raises
     ------
@@ -174,9 +177,14 @@ def open_labspec6(
     )
     options = {"T": T, "given": coordinate_units, "laser": laser}
     rows = dict(_parameters(content))
-    return labelled(
+    ds = labelled(
         path, "LabSpec 6 file", intensity, axis, intensity.points, rows, options
     )
+    if not rows:  # the file does not state how long it is
+        text = "the file has no parameters: it may be cut behind its spectrum"
+        doubt = Diagnostic("no_parameters", "warning", text, "copy the file again")
+        ds["I"].attrs |= diagnosed(ds["I"].attrs, doubt)
+    return ds
 
 
 def _walk(
@@ -270,12 +278,13 @@ def _parameters(content: bytes) -> Iterator[tuple[str, Any]]:
             nodes.append((key, _value(kind & ~_BEHIND, stored)))
         used = set()
         for i, (key, name) in enumerate(nodes):
-            if key != NAME or not isinstance(name, str):
+            if key != NAME or not isinstance(name, str) or not name.isprintable():
                 continue
             for j in (i - 1, i + 1):  # the value is before its name, or after it
                 if 0 <= j < len(nodes) and j not in used and nodes[j][0] == VALUE:
                     used.add(j)
-                    yield name, nodes[j][1]
+                    if str(nodes[j][1]).isprintable():  # others are of another layout
+                        yield name, nodes[j][1]
                     break
 
 

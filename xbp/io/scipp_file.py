@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import lazy_loader
 import xarray as xr
 
-from xbp.core.errors import QuantityError, require, shown
+from xbp.core.errors import require
 from xbp.io.exchange import from_scipp
 from xbp.io.guide import Guide
 from xbp.io.hdf5 import require_stored
@@ -100,18 +100,11 @@ def open_scipp_file(
         require_stored(file)
     with translated(f"{path} cannot be read by scipp", Exception):
         data = scipp.io.load_hdf5(path)
-    if isinstance(data, scipp.Dataset):
-        one = name if name is not None or len(data) != 1 else next(iter(data.keys()))
-        if one not in data.keys():  # noqa: SIM118 (a Dataset has no __contains__)
-            raise QuantityError(
-                f"name={shown(name)} is not in {path}",
-                fix=f"name= one of {', '.join(data.keys())}",
-            )
-        data = data[one]
-    elif name is not None:
-        raise QuantityError(f"name={shown(name)} is not used: {path} has one DataArray")
-    check(isinstance(data, scipp.DataArray), f"it is a {kind}, not a DataArray")
-    ds = from_scipp(data, quantity, T=T, statistics=statistics)
+    check(
+        isinstance(data, scipp.DataArray | scipp.Dataset),
+        f"it is a {kind}, not a DataArray",
+    )
+    ds = from_scipp(data, quantity, T=T, statistics=statistics, name=name)
     return ds if isinstance(ds, xr.Dataset) else ds.to_dataset()
 
 

@@ -6,7 +6,7 @@ from xbp.md.lattice.elastic import elastic_constants
 from xbp.md.lattice.force_constants import force_constants, new_force_constants
 from xbp.md.lattice.local import local_moduli
 from xbp.md.lattice.maps import vibration_map
-from xbp.md.lattice.phonopy import from_phonopy
+from xbp.md.lattice.phonopy import from_euphonic, from_phonopy
 from xbp.md.lattice.polynomials import kernel_polynomial_vdos
 from xbp.md.lattice.run import bloch_modes
 from xbp.md.lattice.sampling import jackknife, join_modes
@@ -25,6 +25,7 @@ __all__ = [
     "bloch_vdos",
     "elastic_constants",
     "force_constants",
+    "from_euphonic",
     "from_phonopy",
     "jackknife",
     "join_modes",
