@@ -498,7 +498,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.to_molar`.
         """
-    def to_netcdf(self, path: str | os.PathLike[str], *, overwrite: bool = ...) -> None:
+    def to_netcdf(self, path: str | os.PathLike[str], *, overwrite: bool = ..., nexus: bool = ...) -> None:
         """Archive data to netCDF-4, following CF-1.11.
 
         See `xbp.to_netcdf`.

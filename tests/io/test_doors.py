@@ -162,3 +162,15 @@ def test_total_scattering(doors: Path) -> None:
         xbp.open_dataset(path, kind="F(Q)", **per, **engine)
     Sq = xbp.open_dataset(doors / "SiO2_liq.qSq").Sq
     assert (float(Sq.Q[0]), float(Sq[0])) == (0.65, 0.183653)
+
+
+def test_every_file_of_the_doors_is_in_a_test(doors: Path) -> None:
+    """Its README has a row for each; the rows of a kind are tested with that kind."""
+    folder = Path(__file__).parent.parent
+    texts = "".join(
+        path.read_text(encoding="utf-8")
+        for path in folder.rglob("test_*.py")
+        if path.name not in ("test_fuzz_files.py", "fuzz_files.py")
+    )
+    names = {path.name for path in doors.iterdir()} - {"README.md"}
+    assert [n for n in sorted(names) if Path(n).stem not in texts] == []

@@ -263,3 +263,23 @@ def test_a_file_is_opened_again_while_an_older_opening_lives(
     ordered.to_netcdf(tmp_path / "a.nc", encoding={"position": {}, "velocity": {}})
     found = apart(reopened, str(tmp_path / "a.nc"))
     assert found == {"reopened": "".join(traj.element.values)}
+
+
+@pytest.mark.parametrize("of", ["map", "one axis", "array"])
+def test_attributes_of_nxdata(tmp_path: Path, glass: xr.Dataset, of: str) -> None:
+    """h5web and silx draw the signal; in xbp the data are identical."""
+    data = {"map": glass, "one axis": glass[["g", "g_std"]], "array": glass.S}[of]
+    name, axes = ("g", ["E"]) if of == "one axis" else ("S", list(glass.S.dims))
+    path = tmp_path / "a.nc"
+    data.bp.to_netcdf(path, nexus=True)
+    with h5py.File(path) as file:
+        found = [file.attrs[key].decode() for key in ("NX_class", "signal")]
+        assert found == ["NXdata", name]
+        assert np.atleast_1d(file.attrs["axes"]).astype(str).tolist() == axes
+        assert file[name].shape == tuple(file[axis].size for axis in axes)
+    with xbp.open_dataset(path) as back:
+        wanted = data if isinstance(data, xr.Dataset) else back.S
+        assert back.identical(wanted) if of != "array" else back.S.identical(data)
+        back.load().bp.to_netcdf(tmp_path / "b.nc")
+    with xr.open_dataset(tmp_path / "b.nc") as plain:
+        assert "NX_class" not in plain.attrs

@@ -18,6 +18,7 @@ from xbp.core.data import is_lazy, unwrap
 from xbp.core.errors import QuantityError, shown
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
+from xbp.core.signal import read
 from xbp.io.hdf5 import (
     HDF5_ERRORS,
     HDF5_SIGNATURE,
@@ -68,6 +69,7 @@ def to_netcdf(
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
+    nexus: bool = False,
 ) -> None:
     """Archive data to netCDF-4, following CF-1.11.
 
@@ -86,6 +88,10 @@ def to_netcdf(
         Where to.
     overwrite : bool
         Replace an existing file.
+    nexus : bool
+        Add the attributes of NXdata, so that h5web and silx draw the signal over its
+        dimensions. `xbp.open_dataset` takes them off; ``xarray.open_dataset`` shows
+        them, and is then not identical.
 
     Raises
     ------
@@ -93,7 +99,12 @@ def to_netcdf(
         If the file exists and `overwrite` is not given, its folder does not exist, or
         it cannot be written so that it reads back identical.
     QuantityError
-        If an attribute cannot be stored in netCDF.
+        If an attribute cannot be stored in netCDF; with `nexus`, if there is not one
+        signal.
+
+    References
+    ----------
+    NeXus base class NXdata, https://manual.nexusformat.org/classes/base_classes/NXdata.html
 
     Examples
     --------
@@ -111,9 +122,12 @@ def to_netcdf(
         plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
     ds, encoding = prepared(plain)
     ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION} | ds.attrs
+    whole = ds.assign_attrs(_nxdata(data) if nexus else {})
     with _new_file(path, overwrite) as temporary:
-        ds.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
-        with xr.open_dataset(temporary, engine="netcdf4") as back:
+        whole.to_netcdf(
+            temporary, engine="netcdf4", format="NETCDF4", encoding=encoding
+        )
+        with _without_nxdata(xr.open_dataset(temporary, engine="netcdf4")) as back:
             # dask arrays would be computed a second time; their labels are compared.
             lazy = [name for name, v in ds.variables.items() if is_lazy(v)]
             same = back.drop_vars(lazy).identical(ds.drop_vars(lazy))
@@ -121,6 +135,22 @@ def to_netcdf(
                 one, other = back[name], ds[name]
                 same &= (one.attrs, one.dims) == (other.attrs, other.dims)
             check(same, UNFAITHFUL)
+
+
+def _nxdata(data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
+    """Return the attributes by which programs draw a signal over its dimensions."""
+    value = read(data).value
+    axes = [str(dim) if dim in value.coords else "." for dim in value.dims]
+    name = str(value.name or QUANTITIES[str(value.attrs["quantity"])].variable)
+    return {"NX_class": "NXdata", "signal": name, "axes": axes}
+
+
+def _without_nxdata(ds: xr.Dataset) -> xr.Dataset:
+    """Take the attributes of NXdata off a Dataset, in place."""
+    if ds.attrs.get("NX_class") == "NXdata":
+        for name in ("NX_class", "signal", "axes"):
+            ds.attrs.pop(name, None)
+    return ds
 
 
 def tree_to_netcdf(
@@ -252,7 +282,7 @@ def open_lazily(path: Path, **options: Any) -> xr.Dataset:
         manager_id=(now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns),
     )
     store = xr.backends.NetCDF4DataStore(manager)  # type: ignore[no-untyped-call]
-    opened: xr.Dataset = xr.open_dataset(store, **options)
+    opened = _without_nxdata(xr.open_dataset(store, **options))
     opened.encoding["source"] = str(whole)
     return opened
 
