@@ -32,6 +32,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from xbp.core.data import Data
 from xbp.core.status import Diagnostic
+from xbp.md.long_runs import Cost
 from xbp.models.model import Model
 from xbp.plot.explorer import Explorer
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from xbp.core.data import Data
 from xbp.core.status import Diagnostic
+from xbp.md.long_runs import Cost
 from xbp.models.model import Model
 from xbp.plot.explorer import Explorer
 
@@ -232,6 +233,11 @@ class BosonPeakAccessor(Generic[Data]):
         """Compute the elastic constants of a glass from its force constants.
 
         See `xbp.md.lattice.elastic_constants`.
+        """
+    def estimate(self, analysis: str, **arguments: Any) -> Cost:
+        """Estimate what an analysis of a trajectory will cost, from a few of its tasks.
+
+        See `xbp.md.estimate`.
         """
     def excess_dos(self, debye_energy: Any, debye_energy_std: Any = ..., *, n_atoms: float | None = ...) -> Data:
         """Return g(E) less that of Debye's phonons.

@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from xbp.md.run import Moments
+from xbp.md.moments import Moments
 
 DRAWS = 3000
 

@@ -11,7 +11,7 @@ import xbp
 from xbp.core import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md import models, new_trajectory
-from xbp.md.run import Moments
+from xbp.md.moments import Moments
 from xbp.md.trajectory import read_trajectory
 
 H = scipy.constants.h / scipy.constants.e * 1e15

@@ -37,6 +37,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "dispersion": "analysis.dispersion",
         "dynamic_structure_factor": "md.spectra",
         "elastic_constants": "md.lattice.elastic",
+        "estimate": "md.long_runs",
         "excess_dos": "reduction.excess",
         "fit": "fitting.fit",
         "fit_bqe": "analysis.separability",

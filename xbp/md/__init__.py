@@ -12,6 +12,7 @@ from xbp.md.exchange import (
 )
 from xbp.md.fields import local_fields
 from xbp.md.fluctuations import fluctuation_spectrum
+from xbp.md.long_runs import Cost, checkpoint, estimate
 from xbp.md.models import new_trajectory
 from xbp.md.neutron_dos import correct_neutron_weighting, neutron_weighted_dos
 from xbp.md.open import open_trajectory
@@ -29,11 +30,14 @@ from xbp.md.styles import LennardJones
 from xbp.md.vibration import msd, vdos
 
 __all__ = [
+    "Cost",
     "LennardJones",
+    "checkpoint",
     "convert",
     "correct_neutron_weighting",
     "current_spectra",
     "dynamic_structure_factor",
+    "estimate",
     "fluctuation_spectrum",
     "from_ase",
     "from_dynasor",

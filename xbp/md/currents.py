@@ -11,8 +11,8 @@ import xarray as xr
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import choose, require_positive
 from xbp.core.operation import operation
+from xbp.md.moments import Moments
 from xbp.md.plan import Plan, Precision, answer, read_call
-from xbp.md.run import Moments
 from xbp.md.spectra import run_segments, to_spectra
 from xbp.md.window import Taper, Window, require_resolved
 

@@ -17,8 +17,9 @@ from xbp.core.schema import require_units
 from xbp.core.units import format_unit, parse_unit
 from xbp.md.density import Task, pairs, segment_correlations
 from xbp.md.fields import FIELDS, FieldMaker
+from xbp.md.moments import Column, Moments
 from xbp.md.plan import Plan, Precision, Shells, answer, read_call
-from xbp.md.run import Column, Moments, add_up, segments, summarize
+from xbp.md.run import add_up, segments, summarize
 from xbp.md.trajectory import Block, Trajectory
 from xbp.md.vibration import autocorrelations
 from xbp.md.window import Taper, Window, band_matrix, require_resolved

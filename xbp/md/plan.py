@@ -27,7 +27,8 @@ from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import is_one_of
-from xbp.md.run import Column, Moments, delayed
+from xbp.md.moments import Column, Moments
+from xbp.md.run import delayed
 from xbp.md.trajectory import Trajectory, read_trajectory, sample_temperature
 from xbp.md.weights import (
     Mixing,

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import reduce
-from typing import Any, NamedTuple
+from functools import partial, reduce
+from typing import Any
 
 import numpy as np
 
 from xbp.core import constants
-from xbp.core.errors import require
-from xbp.core.status import Diagnostic
+from xbp.core.errors import VERSION, require
+from xbp.md.moments import Moments, std_of_mean
 from xbp.md.trajectory import Block, Trajectory
 
 __all__ = [
-    "Column",
-    "Moments",
     "Segments",
     "add_up",
     "blocks",
+    "changed_tasks",
     "delayed",
     "segments",
     "summarize",
 ]
 
-#: Fewest answers whose scatter has a finite standard deviation (Student's t).
-FEWEST = 4
 #: Bytes that a task holds of its frames, unless one segment takes more.
 _BLOCK_BYTES = 256 * 2**20
 #: Short trajectories are cut into this many tasks or more, so that all cores have work;
@@ -92,144 +90,6 @@ def blocks(trajectory: Trajectory, n: int = 10) -> Segments:
     return Segments(tuple(range(0, whole, length)), length)
 
 
-class Column(NamedTuple):
-    """One variable of a result.
-
-    Dimensions, values, standard deviation, units, quantity, further attributes.
-    """
-
-    dims: tuple[str, ...]
-    values: np.ndarray
-    std: np.ndarray | None
-    units: str
-    quantity: str | None
-    attrs: Mapping[str, Any] = {}
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Number, mean and squared deviations of answers in order, which merge exactly.
-
-    Attributes
-    ----------
-    n : int
-    mean, squares : dict of numpy.ndarray
-        Mean, and sum of squared deviations from it.
-    steps, first, last : dict of numpy.ndarray
-        Sum of squared differences of successive answers; the first and last of them.
-    correlation : float
-        Of neighbouring answers, as far as it follows from the frames they share.
-    temperature : (float, float or None), optional
-        Of the velocities in the frames that were read, and its standard deviation, K.
-
-    References
-    ----------
-    Chan, Golub & LeVeque, Am. Stat. 37, 242 (1983), doi:10.1080/00031305.1983.10483115.
-    """
-
-    n: int
-    mean: dict[str, np.ndarray]
-    squares: dict[str, np.ndarray]
-    steps: dict[str, np.ndarray]
-    first: dict[str, np.ndarray]
-    last: dict[str, np.ndarray]
-    correlation: float = 0.0
-    temperature: tuple[float, float | None] | None = None
-
-    @classmethod
-    def of(cls, answers: Mapping[str, np.ndarray]) -> Moments:
-        """Take answers stacked along their first axis."""
-        n = len(next(iter(answers.values())))
-        mean = {key: a.mean(axis=0) for key, a in answers.items()}
-        squares = {
-            key: ((a - mean[key]) ** 2).sum(axis=0) for key, a in answers.items()
-        }
-        steps = {
-            key: (np.diff(a, axis=0) ** 2).sum(axis=0) for key, a in answers.items()
-        }
-        first = {key: a[0] for key, a in answers.items()}
-        last = {key: a[-1] for key, a in answers.items()}
-        return cls(n, mean, squares, steps, first, last)
-
-    def merged(self, other: Moments) -> Moments:
-        """Return the moments of both; the answers of `other` follow."""
-        n = self.n + other.n
-        mean, squares, steps = {}, {}, {}
-        for key in self.mean:
-            shift = other.mean[key] - self.mean[key]
-            mean[key] = self.mean[key] + shift * (other.n / n)
-            both = self.squares[key] + other.squares[key]
-            squares[key] = both + shift**2 * (self.n * other.n / n)
-            between = (other.first[key] - self.last[key]) ** 2
-            steps[key] = self.steps[key] + other.steps[key] + between
-        return Moments(n, mean, squares, steps, self.first, other.last)
-
-    def std(self, key: str, correlation: float | None = None) -> np.ndarray | None:
-        """Return the standard deviation of the mean; None for fewer than four answers.
-
-        Of independent answers it is s √((n−1)/(n−3)/n): the standard deviation of
-        Student's t with n − 1 degrees of freedom (JCGM 101:2008, 6.4.9), which is
-        infinite for n ≤ 3. Neighbours that share frames correlate by r, and n var(mean)
-        = s² (1 + 2r(n−1)/n)/(1 − 2r/n). If they correlate further, because something
-        relaxes more slowly than a segment, the correlation ρ is taken from successive
-        differences, 1 − ρ = Σ(x_{i+1} − x_i)²/2Σ(x_i − x̄)² (J. von Neumann, Ann. Math.
-        Stat. 12, 367 (1941), doi:10.1214/aoms/1177731677), and n answers count as
-        n (1−ρ)/(1+ρ), as in an exponential relaxation.
-        """
-        if self.n < FEWEST:
-            return None
-        r = self.correlation if correlation is None else correlation
-        return _std_of_mean(self.squares[key], self.steps[key], self.n, r)
-
-    @np.errstate(all="ignore")  # answers that are all equal
-    def doubts(self) -> list[Diagnostic]:
-        """Return a diagnostic if errors are unknown, or too small.
-
-        Too small where ρ (see `std`) of half the numbers of an answer is above 1/2, by
-        two of its standard deviations above that of independent ones.
-        """
-        rho = [
-            float(np.nanmedian(1 - self.steps[key] / (2 * squares)))
-            for key, squares in self.squares.items()
-            if key != "drift" and (squares > 0).any()
-        ]
-        if self.n >= FEWEST:
-            highest = max(rho, default=0.0)
-            if highest < max(0.5, self.correlation + 2 / self.n**0.5):
-                return []
-            return [
-                Diagnostic(
-                    "slow_relaxation",
-                    "warning",
-                    f"successive segments correlate by {highest:.2g}: something "
-                    "relaxes more slowly, and errors may be too small by half",
-                    "a longer window, or a longer trajectory",
-                )
-            ]
-        text = f"no errors from {self.n} segments; they need {FEWEST}"
-        return [
-            Diagnostic("few_segments", "info", text, "a shorter window, or more frames")
-        ]
-
-    def column(
-        self,
-        key: str,
-        dims: tuple[str, ...],
-        units: str,
-        quantity: str | None = None,
-        *,
-        row: int | None = None,
-        scale: Any = 1.0,
-        attrs: Mapping[str, Any] = {},
-    ) -> Column:
-        """Return an answer times `scale` as a variable, or one `row` of it."""
-        value, std = self.mean[key] * scale, self.std(key)
-        std = None if std is None else std * scale
-        if row is not None:
-            value, std = value[row], None if std is None else std[row]
-        return Column(dims, value, std, units, quantity, attrs)
-
-
 def summarize(
     trajectory: Trajectory,
     cut: Segments,
@@ -284,7 +144,9 @@ def summarize(
         block = replace(block, share=share, field=_part(field, first, stop))
         inside = [start - first for start in starts]
         parts.append(compute(block, inside, (cut.length, mass), answer, *shared))
-    result: Moments = _computed(parts, merge, progress=given["progress"])
+    asked = {key: given[key] for key in given if key not in ("data", "progress")}
+    token = partial(_token, trajectory, answer.__qualname__, cut, asked)
+    result: Moments = _computed(parts, merge, token, progress=given["progress"])
     result = replace(result, correlation=cut.correlation)
     return _with_temperature(result, trajectory, cut) if measures else result
 
@@ -323,7 +185,8 @@ def add_up(
             trajectory.block(first, stop), share=None, field=_part(field, first, stop)
         )
         parts.append(delayed(answer)(block, *shared))
-    result: dict[str, np.ndarray] = _computed(parts, delayed(_add))
+    token = partial(_token, trajectory, answer.__qualname__, length, field)
+    result: dict[str, np.ndarray] = _computed(parts, delayed(_add), token)
     return result
 
 
@@ -349,16 +212,62 @@ def _dask() -> Any:
     return require("dask", "segments of a trajectory are computed as its tasks", "md")
 
 
+#: Functions that change the tasks of a call before they are computed.
+_CHANGES: ContextVar[tuple[Callable[..., list[Any]], ...]] = ContextVar(
+    "changes of tasks", default=()
+)
+
+
+@contextlib.contextmanager
+def changed_tasks(
+    change: Callable[[list[Any], Callable[[], str]], list[Any]],
+) -> Iterator[None]:
+    """Change the tasks of all analyses in a block before they are computed.
+
+    Parameters
+    ----------
+    change : callable
+        (tasks, token) → tasks or answers in the same order, where ``token()`` is the
+        same for the same call on the same trajectory alone.
+    """
+    before = _CHANGES.set((*_CHANGES.get(), change))
+    try:
+        yield
+    finally:
+        _CHANGES.reset(before)
+
+
+def _token(trajectory: Trajectory, *asked: Any) -> str:
+    """Return a name of what is asked of a trajectory, known by three of its frames."""
+    n = trajectory.n_frames
+    frames = [
+        [np.asarray(a[i]) for i in (0, n // 2, n - 1)]
+        for a in (trajectory.position, trajectory.velocity)
+        if a is not None
+    ]
+    own = (trajectory.time, trajectory.cell, trajectory.units, trajectory.dimension)
+    atoms = (trajectory.element, trajectory.mass)
+    tokenize = _dask().base.tokenize
+    return str(tokenize(VERSION, frames, own, atoms, asked))
+
+
 def _computed(
-    parts: list[Any], merge: Callable[[list[Any]], Any], *, progress: bool = False
+    parts: list[Any],
+    merge: Callable[[list[Any]], Any],
+    token: Callable[[], str],
+    *,
+    progress: bool = False,
 ) -> Any:
     """Merge the answers of tasks, eight at a time and in order, and compute them."""
+    for change in _CHANGES.get():
+        parts = change(parts, token)
     n_tasks = len(parts)
     while len(parts) > 1:
         parts = [merge(parts[i : i + 8]) for i in range(0, len(parts), 8)]
     (root,) = parts
     if not progress:
-        return root.compute()
+        (result,) = _dask().compute(root)
+        return result
     client = None
     if "distributed" in sys.modules:  # a cluster shows its own bar
         with contextlib.suppress(ValueError):
@@ -431,21 +340,8 @@ def _with_temperature(
         squares = np.var(quarters) * len(quarters)
         steps = (np.diff(quarters) ** 2).sum()
         shared = 0.5 if overlap else 0.0
-        std = float(_std_of_mean(squares, steps, len(quarters), shared)) / per_kelvin
+        std = float(std_of_mean(squares, steps, len(quarters), shared)) / per_kelvin
     return replace(moments, temperature=(float(whole) / per_kelvin, std))
-
-
-def _std_of_mean(squares: Any, steps: Any, n: int, shared: float) -> np.ndarray:
-    """Return the error of a mean; see `Moments.std`."""
-    with np.errstate(invalid="ignore"):  # answers that are all equal
-        rho = np.nan_to_num(1 - steps / (2 * squares) - shared)
-    # Of fewer than eight answers ρ is mostly noise, which would widen every error.
-    rho = rho.clip(0, 0.95) * min(1, n / 8)
-    rise = (1 + rho) / (1 - rho)
-    count = np.clip(n / rise, min(n, 5), n)
-    variance = squares / (n - 1) / n * rise * (count - 1) / (count - 3)
-    known = (1 + 2 * shared * (n - 1) / n) / (1 - 2 * shared / n)
-    return np.asarray(np.sqrt(variance * known))
 
 
 def _add(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

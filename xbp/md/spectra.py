@@ -19,8 +19,9 @@ from xbp.md.density import (
     segment_correlations,
     self_correlations,
 )
+from xbp.md.moments import Moments
 from xbp.md.plan import Part, Plan, Precision, Shells, answer, read_call
-from xbp.md.run import Moments, segments, summarize
+from xbp.md.run import segments, summarize
 from xbp.md.trajectory import Block
 from xbp.md.weights import Constant, Mixing, Normalization, groups_of
 from xbp.md.window import (

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import QuantityError, XbpError
+from xbp.md import long_runs, run
+from xbp.md.run import changed_tasks, delayed
+
+
+@pytest.fixture(scope="module")
+def gas() -> xr.Dataset:
+    return xbp.md.models.ideal_gas(
+        60, 600, cell=15, T=300, mass=40, time_step="20 fs", seed=2
+    )
+
+
+@pytest.fixture(autouse=True)
+def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trajectory that fits into a test has several tasks too."""
+    monkeypatch.setattr(run, "_TASK_BYTES", 1)
+
+
+SHELLS: dict[str, Any] = {"Q_max": 2, "dQ": 0.5}
+CALLS: dict[str, dict[str, Any]] = {
+    "dynamic_structure_factor": {**SHELLS, "window": "2 ps"},
+    "intermediate_scattering_function": {**SHELLS, "window": "2 ps"},
+    "structure_factor": SHELLS,
+    "current_spectra": {**SHELLS, "window": "2 ps"},
+    "radial_distribution": {"r_max": 6},
+    "msd": {"window": "2 ps"},
+    "vdos": {"window": "2 ps"},
+}
+
+
+def called(data: xr.Dataset, name: str) -> xr.Dataset:
+    found: xr.Dataset = getattr(data.bp, name)(**CALLS[name])
+    return found
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_interrupted_analysis_goes_on(
+    name: str, gas: xr.Dataset, tmp_path: Path
+) -> None:
+    """As Ctrl-C, or the end of a job: some tasks are done, one fails, the rest are not."""
+    whole = called(gas, name)
+    done: list[int] = []
+
+    def counted(part: Any) -> Any:
+        done.append(1)
+        return part
+
+    def limited(part: Any) -> Any:
+        done.append(1)
+        if len(done) > 2:
+            raise KeyboardInterrupt
+        return part
+
+    with dask.config.set(scheduler="synchronous"):
+        with (
+            pytest.raises(KeyboardInterrupt),
+            changed_tasks(lambda parts, _: [delayed(limited)(p) for p in parts]),
+            xbp.md.checkpoint(tmp_path),
+        ):
+            called(gas, name)
+        done.clear()
+        kept = len(list(tmp_path.rglob("*.npz")))
+        with (
+            changed_tasks(lambda parts, _: [delayed(counted)(p) for p in parts]),
+            xbp.md.checkpoint(tmp_path),
+        ):
+            again = called(gas, name)
+    n_tasks = len(list(tmp_path.rglob("*.npz")))
+    assert 2 == kept < n_tasks
+    assert len(done) == n_tasks - kept  # none is computed twice
+    assert not [f for f in tmp_path.rglob("*") if f.is_file() and f.suffix != ".npz"]
+    xr.testing.assert_allclose(whole, again, rtol=1e-13)
+
+
+def test_other_calls_and_trajectories_do_not_meet(
+    gas: xr.Dataset, tmp_path: Path
+) -> None:
+    other = gas.copy(deep=True)
+    other["position"].values[300] += 0.5
+    calls = [
+        lambda: gas.bp.structure_factor(2, 0.5),
+        lambda: gas.bp.structure_factor(2.5, 0.5),
+        lambda: gas.bp.structure_factor(2, 0.5, max_wavevectors_per_shell=4),
+        lambda: gas.isel(time=slice(0, 500)).bp.structure_factor(2, 0.5),
+        lambda: other.bp.structure_factor(2, 0.5),
+    ]
+    for i, call in enumerate(calls):
+        with xbp.md.checkpoint(tmp_path):
+            found = call()
+        xr.testing.assert_identical(found.Sq, call().Sq)
+        assert len(list(tmp_path.iterdir())) == i + 1
+
+
+def test_a_damaged_file_is_computed_again(gas: xr.Dataset, tmp_path: Path) -> None:
+    with xbp.md.checkpoint(tmp_path):
+        first = called(gas, "vdos")
+    files = sorted(tmp_path.rglob("*.npz"))
+    files[0].write_bytes(files[0].read_bytes()[:200])
+    files[1].write_bytes(b"")
+    with xbp.md.checkpoint(tmp_path):
+        again = called(gas, "vdos")
+    xr.testing.assert_allclose(first, again, rtol=1e-13)
+    with np.load(files[0]) as file:
+        assert "n" in file.files
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "folder"
+    with pytest.raises(XbpError, match="cannot be made"), xbp.md.checkpoint(folder):
+        pass
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_analysis_has_an_estimate(name: str, gas: xr.Dataset) -> None:
+    cost = gas.bp.estimate(name, **CALLS[name])
+    assert 0 < cost.time < 60
+    assert cost.n_tasks > 1
+    assert cost.memory >= 0
+    assert f"{cost.n_tasks} tasks" in str(cost)
+
+
+@pytest.mark.parametrize("n", [6, 60])
+def test_the_estimate_is_the_time_of_all_tasks(n: int) -> None:
+    """Tasks that sleep, with something that they share."""
+
+    def slow(x: float, shared: float) -> float:
+        time.sleep(x)
+        return x + shared
+
+    survey = long_runs._Survey(2)
+    shared = delayed(slow)(0.06, 0.0)
+    parts = [delayed(slow)(0.03, shared) for _ in range(n)]
+    with dask.config.set(scheduler="threads", num_workers=2):
+        survey.sampled(parts, lambda: "")
+    assert survey.whole == pytest.approx(0.06 + 0.03 * n / 2, rel=0.3)
+    assert survey.n_tasks == n
+
+
+def test_an_estimate_of_something_else_is_refused(gas: xr.Dataset) -> None:
+    for name in ("boson_peak", "estimate", "bloch_modes", "to_ase", "nothing"):
+        with pytest.raises(QuantityError, match="no analysis of trajectories"):
+            gas.bp.estimate(name)
+    with pytest.raises(XbpError):
+        gas.bp.estimate("structure_factor", Q_max="4 meV")
