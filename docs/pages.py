@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import click
 import nbformat
 from nbclient import NotebookClient
 
 import xbp
+from xbp import cli
 from xbp.core.operation import all_operations
 
 #: Title of a page, and the packages whose functions stand on it.
@@ -159,33 +161,38 @@ def write_reference(folder: Path) -> None:
         _write(folder / f"{name}.rst", text)
 
 
+def write_commands(path: Path) -> None:
+    """Write the help of every command."""
+    parts = []
+    for name, command in cli.main.commands.items():
+        context = click.Context(command, info_name=f"xbp {name}", max_content_width=80)
+        context.terminal_width = 80
+        parts.append(f"## xbp {name}\n\n```text\n{command.get_help(context)}\n```\n")
+    _write(path, "\n".join(parts))
+
+
 def write_gallery(docs: Path, folder: Path) -> None:
     """Write the page of every figure, of the notebooks that have been run and of the guides, with links to them."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     parts = [
-        "# Gallery\n\nEvery figure of the tutorial and the guides, with a link to "
-        "where it is made.\n"
+        "# Gallery\n\nEvery figure of the tutorials with the code of its cell, and those of "
+        "the guides; a figure leads to its page.\n"
     ]
     for path in sorted((docs / "tutorial").glob("*.ipynb")):
         figures = list(_figures(path))
         if figures:
             first = nbformat.read(path, as_version=4).cells[0].source
             parts.append(
-                f"## {first.splitlines()[0].lstrip('# ')}\n\n:::{{container}} gallery\n"
+                f"## {first.splitlines()[0].lstrip('# ')}\n\n:::::{{container}} gallery\n"
             )
-            for i, (title, says, image) in enumerate(figures):
+            for i, (title, code, image) in enumerate(figures):
                 name = f"{path.stem}_{i}.png"
                 (folder / name).write_bytes(image)
-                parts.append(
-                    _figure(
-                        name,
-                        title if says is None else f"`{says}`",
-                        f"../tutorial/{path.stem}.html",
-                    )
-                )
-            parts.append(":::\n")
-    parts.append("## The guides\n\n:::{container} gallery\n")
+                target = f"../tutorial/{path.stem}.html"
+                parts.append(_figure(name, title, target) + _folded(code))
+            parts.append(":::::\n")
+    parts.append("## The guides\n\n:::::{container} gallery\n")
     shown: set[str] = set()
     for page in sorted(
         docs.glob("*.md"), key=lambda p: (p.name == "benchmarks.md", p.name)
@@ -196,15 +203,12 @@ def write_gallery(docs: Path, folder: Path) -> None:
             if image not in shown:
                 shown.add(image)
                 parts.append(_figure(f"../{image}", alt, f"../{page.stem}.html"))
-    parts.append(":::\n")
+    parts.append(":::::\n")
     _write(folder / "figures.md", "\n".join(parts))
 
 
-def _figures(path: Path) -> Iterator[tuple[str, str | None, bytes]]:
-    """Give the figures of a notebook.
-
-    The title above each, the line that drew it, and its PNG.
-    """
+def _figures(path: Path) -> Iterator[tuple[str, str, bytes]]:
+    """Give the figures of a notebook: the title above each, its cell, and its PNG."""
     title = path.stem
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "markdown":
@@ -217,16 +221,15 @@ def _figures(path: Path) -> Iterator[tuple[str, str | None, bytes]]:
                 title,
             )
             continue
-        drawn = [
-            line.strip() for line in cell.source.splitlines() if ".bp.plot" in line
-        ]
         for output in cell.get("outputs", ()):
             if "image/png" in output.get("data", {}):
-                yield (
-                    title,
-                    drawn[0] if len(drawn) == 1 else None,
-                    base64.b64decode(output.data["image/png"]),
-                )
+                image = base64.b64decode(output.data["image/png"])
+                yield title, cell.source, image
+
+
+def _folded(code: str) -> str:
+    """Return the code of a figure, which opens where it is pressed."""
+    return f"::::{{dropdown}} Code\n```python\n{code}\n```\n::::\n"
 
 
 def _figure(image: str, caption: str, target: str) -> str:
@@ -253,6 +256,8 @@ def copy_notebooks(source: Path, folder: Path, *, run: bool) -> None:
                 NotebookClient(
                     notebook, timeout=300, resources={"metadata": {"path": elsewhere}}
                 ).execute()
+        text = f"{{download}}`Download this notebook <{path.name}>`, and run it with JupyterLab."
+        notebook.cells.append(nbformat.v4.new_markdown_cell(text))
         nbformat.write(notebook, folder / path.name)
 
 

@@ -92,7 +92,7 @@ def test_every_block_of_a_page_runs(
     "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda p: p.stem
 )
 def test_figures_and_links_lead_somewhere(page: Path) -> None:
-    made = {"figures", "api"}  # pages that docs/conf.py makes
+    made = {"figures", "api", "cli_help"}  # pages that docs/conf.py makes
     for link in re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", page.read_text())):
         path = link.partition("#")[0]
         if not path or "://" in link or made & set(Path(path).with_suffix("").parts):
@@ -236,3 +236,14 @@ def test_no_link_is_without_words() -> None:
 
 def test_the_package_of_trajectories_shows_its_public_names_alone() -> None:
     assert set(dir(xbp.md)) == {*xbp.md.__all__}
+
+
+def test_every_page_has_a_place_in_the_order_of_the_site() -> None:
+    placed: set[Path] = set()
+    for page in PAGES:
+        for names in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(), re.S):
+            for name in (n for n in names.splitlines() if n and n[0] != ":"):
+                placed.add((page.parent / name).resolve())
+    notebooks = {DOCS / "tutorial" / p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}
+    pages = {p.with_suffix("") for p in PAGES} - {DOCS / "index"}
+    assert not {str(p.relative_to(DOCS)) for p in (pages | notebooks) - placed}
