@@ -244,6 +244,8 @@ def test_every_page_has_a_place_in_the_order_of_the_site() -> None:
         for names in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(), re.S):
             for name in (n for n in names.splitlines() if n and n[0] != ":"):
                 placed.add((page.parent / name).resolve())
-    notebooks = {DOCS / "tutorial" / p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}
+    notebooks = {
+        DOCS / "tutorial" / p.stem for p in (ROOT / "notebooks").glob("*.ipynb")
+    }
     pages = {p.with_suffix("") for p in PAGES} - {DOCS / "index"}
     assert not {str(p.relative_to(DOCS)) for p in (pages | notebooks) - placed}
