@@ -23,6 +23,7 @@ from xbp.md.moments import Moments
 from xbp.md.plan import Part, Plan, Precision, Shells, answer, read_call
 from xbp.md.run import segments, summarize
 from xbp.md.trajectory import Block
+from xbp.md.uneven import is_uneven, uneven_scattering
 from xbp.md.weights import Constant, Mixing, Normalization, groups_of
 from xbp.md.window import (
     Taper,
@@ -232,13 +233,17 @@ def intermediate_scattering_function(
         Longest time (bare: ps); by default half of the window.
     window : scalar with units, optional
         Length of the segments, which follow one another (bare: ps; 10 ps by default).
+        Frames that are not equally spaced, such as log-spaced, have none: they give
+        the lags that their pairs have.
     resolution : scalar with units, optional
         FWHM of a Gaussian in energy (bare: meV), multiplied in as exp(−σ²t²/2ħ²).
 
     Returns
     -------
     xarray.Dataset
-        ``F`` over Q and time (ps) with ``F_std`` from the scatter of the segments.
+        ``F`` over Q and time (ps) with ``F_std`` from the scatter of the segments; of
+        frames that are not equally spaced ``F`` alone, with the coordinate ``n_pairs``:
+        how many pairs each lag has.
 
     Raises
     ------
@@ -261,6 +266,8 @@ def intermediate_scattering_function(
     """
     given = dict(locals())
     trajectory = read_call(given)
+    if is_uneven(trajectory):
+        return uneven_scattering(trajectory, given)
     frames = Window.make(trajectory, given)
     plan = Plan.make(trajectory, given, frames.length)
     lags = frames.lags(time_max)
