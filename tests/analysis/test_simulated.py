@@ -156,6 +156,16 @@ def test_a_series_has_a_box_phonon_for_each() -> None:
     assert peaks.status.values.tolist() == ["ok", "box phonon"]
 
 
+def test_a_cut_leaves_the_counting_errors_alone(glass: xr.Dataset) -> None:
+    b = glass[["g", "g_std"]].bp.to_bqe()
+    b["B_std"] = 1e-6 * b.B  # as if the segments said so
+    level = "3.5e-4 1/meV**3"
+    whole = b.bp.boson_peak(debye_level=level)
+    cut = b.sel(E=slice(0, 8)).bp.boson_peak(debye_level=level)
+    assert float(whole.excess_std) > 1e-3 * float(whole.excess)
+    assert float(cut.excess_std) == pytest.approx(float(whole.excess_std), rel=1e-9)
+
+
 def test_errors_contain_the_sampling_of_modes() -> None:
     """n modes in a bin are worth 1/√n, whatever the segments say."""
     g = E**2 * np.exp(-((E / 12) ** 6))
@@ -168,6 +178,10 @@ def test_errors_contain_the_sampling_of_modes() -> None:
     np.testing.assert_array_equal(
         sampled_std(E, B[None], large, np.array([n_modes]), 3), large
     )
+    # A cut does not change how many modes a bin has, where the area says it.
+    low, area = E < 8, float((g * np.gradient(E)).sum())
+    cut = (E[low], B[None, low], np.zeros((1, low.sum())), np.array([n_modes]), 3)
+    np.testing.assert_allclose(sampled_std(*cut, area)[0, :-1], found[low][:-1])
     data = spectrum(lognormal(), box=1.0, error=1e-4)
     tight = data.bp.boson_peak()
     data["B"].attrs["n_atoms"] = 20_000

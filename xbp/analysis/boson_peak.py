@@ -268,6 +268,7 @@ def fit_peaks(
         sizes={"_number": len(NUMBERS) + 1, "_excess": len(EXCESS)},
         simulated=box.simulated,
         dimension=dimension_of(value),
+        area=box.area,
         level=level,
         to_mev=to_mev,
         E=E,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +42,15 @@ class Box:
     n_modes : float or xarray.Variable
         3N (in a plane 2N) of a trajectory, whose segments all contain the same modes;
         0 if the errors already include this, or N is not known.
+    area : float
+        Of g(E) of all modes; NaN if not known.
     """
 
     simulated: bool
     phonon: Any
     fwhm: Any
     n_modes: Any
+    area: float = np.nan
 
     @classmethod
     def of(cls, value: xr.DataArray, given: Any, to_mev: float) -> Box:
@@ -77,7 +81,11 @@ class Box:
             n_modes = mode_count(value.coords["n_atoms"].variable, d)
         elif simulated:
             n_modes = mode_count(float(value.attrs.get("n_atoms", 0)), d)
-        return cls(simulated, phonon, fwhm, n_modes)
+        area = np.nan
+        if value.attrs.get("area_of") == "all modes" and "Q" not in value.dims:
+            with contextlib.suppress(ValueError):  # "unknown"
+                area = float(value.attrs.get("area", np.nan))
+        return cls(simulated, phonon, fwhm, n_modes, area)
 
 
 def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None:
@@ -92,21 +100,26 @@ def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None
 
 
 def sampled_std(
-    E: np.ndarray, B: np.ndarray, std: np.ndarray, n_modes: np.ndarray, dimension: int
+    E: np.ndarray,
+    B: np.ndarray,
+    std: np.ndarray,
+    n_modes: np.ndarray,
+    dimension: int,
+    area: float = np.nan,
 ) -> np.ndarray:
     r"""Return errors of spectra (m, k), at least the counting error of n modes (m,).
 
     All segments of one trajectory contain the same modes, so their scatter does not
-    show how few there are. E² B is taken as g(E), and its area over the data as all
-    modes:
+    show how few there are. E² B is g(E):
 
     .. math:: \sigma \ge B/\sqrt{n}, \quad n = 3N \frac{E^2 B\,\Delta E}{\int E^2 B\,
               \mathrm{d}E}
 
-    In a plane it is E B.
+    In a plane it is E B. The integral is the `area` of all modes, or if this is not
+    known that over the data, which should then reach to the end of g(E).
     """
     part = np.nan_to_num(np.clip(B, 0, None)) * E ** (dimension - 1) * np.gradient(E)
-    whole = part.sum(axis=1, keepdims=True)
+    whole = part.sum(axis=1, keepdims=True) if np.isnan(area) else area
     with np.errstate(divide="ignore", invalid="ignore"):
         least = np.abs(B) / np.sqrt(n_modes[:, None] * part / whole)
     return np.asarray(np.fmax(std, np.where(np.isfinite(least), least, np.nan)))

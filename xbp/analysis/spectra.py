@@ -58,6 +58,7 @@ def fit_spectra(
     half: np.ndarray,
     inside: np.ndarray,
     dimension: int,
+    area: float,
     **how: Any,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit spectra (…, k): `NUMBERS` and `modes_below`, the statuses, and `EXCESS`."""
@@ -80,7 +81,7 @@ def fit_spectra(
     half = mean(half) / std_of(np.ones(half.size)) ** 2
     sampled = (modes > 0).any()
     if sampled:
-        known = sampled_std(E, rows, known, modes, dimension)
+        known = sampled_std(E, rows, known, modes, dimension, area)
     every = (rows, known, parts, seen, boxes, sounds, widths)
     pieces = [
         _fit_rows(
