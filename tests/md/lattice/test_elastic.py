@@ -252,3 +252,33 @@ def test_units_files_and_bad_input(tmp_path: object) -> None:
         negative.bp.elastic_constants()
     with pytest.raises(QuantityError, match="force_constants"):
         found.bp.elastic_constants()
+
+
+def icosahedron() -> np.ndarray:
+    """Return six directions: means over them of fourth powers are those of the sphere."""
+    golden = (1 + 5**0.5) / 2
+    one = np.array([(0, 1, golden), (0, -1, golden)])
+    every = np.concatenate([np.roll(one, n, axis=1) for n in range(3)])
+    return every / np.linalg.norm(every[0])
+
+
+def test_velocities_from_currents_are_those_from_moduli() -> None:
+    """At small Q; the acoustic lines of C_L and C_T, over all directions."""
+    _, phi = glass()
+    found = phi.bp.elastic_constants()
+    Q = 0.02
+    k = Q * icosahedron() @ (phi.cell.values.reshape(3, 3) / (2 * np.pi)).T
+    modes = phi.bp.bloch_modes(
+        k=k, Q_max=0.6, dQ=2 * Q, E_max=1.5, dE="0.002 meV", precision="double"
+    )
+    currents = modes.bp.bloch_currents("10 K")
+    assert float(currents.Q[0]) == pytest.approx(Q)
+    for name, branch in (("C_L", "longitudinal"), ("C_T", "transverse")):
+        C = currents[name].isel(Q=0)
+        energy = float(((C * currents.E**2).sum() / C.sum()) ** 0.5)
+        velocity = 100 * energy / (constants.HBAR * Q)
+        expected = float(found[f"{branch}_velocity"])
+        assert velocity == pytest.approx(expected, rel=2e-3)
+        # They are not those of the affine moduli.
+        G = found.shear_modulus / found.affine_shear_modulus
+    assert float(G) < 0.95
