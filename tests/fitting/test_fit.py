@@ -35,6 +35,7 @@ EXAMPLES = {
     "rayleigh_line_dos": {"area": 1.0, "energy_T": 22.0, "energy_R": 12.0},
     "stringlets_dos": {"area": 0.1, "energy_s": 20.0},
     "soft_oscillators_dos": {"slope": 0.01, "energy_star": 4.0},
+    "gaussian_soft_oscillators_dos": {"slope": 0.01, "energy_star": 4.0},
     "heterogeneous_elasticity_dos": {"area": 1.0, "energy_T": 18.0, "disorder": 0.8},
     "jamming_dos": {"area_star": 0.3, "energy_0": 1.7, "energy_star": 7.0},
     "correlated_disorder": {"energy": 5.0, "height": 2.0},

@@ -185,6 +185,33 @@ def test_dispersion_of_resonators() -> None:
     )
 
 
+def test_long_and_short_waves_with_resonators() -> None:
+    """ω₋ = v√(1−s) q and ω₊ = ω₀ at q → 0; ω₀√(1−s) and vq at q → ∞."""
+    s, w0 = 0.1, 0.1
+
+    def both(q: float) -> np.ndarray:
+        root = np.sqrt((q**2 - w0**2) ** 2 + 4 * s * w0**2 * q**2)
+        return np.sqrt((q**2 + w0**2 + np.array([1, -1]) * root) / 2)
+
+    for q, expected in (
+        (1e-4, (w0, 1e-4 * np.sqrt(1 - s))),
+        (30.0, (30.0, w0 * np.sqrt(1 - s))),
+    ):
+        np.testing.assert_allclose(both(q), expected, rtol=1e-5)
+        c2 = resonant_modulus(both(q), 1.0, w0, s, 0.0).real
+        np.testing.assert_allclose(c2 * q**2, both(q) ** 2, rtol=1e-5)
+
+
+def test_without_damping_the_zone_boundary_is_van_hoves() -> None:
+    """The maximum is at 2v q_D/π = 0.63662 then."""
+    q = (np.arange(20_000) + 0.5) / 20_000
+    top = (2 / np.pi * np.sin(np.pi * q / 2)) ** 2
+    x = np.linspace(0.6, 0.66, 121)
+    G = 1 / (top - x[:, None] ** 2 - 1j * x[:, None] * 5e-4 * q**2)
+    ratio = (q**2 * G).imag.mean(axis=1) / x
+    assert x[np.argmax(ratio)] == pytest.approx(0.63662, abs=6e-4)
+
+
 def test_generalized_debye_relations() -> None:
     at, width = np.array([0.1, 0.3, 0.5]), np.array([0.02, 0.18, 0.5])
     debye = 3 * at**2

@@ -12,6 +12,7 @@ from xbp.core.constants import BOLTZMANN_MEV
 from xbp.errors import QuantityError
 from xbp.models import MODELS, Model, evaluate, lmfit_model
 from xbp.models.debye_einstein import debye_heat_capacity
+from xbp.models.theories import THEORIES
 
 E = np.linspace(0.3, 20, 100)
 SUM = MODELS["debye_phonons_dos"] + MODELS["stringlets_dos"]
@@ -198,3 +199,8 @@ def test_every_parameter_says_what_it_means() -> None:
     assert renamed.meaning["part"] == both.meaning["n_D"]
     jammed = MODELS["jamming_dos"].meaning["energy_0"]
     assert jammed != MODELS["resonant_phonons_dos"].meaning["energy_0"]
+
+
+def test_every_theory_says_what_it_assumes() -> None:
+    for row in THEORIES:
+        assert "assumes" in " ".join((row.function.__doc__ or "").split()), row.name

@@ -9,6 +9,7 @@ import scipy
 from xbp.core.constants import BOLTZMANN_MEV, HBAR
 from xbp.models.debye_einstein import mode_heat_capacity
 from xbp.models.soft_modes import (
+    gaussian_soft_oscillators_dos,
     jamming_dos,
     quartic_dos,
     quasilocalized_dos,
@@ -95,6 +96,25 @@ def test_soft_oscillators() -> None:
     assert over.max() == pytest.approx(1.352741, abs=6e-7)
 
 
+def test_gaussian_forces() -> None:
+    """The same integral with exp(−½ force²); E⁴ at low, C E at high energy."""
+    x = np.array([0.5, 1.0, 2.0, 4.0])
+    unit = 2 / 3 * np.sqrt(2 / np.pi)
+    found = gaussian_soft_oscillators_dos(2 * x, 3.0, 2.0) / (unit * 6 * x**4)
+    integrals = [
+        scipy.integrate.quad(
+            lambda t, x=x: np.exp(-(x**6) * t**2 * (1 - t**2) ** 2 / 2), 0, 1, limit=200
+        )[0]
+        for x in x
+    ]
+    np.testing.assert_allclose(found, integrals, rtol=1e-8)
+    fine = 1.487052 + np.linspace(-1e-3, 1e-3, 2001)
+    over = gaussian_soft_oscillators_dos(fine, 1.0, 1.0) / fine**2
+    assert fine[np.argmax(over)] == pytest.approx(1.487052, abs=2e-6)
+    ends = gaussian_soft_oscillators_dos(np.array([0.0, 1e-3, 1e3]), 2.0, 1.0)
+    np.testing.assert_allclose(ends, [0, 2 * unit * 1e-12, 2e3], rtol=1e-6)
+
+
 @pytest.mark.slow
 def test_soft_oscillators_are_what_random_forces_make_of_any_stiffness() -> None:
     """As above, with stiffnesses through 0: in the deepest minimum, on the side of f."""
@@ -123,6 +143,21 @@ def test_tail_of_soft_potentials() -> None:
     A_4 = soft_potential_tail(np.array([1.0]), 8.0, 1.0)[0]
     assert pytest.approx(1.0) == A_4
     np.testing.assert_allclose(soft_potential_tail(2.0, 3.0, 4.0), 3 / 32 / 16)
+
+
+def test_tail_of_soft_potentials_drawn_at_random() -> None:
+    """Energies 2√(D₂ + 6x₀²) in the deepest minimum: (1/8)E⁴ from 1.5 on, in 1 %."""
+    rng = np.random.default_rng(8)
+    n, low, high, most = 400_000, -0.8, 1.6, 3.0
+    D2, D1 = rng.uniform(low, high, n), rng.uniform(0, most, n)
+    x = np.cbrt(D1 / 4) + np.sqrt(np.maximum(-D2, 0) / 2) + 1e-3
+    for _ in range(30):
+        x -= (4 * x**3 + 2 * D2 * x - D1) / (12 * x**2 + 2 * D2)
+    energy = 2 * np.sqrt(D2 + 6 * x**2)
+    share = ((energy > 1.5) & (energy < 2.5)).mean() * (high - low) * 2 * most
+    assert share == pytest.approx((2.5**5 - 1.5**5) / 40, rel=0.01)
+    tail = soft_potential_tail(np.array([2.0]), 1.0, 1.0)
+    assert tail[0] == pytest.approx(2.0**4 / 8)
 
 
 def test_debye_phonons_and_quartic_modes() -> None:

@@ -218,6 +218,9 @@ def fluctuating_elasticity_dos(
         \frac{3\kappa^2\,\mathrm{d}\kappa}
               {\kappa^2 s(E) - (E/E_D)^2 - i0}
 
+    It assumes scalar waves in an elastic continuum whose stiffness has Gaussian
+    fluctuations, uncorrelated beyond the Debye wave number, and no modes besides waves.
+
     Parameters
     ----------
     E : numpy.ndarray

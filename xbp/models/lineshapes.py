@@ -32,6 +32,8 @@ FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 def lognormal(E: np.ndarray, energy: float, height: float, sigma: float) -> np.ndarray:
     """Return height · exp(−ln²(E/energy)/2σ²), whose maximum lies at `energy`.
 
+    It assumes nothing of the glass.
+
     Parameters
     ----------
     E : numpy.ndarray
@@ -124,8 +126,8 @@ def damped_oscillator_current(
 def correlated_disorder(E: np.ndarray, energy: float, height: float) -> np.ndarray:
     """Return height · 4E²E₀²/(E² + E₀²)², whose maximum lies at E₀ = `energy`.
 
-    B(E) of waves coupled by disorder of exponential correlation, E₀ = ħv/R_c for the
-    correlation length R_c (from memory: Martin & Brenig; Malinovsky & Sokolov).
+    It assumes waves that couple by disorder, whose correlation falls exponentially over
+    the length R_c; E₀ = ħv/R_c (from memory: Martin & Brenig; Malinovsky & Sokolov).
 
     Examples
     --------
@@ -137,7 +139,10 @@ def correlated_disorder(E: np.ndarray, energy: float, height: float) -> np.ndarr
 
 
 def gaussian_disorder(E: np.ndarray, energy: float, height: float) -> np.ndarray:
-    """Return height · (E/E₀)² exp(1 − E²/E₀²), whose maximum lies at E₀ = `energy`."""
+    """Return height · (E/E₀)² exp(1 − E²/E₀²), whose maximum lies at E₀ = `energy`.
+
+    It assumes waves that couple by disorder of a Gaussian correlation (from memory).
+    """
     u = np.square(np.asarray(E, dtype=float) / energy)
     return np.asarray(height * u * np.exp(1 - u))
 
@@ -148,7 +153,8 @@ def exponential_flank(
     """Return height · (E/E_c)^m exp(−E/E_c), m = `power`; 0 below E = 0.
 
     Its maximum lies at m E_c; for m = 0, the flank alone, it has **no maximum** (from
-    memory: Chumakov et al., Phys. Rev. Lett. 92, 245508).
+    memory: Chumakov et al., Phys. Rev. Lett. 92, 245508). It assumes nothing of the
+    glass.
     """
     u = np.maximum(np.asarray(E, dtype=float) / energy_c, 0.0)
     return np.asarray(height * u**power * np.exp(-u))
@@ -162,7 +168,10 @@ def bi_hill(
     energy_2: float,
     power_2: float,
 ) -> np.ndarray:
-    """Return height/{[1 + (E₁/E)^h₁][1 + (E/E₂)^h₂]}; 0 at E ≤ 0 (from memory)."""
+    """Return height/{[1 + (E₁/E)^h₁][1 + (E/E₂)^h₂]}; 0 at E ≤ 0 (from memory).
+
+    It assumes nothing of the glass.
+    """
     positive = np.asarray(E) > 0
     x = np.where(positive, E, 1.0)
     rise, fall = 1 + (energy_1 / x) ** power_1, 1 + (x / energy_2) ** power_2

@@ -24,14 +24,20 @@ __all__ = [
 
 
 def debye_phonons_dos(E: np.ndarray, n_D: float, energy_D: float) -> np.ndarray:
-    """Return n_D 3E²/E_D³ up to E_D; g/E² is constant up to there: no maximum."""
+    """Return n_D 3E²/E_D³ up to E_D; g/E² is constant up to there: no maximum.
+
+    It assumes an elastic continuum without disorder, in which waves have one velocity.
+    """
     return np.asarray(n_D * debye_dos(E, energy_D / constants.BOLTZMANN_MEV))
 
 
 def einstein_modes_dos(
     E: np.ndarray, n_E: float, energy_E: float, sigma_E: float
 ) -> np.ndarray:
-    """Return n_E χ(E), a Gaussian on E > 0: Einstein modes about one energy."""
+    """Return n_E χ(E), a Gaussian on E > 0: Einstein modes about one energy.
+
+    It assumes that groups of atoms vibrate alone, with energies that scatter about one.
+    """
     k = constants.BOLTZMANN_MEV
     return np.asarray(n_E * gaussian_dos(E, energy_E / k, sigma_E / k))
 

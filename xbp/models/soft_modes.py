@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy
 
@@ -9,6 +11,7 @@ from xbp.models.debye_einstein import legendre_rule
 from xbp.models.medium import jammed_modulus
 
 __all__ = [
+    "gaussian_soft_oscillators_dos",
     "jamming_dos",
     "quartic_dos",
     "quasilocalized_dos",
@@ -59,7 +62,10 @@ def quasilocalized_dos(
 
 
 def quartic_dos(E: np.ndarray, A_4: float) -> np.ndarray:
-    """Return A₄E⁴, quasilocalised modes alone, well below their peak; no maximum."""
+    """Return A₄E⁴, quasilocalised modes alone, well below their peak; no maximum.
+
+    It assumes soft spots in which anharmonicity leaves no mode at E = 0.
+    """
     return np.asarray(A_4 * np.maximum(np.asarray(E, dtype=float), 0.0) ** 4)
 
 
@@ -133,11 +139,11 @@ def soft_potential_dos(E: np.ndarray, slope: float, energy_b: float) -> np.ndarr
     .. math:: g(E) = C E\,\frac{6}{\pi}\left(\frac{E}{E_b}\right)^3
               \int_0^1 \frac{\mathrm{d}t}{1 + (E/E_b)^6\,t^2(3 - 2t^2)^2}
 
-    Oscillators kx²/2 + Ax⁴/4 − fx of mass M, every stiffness k > 0 being equally
-    frequent, feel random forces f of a Lorentzian distribution of half width δf, and
-    vibrate about where these have moved them. E_b = ħ√(3/M) A^{1/6} δf^{1/3}. What was
-    C E everywhere becomes (6C/π) E⁴/E_b³ for E ≪ E_b and stays C E for E ≫ E_b; g/E²
-    has its maximum, the boson peak, at 0.935 E_b.
+    It assumes oscillators kx²/2 + Ax⁴/4 − fx of mass M, every stiffness k > 0 being
+    equally frequent, that feel random forces f of a Lorentzian distribution of half
+    width δf, and vibrate about where these have moved them. E_b = ħ√(3/M) A^{1/6}
+    δf^{1/3}. What was C E everywhere becomes (6C/π) E⁴/E_b³ for E ≪ E_b and stays C E
+    for E ≫ E_b; g/E² has its maximum, the boson peak, at 0.935 E_b.
 
     Parameters
     ----------
@@ -184,9 +190,10 @@ def soft_oscillators_dos(E: np.ndarray, slope: float, energy_star: float) -> np.
         \int_0^1 \frac{\mathrm{d}t}{1 + (E/E_*)^6\,t^2(1-t^2)^2}, \qquad
         E_*^6 = \hbar^6\,\frac{2A\,\delta\!f^2}{M^3}
 
-    As `soft_potential_dos`, but the stiffness k is equally frequent on both sides of 0,
-    so that there are double wells too, in whose deepest minimum the oscillator is. For
-    E ≪ E_* it is ∝ E⁴, for E ≫ E_* it is C E; g/E² has its maximum at 1.520219 E_*.
+    It assumes the oscillators of `soft_potential_dos`, but that the stiffness k is
+    equally frequent on both sides of 0, so that there are double wells too, in whose
+    deepest minimum the oscillator is. For E ≪ E_* it is ∝ E⁴, for E ≫ E_* it is C E;
+    g/E² has its maximum at 1.520219 E_*.
 
     Parameters
     ----------
@@ -209,20 +216,71 @@ def soft_oscillators_dos(E: np.ndarray, slope: float, energy_star: float) -> np.
     >>> (soft_oscillators_dos(E, 2.0, 1.0) / E).round(3)
     array([2.])
     """
+    return _soft_oscillators(E, slope, energy_star, 4 / (3 * np.pi), _lorentzian)
+
+
+def gaussian_soft_oscillators_dos(
+    E: np.ndarray, slope: float, energy_star: float
+) -> np.ndarray:
+    r"""Return g(E) of soft oscillators made stable by forces of Gaussian distribution.
+
+    .. math:: g(E) = C E\,\frac23\sqrt{\frac2\pi}\left(\frac{E}{E_*}\right)^3
+        \int_0^1 e^{-\frac12 (E/E_*)^6\,t^2(1-t^2)^2}\,\mathrm{d}t
+
+    It assumes what `soft_oscillators_dos` does, but forces of a Gaussian distribution
+    of standard deviation δf. g/E² has its maximum at 1.487052 E_*.
+
+    Parameters
+    ----------
+    E, slope, energy_star
+        As for `soft_oscillators_dos`.
+
+    References
+    ----------
+    As for `soft_oscillators_dos`; derived.
+
+    Examples
+    --------
+    >>> E = np.array([1e3])
+    >>> (gaussian_soft_oscillators_dos(E, 2.0, 1.0) / E).round(3)
+    array([2.])
+    """
+    scale = 2 / 3 * np.sqrt(2 / np.pi)
+    return _soft_oscillators(E, slope, energy_star, scale, _gaussian, most=32.0)
+
+
+def _lorentzian(force: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + force**2))
+
+
+def _gaussian(force: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(-np.minimum(force**2, 1400.0) / 2))
+
+
+def _soft_oscillators(
+    E: np.ndarray,
+    slope: float,
+    energy_star: float,
+    scale: float,
+    density: Callable[[np.ndarray], np.ndarray],
+    most: float = np.inf,
+) -> np.ndarray:
+    """Return C E · scale · z ∫ density(z t(1 − t²)) dt over 0…1, z = (E/E_*)³."""
     E = np.maximum(np.asarray(E, dtype=float), 0.0)
     z = (E / energy_star)[..., None] ** 3
     nodes, weights = legendre_rule(48)
     # Peaks at t = 0 and 1, as wide as 1/z and 1/2z: each half in a sinh of its own.
     total = np.zeros(E.shape)
     for factor in (1.0, 2.0):
-        scale = np.maximum(factor * z, 1e-3)
-        reach = np.arcsinh(scale / 2)
+        stretch = np.maximum(factor * z, 1e-3)
+        # With larger forces there is nothing left of a Gaussian.
+        reach = np.arcsinh(np.minimum(stretch / 2, most))
         u = reach * (nodes + 1) / 2
-        s = np.sinh(u) / scale
+        s = np.sinh(u) / stretch
         t = s if factor == 1.0 else 1 - s
-        inside = np.cosh(u) / scale / (1 + (z * t * (1 - t**2)) ** 2)
+        inside = np.cosh(u) / stretch * density(z * t * (1 - t**2))
         total += (inside * weights).sum(axis=-1) * reach[..., 0] / 2
-    return np.asarray(slope * E * 4 / (3 * np.pi) * z[..., 0] * total)
+    return np.asarray(slope * E * scale * z[..., 0] * total)
 
 
 def jamming_dos(

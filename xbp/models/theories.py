@@ -25,6 +25,7 @@ from xbp.models.phonons import (
     resonant_phonons_dos,
 )
 from xbp.models.soft_modes import (
+    gaussian_soft_oscillators_dos,
     jamming_dos,
     quartic_dos,
     quasilocalized_dos,
@@ -301,6 +302,17 @@ THEORIES: Final = (
         ),
         zero=("slope",),
         guess=_search(soft_oscillators_dos, "slope", energy_star=_SPREAD),
+    ),
+    Model(
+        "gaussian_soft_oscillators_dos",
+        gaussian_soft_oscillators_dos,
+        "vibrational_dos",
+        {"slope": "y/x", "energy_star": "x"},
+        about="the same with forces of a Gaussian distribution, maximum of g/E² at "
+        "1.487052 energy_star (derived; Gurevich, Parshin & Schober, PRB 67, 094203)",
+        positive=("slope", "energy_star"),
+        zero=("slope",),
+        guess=_search(gaussian_soft_oscillators_dos, "slope", energy_star=_SPREAD),
     ),
     Model(
         "fluctuating_elasticity_dos",
