@@ -13,6 +13,7 @@ from scipy.special import zeta
 import xbp
 from xbp.core import constants
 from xbp.errors import QuantityError
+from xbp.models import MODELS
 
 #: A log-normal peak at 2 meV, and the S(Q) that it follows.
 E = np.arange(0.1, 14, 0.2)
@@ -86,6 +87,18 @@ def test_the_heat_capacity_of_debyes_plane_goes_as_the_square() -> None:
     exact = 24 * zeta(3) * 8.314462618 / theta**2
     reduced = C.bp.reduced_heat_capacity()
     np.testing.assert_allclose(reduced.C_T3, exact, rtol=1e-4)
+
+
+def test_models_of_space_do_not_fit_a_plane() -> None:
+    """Debye's phonons are E² there; a shape of B has no dimension."""
+    B = vdos(HEIGHT * E * SHAPE).bp.to_bqe()
+    assert float(B.bp.fit("lognormal").energy) == pytest.approx(2)
+    phonons = MODELS["debye_phonons_dos"].of("reduced_dos")
+    for model in (phonons, MODELS["lognormal"] + phonons, "debye_gaussian_dos"):
+        with pytest.raises(QuantityError, match="3 are needed"):
+            B.bp.fit(model)
+    with pytest.raises(QuantityError, match="3 are needed"):
+        B.bp.compare_models(["lognormal", "debye_phonons_dos"])
 
 
 def test_figures_name_what_they_show(sqe: xr.Dataset) -> None:

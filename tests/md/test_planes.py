@@ -97,6 +97,12 @@ def test_g_over_e_of_a_plane(solid: xr.Dataset, tmp_path: Path) -> None:
         xbp.md.lammps.harmonic_vdos(solid.isel(time=[0]), "kob_andersen")
 
 
+def test_local_fields_are_in_two_dimensions(solid: xr.Dataset) -> None:
+    fields = solid.isel(time=[0]).bp.local_fields("coordination", cutoff=4.5)
+    assert fields.attrs["dimension"] == 2
+    np.testing.assert_array_equal(fields.coordination, 6)
+
+
 def test_the_modes_of_a_matrix_are_those_in_the_plane() -> None:
     rest, matrix = crystal.still_and_matrix(6, 8)
     g = xbp.md.lattice.new_force_constants(matrix, rest)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.conditions import dimension_of
 from xbp.core.errors import QuantityError, RangeError, shown
 from xbp.core.grid import is_pair, select_range
 from xbp.core.guards import require_keys, require_number
@@ -126,8 +127,8 @@ def fit(
     Raises
     ------
     QuantityError
-        If a model or parameter does not exist, a start is missing, or a value is
-        outside its bounds.
+        If a model or parameter does not exist, a start is missing, a value is outside
+        its bounds, or the model is of three dimensions and the data of two.
     RangeError
         If the data have no such dimension, or the range contains no data.
     UnitsError
@@ -171,6 +172,9 @@ def fit(
             fix=f"data.assign_coords({along}=('{along}', values, {{'units': '...'}}))",
         )
     row = find_model(model) if isinstance(model, str | Model) else None
+    if row is not None and row.dimension is not None:
+        fix = "a shape of B, such as 'lognormal', or a function of your own"
+        dimension_of(value, row.dimension, fix)
     worker: Any = None if row is not None else _worker(model)
     names = list(row.parameters) if row is not None else _parameters_of(worker)
     x_units = own_x = str(value[along].attrs["units"])

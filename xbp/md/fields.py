@@ -473,6 +473,7 @@ def local_fields(
             parts[name].append(array.from_delayed(made[name], shape, dtype=float))
     chosen = {key: text for key, text in maker.arguments.items() if text is not None}
     labels = {"quantity": "local_fields", **chosen}
+    labels |= {"dimension": 2} if trajectory.dimension == 2 else {}
     history = extend_history(
         trajectory.source.attrs.get("history"),
         "local_fields",

@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import scipy
@@ -89,6 +89,9 @@ class Model:
     meaning : dict of str to str
         What each parameter is; by default as in `xbp.models.parameters`, "" of a name
         that is not there.
+    dimension : {3}, optional
+        Of the space it holds in: 3 of densities of states and heat capacities; shapes
+        of B fit those of a plane too.
 
     Raises
     ------
@@ -124,6 +127,7 @@ class Model:
     held: dict[str, float] = field(default_factory=dict)
     scale: tuple[str, ...] = ()
     meaning: dict[str, str] = field(default_factory=dict)
+    dimension: Literal[3] | None = None
 
     def __post_init__(self) -> None:
         choose(self.quantity, QUANTITIES, f"quantity of {self.name}")
@@ -150,6 +154,8 @@ class Model:
             object.__setattr__(self, "scale", own)
         known = {n: self.meaning.get(n, MEANINGS.get(n, "")) for n in self.parameters}
         object.__setattr__(self, "meaning", known)
+        if self.quantity in ("vibrational_dos", "heat_capacity"):
+            object.__setattr__(self, "dimension", 3)
 
     def __add__(self, other: Model) -> Model:
         second = other._apart_from(self).of(self.quantity)
@@ -405,6 +411,7 @@ class Model:
             held={**self.held, **second.held},
             meaning={**self.meaning, **second.meaning},
             scale=(*self.scale, *second.scale) if sign == "+" else self.scale,
+            dimension=self.dimension or second.dimension,
         )
 
 
