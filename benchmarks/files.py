@@ -162,16 +162,6 @@ def netcdf_arrays(path: Path, *names: str) -> Arrays:
         return [file[name][:] for name in names]
 
 
-def hdf5_chunks(path: Path, step: int, *names: str) -> float:
-    """Read arrays with h5py, some frames at a time."""
-    total = 0.0
-    with h5py.File(path) as file:
-        for first in range(0, len(file[names[0]]), step):
-            for name in names:
-                total += float(file[name][first : first + step][-1, -1, -1])
-    return total
-
-
 def stepped(path: Path, **options: Any) -> float:
     """Open a trajectory and read it in chunks, as operations do; one number of it."""
     traj, total = xbp.md.open_trajectory(path, **options), 0.0
@@ -252,13 +242,6 @@ def readers(folder: Path) -> Iterator[tuple[str, Path, Any, Any]]:
             lambda path=path: xbp.md.open_trajectory(path).compute(),
             lambda path=path, names=names: hdf5_arrays(path, *names),
         )
-    path = folder / "f8.h5"
-    yield (
-        "H5MD, f8, in chunks",
-        path,
-        lambda path=path: stepped(path),
-        lambda path=path, names=names: hdf5_chunks(path, 43, *names),
-    )
     path = folder / "lammps.nc"
     write_netcdf(path, 1000)
     yield (

@@ -325,6 +325,8 @@ def test_every_operation_on_data_carries_common_errors() -> None:
         "to_spe",
         "to_csv",
         "to_scipp",
+        "to_euphonic",
+        "to_mantid",
     }
     assert bare <= written | {
         "to_dataframe", "explore", "diagnostics", "kinematic_limits", "label",

@@ -162,6 +162,11 @@ def test_workspaces_for_mantid(
     np.testing.assert_allclose(made["DataE"], wanted.S_std.values.ravel())
     np.testing.assert_allclose(made["DataX"][: wanted.E.size], wanted.E, atol=1e-12)
     assert [float(Q) for Q in made["VerticalAxisValues"]] == wanted.Q.values.tolist()
+    shared = S.assign(S_std_common=(("source", *S.S.dims), [S.S_std.values]))
+    shared = shared.assign_coords(source=["T"])
+    shared["S_std_common"].attrs["units"] = S.S.attrs["units"]
+    with pytest.raises(QuantityError, match="S_std_common"):
+        shared.bp.to_mantid()
     recorded = write(tmp_path / "a.nxs")
     spectra = xbp.open_dataset(recorded, T="300 K", incident_energy="50 meV")
     assert spectra.bp.to_mantid()["name"] == "LoadNXSPE"

@@ -31,6 +31,7 @@ __all__ = [
     "find_geometry",
     "geometry_of_instrument",
     "masked_rows",
+    "require_own_errors",
     "spectra_to_write",
     "with_fixed_energy",
 ]
@@ -371,11 +372,22 @@ def spectra_to_write(data: xr.Dataset, format_: str) -> tuple[Signal, xr.DataArr
             f"{format_}",
             fix="pass S and S_std over detector and E",
         )
-    shared = [common_name(value.name), *map(independence_name, ("E", "detector"))]
+    require_own_errors(signal, format_)
+    return signal, std
+
+
+def require_own_errors(signal: Signal, format_: str) -> None:
+    """Refuse bins that share errors, for formats that have no place for that.
+
+    Raises
+    ------
+    QuantityError
+    """
+    dims = map(str, signal.value.dims)
+    shared = [common_name(str(signal.value.name)), *map(independence_name, dims)]
     if lost := [name for name in shared if name in signal.source.variables]:
         raise QuantityError(
             f"{format_} has no place for {' and '.join(lost)}, without which errors of "
             "means are too small",
             fix=f"to_netcdf(), or data.drop_vars({lost}) to lose what bins share",
         )
-    return signal, std

@@ -19,6 +19,7 @@ from xbp.core.operation import operation
 from xbp.core.signal import as_stored, read
 from xbp.core.units import parse_unit
 from xbp.io.euphonic import open_euphonic
+from xbp.io.geometry import require_own_errors
 from xbp.io.mantid import open_mantid
 from xbp.io.nxspe import to_nxspe
 from xbp.reduction.arithmetic import convert
@@ -179,7 +180,7 @@ def to_mantid(data: xr.Dataset) -> Any:
     MissingDependencyError
         If Mantid is not there; it is installed from its own channel.
     QuantityError
-        If the data have further dimensions, or bins that do not touch.
+        If the data have further dimensions, or bins share errors (``S_std_common``).
 
     Examples
     --------
@@ -200,6 +201,8 @@ def to_mantid(data: xr.Dataset) -> Any:
             return done.getProperty("OutputWorkspace").value
     signal = as_stored(read(convert(data, E="meV", Q="1/angstrom")))
     value, std = _over(signal, "Q", "E")
+    if std is not None:
+        require_own_errors(signal, "a workspace")
     done = _run(
         "CreateWorkspace",
         {
