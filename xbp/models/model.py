@@ -89,9 +89,9 @@ class Model:
     meaning : dict of str to str
         What each parameter is; by default as in `xbp.models.parameters`, "" of a name
         that is not there.
-    dimension : {3}, optional
+    dimension : int or None
         Of the space it holds in: 3 of densities of states and heat capacities; shapes
-        of B fit those of a plane too.
+        of B (None) fit those of a plane too.
 
     Raises
     ------
