@@ -189,7 +189,8 @@ def _inverse_power_2d() -> System:
         constant_volume=True,
         dimension=2,
         reference="G. Kapteijns, E. Bouchbinder & E. Lerner, Phys. Rev. Lett. 121, "
-        "055501 (2018), doi:10.1103/PhysRevLett.121.055501",
+        "055501 (2018), doi:10.1103/PhysRevLett.121.055501; "
+        "number density from memory",
     )
 
 
