@@ -131,6 +131,10 @@ def test_bad_input(table: xr.Dataset, tmp_path: Path) -> None:
         g.bp.fit_together(C.drop_vars("C_std"), model=SUM)
     with pytest.raises(QuantityError, match="dimensions"):
         g.bp.fit_together(xr.concat([C, C], "sample"), model=SUM)
+    with pytest.raises(QuantityError, match="given twice"):
+        g.bp.fit_together(C, C, model=SUM)
+    with pytest.raises(QuantityError, match="no values"):
+        g.where(g.E > 300).bp.fit_together(C, model=SUM)
     with pytest.raises(QuantityError, match="not of g"):
         g.bp.fit_together(C, model="debye_einstein")
     with pytest.raises(QuantityError, match="energy_b"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import xarray as xr
 from xbp.analysis.model_comparison import as_energy, energies_of, maximum_of
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.data import unwrap
 from xbp.core.errors import QuantityError
 from xbp.core.grid import select_range
 from xbp.core.guards import require_keys, require_kind, require_positive
@@ -127,8 +129,8 @@ def fit_together(
     Raises
     ------
     QuantityError
-        If fewer than two data sets are given, one has no errors or several dimensions,
-        the model is not one of g(E), or no scale is given.
+        If fewer than two data sets are given, or the same twice, one has no errors or
+        several dimensions, the model is not one of g(E), or no scale is given.
     RangeError, UnitsError
         If a range contains no data, or units do not fit.
 
@@ -157,11 +159,15 @@ def fit_together(
     if row.quantity not in ("vibrational_dos", "reduced_dos"):
         raise QuantityError(f"{row.name} is a model of {row.quantity}, not of g(E)")
     row = row.of("vibrational_dos")
-    given = [data, *others]
+    plain, rewrap = unwrap(data)
+    given = [plain, *others]
     if len(given) < 2:
         raise QuantityError("one data set is given", fix="g.bp.fit_together(C, …)")
     signals = [_plain(one) for one in given]
     sets = [_read(one, row, E_range, T_range) for one in signals]
+    for one, other in itertools.combinations(sets, 2):
+        if np.array_equal(one.x, other.x) and np.array_equal(one.y, other.y):
+            raise QuantityError("the same data are given twice")
     names = [*row.parameters, "gamma", *(f"scale_{i + 1}" for i in range(len(sets)))]
     held = _scales(scales, sets)
     units = parameter_units(row, "meV", "1/meV") | {"gamma": "J/mol/K**2"}
@@ -257,7 +263,7 @@ def fit_together(
         attrs={"model": row.name},
         coords=coords,
     )  # fmt: skip
-    return answer
+    return rewrap(answer)  # type: ignore[no-any-return]
 
 
 def _plain(data: xr.DataArray | xr.Dataset) -> Signal:
@@ -297,6 +303,8 @@ def _read(signal: Signal, row: Model, E_range: Any, T_range: Any) -> _Set:
         name="T_range" if thermal else "E_range",
     )  # fmt: skip
     mask &= np.isfinite(value.values) & (signal.std.values > 0)
+    if not mask.any():
+        raise QuantityError(f"'{value.name}' has no values with errors in the range")
     parts = independence(value, str(along))
     part = np.ones(value.size) if parts is None else parts.values
     std = std_along(signal.std, str(along)).values[mask]

@@ -120,7 +120,11 @@ def test_a_plane_files_and_bad_input(tmp_path: object) -> None:
         assert back.load().identical(found)
     with pytest.raises(RangeError, match="as large as the box"):
         phi.bp.local_moduli("40 angstrom")
+    with pytest.raises(RangeError, match="more cells"):
+        phi.bp.local_moduli("0.001 angstrom")
+    _, uneven = glass()
+    uneven["position"] = uneven.position * np.array([1, 1, 0.4])
     with pytest.raises(RangeError, match="no atom"):
-        phi.bp.local_moduli("1 angstrom")
+        uneven.bp.local_moduli("3 angstrom")
     with pytest.raises(UnitsError, match="size"):
         phi.bp.local_moduli("1 meV")

@@ -184,6 +184,11 @@ def _cells(springs: Springs, edge: float) -> tuple[np.ndarray, np.ndarray]:
             f"{heights(springs.cell)[along].max():.4g} angstrom",
             fix="a smaller size=",
         )
+    if counts.prod() > springs.n_atoms:
+        raise RangeError(
+            f"there are more cells of {edge:g} angstrom than atoms",
+            fix="a larger size=",
+        )
     scaled = springs.position @ np.linalg.inv(springs.cell)
     # Atoms on a face by rounding are on one side of it.
     inside = (scaled + 1e-9) % 1.0
