@@ -525,10 +525,12 @@ def test_a_composition_gives_the_molar_mass_and_the_atoms() -> None:
     C.C.attrs |= {"sample_mass": "5 mg", "molar_mass": "666.22 g/mol"}
     ybco = C.bp.to_molar("atoms", composition="YBa2Cu3O7").C  # 0.004 % from 666.19
     assert float(ybco[0]) == pytest.approx(600e-6 / 5e-3 * 666.22 / 13)
-    with pytest.raises(QuantityError, match="contradicts the composition"):
+    with pytest.raises(QuantityError, match=r"composition= has the molar mass .* 650"):
         C.bp.to_molar("atoms", composition="YBa2Cu3O6")
     C.C.attrs["atoms_per_formula"] = "12"
-    with pytest.raises(QuantityError, match="atoms=12"):
+    with pytest.raises(
+        QuantityError, match="atoms in a formula unit 13, but the data 12"
+    ):
         C.bp.to_molar("atoms", composition="YBa2Cu3O7")
     with pytest.raises(QuantityError, match="not a formula"):
         C.bp.to_molar("atoms", composition="glass 3")

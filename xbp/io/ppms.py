@@ -362,7 +362,7 @@ def _sample(lines: list[str], mass: float | None) -> dict[str, str]:
     found = {} if mass is None else {"sample_mass": f"{mass:.10g} mg"}
     for line in lines[: lines.index("[Data]") if "[Data]" in lines else 60]:
         _, value, text = (*line.split(",")[:3], "", "", "")[:3]
-        key, _, meaning = text.partition(":")
+        key, meaning = map(str.strip, text.partition(":")[::2])
         size = number(value) if line.startswith("INFO,") else None
         given = key == "MASS" and mass is not None
         if given or key not in _SAMPLE or size is None or not 0 < size < np.inf:

@@ -159,26 +159,27 @@ def _stated(number: Any, units: str) -> str:
 def _of_sample(signal: Signal, name: str, given: Any, formula: float | None) -> Any:
     """Return a number from the argument, the attribute or the formula; they agree."""
     attribute, units, what = _SAMPLE[name]
-    values: list[Any] = []
-    for number, source, tolerance in (
-        (given, "", 0.0),
-        (signal.value.attrs.get(attribute), "the file", 1e-9),
-        (formula, "the composition", 0.005 if name == "molar_mass" else 1e-9),
-    ):
-        if number is None:
-            continue
-        values.append(_each(number, signal, name))
-        for first, other in zip(
-            *map(np.ravel, np.broadcast_arrays(values[0], values[-1])), strict=True
-        ):
+    carried = signal.value.attrs.get(attribute)
+    values = [_each(x, signal, name) for x in (given, carried) if x is not None]
+    if len(values) == 2:
+        for one in np.ravel(values[0]).tolist():
             require_agreement(
-                first, other, name, units, source=source, tolerance=tolerance
+                one, values[1], name, units, source="the file", tolerance=1e-9
             )
-    if not values:
+    tolerance = 0.005 if name == "molar_mass" else 1e-9
+    for one in np.ravel(values[0]).tolist() if values else ():
+        if formula is not None and not np.isclose(one, formula, rtol=tolerance):
+            unit = "" if units == "1" else f" {units}"
+            raise QuantityError(
+                f"composition= has the {what} {formula:.6g}{unit}, but "
+                f"{f'{name}=' if given is not None else 'the data'} {one:.6g}{unit}",
+                fix="composition= of the same formula unit, or leave it out",
+            )
+    if not values and formula is None:
         ask = f"pass {name}= or set attrs['{attribute}']"
         ask += "" if name == "mass" else ", or composition='SiO2'"
         raise QuantityError(f"the {what} is not known", fix=ask)
-    return values[0]
+    return values[0] if values else formula
 
 
 def _each(given: Any, signal: Signal, name: str) -> Any:
@@ -190,9 +191,9 @@ def _each(given: Any, signal: Signal, name: str) -> Any:
     wanted = set(signal.value.dims) - {"temperature"}
     if given.ndim > 1 or not set(given.dims) <= wanted:
         raise QuantityError(
-            f"{name} is over {tuple(given.dims)}, the data over "
-            f"{tuple(signal.value.dims)}",
-            fix=f"{name}= over the dimension of the samples, or one number",
+            f"{name} is over {tuple(given.dims)}, the samples over "
+            f"{tuple(sorted(map(str, wanted)))}",
+            fix=f"{name}= one number, or one for each sample",
         )
     own = given.attrs.get("units", units)
     numbers = [
