@@ -81,11 +81,10 @@ def from_phonopy(phonon: Any) -> xr.Dataset:
 
 
 def from_euphonic(constants: Any) -> xr.Dataset:
-    r"""Make force constants of those of Euphonic: the supercell is the periodic box.
+    """Make force constants of those of Euphonic: the supercell is the periodic box.
 
-    Euphonic has those between the atoms of one cell and all others; the others repeat.
-
-    .. math:: \Phi_{\kappa l,\kappa' l'} = \Phi_{\kappa 0,\kappa'(l'-l)}
+    Euphonic has those between the atoms of one cell and all others; those between two
+    other cells are the same for the same vector from cell to cell.
 
     Parameters
     ----------
