@@ -190,7 +190,8 @@ def write_gallery(docs: Path, folder: Path) -> None:
                 name = f"{path.stem}_{i}.png"
                 (folder / name).write_bytes(image)
                 target = f"../tutorial/{path.stem}.html"
-                parts.append(_figure(name, title, target) + _folded(code))
+                both = _figure(name, title, target) + _folded(code)
+                parts.append(f"::::{{container}}\n{both}::::\n")
             parts.append(":::::\n")
     parts.append("## The guides\n\n:::::{container} gallery\n")
     shown: set[str] = set()
@@ -229,7 +230,7 @@ def _figures(path: Path) -> Iterator[tuple[str, str, bytes]]:
 
 def _folded(code: str) -> str:
     """Return the code of a figure, which opens where it is pressed."""
-    return f"::::{{dropdown}} Code\n```python\n{code}\n```\n::::\n"
+    return f":::{{dropdown}} Code\n```python\n{code}\n```\n:::\n"
 
 
 def _figure(image: str, caption: str, target: str) -> str:

@@ -1,4 +1,4 @@
-"""The examples of docs/files.md run."""
+"""The examples of docs/files.md and docs/files_writing.md run."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 @pytest.mark.slow
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(
-        r"```python\n(.*?)```", (DOCS / "files.md").read_text(), flags=re.DOTALL
-    )
+    text = (DOCS / "files.md").read_text() + (DOCS / "files_writing.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert len(blocks) == 4
     names: dict[str, object] = {}
     for block in blocks:
