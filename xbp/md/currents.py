@@ -11,10 +11,9 @@ import xarray as xr
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import choose, require_positive
 from xbp.core.operation import operation
-from xbp.md.moments import Moments
 from xbp.md.plan import Plan, Precision, answer, read_call
 from xbp.md.spectra import run_segments, to_spectra
-from xbp.md.window import Taper, Window, require_resolved
+from xbp.md.window import Taper, Window, require_resolved, step_length
 
 __all__ = ["current_spectra"]
 
@@ -115,11 +114,11 @@ def current_spectra(
         raise QuantityError(
             "a scattering length is complex; weights of currents must be real"
         )
+    if not moving and most_phase is not None:
+        _require_small_steps(plan, require_positive(most_phase, "most_phase"))
     both = replace(plan.mixing, mix=np.eye(2)[:, :, None] * plan.mixing.mix)
     finish = to_spectra(both, frames, 0, steps=not moving)
     moments = run_segments(plan, frames.taper, finish, given, velocity=True)
-    if not moving and most_phase is not None:
-        _require_small_steps(plan, moments, require_positive(most_phase, "most_phase"))
     doubts = require_resolved(
         moments.mean["bands"], trajectory, frames, "the current spectrum", T
     )
@@ -141,11 +140,11 @@ def current_spectra(
     )  # fmt: skip
 
 
-def _require_small_steps(plan: Plan, moments: Moments, most_phase: float) -> None:
+def _require_small_steps(plan: Plan, most_phase: float) -> None:
     """Refuse frames between which atoms move by much of the shortest wave."""
     step, highest = plan.trajectory.time_step, float(plan.shells.Q.max())
-    moved = float(np.sqrt(moments.mean["squared_steps"].max()))
-    if moved * highest <= most_phase:
+    moved = step_length(plan.trajectory)
+    if not moved * highest > most_phase:
         return
     fit = 0.95 * most_phase / (moved * highest)  # which rounding does not exceed
     raise RangeError(

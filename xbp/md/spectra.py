@@ -24,7 +24,7 @@ from xbp.md.plan import Part, Plan, Precision, Shells, answer, read_call
 from xbp.md.run import segments, summarize
 from xbp.md.trajectory import Block
 from xbp.md.uneven import is_uneven, uneven_scattering
-from xbp.md.weights import Constant, Mixing, Normalization, groups_of
+from xbp.md.weights import Constant, Mixing, Normalization
 from xbp.md.window import (
     Taper,
     Window,
@@ -338,8 +338,6 @@ def run_segments(
     if plan.single is not None:
         weights = Constant(plan.single.channels)
         single = replace(task, weights=weights, n_weights=len(weights.channels))
-    _, index, counts = groups_of(plan.trajectory, plan.trajectory.element is not None)
-    of_element = np.eye(counts.size)[index] / counts
     cut = segments(plan.trajectory, taper, between=steps)
     origin_step, length = plan.origin_step, taper.size
     tapered = np.correlate(taper, taper, mode="full")[length - 1 :]
@@ -351,12 +349,8 @@ def run_segments(
     def answer(
         block: Block, starts: list[int], shells: Shells
     ) -> Mapping[str, np.ndarray]:
-        further = {}
         if steps:
             block = block.midway(plan.trajectory.time_step)
-            squares = (block.split_velocities()[0] ** 2).mean(axis=(0, 1))
-            each = (squares * plan.trajectory.time_step**2) @ of_element
-            further["squared_steps"] = np.tile(each, (len(starts), 1))
         rows = []
         if origin_step is None or single is not None:
             rows.append(segment_correlations(block, starts, task, shells))
@@ -368,7 +362,7 @@ def run_segments(
         paths = (block.part(start, start + length).path() for start in starts)
         u2 = [(path**2).mean() * length / (length - 1) for path in paths]
         drift = block.drift(starts, length)
-        return {**finish(found), "u2": np.array(u2), "drift": drift, **further}
+        return {**finish(found), "u2": np.array(u2), "drift": drift}
 
     return summarize(
         plan.trajectory, cut, answer, plan.shells_task, given=given,

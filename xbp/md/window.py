@@ -36,6 +36,7 @@ __all__ = [
     "energy_grid",
     "make_taper",
     "require_resolved",
+    "step_length",
     "steps_response",
 ]
 
@@ -387,6 +388,24 @@ def _displacement_ratio(
         if fast @ share > 0:
             ratios.append((moved @ share) / (fast @ share * trajectory.time_step**2))
     return float(min(ratios)) if ratios else None
+
+
+def step_length(trajectory: Trajectory, *, n_pairs: int = 16) -> float:
+    """Return the rms displacement along an axis between frames, Å; NaN if not known.
+
+    Of the element that moves furthest, in some neighbouring frames.
+    """
+    squares = np.zeros(trajectory.n_atoms)
+    blocks = _pairs(trajectory, False, n_pairs)
+    for block in blocks:
+        hops, centre = resting_hops(np.diff(block.scaled(), axis=0), trajectory.share)
+        if not np.isfinite(centre).all():
+            return float("nan")
+        steps = block.cells.mean(axis=0).T @ hops[0]
+        squares += (steps**2).sum(axis=0) / trajectory.dimension / len(blocks)
+    element = trajectory.element
+    names = np.zeros(trajectory.n_atoms) if element is None else element
+    return float(np.sqrt(max(squares[names == one].mean() for one in np.unique(names))))
 
 
 def _pairs(trajectory: Trajectory, velocity: bool, n_pairs: int) -> list[Block]:
