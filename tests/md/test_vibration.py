@@ -118,8 +118,17 @@ def test_a_direction_has_its_share_of_what_follows_from_g(tmp_path: Path) -> Non
     whole = solid.bp.vdos(window="4 ps")
     C = each.bp.heat_capacity([20.0, 100.0]).C
     np.testing.assert_allclose(
-        C.sum("direction"), whole.bp.heat_capacity([20.0, 100.0]).C, rtol=1e-6
+        (C * each.area).sum("direction"),
+        whole.bp.heat_capacity([20.0, 100.0]).C,
+        rtol=1e-6,
     )
+    u2 = each.bp.harmonic_thermodynamics([300.0], mass="40 u").u2
+    mean = whole.bp.harmonic_thermodynamics([300.0], mass="40 u").u2
+    np.testing.assert_allclose((u2 * each.area).sum("direction"), mean, rtol=2e-3)
+    # Of an oscillator k_BT/mω² per axis, by hand.
+    omega = 2 * np.pi * np.array([6.0, 6.0, 12.0]) / H
+    exact = constants.BOLTZMANN * 300 / 40 / omega**2
+    np.testing.assert_allclose(u2.squeeze("temperature"), exact, rtol=0.15)
     assert float(C.sel(direction="z")[0]) < 0.2 * float(C.sel(direction="x")[0])
     each.bp.to_netcdf(tmp_path / "g.nc")
     xr.testing.assert_identical(xbp.open_dataset(tmp_path / "g.nc"), each)

@@ -94,6 +94,8 @@ def vdos(
         The motion along x, y and z (x and y of a plane of atoms), along ``direction``,
         as of films and in shear: ``g.sum("direction")`` is g, of unit area, and the
         coordinate ``area`` is the share of each, a third in a solid at equilibrium.
+        What follows from one of them (C, u², θ) is that of a solid whose modes are all
+        like those along this axis.
 
     Returns
     -------
@@ -164,9 +166,10 @@ def vdos(
         coords["direction"] = ("direction", list("xyz")[: trajectory.dimension])
         parts = parts / parts.sum(axis=-1, keepdims=True)
         coords["area"] = area_coordinate(xr.DataArray(parts, dims=dims))
+    unit_area = area_attributes(1.0, of)
     column = moments.column(
         "g", (*dims, "E"), "1/meV", "vibrational_dos", row=None if by_element else 0,
-        attrs={"weighting": name, **area_attributes(1.0, of)},
+        attrs={"weighting": name, **({"area_of": of} if by_axis else unit_area)},
     )  # fmt: skip
     return answer(
         "vdos", trajectory, moments, {"g": column}, coords, given, window=frames,

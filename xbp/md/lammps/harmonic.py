@@ -211,7 +211,7 @@ def harmonic_vdos(
         "statistics": "classical",
         **({"dimension": 2} if d == 2 else {}),
         # Modes with an imaginary frequency are no part of g, nor of its area.
-        **area_attributes(float(g.sum() * width), "all modes"),
+        **({} if by_axis else area_attributes(float(g.sum() * width), "all modes")),
         **diagnosed({}, *doubts),
         **history,
     }
