@@ -87,7 +87,7 @@ class Model:
         Parameters to which, together, the function is proportional; by default those in
         units with y.
     meaning : dict of str to str
-        What each parameter is; by default as in `xbp.models.parameters`, "" of a name
+        What each parameter is; by default as in ``xbp.models.parameters``, "" of a name
         that is not there.
     dimension : int or None
         Of the space it holds in: 3 of densities of states and heat capacities; shapes
