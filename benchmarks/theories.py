@@ -71,19 +71,23 @@ def main(draws: int = 10, levels: tuple[float, ...] = (0.01, 0.03, 0.1)) -> None
             if other != name and d < 0.03
         ]
         print(f"  {name}: {', '.join(near) or 'none'}", flush=True)
-    for noise in levels if draws else ():
-        print(
-            f"\nnoise {100 * noise:g} %: how often BIC chose the true model, and what else"
-        )
-        for name in TRUE:
+    if not draws:
+        return
+    print(
+        f"\ntimes in {draws} that BIC chose the true model, and which else, at noise of"
+    )
+    print(f"{'':36}" + "".join(f"{100 * noise:g} %".ljust(30) for noise in levels))
+    for name in TRUE:
+        print(f"{name:36}", end="", flush=True)
+        for noise in levels:
             bic: Any = compared(spectra(name, noise, draws)).BIC
-            chosen = bic.fillna(np.inf).argmin("model").values
-            counts = {
-                list(TRUE)[i]: int((chosen == i).sum()) for i in set(chosen.tolist())
-            }
+            chosen = bic.fillna(np.inf).argmin("model").values.tolist()
+            counts = {list(TRUE)[i]: chosen.count(i) for i in set(chosen)}
             true = counts.pop(name, 0)
             rest = ", ".join(f"{other} {n}" for other, n in counts.items())
-            print(f"  {name}: {true} of {draws}{rest and f'; {rest}'}", flush=True)
+            cell = f"{true}{rest and f' ({rest})'}"
+            print(cell.ljust(30), end="", flush=True)
+        print()
 
 
 if __name__ == "__main__":

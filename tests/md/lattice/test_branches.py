@@ -29,7 +29,7 @@ def alloy() -> xr.Dataset:
 @pytest.fixture(scope="module")
 def modes(alloy: xr.Dataset) -> xr.Dataset:
     return alloy.bp.bloch_modes(
-        n_wavevectors=3, Q_max=1.6, dQ=0.4, dE="1 meV", precision="double",
+        n_wavevectors=2, Q_max=1.6, dQ=0.4, dE="1 meV", precision="double",
         max_wavevectors_per_shell=5,
     )  # fmt: skip
 

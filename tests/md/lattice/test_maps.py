@@ -23,15 +23,15 @@ def test_the_mean_over_atoms_is_that_of_spectra() -> None:
     heavy = np.random.default_rng(3).random(108) < 0.5
     one = rest(np.where(heavy, 91.2, 27.0))
     phi = springs(one.assign_coords(element=("atom", np.where(heavy, "Zr", "Al"))))
-    found = phi.bp.vibration_map("80 K", n_wavevectors=2, cutoff=3.4)
-    modes = phi.bp.bloch_modes(n_wavevectors=2, Q_max=1, dQ=0.5)
+    found = phi.bp.vibration_map("80 K", n_wavevectors=1, cutoff=3.4)
+    modes = phi.bp.bloch_modes(n_wavevectors=1, Q_max=1, dQ=0.5)
     sqe = modes.bp.bloch_structure_factor("80 K", weights="unit")
     assert float(found.u2.mean()) == pytest.approx(float(sqe.u2), rel=1e-4)
-    assert (found.u2_std > 0).all()
+    assert np.isnan(found.u2_std).all()
     # Light and heavy atoms differ, and their mean is taken out of the overlap.
     assert -1 < float(found.shear_overlap) < 1
     low, high = (
-        phi.bp.vibration_map("80 K", n_wavevectors=2, cutoff=3.4, E_range=r)
+        phi.bp.vibration_map("80 K", n_wavevectors=1, cutoff=3.4, E_range=r)
         for r in ((0, 8), ("8 meV", "1 eV"))
     )
     for name in ("u2", "shear_strain", "volumetric_strain"):
@@ -98,7 +98,8 @@ def test_a_soft_atom_moves_most_and_files(tmp_path: object) -> None:
     matrix[every, :, every, :] = 0
     matrix[every, :, every, :] = -matrix.sum(axis=2)
     phi = lattice.new_force_constants(matrix.reshape(324, 324), at_rest(position, cell))
-    found = phi.bp.vibration_map("100 K", n_wavevectors=1, cutoff=3.4)
+    found = phi.bp.vibration_map("100 K", n_wavevectors=2, cutoff=3.4)
+    assert (found.u2_std > 0).all()
     assert int(found.u2.argmax("atom")) == 40
     # Its neighbors are sheared most: a displacement of an atom amid symmetric
     # neighbors is no strain of these.
