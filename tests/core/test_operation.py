@@ -59,6 +59,7 @@ def example(name: str) -> xr.DataArray:
 ARGUMENTS: dict[str, Any] = {
     "angle_to_Q": {"Q": 0.5, "incident_energy": 30},
     "compare_models": {"models": ["gaussian"]},
+    "fit_together": {"model": "lognormal"},
     "convolve": {"resolution": "1 meV"},
     "correct_neutron_weighting": {"partials": example("vibrational_dos")},
     "correlation_map": {"sq": example("static_structure_factor")},

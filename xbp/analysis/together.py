@@ -161,9 +161,9 @@ def fit_together(
     row = row.of("vibrational_dos")
     plain, rewrap = unwrap(data)
     given = [plain, *others]
+    signals = [_plain(one) for one in given]
     if len(given) < 2:
         raise QuantityError("one data set is given", fix="g.bp.fit_together(C, …)")
-    signals = [_plain(one) for one in given]
     sets = [_read(one, row, E_range, T_range) for one in signals]
     for one, other in itertools.combinations(sets, 2):
         if np.array_equal(one.x, other.x) and np.array_equal(one.y, other.y):
