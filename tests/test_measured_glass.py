@@ -85,3 +85,24 @@ def test_the_page_on_backgrounds(
     np.testing.assert_allclose(r, by_hand, atol=0.04)
     low = names["r"].sel(E=slice(7, 18))
     assert (abs(low.pearson_r) < 1.1 * low.pearson_r_std).all()
+
+
+@pytest.mark.skipif(not FILES[0].is_file(), reason="the raw spectra are not here")
+def test_what_goes_with_the_elastic_line() -> None:
+    """Of the table of the page on backgrounds; ⟨Q²⟩ of the rows over Q² for its own."""
+    glass, vanadium = (
+        xbp.open_dataset(file).bp.angle_to_Q("0.2 1/angstrom") for file in FILES
+    )
+    line: dict[str, Any] = {"E_range": ("-5 meV", "6 meV"), "Q_range": (0.8, 2.4)}
+    baseline = ("15 meV", "40 meV")
+    own = glass.bp.subtract_elastic(Q_range=(0, "1 1/angstrom"))
+    cases = {
+        "2.1 %": own,
+        "11 %": glass.bp.subtract_elastic(vanadium, **line),
+        "-0.6 %": glass.bp.subtract_elastic(vanadium, **line, baseline=baseline),
+    }
+    for share, data in cases.items():
+        said = {d.code: d.message for d in data.bp.diagnostics()}["inelastic_lost"]
+        assert said.startswith(f"{share} of the inelastic")
+    mean = float(own.inelastic_lost.sel(Q=slice(2.1, 8.5)).mean())
+    assert mean == pytest.approx(0.044, abs=5e-4)
