@@ -46,7 +46,13 @@ SMALLER = {
     '"8.6 1/angstrom"': '"3 1/angstrom", cutoff="4.5 angstrom"',
     '("2.1 1/angstrom", "8.5 1/angstrom")': '("1 1/angstrom", "2.5 1/angstrom")',
 }
-TRAJECTORY_PAGES = {"md.md", "fluctuations.md", "glasses.md", "resolution.md"}
+TRAJECTORY_PAGES = {
+    "md.md",
+    "md_spectra.md",
+    "fluctuations.md",
+    "glasses.md",
+    "resolution.md",
+}
 
 
 @pytest.mark.slow
