@@ -90,3 +90,22 @@ def test_it_is_a_leaf_of_a_study() -> None:
     table = xbp.new_study(leaves).bp.compare()
     energy = table.energy.sel(leaf="far infrared")
     assert float(energy) == pytest.approx(1.1 * 4.135667696, rel=1e-6)
+
+
+def test_a_study_has_it_beside_neutrons(tmp_path: Path) -> None:
+    E = np.linspace(0.5, 25, 100)
+    neutrons = xbp.new_dataset(
+        "reduced_dos",
+        np.exp(-(np.log(E / 5.5) ** 2) / 0.5),
+        std=np.full(E.size, 0.02),
+        units="1",
+        coords={"E": (E, "meV")},
+    )
+    far_infrared = film(std=0.02 * B * NU**2 + 1e-4).bp.to_reduced_absorption()
+    study = xbp.new_study({"ins": neutrons, "far infrared": far_infrared})
+    table = study.bp.compare()
+    assert table.status.values.tolist() == ["ok", "ok"]
+    energy = float(table.energy.sel(leaf="far infrared"))
+    assert energy == pytest.approx(1.1 * 4.135667696, rel=0.01)
+    study.bp.report(tmp_path / "study.html")
+    assert ", infrared" in (tmp_path / "study.html").read_text()
