@@ -175,6 +175,12 @@ def test_a_recipe_is_the_chain(file: Path) -> None:
         ('path = "s.nc"', "", "[data.glass] has no path"),
         ("[data.glass]", "[data.glass", "is not valid TOML"),
         ('on = "B"', 'on = "C"', "@='C' is not one of"),
+        ("u2 =", "self =", "unexpected keyword argument 'self'"),
+        ("u2 =", "save = 5\nu2 =", "save = 5 is not the name of a file"),
+        ('name = "B"', 'name = "glass"', "there is another 'glass'"),
+        ("[data.glass]", "step = [1]\n[data.glass]", "step 1 is not a table"),
+        ('"s.nc"', '"tutorial:bmg_lrmecs"\nT = "9 K"', "embedded data have no T"),
+        ("u2 =", "overwrite = true\nu2 =", "does not decide about overwrite="),
     ],
 )
 def test_a_wrong_recipe_is_refused(file: Path, old: str, new: str, said: str) -> None:
@@ -183,10 +189,33 @@ def test_a_wrong_recipe_is_refused(file: Path, old: str, new: str, said: str) ->
         'save = "peak.csv"\nfigure = "peak.png"', ""
     )
     assert old in text
-    recipe.write_text(text.replace(old, new))
+    changed = text.replace(old, new)
+    if "step = [" in new:
+        changed = changed.partition("[[step]]")[0]
+    recipe.write_text(changed)
     code, answer = call("run", recipe)
     assert code == 1
     assert said in answer
+
+
+def test_methods_that_write_do_it_as_save_does(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the recipe, and over a file only where its reader says so."""
+    monkeypatch.chdir(file.parent)
+    folder = file.parent / "recipes"
+    folder.mkdir()
+    recipe = folder / "chain.toml"
+    step = '[[step]]\ndo = "to_netcdf"\npath = "copy.nc"\n'
+    recipe.write_text(f'[data.glass]\npath = "../s.nc"\n\n{step}')
+    written = folder / "copy.nc"
+    written.write_text("precious")
+    code, text = call("run", recipe)
+    assert (code, "exists" in text) == (1, True)
+    assert written.read_text() == "precious"
+    code, text = call("run", recipe, "--overwrite")
+    assert (code, f"wrote {written}" in text) == (0, True)
+    xr.testing.assert_identical(xbp.open_dataset(written).S, xbp.open_dataset(file).S)
 
 
 def test_explore_writes_a_page(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ def _filled(where: Where) -> Callable[[type], type]:
 
 def _method(cls: type, one: Operation) -> Callable[..., Any]:
     @functools.wraps(one.function)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         # Before the arguments are checked: those of another method may be right.
         if one.where == "data" and not one.accepts(kinds_of(self._data)):
             raise wrong_kind(self._data, one)

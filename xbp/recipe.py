@@ -64,7 +64,7 @@ def run(path: str | Path, *, overwrite: bool = False) -> Outcome:
         the data or the step it works on (by default the step before), ``name`` the
         result. ``save`` is a file for it, netCDF or CSV, ``figure`` one for its figure.
         An argument ``"@NAME"`` is another result, ``"@NAME.VARIABLE"`` a variable of
-        it. Paths are relative to the recipe.
+        it. Paths are relative to the recipe, those that a method writes to as well.
     overwrite : bool
         Replace files that exist.
 
@@ -99,11 +99,19 @@ def run(path: str | Path, *, overwrite: bool = False) -> Outcome:
         done.results[name] = _opened(name, options, where.parent)
     before = next(reversed(done.results)) if len(done.results) == 1 else None
     for number, step in enumerate(steps, 1):
+        if not isinstance(step, dict):
+            raise FileFormatError(f"step {number} is not a table", fix="write [[step]]")
         title = str(step.get("name", f"step {number}"))
         try:
-            source, result = _result(step, done.results, before)
+            if title in done.results:
+                raise ArgumentsError(
+                    f"there is another {title!r}", fix='name = "another"'
+                )
+            call, files = _call(step, done.results, where.parent, overwrite)
+            source, result = _result(step, call, done.results, before)
             done.results[title] = result
-            done.files += _written(step, source, result, where.parent, overwrite)
+            files += _written(step, source, result, where.parent, overwrite)
+            done.files += files
         except XbpError as error:
             # The same kind of error, with the place.
             raise type(error)(
@@ -121,17 +129,52 @@ def _opened(name: str, options: Any, folder: Path) -> xr.Dataset:
     rest = {key: value for key, value in options.items() if key != "path"}
     kind, _, embedded = options["path"].partition("tutorial:")
     if embedded and not kind:
+        for option in rest:
+            raise ArgumentsError(
+                f"[data.{name}]: embedded data have no {option}", fix="leave it out"
+            )
         return xbp.tutorial.open_dataset(embedded)
     return xbp.open_dataset(folder / options["path"], **rest)
 
 
-def _result(
-    step: dict[str, Any], results: dict[str, Any], before: str | None
-) -> tuple[Any, Any]:
-    """Return the data of a step, and its result."""
+def _call(
+    step: dict[str, Any], results: dict[str, Any], folder: Path, overwrite: bool
+) -> tuple[dict[str, Any], list[Path]]:
+    """Return the arguments of a step, and the files that its method itself writes."""
     if "do" not in step:
         raise ArgumentsError("it has no method", fix='do = "to_bqe"')
     method: str = choose(step["do"], MODULES["data"], "do", error=ArgumentsError)
+    call = {k: _named(v, results) for k, v in step.items() if k not in _OWN}
+    if "overwrite" in call:
+        # Whoever runs a recipe decides this, not who wrote it.
+        raise ArgumentsError(
+            "a recipe does not decide about overwrite=",
+            fix="xbp run recipe.toml --overwrite",
+        )
+    known = find_operation("data", method).signature.parameters
+    if "overwrite" not in known:
+        return call, []
+    call["overwrite"] = overwrite
+    written = {key: _path(call, key, folder) for key in ("path", "out") if key in call}
+    return call | written, list(written.values())
+
+
+def _path(table: dict[str, Any], key: str, folder: Path) -> Path:
+    name = table[key]
+    if not isinstance(name, str):
+        raise ArgumentsError(
+            f"{key} = {name!r} is not the name of a file", fix=f'{key} = "b.nc"'
+        )
+    return folder / name
+
+
+def _result(
+    step: dict[str, Any],
+    call: dict[str, Any],
+    results: dict[str, Any],
+    before: str | None,
+) -> tuple[Any, Any]:
+    """Return the data of a step, and its result."""
     if "on" not in step and before is None:
         raise ArgumentsError(
             "it does not name its data", fix=f'on = "{next(iter(results))}"'
@@ -139,8 +182,7 @@ def _result(
     source = _named(f"@{step.get('on', before)}", results)
     if isinstance(source, list | type(None)):
         raise ArgumentsError(f"{step.get('on', before)!r} is not data")
-    arguments = {k: _named(v, results) for k, v in step.items() if k not in _OWN}
-    return source, getattr(xbp.bp(source), method)(**arguments)
+    return source, getattr(xbp.bp(source), step["do"])(**call)
 
 
 def _named(value: Any, results: dict[str, Any]) -> Any:
@@ -161,13 +203,13 @@ def _written(
 ) -> list[Path]:
     files = []
     if "save" in step:
-        path = folder / step["save"]
+        path = _path(step, "save", folder)
         as_table = path.suffix == ".csv"
         method = "to_csv" if as_table else "to_netcdf"
         getattr(xbp.bp(result), method)(path, overwrite=overwrite)
         files.append(path)
     if "figure" in step:
-        path = folder / step["figure"]
+        path = _path(step, "figure", folder)
         pyplot = require("matplotlib.pyplot", "the figure is drawn with it", "plot")
         figure = _figure(source, result).figure
         with new_file(path, overwrite=overwrite) as (temporary, _):

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import QuantityError, XbpError
+from xbp.errors import ArgumentsError, FileFormatError, QuantityError, XbpError
 from xbp.md import long_runs, run
 from xbp.md.run import changed_tasks, delayed
 
@@ -103,12 +103,39 @@ def test_other_calls_and_trajectories_do_not_meet(
         assert len(list(tmp_path.iterdir())) == i + 1
 
 
+def test_what_a_call_subtracts_is_its_own(gas: xr.Dataset, tmp_path: Path) -> None:
+    """The means of strains within 7 and 9 Å have one shape."""
+    short = gas.isel(time=slice(0, 60))
+    given: dict[str, Any] = {"Q_max": 1, "dQ": 0.5, "window": "0.4 ps"}
+    for cutoff in (7, 9):
+        with xbp.md.checkpoint(tmp_path):
+            found = short.bp.fluctuation_spectrum(
+                "volumetric_strain", cutoff=cutoff, **given
+            )
+    whole = short.bp.fluctuation_spectrum("volumetric_strain", cutoff=9, **given)
+    xr.testing.assert_allclose(found, whole, rtol=1e-10)
+
+
+def test_a_box_that_is_open_or_a_temperature_given_is_another_call(
+    gas: xr.Dataset, tmp_path: Path
+) -> None:
+    free = gas.assign_attrs(periodic="110")
+    cold = gas.drop_vars("temperature")
+    for data in (gas, free, cold):
+        with xbp.md.checkpoint(tmp_path):
+            found = called(data, "structure_factor")
+        xr.testing.assert_allclose(found, called(data, "structure_factor"), 1e-13)
+
+
 def test_a_damaged_file_is_computed_again(gas: xr.Dataset, tmp_path: Path) -> None:
     with xbp.md.checkpoint(tmp_path):
         first = called(gas, "vdos")
     files = sorted(tmp_path.rglob("*.npz"))
     files[0].write_bytes(files[0].read_bytes()[:200])
     files[1].write_bytes(b"")
+    damaged = bytearray(files[2].read_bytes())
+    damaged[200:260] = bytes(60)  # as after a crash of the machine
+    files[2].write_bytes(damaged)
     with xbp.md.checkpoint(tmp_path):
         again = called(gas, "vdos")
     xr.testing.assert_allclose(first, again, rtol=1e-13)
@@ -121,6 +148,20 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "file" / "folder"
     with pytest.raises(XbpError, match="cannot be made"), xbp.md.checkpoint(folder):
         pass
+
+
+def test_an_answer_that_cannot_be_kept_is_refused(
+    gas: xr.Dataset, tmp_path: Path
+) -> None:
+    with xbp.md.checkpoint(tmp_path):
+        called(gas, "vdos")
+    file = min(tmp_path.rglob("*.npz"))
+    file.unlink()
+    file.mkdir()
+    said = pytest.raises(FileFormatError, match="npz cannot be written: Is a directory")
+    with said, xbp.md.checkpoint(tmp_path):
+        called(gas, "vdos")
+    assert not [f for f in tmp_path.rglob("*") if f.is_file() and f.suffix != ".npz"]
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -155,3 +196,5 @@ def test_an_estimate_of_something_else_is_refused(gas: xr.Dataset) -> None:
             gas.bp.estimate(name)
     with pytest.raises(XbpError):
         gas.bp.estimate("structure_factor", Q_max="4 meV")
+    with pytest.raises(ArgumentsError, match="Q_max"):
+        gas.bp.estimate("structure_factor")

@@ -106,22 +106,22 @@ def estimate(data: xr.Dataset, analysis: str, **arguments: Any) -> Cost:
     >>> cost.time < 60, cost.n_tasks > 1
     (True, True)
     """
-    method = _method(analysis)
+    method = getattr(data.bp, _checked(analysis))
     survey = _Survey(_workers())
     with changed_tasks(survey.sampled), _MemoryWatch() as watch:
         begin = time.perf_counter()
-        method(data, **arguments)
+        method(**arguments)
         elapsed = time.perf_counter() - begin
     memory = np.nan if _cluster() is not None else watch.peak / 1e9
     whole = elapsed - survey.spent + survey.whole
     return Cost(whole, memory, survey.n_tasks, survey.n_workers)
 
 
-def _method(name: str) -> Callable[..., Any]:
+def _checked(name: str) -> str:
     if name in MODULES["data"]:
         found = find_operation("data", name)
         if "trajectory" in found.takes and found.gives:
-            return found.function
+            return name
     raise QuantityError(
         f"no analysis of trajectories is called {name!r}",
         fix='traj.bp.estimate("dynamic_structure_factor", Q_max=4)',
@@ -235,12 +235,13 @@ def checkpoint(folder: str | Path) -> Iterator[None]:
     Raises
     ------
     FileFormatError
-        If it cannot be made.
+        If it cannot be made, or written.
 
     Notes
     -----
-    A call is known by its arguments, the version of xbp, all times of the trajectory,
-    and the positions and velocities of its first, middle and last frames.
+    A call is known by its arguments, the version of xbp, the box, atoms and all times
+    of the trajectory, and the positions and velocities of its first, middle and last
+    frames.
 
     Examples
     --------
@@ -254,18 +255,10 @@ def checkpoint(folder: str | Path) -> Iterator[None]:
     >>> bool((first.Sq == again.Sq).all())
     True
     """
-    root = Path(folder)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileFormatError(
-            f"the folder {root} cannot be made: {error.strerror}",
-            fix='xbp.md.checkpoint("another/folder")',
-        ) from error
+    root = _made(Path(folder))
 
     def kept(parts: list[Any], token: Callable[[], str]) -> list[Any]:
-        own = root / token()
-        own.mkdir(exist_ok=True)
+        own = _made(root / token())
         files = [own / f"{i:06d}.npz" for i in range(len(parts))]
         return [
             delayed(_read)(file) if _is_whole(file) else delayed(_write)(part, file)
@@ -279,9 +272,31 @@ def checkpoint(folder: str | Path) -> Iterator[None]:
 _TABLES = tuple(field.name for field in fields(Moments) if "dict" in str(field.type))
 
 
+def _made(folder: Path) -> Path:
+    """Make a folder, unless it is there."""
+    with _writing(f"the folder {folder} cannot be made"):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _writing(what: str) -> Iterator[None]:
+    """Say what could not be written, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise FileFormatError(
+            f"{what}: {error.strerror}", fix='xbp.md.checkpoint("another/folder")'
+        ) from error
+
+
 def _is_whole(file: Path) -> bool:
-    """Return whether an answer is there, and was written to its end."""
-    return file.exists() and zipfile.is_zipfile(file)
+    """Return whether an answer is there, as it was written."""
+    try:
+        with zipfile.ZipFile(file) as kept:
+            return kept.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _write(answer: Any, file: Path) -> Any:
@@ -295,9 +310,13 @@ def _write(answer: Any, file: Path) -> Any:
     else:
         named = {f"sum/{key}": value for key, value in answer.items()}
     part = file.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-    with part.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **named)
-    part.replace(file)
+    with _writing(f"{file} cannot be written"):
+        try:
+            with part.open("wb") as stream:
+                np.savez(stream, allow_pickle=False, **named)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
     return answer
 
 

@@ -145,7 +145,7 @@ def summarize(
         inside = [start - first for start in starts]
         parts.append(compute(block, inside, (cut.length, mass), answer, *shared))
     asked = {key: given[key] for key in given if key not in ("data", "progress")}
-    token = partial(_token, trajectory, answer.__qualname__, cut, asked)
+    token = partial(_token, trajectory, answer.__qualname__, cut, asked, measures)
     result: Moments = _computed(parts, merge, token, progress=given["progress"])
     result = replace(result, correlation=cut.correlation)
     return _with_temperature(result, trajectory, cut) if measures else result
@@ -185,7 +185,7 @@ def add_up(
             trajectory.block(first, stop), share=None, field=_part(field, first, stop)
         )
         parts.append(delayed(answer)(block, *shared))
-    token = partial(_token, trajectory, answer.__qualname__, length, field)
+    token = partial(_token, trajectory, answer.__qualname__, length, field, shared)
     result: dict[str, np.ndarray] = _computed(parts, delayed(_add), token)
     return result
 
@@ -246,7 +246,7 @@ def _token(trajectory: Trajectory, *asked: Any) -> str:
         if a is not None
     ]
     own = (trajectory.time, trajectory.cell, trajectory.units, trajectory.dimension)
-    atoms = (trajectory.element, trajectory.mass)
+    atoms = (trajectory.element, trajectory.mass, trajectory.repeats)
     tokenize = _dask().base.tokenize
     return str(tokenize(VERSION, frames, own, atoms, asked))
 
