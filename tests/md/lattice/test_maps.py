@@ -70,6 +70,22 @@ def test_strains_of_thermal_motion() -> None:
     np.testing.assert_allclose(found[1], whole - 3 * volumetric, rtol=1e-8)
 
 
+def test_a_glass_that_is_not_at_a_minimum_is_refused() -> None:
+    """Modes that are left out were not said, and u² was of the others."""
+    position, cell, stiff, mass = disordered()
+    matrix = of_pairs(position, cell, stiff, 0 * stiff)
+    phi = lattice.new_force_constants(matrix, at_rest(position, cell, mass))
+    own = (phi["first"] == phi["second"]).values[:, None, None] * np.eye(3)
+    unstable = phi.assign(force_constant=phi.force_constant - 2 * own)
+    with pytest.raises(RangeError, match="of the modes are imaginary"):
+        unstable.bp.vibration_map("300 K", n_wavevectors=1)
+    for operation in ("vibration_map", "elastic_constants"):
+        nothing = phi.assign(force_constant=0 * phi.force_constant)
+        nothing.force_constant.attrs = phi.force_constant.attrs
+        with pytest.raises(QuantityError, match="are zero"):
+            getattr(nothing.bp, operation)(*["300 K"] * (operation[0] == "v"))
+
+
 def test_overlap() -> None:
     position, cell = fcc(3)
     own = Springs(

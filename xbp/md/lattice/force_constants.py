@@ -246,7 +246,8 @@ def read_force_constants(data: xr.Dataset) -> tuple[Trajectory, Springs]:
     Raises
     ------
     QuantityError, UnitsError
-        If data are not force constants, or a pair has an atom that does not exist.
+        If data are not force constants, all are zero, or a pair has an atom that does
+        not exist.
     """
     trajectory = read_trajectory(data)
     missing = {"first", "second", "force_constant"} - set(data.variables)
@@ -268,6 +269,8 @@ def read_force_constants(data: xr.Dataset) -> tuple[Trajectory, Springs]:
     if not np.isfinite(block).all():
         raise QuantityError("'force_constant' has values that are not finite")
     block = block[:, : trajectory.dimension, : trajectory.dimension]
+    if not block.any():
+        raise QuantityError("all force constants are zero")
     position = trajectory.block(0, 1).scaled()[0].T @ trajectory.mean_cell
     return trajectory, Springs(
         first, second, block, position, trajectory.mean_cell, trajectory.masses()

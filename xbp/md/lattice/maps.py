@@ -21,9 +21,16 @@ from xbp.md.lattice.modes import (
     Springs,
     bloch_modes,
     draw_wavevector,
+    participation_ratio,
     squared,
 )
-from xbp.md.lattice.sampling import Sampled, squared_amplitudes
+from xbp.md.lattice.sampling import (
+    Sampled,
+    at_rest,
+    imaginary_modes,
+    require_stable,
+    squared_amplitudes,
+)
 from xbp.md.lattice.strain import strain_operators
 from xbp.md.plan import composition
 
@@ -90,8 +97,8 @@ def vibration_map(
     Raises
     ------
     QuantityError, RangeError, TemperatureError, UnitsError
-        If an argument is invalid, the range contains no mode, or the matrix would not
-        fit in memory.
+        If an argument is invalid, the range contains no mode, modes are imaginary (see
+        `bloch_modes`), or the matrix would not fit in memory.
 
     Notes
     -----
@@ -127,18 +134,22 @@ def vibration_map(
         4 * springs.n_modes**2, f"{springs.n_modes} modes", fix="use a smaller box"
     )
     bonds = tuple(strain_bonds(trajectory, springs, cutoff).values())
-    highest = highest_energy(springs)
-    d, found, places = springs.dimension, [], []
+    highest, ratio = highest_energy(springs), 0.0
+    d, found, places, energies = springs.dimension, [], [], []
     for index in range(n if d == 3 else 1):
         k, stratum, share = np.zeros(3), 0, 1.0
         if d == 3:
             k, stratum, share = draw_wavevector(springs.cell, index, start, 0.5)
         energy, vectors = bloch_modes(springs, k, dtype=np.complex64)
         assert vectors is not None
+        imaginary = (energy < 0) & ~at_rest(energy, highest)
+        ratio = participation_ratio(vectors[:, imaginary], d).max(initial=ratio)
+        energies.append(energy)
         amplitude = squared_amplitudes(energy, highest, kelvin, chosen)
         amplitude[(energy < low) | (energy > high)] = 0.0
         found.append(_mean_squares(springs, k, vectors, amplitude, bonds))
         places.append((stratum, share))
+    require_stable(np.array(energies), highest, ratio)
     maps = np.array(found)
     if not maps[:, 0].any():
         raise RangeError(
@@ -182,7 +193,7 @@ def vibration_map(
         "origin": "simulation",
         **({"dimension": 2} if d == 2 else {}),
         "composition": composition(trajectory.elements()),
-        **diagnosed(data.attrs),
+        **diagnosed(data.attrs, *imaginary_modes(np.array(energies), highest)),
         "history": extend_history(
             data.attrs.get("history"),
             "vibration_map",

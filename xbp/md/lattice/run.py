@@ -22,7 +22,7 @@ from xbp.core.guards import require_flag, require_fraction, require_whole
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
 from xbp.core.signal import extend_history
-from xbp.core.status import Diagnostic, diagnosed
+from xbp.core.status import diagnosed
 from xbp.io.publish import check_target, new_file, reported
 from xbp.md.lammps.runs import at_rest, begin, remove
 from xbp.md.lattice.force_constants import read_force_constants
@@ -38,8 +38,7 @@ from xbp.md.lattice.modes import (
     bloch_modes as modes_at,
 )
 from xbp.md.lattice.product import random_moments
-from xbp.md.lattice.sampling import at_rest as without_energy
-from xbp.md.lattice.sampling import replicate_weights
+from xbp.md.lattice.sampling import imaginary_modes, replicate_weights
 from xbp.md.lattice.strengths import Bins, box_displacements, mode_strengths
 from xbp.md.structure import structure_factor
 from xbp.md.trajectory import Trajectory
@@ -442,7 +441,7 @@ def _collected(
         **({} if job["E_max"] is None else {"E_max": job["E_max"]}),
         "highest_energy": highest,
         "most_imaginary": given["most_imaginary"],
-        **diagnosed(data.attrs, *_imaginary(energy, highest)),
+        **diagnosed(data.attrs, *imaginary_modes(energy, highest)),
     }
     shown = {
         name: value
@@ -480,17 +479,3 @@ def _static(data: xr.Dataset, bins: Mapping[str, Any]) -> np.ndarray:
     inside = at < bins["n_Q"]
     full[:, at[inside]] = partial[:, inside]
     return full
-
-
-def _imaginary(energy: np.ndarray, highest: float) -> Iterator[Diagnostic]:
-    """Give the diagnostic of imaginary modes."""
-    below = (energy < 0) & ~without_energy(energy, highest)
-    if below.any():
-        per_k = below.sum(axis=1)
-        text = (
-            f"{below.sum()} of {np.isfinite(energy).sum()} modes are imaginary, at "
-            f"most {per_k.max()} at one k, the lowest at {np.nanmin(energy):.3g} meV; "
-            "they are left out"
-        )
-        fix = "relax the configuration further, or change step="
-        yield Diagnostic("imaginary_modes", "warning", text, fix)

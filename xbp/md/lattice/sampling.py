@@ -7,7 +7,7 @@ vectors k, or between glasses, never between bins of Q.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -16,15 +16,18 @@ from xbp.core import constants
 from xbp.core.common_errors import SOURCE
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, shown
 from xbp.core.guards import require_kind
+from xbp.core.status import Diagnostic
 from xbp.md.trajectory import Trajectory, read_trajectory
 
 __all__ = [
     "Sampled",
     "at_rest",
+    "imaginary_modes",
     "jackknife",
     "join_modes",
     "read_modes",
     "replicate_weights",
+    "require_stable",
     "squared_amplitudes",
 ]
 
@@ -76,30 +79,61 @@ def read_modes(data: xr.Dataset, *needed: str) -> Trajectory:
         )
     if "highest_energy" not in data.attrs or not np.isfinite(data["mode_energy"]).any():
         raise QuantityError("there are no modes from bloch_modes in these data")
-    _require_stable(data)
+    energy, ratio = data["mode_energy"].values, np.nan
+    below = _below(energy, data.attrs["highest_energy"])
+    if "participation_ratio" in data and below.any():
+        ratio = float(data["participation_ratio"].values[below].max())
+    require_stable(
+        energy,
+        data.attrs["highest_energy"],
+        ratio,
+        most=float(data.attrs.get("most_imaginary", 1.0)),
+        fix="relax it further, change step=, or raise most_imaginary=",
+    )
     return read_trajectory(data)
 
 
-def _require_stable(data: xr.Dataset, *, extended: float = 0.3) -> None:
-    """Refuse modes if too many are imaginary, by ``attrs["most_imaginary"]``.
+def _below(energy: np.ndarray, highest: float) -> np.ndarray:
+    """Return which modes are imaginary."""
+    return np.asarray((energy < 0) & ~at_rest(energy, highest))
 
-    Also refuse them if the participation ratio of an imaginary mode exceeds `extended`:
-    then the whole glass is unstable, not a single soft spot.
+
+def require_stable(
+    energy: np.ndarray,
+    highest: float,
+    ratio: float,
+    *,
+    most: float = 0.001,
+    extended: float = 0.3,
+    fix: str = "relax it further, or change step=",
+) -> None:
+    """Refuse modes if more than the part `most` of them is imaginary.
+
+    Also refuse them if `ratio`, the largest participation ratio of imaginary modes,
+    exceeds `extended`: then the whole glass is unstable, not a single soft spot.
     """
-    energy = data["mode_energy"].values
-    below = (energy < 0) & ~at_rest(energy, data.attrs["highest_energy"])
-    most = float(data.attrs.get("most_imaginary", 1.0))
-    ratio = np.nan
-    if "participation_ratio" in data and below.any():
-        ratio = float(data["participation_ratio"].values[below].max())
-    part = below.sum() / np.isfinite(energy).sum()
+    part = _below(energy, highest).sum() / np.isfinite(energy).sum()
     if part > most or ratio > extended:
         raise RangeError(
             f"{100 * part:.2g} % of the modes are imaginary"
             + (f", with participation ratios up to {ratio:.2g}" if ratio > 0 else ""),
             reason="the glass is not at a minimum of its energy",
-            fix="relax it further, change step=, or raise most_imaginary=",
+            fix=fix,
         )
+
+
+def imaginary_modes(energy: np.ndarray, highest: float) -> Iterator[Diagnostic]:
+    """Give the diagnostic of imaginary modes (n_k, n_modes)."""
+    below = _below(energy, highest)
+    if below.any():
+        per_k = below.sum(axis=1)
+        text = (
+            f"{below.sum()} of {np.isfinite(energy).sum()} modes are imaginary, at "
+            f"most {per_k.max()} at one k, the lowest at {np.nanmin(energy):.3g} meV; "
+            "they are left out"
+        )
+        fix = "relax the configuration further, or change step="
+        yield Diagnostic("imaginary_modes", "warning", text, fix)
 
 
 def replicate_weights(
