@@ -91,6 +91,8 @@ def test_a_table_of_one_fit(unmarked: xr.Dataset) -> None:
     lost = b.bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(6, 20))
     assert repr(lost.bp).startswith(f"boson peak: {lost.status.item()} (E 6.")
     assert "energy" in repr(peak[["energy", "energy_std"]].assign_attrs(peak.attrs).bp)
+    unfitted = lost.assign(n_points=0, E_low=np.nan, E_high=np.nan)
+    assert repr(unfitted.bp).splitlines()[0] == f"boson peak: {lost.status.item()}"
 
 
 @pytest.mark.slow

@@ -268,7 +268,7 @@ def _quality(table: xr.Dataset) -> str:
             one = not low.ndim and not high.ndim and bool(low.notnull())
             if one and not str(name).startswith("scan_"):
                 text.append(f"{axis} {_short(low)} to {_short(high)}{_units(high)}")
-    if "n_points" in table and not table["n_points"].ndim:
+    if "n_points" in table and not table["n_points"].ndim and table["n_points"] > 0:
         text.append(f"{int(table['n_points'])} points")
     measure = "chi2_reduced" if "chi2_reduced" in table else "relative_residual"
     label = {"chi2_reduced": "reduced chi2", "relative_residual": "rms residual"}

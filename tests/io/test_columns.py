@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from xbp.errors import (
     UnitsError,
     XbpError,
 )
+from xbp.io.columns import open_columns
 
 DOS = {"quantity": "vibrational_dos", "units": "1/THz", "coordinate_units": "THz"}
 
@@ -147,6 +149,25 @@ def test_words_that_contradict_a_file_of_xbp_are_refused(
     )
     with pytest.raises(TemperatureError, match="contradicts"):
         xr.open_dataset(tmp_path / "a.txt", engine="columns", T=5)
+
+
+@pytest.mark.parametrize("Q_runs_first", [True, False])
+def test_the_fix_reads_a_map_in_three_columns(
+    tmp_path: Path, Q_runs_first: bool
+) -> None:
+    Q, E = np.meshgrid([1.0, 2.0, 3.0], [5.0, 6.0], indexing="ij")
+    S = 10 * Q + E
+    if Q_runs_first:
+        Q, E, S = Q.T, E.T, S.T
+    path = tmp_path / "map.txt"
+    table = np.c_[Q.ravel(), E.ravel(), S.ravel()]
+    np.savetxt(path, table, header="Q(1/A) E(meV) S")
+    with pytest.raises(CoordinateError, match="3 by 2 points") as caught:
+        open_columns(path, quantity="S(Q,E)", units="1", coordinate_units="meV")
+    call = re.search(r"np\.loadtxt.*reshape\(.*?\)", str(caught.value))
+    assert call
+    said = eval(call[0], {"np": np, "path": path})
+    np.testing.assert_array_equal(said, S)
 
 
 def test_errors_that_bins_share_are_kept(tmp_path: Path, glass: xr.Dataset) -> None:

@@ -173,7 +173,12 @@ def test_nan_velocities_are_refused_where_they_count(small: xr.Dataset) -> None:
             RangeError,
             "window of 20 ps .*must have 4 to 24",
         ),
-        ({"window": "0.1 ps"}, RangeError, "has 2 frames"),
+        (
+            {"window": "0.1 ps"},
+            RangeError,
+            "window of 0.1 ps has 2 frames(.|\n)*frames at most 25 fs apart",
+        ),
+        ({"window": "10 fs"}, RangeError, "window of 0.01 ps has 0 frames"),
         ({"window": "10 meV"}, UnitsError, "window"),
         ({"window": None, "dE": "0.01 meV"}, RangeError, "must have 4 to 24"),
         ({"dE": "5 meV"}, QuantityError, "window=.*dE="),

@@ -179,6 +179,10 @@ def test_the_limit_is_an_argument() -> None:
         with pytest.raises(RangeError, match="h/2Δt"):
             call(glass(1), folding=1e-6)
         call(glass(2), folding=0.9)
+    # Positions alone do not tell how far apart frames may be.
+    bare = glass(1).drop_vars(["velocity", "temperature"])
+    with pytest.raises(RangeError, match="at most h/4E apart"):
+        CALLS["vdos"](bare, folding=1e-6)
 
 
 def test_light_atoms_that_fold_are_seen_among_heavy_ones() -> None:

@@ -211,6 +211,8 @@ def open_columns(
             f"amount={amount!r} needs values per mole; the {quantity} is in '{units}'",
             fix="leave amount= out, or use .bp.to_molar(...)",
         )
+    if dim != "temperature":
+        _require_no_map(path.name, table.values)
     above = lines[: table.start]
     titles = column_titles(lines, table.start, table.values.shape[1])
     n_columns = used_columns(path, lines, table, titles, has_std)
@@ -259,6 +261,21 @@ def open_columns(
     if amount is not None:
         variable.attrs["amount"] = amount
     return ds
+
+
+def _require_no_map(name: str, rows: np.ndarray) -> None:
+    """Refuse Q, E and S in three columns: each Q comes once with every E."""
+    if rows.shape[1] != 3:
+        return
+    first, second = (np.unique(rows[:, n], return_counts=True)[1] for n in (0, 1))
+    sizes = first.size, second.size
+    whole = (first == second.size).all() and (second == first.size).all()
+    if whole and min(sizes) > 1:
+        shape = sizes if rows[0, 0] == rows[1, 0] else sizes[::-1]
+        raise CoordinateError(
+            f"{name} is a map in three columns, of {sizes[0]} by {sizes[1]} points",
+            fix=f"pass np.loadtxt(path)[:, 2].reshape{shape} to xbp.new_dataset(...)",
+        )
 
 
 def _without_sentinels(

@@ -148,7 +148,7 @@ def refusal(
         return FileFormatError(
             f"{where} is a table of numbers without quantity and units",
             fix="xbp.open_dataset(path, quantity='raman_intensity', units='1', "
-            "coordinate_units='1/cm')",
+            "coordinate_units='1/cm'), or quantity='S(Q,E)', 'g(E)', 'S(Q)' …",
         )
     fix = "pass its numbers to xbp.new_dataset(...)"
     if known.startswith("it looks like "):

@@ -52,11 +52,13 @@ def make_taper(name: str, length: int) -> np.ndarray:
 
 def asked_frames(trajectory: Trajectory, window: Any = None, dE: Any = None) -> float:
     """Return the frames of a window, given as a time or by dE = h/window."""
+    return float(np.rint(_asked_time(window, dE) / trajectory.time_step))
+
+
+def _asked_time(window: Any, dE: Any) -> float:
     if at_most_one(window=window, dE=dE) == "dE":
-        time = constants.PLANCK / require_positive(dE, "dE", "meV", energy=True)
-    else:
-        time = require_positive("10 ps" if window is None else window, "window", "ps")
-    return float(np.rint(time / trajectory.time_step))
+        return constants.PLANCK / require_positive(dE, "dE", "meV", energy=True)
+    return require_positive("10 ps" if window is None else window, "window", "ps")
 
 
 def window_frames(
@@ -93,10 +95,14 @@ def window_frames(
     if most < 4 * least:
         longer = f"simulate {4 * least * step:.4g} ps or more, for four windows"
         fix = longer if most < least else f"{fix}, or better {longer}"
+    asked = _asked_time(window, dE)
+    if frames < least <= most:
+        closer = f"write frames at most {_time(asked / least)} apart"
+        fix = f"{closer}, or window='{good * step:.4g} ps'"
     default = " (the default)" if window is None and dE is None else ""
     raise RangeError(
-        f"the window of {frames * step:.4g} ps{default} has {frames:.4g} frames; it "
-        f"must have {least} to {most} (the trajectory lasts {most * step:.4g} ps)",
+        f"the window of {asked:.4g} ps{default} has {frames:.4g} frames; it must have "
+        f"{least} to {most} (the trajectory lasts {most * step:.4g} ps)",
         fix=fix,
     )
 
@@ -317,7 +323,7 @@ def require_resolved(
         kelvin = float(temperature_coordinate(T).values)
     moved = _displacement_ratio(trajectory, kelvin)
     if level > window.folding:
-        seen = f"{name} at h/2Δt is {100 * level:.2g} % of its maximum"
+        seen = f"{name} at h/2Δt is {100 * level:.3g} % of its maximum"
     elif moved is None:
         return [Diagnostic(
             "aliasing_unchecked", "warning", "without velocities, or masses and T, "
@@ -328,20 +334,27 @@ def require_resolved(
         seen = f"displacements between frames are {np.sqrt(moved):.2g} of v Δt"
     else:
         return []
-    step = 1000 * _sufficient_step(window.step, moved)
+    closer = "h/4E apart, E the highest energy of a vibration (20 fs for 50 meV)"
+    if moved is not None:
+        closer = f"{_time(_sufficient_step(window.step, moved), 3)} apart"
     raise RangeError(
-        f"frames {1000 * window.step:.4g} fs apart alias the fastest motion: {seen}",
-        fix=f"write frames at most {step:.3g} fs apart, or pass folding=None",
+        f"frames {_time(window.step)} apart alias the fastest motion: {seen}",
+        fix=f"write frames at most {closer}, or pass folding=None",
     )
 
 
-def _sufficient_step(step: float, moved: float | None) -> float:
+def _time(ps: float, digits: int = 4) -> str:
+    """Write a time in fs, or from 1 ps on in ps."""
+    return f"{ps:.{digits}g} ps" if ps >= 1 else f"{1000 * ps:.{digits}g} fs"
+
+
+def _sufficient_step(step: float, moved: float) -> float:
     """Return the time between frames, in ps, that resolves the fastest vibrations.
 
     Of vibrations g ∝ E² up to E_D the ratio is 6 (x − sin x)/x³ with x = E_D Δt/ħ;
     h/2Δt is to be 2 E_D. It is half of the present time at most.
     """
-    if moved is None or not 0 < moved < 1:
+    if not 0 < moved < 1:
         return step / 2
 
     def excess(x: float) -> float:

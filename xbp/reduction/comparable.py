@@ -8,7 +8,7 @@ import xarray as xr
 from xbp.core.common_errors import fingerprint
 from xbp.core.conditions import dimension_of
 from xbp.core.data import is_lazy
-from xbp.core.errors import QuantityError, XbpError
+from xbp.core.errors import QuantityError, XbpError, shown
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal
 from xbp.core.status import Diagnostic
@@ -141,14 +141,14 @@ def another_sample(signal: Signal, sq: Signal) -> str | None:
     for name in SAMPLE_LABELS:
         if name not in ours or name not in theirs:
             continue
-        left, right = f"{theirs[name]!s:.60}", f"{ours[name]!s:.60}"
+        left, right = shown(str(theirs[name])), shown(str(ours[name]))
         if name == "composition":
             if _same_parts(str(theirs[name]), str(ours[name])):
                 return None
         elif theirs[name] == ours[name]:
             return None
         what = name if name in ("composition", "source") else "sample"
-        return f"the {what} of S(Q) is '{left}', that of the data '{right}'"
+        return f"the {what} of S(Q) is {left}, that of the data {right}"
     return None
 
 
