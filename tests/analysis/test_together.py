@@ -131,8 +131,15 @@ def test_bad_input(table: xr.Dataset, tmp_path: Path) -> None:
         g.bp.fit_together(C.drop_vars("C_std"), model=SUM)
     with pytest.raises(QuantityError, match="dimensions"):
         g.bp.fit_together(xr.concat([C, C], "sample"), model=SUM)
+    scaled, cubed = C.bp.scale(2), C.isel(temperature=slice(4, None)).copy()
+    cubed["C"] = (C.C / C.temperature**3).assign_attrs(C.C.attrs)
+    for twice in (C, scaled, cubed):
+        with pytest.raises(QuantityError, match="given twice"):
+            g.bp.fit_together(C, twice, model=SUM)
     with pytest.raises(QuantityError, match="given twice"):
-        g.bp.fit_together(C, C, model=SUM)
+        g.bp.fit_together(g.bp.to_bqe(), C, model=SUM)
+    with pytest.raises(QuantityError, match="scales="):
+        g.bp.fit_together(C, model=SUM, scales=5)
     with pytest.raises(QuantityError, match="no values"):
         g.where(g.E > 300).bp.fit_together(C, model=SUM)
     with pytest.raises(QuantityError, match="not of g"):

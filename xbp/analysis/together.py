@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,7 +166,7 @@ def fit_together(
         raise QuantityError("one data set is given", fix="g.bp.fit_together(C, …)")
     sets = [_read(one, row, E_range, T_range) for one in signals]
     for one, other in itertools.combinations(sets, 2):
-        if np.array_equal(one.x, other.x) and np.array_equal(one.y, other.y):
+        if _are_the_same(one, other):
             raise QuantityError("the same data are given twice")
     names = [*row.parameters, "gamma", *(f"scale_{i + 1}" for i in range(len(sets)))]
     held = _scales(scales, sets)
@@ -329,12 +329,30 @@ def _read(signal: Signal, row: Model, E_range: Any, T_range: Any) -> _Set:
     )  # fmt: skip
 
 
+def _are_the_same(one: _Set, other: _Set) -> bool:
+    """Return whether both are one measurement, also on another scale or over a power.
+
+    So are g and g/E², C and C/T³: where they have the same x, the ratio of their values
+    is a power of it, which noise of their own would not leave.
+    """
+    x, i, j = np.intersect1d(one.x, other.x, return_indices=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        powers = np.stack([np.log(x), np.log(np.abs(one.y[i] / other.y[j]))])
+    powers = powers[:, np.isfinite(powers).all(axis=0)]
+    if one.electronic.any() != other.electronic.any() or powers.shape[1] < 4:
+        return np.array_equal(one.x, other.x) and np.array_equal(one.y, other.y)
+    log_x, log_ratio = powers
+    left = np.polyval(np.polyfit(log_x, log_ratio, 1), log_x) - log_ratio
+    return bool(np.abs(left).max() < 1e-9)
+
+
 def _scales(
     scales: Sequence[float | None] | None, sets: Sequence[_Set]
 ) -> dict[str, float]:
     """Return the scales that are not fitted."""
     default = [1.0 if one.electronic.any() else None for one in sets]
-    given = list(default if scales is None else scales)
+    several = scales if isinstance(scales, Iterable) else [scales]
+    given = list(default if scales is None else several)
     if len(given) != len(sets):
         raise QuantityError(f"scales={given} are not one for each of {len(sets)} data")
     held = {

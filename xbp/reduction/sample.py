@@ -312,7 +312,8 @@ def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
             str(symbol): magnitude(count, "1", name=str(symbol))
             for symbol, count in composition.items()
         }
-    if not numbers or min(numbers.values()) <= 0:
+    counts = numbers.values()
+    if not numbers or min(counts) <= 0 or np.isinf(max(counts)):
         raise QuantityError(
             f"composition={shown(composition)} is not a formula",
             fix="composition='Zr46Cu46Al8'",
