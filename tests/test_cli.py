@@ -94,7 +94,8 @@ def test_info_takes_options_of_the_reader(tmp_path: Path) -> None:
     code, text = call("info", tmp_path / "g.txt", "-o", "quantity=g(E)", *asked)
     assert code == 0, text
     assert "g(E) in 1/meV: E 3" in text
-    assert call("info", tmp_path / "g.txt", "-o", "quantity")[0] == 2
+    for wrong in ("quantity", "path=other.txt"):
+        assert call("info", tmp_path / "g.txt", "-o", wrong)[0] == 2
     code, text = call("info", tmp_path / "none.nc")
     assert (code, "does not exist" in text) == (1, True)
 

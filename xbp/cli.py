@@ -121,7 +121,7 @@ def _opened(path: Path, options: tuple[str, ...]) -> xr.Dataset:
     given = {}
     for option in options:
         name, sign, value = option.partition("=")
-        if not (sign and name.isidentifier()):
+        if not (sign and name.isidentifier()) or name == "path":
             raise click.BadParameter(
                 f"{option!r} is not like T='300 K'", param_hint="--option"
             )

@@ -312,8 +312,7 @@ def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
             str(symbol): magnitude(count, "1", name=str(symbol))
             for symbol, count in composition.items()
         }
-    counts = numbers.values()
-    if not numbers or min(counts) <= 0 or np.isinf(max(counts)):
+    if not (numbers and all(0 < count < np.inf for count in numbers.values())):
         raise QuantityError(
             f"composition={shown(composition)} is not a formula",
             fix="composition='Zr46Cu46Al8'",
