@@ -271,6 +271,8 @@ def test_attributes_of_nxdata(tmp_path: Path, glass: xr.Dataset, of: str) -> Non
     data = {"map": glass, "one axis": glass[["g", "g_std"]], "array": glass.S}[of]
     name, axes = ("g", ["E"]) if of == "one axis" else ("S", list(glass.S.dims))
     path = tmp_path / "a.nc"
+    with pytest.raises(QuantityError, match="nexus='no' must be True or False"):
+        data.bp.to_netcdf(path, nexus="no")
     data.bp.to_netcdf(path, nexus=True)
     with h5py.File(path) as file:
         found = [file.attrs[key].decode() for key in ("NX_class", "signal")]

@@ -199,6 +199,11 @@ def test_what_has_no_density_of_states(small: xr.Dataset) -> None:
         small.bp.msd(window="0.6 ps", time_max="0.7 ps")
 
 
+def test_an_atom_at_rest_in_its_own_frame_is_said_to_be(small: xr.Dataset) -> None:
+    with pytest.raises(QuantityError, match="velocities are zero"):
+        small.isel(atom=[0]).bp.vdos(window="0.6 ps", T="300 K")
+
+
 @pytest.mark.slow
 def test_the_temperature_is_that_of_all_frames_that_were_read(
     small: xr.Dataset,

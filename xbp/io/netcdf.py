@@ -16,6 +16,7 @@ from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
 from xbp.core.data import is_lazy, unwrap
 from xbp.core.errors import QuantityError, shown
+from xbp.core.guards import require_flag
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import read
@@ -122,7 +123,7 @@ def to_netcdf(
         plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
     ds, encoding = prepared(plain)
     ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION} | ds.attrs
-    whole = ds.assign_attrs(_nxdata(data) if nexus else {})
+    whole = ds.assign_attrs(_nxdata(data) if require_flag(nexus, "nexus") else {})
     with _new_file(path, overwrite) as temporary:
         whole.to_netcdf(
             temporary, engine="netcdf4", format="NETCDF4", encoding=encoding

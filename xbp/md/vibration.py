@@ -141,6 +141,10 @@ def vdos(
         velocity=moving,
     )
     if not np.isfinite(moments.mean["g"]).all():
+        if moving:
+            raise QuantityError(
+                "the velocities are zero, or not finite, apart from those of the whole"
+            )
         raise QuantityError(
             "atoms move by half the cell between frames: velocities are ambiguous",
             fix="write velocities, or frames more often",
@@ -212,8 +216,10 @@ def _velocity_spectra(
         if not by_axis:
             correlations = correlations.sum(axis=2)
         norm = whole.sum(axis=2).reshape(*whole.shape[:2], *[1] * (1 + by_axis))
+        with np.errstate(invalid="ignore"):  # of atoms at rest
+            density = (correlations / norm) @ waves
         return {
-            "g": (correlations / norm) @ waves,
+            "g": density,
             "power": whole,
             "bands": correlations @ bands,
             "drift": np.stack([flow[part].mean(axis=0) for part in parts]) * step,
