@@ -67,9 +67,9 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
     --------
     >>> import xbp
     >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
-    >>> print(describe(glass.Sq.drop_vars(["box_phonon", "resolution_fwhm"])))
+    >>> print(describe(glass.Sq.drop_vars(["box_phonon", "resolution_fwhm", "u2"])))
     S(Q): Q 169 (0.1527 to 8.575 1/angstrom)
-      u2 0.01345 angstrom**2, temperature 300 K, statistics classical
+      temperature 300 K, box_Q_min 0.1527 1/angstrom, statistics classical
       next: .bp.to_radial_distribution(…) .bp.fit(…) .bp.plot.cut()
       missing: standard deviations (a DataArray has none: use the Dataset)
     """

@@ -97,8 +97,7 @@ def window_frames(
         fix = longer if most < least else f"{fix}, or better {longer}"
     asked = _asked_time(window, dE)
     if frames < least <= most:
-        closer = f"write frames at most {_time(asked / least)} apart"
-        fix = f"{closer}, or window='{good * step:.4g} ps'"
+        fix = f"write frames at most {_time(asked / least)} apart, or {fix}"
     default = " (the default)" if window is None and dE is None else ""
     raise RangeError(
         f"the window of {asked:.4g} ps{default} has {frames:.4g} frames; it must have "
