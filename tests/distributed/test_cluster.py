@@ -163,7 +163,8 @@ def test_a_workers_memory_does_not_grow_with_the_trajectory(cluster: object) -> 
         found.append(spectra(part, 0.25))
         peaks.append(cluster.run(peak_memory))  # type: ignore[attr-defined]
     for worker, peak in peaks[2].items():  # none was killed
-        assert peak - peaks[1][worker] < traj.position.nbytes / 3
+        # 36 to 102 MB; 180 to 210 MB where frames were read before they were needed.
+        assert peak - peaks[1][worker] < traj.position.nbytes / 2
     few, many = found[1:]
     np.testing.assert_allclose(many.Sq.values, few.Sq.values, rtol=0.1)
     assert (many.Sq_std < few.Sq_std).mean() > 0.9
