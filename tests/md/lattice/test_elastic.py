@@ -282,3 +282,13 @@ def test_velocities_from_currents_are_those_from_moduli() -> None:
         # They are not those of the affine moduli.
         G = found.shear_modulus / found.affine_shear_modulus
     assert float(G) < 0.95
+
+
+def test_force_constants_without_some_pairs_are_refused() -> None:
+    """Half of the pairs had half of the modulus."""
+    _, phi = glass()
+    for pairs in (slice(0, 700), slice(0, -1), slice(1, None)):
+        cut = phi.isel(pair=pairs)
+        for operation in ("elastic_constants", "bloch_modes"):
+            with pytest.raises(QuantityError, match="pairs are missing"):
+                getattr(cut.bp, operation)()

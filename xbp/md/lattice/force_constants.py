@@ -246,8 +246,8 @@ def read_force_constants(data: xr.Dataset) -> tuple[Trajectory, Springs]:
     Raises
     ------
     QuantityError, UnitsError
-        If data are not force constants, all are zero, or a pair has an atom that does
-        not exist.
+        If data are not force constants, all are zero, a pair has an atom that does not
+        exist, or those of an atom do not add up to 0, as where pairs are missing.
     """
     trajectory = read_trajectory(data)
     missing = {"first", "second", "force_constant"} - set(data.variables)
@@ -271,6 +271,15 @@ def read_force_constants(data: xr.Dataset) -> tuple[Trajectory, Springs]:
     block = block[:, : trajectory.dimension, : trajectory.dimension]
     if not block.any():
         raise QuantityError("all force constants are zero")
+    total = np.zeros((n, *block.shape[1:]))
+    np.add.at(total, first, block)
+    left = float(abs(total).max() / abs(block).max())
+    if left > 1e-4:  # all that were made have 0, in single precision
+        raise QuantityError(
+            f"the force constants of an atom add up to {100 * left:.2g} % of the "
+            "largest, not to 0: pairs are missing",
+            fix="pass all pairs, as xbp.md.lattice.force_constants returns them",
+        )
     position = trajectory.block(0, 1).scaled()[0].T @ trajectory.mean_cell
     return trajectory, Springs(
         first, second, block, position, trajectory.mean_cell, trajectory.masses()
