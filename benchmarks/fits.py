@@ -56,6 +56,7 @@ def main(n: int = 10_000, looped: int = 200) -> None:
         "boson_peak, with a range": lambda: b.bp.boson_peak(E_range=(1, 15.1)),
         "boson_peak, range found": lambda: b.bp.boson_peak(),
         "fit": lambda: b.bp.fit("lognormal", "E"),
+        "scan_boson_peak": lambda: b.bp.scan_boson_peak(),
     }
     print(f"{n} spectra of {E.size} points; curve_fit one by one: {peer:.2f} s")
     for name, work in works.items():

@@ -168,6 +168,21 @@ def test_one_curve_stops_at_a_bound_far_from_its_start(
     assert end.at_bound.all()
 
 
+def test_best_linear_parameters_at_each_step_lead_out_of_bent_valleys() -> None:
+    """A wide Gaussian and a line that nearly cancel: slow with all five at once."""
+    x, rng = np.linspace(2, 6, 30), np.random.default_rng(0)
+    centre = rng.uniform(-1, 1, (20, 1))
+    y = 20 * np.exp(-((x - centre) ** 2) / 2 / 6**2) - 19 + 1.5 * x
+    start = np.tile([4.0, 0.5, 1.0, y.min(), 0.0], (20, 1))
+    arguments = (gaussian_on_line(x), y, np.ones_like(y), start)
+    quick = solve(*arguments, known=True, linear=(1, 3, 4), max_steps=60)
+    slow = solve(*arguments, known=True, max_steps=60)
+    whole = solve(*arguments, known=True, max_steps=2000)
+    assert (quick.converged.sum(), slow.converged.sum()) == (20, 0)
+    np.testing.assert_allclose(quick.values[:, :1], centre, atol=1e-3)
+    np.testing.assert_allclose(quick.values, whole.values, rtol=1e-2)
+
+
 def test_a_spectrum_of_zeros_has_no_range() -> None:
     """It has points, but none of them says where a maximum may be."""
     B = np.stack(

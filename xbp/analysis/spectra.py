@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from xbp.analysis.sides import judge_sides, peak_ranges, sides_are_fitted
 from xbp.analysis.simulated import excess_over, judge_maximum, sampled_std
 from xbp.core.independence import merged_bins
 from xbp.core.status import Status, statuses
+from xbp.core.threads import in_threads
 from xbp.fitting.peak import NUMBERS, Method, fit_shape
 
 __all__ = ["DEPTH", "EXCESS", "HIGHEST", "MISFIT", "fit_spectra"]
@@ -83,14 +85,14 @@ def fit_spectra(
     if sampled:
         known = sampled_std(E, rows, known, modes, dimension, area)
     every = (rows, known, parts, seen, boxes, sounds, widths)
-    pieces = [
-        _fit_rows(
-            *(a[i : i + _CHUNK] for a in every),
-            known=bool(np.ndim(std) or sampled), E=E, half=half, inside=inside,
-            dimension=dimension, **how,
-        )
-        for i in range(0, max(len(rows), 1), _CHUNK)
-    ]  # fmt: skip
+    fit_piece = functools.partial(
+        _fit_rows, known=bool(np.ndim(std) or sampled), E=E, half=half, inside=inside,
+        dimension=dimension, **how,
+    )  # fmt: skip
+    pieces = in_threads(
+        lambda i: fit_piece(*(a[i : i + _CHUNK] for a in every)),
+        range(0, max(len(rows), 1), _CHUNK),
+    )
     numbers, status, excess = map(np.concatenate, zip(*pieces, strict=True))
     return (
         numbers.reshape(*outer, -1),

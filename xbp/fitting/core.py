@@ -137,6 +137,7 @@ def solve(
     known: bool,
     low: np.ndarray | float = -np.inf,
     high: np.ndarray | float = np.inf,
+    linear: Sequence[int] = (),
     max_steps: int = 200,
 ) -> Solutions:
     """Fit many curves at once by Levenberg–Marquardt, vectorised over the curves.
@@ -158,6 +159,10 @@ def solve(
         Whether the errors are known; otherwise the residuals determine their scale.
     low, high : numpy.ndarray, shape (n,) or (m, n)
         Limits of the parameters.
+    linear : sequence of int
+        Parameters without limits in which the curve is linear, and to the first of
+        which its derivatives by all others are proportional. Each step ends at their
+        best values, so that the fit does not follow the narrow valleys that they make.
     max_steps : int
         Largest number of steps.
 
@@ -167,7 +172,8 @@ def solve(
 
     References
     ----------
-    D. W. Marquardt, J. Soc. Indust. Appl. Math. 11, 431 (1963), doi:10.1137/0111030.
+    D. W. Marquardt, J. Soc. Indust. Appl. Math. 11, 431 (1963), doi:10.1137/0111030;
+    A. Ruhe & P. Å. Wedin, SIAM Rev. 22, 318 (1980), doi:10.1137/1022057 (`linear`).
 
     Examples
     --------
@@ -183,7 +189,7 @@ def solve(
     limits = [np.broadcast_to(limit, start.shape) for limit in (low, high)]
     arrays = [y, weight, start, *limits, *rows]
     parts = [
-        _solve(shape, known, max_steps, *(a[i : i + _CHUNK] for a in arrays))
+        _solve(shape, known, [*linear], max_steps, *(a[i : i + _CHUNK] for a in arrays))
         for i in range(0, max(len(y), 1), _CHUNK)
     ]
     return Solutions.concatenated(parts)
@@ -192,6 +198,7 @@ def solve(
 def _solve(
     shape: Shape,
     known: bool,
+    linear: list[int],
     max_steps: int,
     y: np.ndarray,
     weight: np.ndarray,
@@ -215,8 +222,30 @@ def _solve(
     def at_parameters(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         y, weight, _, _, *rows = own
         curve, slopes = shape(p, *rows)
-        r = (y - curve) * weight
-        return r, slopes * weight, np.einsum("mk,mk->m", r, r)
+        r, slopes = (y - curve) * weight, slopes * weight
+        if linear:
+            move_linear(p, r, slopes)
+        return r, slopes, np.einsum("mk,mk->m", r, r)
+
+    def move_linear(p: np.ndarray, r: np.ndarray, slopes: np.ndarray) -> None:
+        """Move the linear parameters, and all that depends on them, to their best."""
+        own = slopes[linear]
+        square = np.einsum("imk,jmk->mij", own, own)
+        length = np.sqrt(np.einsum("mii->mi", square))
+        usable = np.isfinite(square).all(axis=(1, 2)) & (length > 0).all(axis=1)
+        length[~usable] = 1.0
+        square /= length[:, :, None] * length[:, None, :]
+        square[~usable] = 0.0
+        # A small part of it keeps what the points do not determine finite.
+        square += 1e-14 * np.eye(len(linear))
+        target = np.einsum("imk,mk->mi", own, r) / length
+        target[~usable] = 0.0
+        move = np.linalg.solve(square, target[..., None])[..., 0] / length
+        r -= np.einsum("mi,imk->mk", move, own)
+        before = p[:, linear[0]].copy()
+        p[:, linear] += move
+        others = [i for i in range(n) if i not in linear]
+        slopes[others] *= (p[:, linear[0]] / before)[:, None]
 
     r, slopes, cost = at_parameters(p)
     for step in range(max_steps + 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +23,7 @@ __all__ = [
     "fit_shape",
     "gaussian_on_line",
     "log_normal",
-    "over_bins",
+    "mean_of_ends",
     "usable_bins",
 ]
 
@@ -66,10 +66,6 @@ def log_normal(log_x: np.ndarray) -> Shape:
     return shape
 
 
-def _log_normal_of(x: np.ndarray) -> Shape:
-    return log_normal(np.log(np.where(x > 0, x, 1e-300)))
-
-
 def gaussian_on_line(x: np.ndarray) -> Shape:
     """Return h exp[−(x − x₀)²/2σ²] + c + s·x, of (x₀, h, σ), (x₀, h, σ, c) or all."""
 
@@ -87,19 +83,23 @@ def gaussian_on_line(x: np.ndarray) -> Shape:
     return shape
 
 
-def over_bins(
-    make: Callable[[np.ndarray], Shape], x: np.ndarray, half: np.ndarray | float
-) -> Shape:
-    """Return the means of a shape over bins x ± half, by Gauss's rule of two points."""
-    if not np.any(half):
-        return make(x)
-    ends = [make(x + way * half * GAUSS) for way in (-1, 1)]
+def mean_of_ends(make: Callable[[np.ndarray], Shape]) -> Shape:
+    """Return the means of a shape over bins, from its values at `places_in_bins`."""
 
-    def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        (low, by_low), (high, by_high) = (end(p) for end in ends)
-        return (low + high) / 2, (by_low + by_high) / 2
+    def shape(p: np.ndarray, *ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if len(ends) == 1:
+            return make(ends[0])(p)
+        (low, by_low), (high, by_high) = (make(end)(p) for end in ends)
+        low += high
+        by_low += by_high
+        return low / 2, by_low / 2
 
     return shape
+
+
+def places_in_bins(x: np.ndarray, half: np.ndarray | float) -> list[np.ndarray]:
+    """Return where Gauss's rule of two points takes a mean over bins x ± half."""
+    return [x + way * half * GAUSS for way in (-1, 1)] if np.any(half) else [x]
 
 
 @np.errstate(all="ignore")  # what overflows has a status
@@ -283,6 +283,16 @@ def _status(
     return np.asarray(np.select(list(cases.values()), codes, Status.OK.code))
 
 
+def _packed(
+    y: np.ndarray, weight: np.ndarray, places: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Return data, weights and places of their bins without those that weigh 0."""
+    pack = Packed(weight > 0)
+    inside = np.where(pack.inside, pack(weight), 0.0)
+    shape = inside.shape
+    return pack(y), inside, [np.broadcast_to(pack(x), shape) for x in places]
+
+
 def _log_normal(
     E: np.ndarray,
     y: np.ndarray,
@@ -314,13 +324,15 @@ def _log_normal(
     extent = np.maximum((log_x[last] - log_x[first]) / FWHM_PER_SIGMA, 0.05)
     bins_about = [log_x[top[:, 0]], np.log(np.maximum(highest, 1e-300)), extent]
     peak = np.stack(bins_about, axis=1)
-    shape = over_bins(_log_normal_of, E, bins)
+    places = [np.log(np.where(x > 0, x, 1e-300)) for x in places_in_bins(E, bins)]
+    shape = mean_of_ends(log_normal)
+    y, weight, places = _packed(y, weight, places)
     misfits = [
-        (((y - shape(start)[0]) * weight) ** 2).sum(axis=1)
+        (((y - shape(start, *places)[0]) * weight) ** 2).sum(axis=1)
         for start in (parabola, peak)
     ]
     start = np.where((bent & (misfits[0] <= misfits[1]))[:, None], parabola, peak)
-    fit = solve(shape, y, weight, start, known=known)
+    fit = solve(shape, y, weight, start, *places, known=known)
     chi2, covariance, stds = fit.errors(free, known)
     place, log_height, sigma = fit.values.T
     half = np.abs(sigma) * FWHM_PER_SIGMA / 2
@@ -362,8 +374,16 @@ def _gaussian(
     height = np.maximum(above.max(axis=1), 1e-3)
     top = E[above.argmax(axis=1)]
     start = np.stack([top, height, extent / 5, level, slope], axis=1)
-    shape = over_bins(gaussian_on_line, E, bins)
-    fit = solve(shape, y, weight, start, known=known)
+    y, weight, places = _packed(y, weight, places_in_bins(E, bins))
+    shape = mean_of_ends(gaussian_on_line)
+    # Further away, or wider, all Gaussians are the same parabola.
+    away, nowhere = 3 * extent, np.full(len(y), np.inf)
+    low, high = ends[0] - extent, ends[1] + extent
+    fit = solve(
+        shape, y, weight, start, *places, known=known, linear=(1, 3, 4),
+        low=np.stack([low, -nowhere, -away, -nowhere, -nowhere], axis=1),
+        high=np.stack([high, nowhere, away, nowhere, nowhere], axis=1),
+    )  # fmt: skip
     chi2, covariance, stds = fit.errors(free, known)
     energy, height, sigma, background, slope = fit.values.T
     sigma = np.abs(sigma)
@@ -371,6 +391,7 @@ def _gaussian(
     pairs = [(v, stds[:, i]) for i, v in enumerate((energy, height, sigma))]
     status = _status(ends, pairs[0], pairs[1], pairs[2], lost)
     wide = (status == Status.OK.code) & (sigma > extent)
+    wide |= fit.at_bound[:, [0, 2]].any(axis=1)
     return {
         "energy": energy, "energy_std": stds[:, 0],
         "height": height, "height_std": stds[:, 1],
