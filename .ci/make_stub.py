@@ -128,6 +128,7 @@ def _plain(annotation: str, one: Operation) -> str:
             if get_origin(value) is None:
                 return node
             text = repr(value).replace("typing.", "").replace("collections.abc.", "")
+            text = text.replace("random._generator.", "random.")
             return ast.parse(text, mode="eval").body
 
     return ast.unparse(Expand().visit(ast.parse(annotation, mode="eval")))

@@ -26,7 +26,7 @@ def sample_map() -> xr.Dataset:
         np.linspace(1, 9, 30), np.linspace(0.2, 30, 40), energy=5.5, width=6,
         T=300, u2=0.012,
     )  # fmt: skip
-    return xbp.models.with_counting_noise(S, counts=1e4, seed=0)
+    return xbp.models.with_counting_noise(S, counts=1e4, rng=0)
 
 
 def calls_of(function: Any, *args: Any) -> Counter[str]:

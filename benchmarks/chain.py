@@ -90,7 +90,7 @@ class Chain:
             T=300,
             u2=0.012,
         )
-        self.S = xbp.models.with_counting_noise(S, counts=1e4, seed=0)
+        self.S = xbp.models.with_counting_noise(S, counts=1e4, rng=0)
         self.sq = xbp.models.hard_sphere_structure_factor(np.linspace(0.5, 10, 200))
         self.time_chain()
 

@@ -96,7 +96,7 @@ def peaked(unboxed: xr.Dataset) -> xr.Dataset:
     S = xbp.models.dynamic_structure_factor(
         unboxed.Q.values[30:], E, energy=2.7, width=4, T=300, u2=0.0138
     )
-    S = xbp.models.with_counting_noise(S, counts=1e4, seed=0).bp.scale(2.5e-5)
+    S = xbp.models.with_counting_noise(S, counts=1e4, rng=0).bp.scale(2.5e-5)
     B = xbp.models.evaluate("lognormal", E, energy=2.7, height=1, sigma=0.7).B
     g = B.values * E**2
     scale = 1 / float(np.trapezoid(g, E))

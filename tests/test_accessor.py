@@ -114,7 +114,7 @@ def test_dir_lists_what_is_for_the_data(glass: xr.Dataset) -> None:
     assert "to_radial_distribution" in dir(glass.Sq.bp)
     assert "neutron_weighted_dos" in dir(glass.g.bp)
     trajectory = xbp.md.models.ideal_gas(
-        4, 3, cell=12, T=300, mass=40, time_step=0.05, seed=1
+        4, 3, cell=12, T=300, mass=40, time_step=0.05, rng=1
     )
     public = {name for name in dir(trajectory.bp) if not name.startswith("_")}
     assert public == {*OF_TRAJECTORIES, "to_netcdf", "to_zarr", "diagnostics"}

@@ -227,7 +227,7 @@ def test_u2_over_other_dimensions(model: xr.Dataset) -> None:
 
 
 def test_inputs_stay_as_they_are(model: xr.Dataset, glass: xr.Dataset) -> None:
-    noisy = xbp.models.with_counting_noise(model, counts=1e4, seed=0)
+    noisy = xbp.models.with_counting_noise(model, counts=1e4, rng=0)
     b = noisy.bp.to_bqe()
     sq = xbp.models.hard_sphere_structure_factor(model.Q)
     before = [x.copy(deep=True) for x in (noisy, b, sq, glass)]
@@ -288,7 +288,7 @@ def test_overlapping_bounds(model: xr.Dataset) -> None:
 @pytest.mark.parametrize("units", [None, 5, ["K"]], ids=str)
 @pytest.mark.parametrize("where", ["temperature", "u2", "S_std", "S", "E"])
 def test_units_that_are_no_text(model: xr.Dataset, where: str, units: object) -> None:
-    noisy = xbp.models.with_counting_noise(model, counts=100, seed=0)
+    noisy = xbp.models.with_counting_noise(model, counts=100, rng=0)
     noisy[where].attrs["units"] = units
     with pytest.raises(UnitsError):
         noisy.bp.to_bqe()
@@ -306,7 +306,7 @@ def test_other_precisions(unmarked: xr.Dataset, dtype: type) -> None:
 
 
 def test_infinities_and_huge_numbers_do_not_warn(model: xr.Dataset) -> None:
-    odd = xbp.models.with_counting_noise(model, counts=100, seed=0)
+    odd = xbp.models.with_counting_noise(model, counts=100, rng=0)
     odd.S[3, 4] = np.inf
     odd.S[5, 6] = -np.inf
     odd.S_std[7, 60] = np.nan
@@ -354,9 +354,9 @@ def test_models_refuse_nonsense() -> None:
     line = xbp.models.elastic_line(Q, E, u2=0.01, resolution="1 meV")
     for counts in (0, -1, np.inf, 1e30):
         with pytest.raises(XbpError, match="counts"):
-            xbp.models.with_counting_noise(line, counts=counts, seed=0)
+            xbp.models.with_counting_noise(line, counts=counts, rng=0)
     with pytest.raises(QuantityError):
-        xbp.models.with_counting_noise(line.bp.scale(0), counts=10, seed=0)
+        xbp.models.with_counting_noise(line.bp.scale(0), counts=10, rng=0)
 
 
 def test_samples_have_names() -> None:

@@ -24,7 +24,7 @@ Q, E = np.arange(0.5, 5.0, 0.5), np.arange(-15.0, 15.1, 1.0)
 
 def noisy(S: xr.DataArray) -> xr.Dataset:
     whole = S.transpose("Q", "E").to_dataset(name=S.name)
-    return xbp.models.with_counting_noise(whole, counts=1e6, seed=1)
+    return xbp.models.with_counting_noise(whole, counts=1e6, rng=1)
 
 
 def glass(T: float = 300) -> xr.Dataset:

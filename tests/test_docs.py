@@ -65,7 +65,7 @@ def test_every_block_of_a_page_runs(
     names: dict[str, object] = {"xbp": xbp, "np": np, "__name__": "page"}
     if page.name in TRAJECTORY_PAGES:
         names["traj"] = xbp.md.models.einstein_solid(
-            32, 1100, cell=8, energy="6 meV", T=300, mass=60, time_step="20 fs", seed=1
+            32, 1100, cell=8, energy="6 meV", T=300, mass=60, time_step="20 fs", rng=1
         ).assign_coords(element=("atom", ["Cu"] * 32))
     blocks = BLOCK.findall(page.read_text())
     if "distributed" in "".join(blocks):
@@ -215,7 +215,7 @@ def test_the_table_of_the_data_model_is_what_trajectories_give() -> None:
         T=300,
         mass=60,
         time_step="20 fs",
-        seed=1,
+        rng=1,
         element="Cu",
     )
     made = [

@@ -24,7 +24,7 @@ def measured() -> xr.Dataset:
     )
     line = xbp.models.elastic_line(Q, E, u2="0.01 angstrom^2", resolution="2 meV")
     both = phonons.assign(S=(phonons.S + line.S.values).assign_attrs(phonons.S.attrs))
-    return xbp.models.with_counting_noise(both, counts=1e4, seed=1)
+    return xbp.models.with_counting_noise(both, counts=1e4, rng=1)
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.lattice.bloch_fluctuations`.
         """
-    def bloch_modes(self, out: str | os.PathLike[str] | None = ..., n_wavevectors: int = ..., *, Q_max: Any = ..., dQ: Any = ..., E_max: Any = ..., dE: Any = ..., max_wavevectors_per_shell: int | None = ..., strain: bool = ..., cutoff: Any = ..., k: Any = ..., inner: float = ..., seed: int = ..., most_imaginary: float = ..., precision: Literal['single', 'double'] = ..., processes: int = ..., progress: bool = ..., overwrite: bool = ...) -> xr.Dataset:
+    def bloch_modes(self, out: str | os.PathLike[str] | None = ..., n_wavevectors: int = ..., *, Q_max: Any = ..., dQ: Any = ..., E_max: Any = ..., dE: Any = ..., max_wavevectors_per_shell: int | None = ..., strain: bool = ..., cutoff: Any = ..., k: Any = ..., inner: float = ..., rng: int | numpy.random.Generator | None = ..., most_imaginary: float = ..., precision: Literal['single', 'double'] = ..., processes: int = ..., progress: bool = ..., overwrite: bool = ...) -> xr.Dataset:
         """Find the modes of a glass at wave vectors of any length.
 
         See `xbp.md.lattice.bloch_modes`.
@@ -309,7 +309,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.ioffe_regel`.
         """
-    def kernel_polynomial_vdos(self, out: str | os.PathLike[str] | None = ..., n_wavevectors: int = ..., *, dE: Any = ..., resolution: Any = ..., n_vectors: int = ..., inner: float = ..., seed: int = ..., processes: int = ..., progress: bool = ..., overwrite: bool = ...) -> xr.Dataset:
+    def kernel_polynomial_vdos(self, out: str | os.PathLike[str] | None = ..., n_wavevectors: int = ..., *, dE: Any = ..., resolution: Any = ..., n_vectors: int = ..., inner: float = ..., rng: int | numpy.random.Generator | None = ..., processes: int = ..., progress: bool = ..., overwrite: bool = ...) -> xr.Dataset:
         """Compute g(E) of a large glass at many wave vectors, without finding its modes.
 
         See `xbp.md.lattice.kernel_polynomial_vdos`.
@@ -579,7 +579,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.vdos`.
         """
-    def vibration_map(self, T: Any, *, E_range: Any = ..., n_wavevectors: int = ..., statistics: Literal['quantum', 'classical'] = ..., cutoff: Any = ..., seed: int = ...) -> xr.Dataset:
+    def vibration_map(self, T: Any, *, E_range: Any = ..., n_wavevectors: int = ..., statistics: Literal['quantum', 'classical'] = ..., cutoff: Any = ..., rng: int | numpy.random.Generator | None = ...) -> xr.Dataset:
         """Map u² and the strains of the vibrations of a glass, and compare the maps.
 
         See `xbp.md.lattice.vibration_map`.

@@ -381,7 +381,13 @@ def convert(
     "--time-between-frames", default="20 fs", show_default=True, metavar="TIME"
 )
 @click.option("--timestep", metavar="TIME", help="MD time step.")
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--rng",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Whole number that determines the random places and velocities.",
+)
 @click.option(
     "--processes", type=int, default=1, show_default=True, help="MPI processes."
 )

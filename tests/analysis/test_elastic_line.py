@@ -62,7 +62,7 @@ def test_units_and_samples(line: xr.Dataset) -> None:
     )
     assert two.status.values.tolist() == ["ok", "no data"]
     assert two.fwhm.isnull().values.tolist() == [False, True]
-    lazy = xbp.models.with_counting_noise(line, counts=1e5, seed=0)
+    lazy = xbp.models.with_counting_noise(line, counts=1e5, rng=0)
     xr.testing.assert_allclose(
         lazy.chunk({"Q": 7}).bp.fit_elastic_line().compute(), lazy.bp.fit_elastic_line()
     )
@@ -75,7 +75,7 @@ def test_the_errors_are_those_of_counting_where_the_line_is_one(
     pulls: dict[str, list[float]] = {"energy": [], "fwhm": []}
     for seed in range(150):
         table = xbp.models.with_counting_noise(
-            line, counts=1e4, seed=seed
+            line, counts=1e4, rng=seed
         ).bp.fit_elastic_line(Q_range=(2, 6))
         for name, true in (("energy", 0.3), ("fwhm", 1.0)):
             pulls[name].append(float((table[name] - true) / table[f"{name}_std"]))
@@ -169,7 +169,7 @@ def test_e_moves_to_the_line(line: xr.Dataset) -> None:
     )
     np.testing.assert_allclose(back.E, data.E - 0.3, atol=1e-9)
     np.testing.assert_allclose(line.S.bp.shift_E(0.3).E, E - 0.3)
-    noisy = xbp.models.with_counting_noise(line, counts=1e5, seed=0)
+    noisy = xbp.models.with_counting_noise(line, counts=1e5, rng=0)
     np.testing.assert_array_equal(
         noisy.bp.shift_E(0.3).S_std.values, noisy.S_std.values
     )
@@ -229,7 +229,7 @@ def test_a_line_that_widens_is_fitted_over_its_own_width() -> None:
         table.fwhm, liquid.chunk(Q=5).bp.fit_elastic_line().fwhm.compute()
     )
     assert "  fwhm: " in repr(table.bp)
-    wide = xbp.models.with_counting_noise(liquid, counts=1e6, seed=1)
+    wide = xbp.models.with_counting_noise(liquid, counts=1e6, rng=1)
     spoiled = wide.bp.debye_waller(Q_range=(1.5, 2))
     assert repr(spoiled.bp).startswith("debye waller: not a Debye-Waller decay")
 

@@ -34,7 +34,7 @@ def solid() -> xr.Dataset:
         mass=60,
         time_step="25 fs",
         element="Cu",
-        seed=1,
+        rng=1,
     )
     return moving.assign(
         position=moving.position

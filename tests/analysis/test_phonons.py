@@ -351,7 +351,7 @@ def solid_box() -> xr.Dataset:
         mass=40,
         time_step="25 fs",
         element="Cu",
-        seed=1,
+        rng=1,
     )
 
 

@@ -329,7 +329,7 @@ def test_displacement_of_a_density_of_states(counts: float) -> None:
     )
     true, S = float(S.u2), S.drop_vars("u2")
     S = xr.concat([S.where(abs(S.E) > 0.5)] * N, "run")
-    noisy = xbp.models.with_counting_noise(S, counts=counts, seed=0)
+    noisy = xbp.models.with_counting_noise(S, counts=counts, rng=0)
     found = noisy.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
     assert (found.u2_status == "ok").all()
     assert_pulls(found[["u2", "u2_std"]], {"u2": true})

@@ -236,7 +236,7 @@ def test_files_dask_and_normalizations_keep_it(tmp_path: Path) -> None:
     line = xbp.models.elastic_line(
         np.linspace(1, 8, 8), np.linspace(-4, 4, 41), u2=0.0067, resolution="1 meV"
     )
-    noisy = xbp.models.with_counting_noise(line, counts=100, seed=0)
+    noisy = xbp.models.with_counting_noise(line, counts=100, rng=0)
     amounts: dict[str, Any] = {
         "amount": "1 mol",
         "vanadium_amount": "1 mol",

@@ -225,7 +225,7 @@ OF_TRAJECTORIES: dict[str, dict[str, Any]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OF_TRAJECTORIES)
 def test_no_history_steers_an_operation_on_a_trajectory(name: str) -> None:
-    atoms = {"cell": 12, "T": 300, "mass": 40, "time_step": 0.05, "seed": 1}
+    atoms = {"cell": 12, "T": 300, "mass": 40, "time_step": 0.05, "rng": 1}
     gas = xbp.md.models.ideal_gas(20, 100, **atoms)
     window = {} if name in ("structure_factor", "radial_distribution", "msd") else {"window": "2 ps"}  # fmt: skip
     weights = {"weights": "unit"} if "weights" in find_operation("data", name).signature.parameters else {}  # fmt: skip

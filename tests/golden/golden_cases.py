@@ -67,13 +67,13 @@ def model(**changed: Any) -> xr.Dataset:
 
 
 def counted(counts: float = 1e6, **changed: Any) -> xr.Dataset:
-    return xbp.models.with_counting_noise(model(**changed), counts=counts, seed=3)
+    return xbp.models.with_counting_noise(model(**changed), counts=counts, rng=3)
 
 
 @functools.cache
 def solid(n_frames: int = 1100) -> xr.Dataset:
     traj = xbp.md.models.einstein_solid(
-        32, n_frames, cell=8, energy="6 meV", T=300, mass=60, time_step="20 fs", seed=1
+        32, n_frames, cell=8, energy="6 meV", T=300, mass=60, time_step="20 fs", rng=1
     )
     return traj.assign_coords(element=("atom", ["Cu"] * 16 + ["Zr"] * 16))
 
@@ -303,7 +303,7 @@ def spectrum_and_heat_capacity_together() -> Any:
 def elastic() -> xr.Dataset:
     Q, E = np.linspace(0.5, 6, 40), np.arange(-20, 20.1, 0.25)
     line = xbp.models.elastic_line(Q, E, u2=0.015, resolution=1.2, scale=3.0, T=300)
-    return xbp.models.with_counting_noise(line, counts=3e6, seed=5)
+    return xbp.models.with_counting_noise(line, counts=3e6, rng=5)
 
 
 @case("fitted")

@@ -92,9 +92,7 @@ def extxyz() -> str:
 
 
 def gas() -> xr.Dataset:
-    return xbp.md.models.ideal_gas(
-        6, 5, cell=10, T=300, mass=40, time_step=0.02, seed=1
-    )
+    return xbp.md.models.ideal_gas(6, 5, cell=10, T=300, mass=40, time_step=0.02, rng=1)
 
 
 def text(content: Callable[[], str]) -> Callable[[Path], None]:

@@ -105,9 +105,7 @@ def test_what_is_written_reads_back_identical(
     tmp_path: Path, glass: xr.Dataset, model: xr.Dataset
 ) -> None:
     b = glass.bp.to_bqe()
-    noisy = xbp.models.with_counting_noise(model, counts=1e3, seed=0).bp.rebin(
-        E="2 meV"
-    )
+    noisy = xbp.models.with_counting_noise(model, counts=1e3, rng=0).bp.rebin(E="2 meV")
     noisy.S.attrs["number"] = np.float64(0.1)
     cuts = {
         "B": b.bp.cut_Q((2, 8)), "B at E": b.bp.cut_E(3, width=0.5), "S": noisy.bp.cut_Q((2, 8)),

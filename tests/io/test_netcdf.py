@@ -18,7 +18,7 @@ from xbp.errors import FileFormatError, QuantityError
 
 def products(glass: xr.Dataset, model: xr.Dataset) -> dict[str, xr.Dataset]:
     b = glass.bp.to_bqe()
-    edges = xbp.models.with_counting_noise(model, counts=1e4, seed=0).bp.rebin(
+    edges = xbp.models.with_counting_noise(model, counts=1e4, rng=0).bp.rebin(
         E="2 meV", Q=0.5
     )
     return {
@@ -215,7 +215,7 @@ def test_infinite_coordinates_and_negative_errors(
 def test_infinite_positions_of_a_trajectory(tmp_path: Path) -> None:
     path = tmp_path / "a.nc"
     xbp.md.models.ideal_gas(
-        6, 5, cell=10, T=300, mass=40, time_step=0.02, seed=1
+        6, 5, cell=10, T=300, mass=40, time_step=0.02, rng=1
     ).to_netcdf(path)
     with h5py.File(path, "a") as file:
         file["position"][1, 0, 0] = np.inf

@@ -202,7 +202,7 @@ def test_a_full_disk_is_called_that_and_the_old_file_stays(
     target = small_disk / "old"
     if kind.startswith("convert"):
         gas = xbp.md.models.ideal_gas(
-            500, 80, cell=10, T=300, mass=40, time_step=0.02, seed=1
+            500, 80, cell=10, T=300, mass=40, time_step=0.02, rng=1
         )
         gas.to_netcdf(tmp_path / "gas.nc")
         target = small_disk / ("old.zarr" if kind.endswith("zarr") else "old.nc")

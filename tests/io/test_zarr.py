@@ -23,7 +23,7 @@ def test_data_read_back_identical(tmp_path: Path, kind: str) -> None:
         "array": B.B,
         "table": B.isel(Q=0).bp.boson_peak(),
         "samples": xr.concat([GLASS, GLASS], xr.Variable("sample", ["A", "B"]), data_vars="all", coords="minimal", compat="override"),
-        "trajectory": xbp.md.models.ideal_gas(5, 3, cell=10, T=300, mass=40, time_step=0.02, seed=1),
+        "trajectory": xbp.md.models.ideal_gas(5, 3, cell=10, T=300, mass=40, time_step=0.02, rng=1),
     }[kind]  # fmt: skip
     path = tmp_path / "a.zarr"
     data.bp.to_zarr(path)

@@ -105,7 +105,7 @@ def test_numbers_in_other_units_chunks_and_archives(
 
 def test_the_phonon_of_a_box_without_velocities() -> None:
     solid = models.einstein_solid(
-        12, 500, cell=10, energy="8 meV", T=100, mass=40, time_step="25 fs", seed=1
+        12, 500, cell=10, energy="8 meV", T=100, mass=40, time_step="25 fs", rng=1
     )
     ours, theirs = (
         one.bp.box_phonon("10 ps") for one in (solid.drop_vars("velocity"), solid)
@@ -117,7 +117,7 @@ def test_the_phonon_of_a_box_without_velocities() -> None:
 def test_steps_that_are_too_long_are_refused() -> None:
     """C_L of the gas is by (Q Δr)²/4 too high, as the docstring says."""
     gas = models.ideal_gas(
-        80, 400, cell=12, T="300 K", mass="40 u", time_step="0.1 ps", seed=1
+        80, 400, cell=12, T="300 K", mass="40 u", time_step="0.1 ps", rng=1
     )
     still, options = gas.drop_vars("velocity"), {"window": "5 ps", "folding": None}
     with pytest.raises(RangeError, match="too coarse") as refused:
@@ -138,13 +138,13 @@ def test_steps_that_are_too_long_are_refused() -> None:
 def test_frames_that_fold_or_leave_the_way_open_are_refused() -> None:
     """Vibrations above h/2Δt show in displacements, if T is known; the way of an atom is ambiguous beyond half of the cell."""
     solid = models.einstein_solid(
-        40, 200, cell=10, energy="30 meV", T=10, mass=40, time_step="0.1 ps", seed=1
+        40, 200, cell=10, energy="30 meV", T=10, mass=40, time_step="0.1 ps", rng=1
     ).drop_vars("velocity")
     with pytest.raises(RangeError, match="alias"):
         solid.bp.current_spectra(1, 0.5, window="4 ps")
     unknown = solid.drop_vars(["temperature", "mass"])
     found = unknown.bp.current_spectra(1, 0.5, window="4 ps")
     assert "aliasing_unchecked" in str(found.bp.diagnostics())
-    gas = models.ideal_gas(20, 40, cell=4, T=300, mass=40, time_step=1, seed=1)
+    gas = models.ideal_gas(20, 40, cell=4, T=300, mass=40, time_step=1, rng=1)
     with pytest.raises(QuantityError, match="half the cell"):
         gas.drop_vars("velocity").bp.current_spectra(4, window="10 ps")

@@ -204,7 +204,7 @@ def test_what_is_no_field_is_refused(small: xr.Dataset) -> None:
 
 def test_xarray_draws_a_local_field_and_no_other_quantity_is_offered_for_it() -> None:
     traj = xbp.md.models.einstein_solid(
-        60, 4, cell=8, energy="8 meV", T=300, mass=40, time_step="25 fs", seed=1
+        60, 4, cell=8, energy="8 meV", T=300, mass=40, time_step="25 fs", rng=1
     )
     fields = traj.bp.local_fields("coordination", cutoff=4)
     for field in (

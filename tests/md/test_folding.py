@@ -74,7 +74,7 @@ def test_a_line_beyond_the_frames_is_refused_though_nothing_is_left_at_the_end(
         T=300,
         mass=40,
         time_step=f"{femtoseconds} fs",
-        seed=1,
+        rng=1,
     )
     with pytest.raises(RangeError, match=f"{femtoseconds} fs") as refused:
         CALLS[name](solid)
@@ -88,7 +88,7 @@ def test_a_line_beyond_the_frames_is_refused_though_nothing_is_left_at_the_end(
         T=300,
         mass=40,
         time_step=f"{suffices} fs",
-        seed=1,
+        rng=1,
     )
     CALLS[name](again)
     # Without velocities the temperature shows it.
@@ -99,11 +99,11 @@ def test_a_line_beyond_the_frames_is_refused_though_nothing_is_left_at_the_end(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["vdos", "S", "self", "currents"])
 def test_what_falls_in_time_is_not_refused(name: str) -> None:
-    gas = models.ideal_gas(100, 200, cell=12, T=300, mass=40, time_step="50 fs", seed=1)
+    gas = models.ideal_gas(100, 200, cell=12, T=300, mass=40, time_step="50 fs", rng=1)
     CALLS[name](gas)
     CALLS[name](
         models.einstein_solid(
-            60, 300, cell=12, energy=38, T=300, mass=40, time_step="40 fs", seed=1
+            60, 300, cell=12, energy=38, T=300, mass=40, time_step="40 fs", rng=1
         )
     )
 
@@ -114,7 +114,7 @@ def test_velocities_of_positions_give_the_density_of_states(energy: float) -> No
     """Two lines, whose ratio Δr/Δt alone would change: at 33 of 41 meV it has lost half of the power."""
     parts = [
         models.einstein_solid(
-            80, 500, cell=12, energy=e, T=300, mass=40, time_step="50 fs", seed=s
+            80, 500, cell=12, energy=e, T=300, mass=40, time_step="50 fs", rng=s
         )
         for e, s in ((6.0, 1), (energy, 2))
     ]
@@ -152,7 +152,7 @@ def test_velocities_of_positions_in_chunks_and_by_element() -> None:
 
 def test_steps_by_half_of_the_cell_give_no_velocities() -> None:
     gas = models.ideal_gas(
-        300, 40, cell=4, T=300, mass=40, time_step="0.7 ps", seed=1
+        300, 40, cell=4, T=300, mass=40, time_step="0.7 ps", rng=1
     ).drop_vars("velocity")
     with pytest.raises(QuantityError, match="half the cell"):
         gas.bp.vdos(window="7 ps")
@@ -164,7 +164,7 @@ def test_atoms_that_are_where_they_were_one_frame_before() -> None:
     energy = "8 meV"
     step = f"{1000 * H / 8:.6f} fs"
     solid = models.einstein_solid(
-        27, 300, cell=12, energy=energy, T=300, mass=40, time_step=step, seed=1
+        27, 300, cell=12, energy=energy, T=300, mass=40, time_step=step, rng=1
     )
     with pytest.raises(RangeError, match="alias"):
         solid.bp.vdos(window="20 ps")
@@ -188,9 +188,9 @@ def test_the_limit_is_an_argument() -> None:
 def test_light_atoms_that_fold_are_seen_among_heavy_ones() -> None:
     """A tenth of the atoms at 101 meV, beyond h/2Δt = 51.7 meV, beside slow ones."""
     common = {"cell": 12, "T": 300, "time_step": "40 fs"}
-    slow = models.einstein_solid(36, 400, energy="8 meV", mass=40, seed=1, **common)
+    slow = models.einstein_solid(36, 400, energy="8 meV", mass=40, rng=1, **common)
     fast = models.einstein_solid(
-        6, 400, energy="101 meV", mass=6.94, seed=2, element="Li", **common
+        6, 400, energy="101 meV", mass=6.94, rng=2, element="Li", **common
     )
     mixed = xr.concat([slow.drop_vars("cell"), fast.drop_vars("cell")], "atom").assign(
         cell=slow.cell
@@ -207,7 +207,7 @@ def test_light_atoms_that_fold_are_seen_among_heavy_ones() -> None:
 def test_what_cannot_be_checked_is_a_diagnostic() -> None:
     """Positions alone do not show whether a line is folded: that is recorded."""
     solid = models.einstein_solid(
-        60, 400, cell=12, energy=20, T=300, mass=40, time_step="50 fs", seed=1
+        60, 400, cell=12, energy=20, T=300, mass=40, time_step="50 fs", rng=1
     )
     bare = solid.drop_vars(["velocity", "temperature"])
     for name in ("vdos", "S", "self"):
@@ -229,7 +229,7 @@ def test_the_margin_of_the_displacements_is_an_argument() -> None:
         T=300,
         mass=40,
         time_step="50 fs",
-        seed=1,
+        rng=1,
     )
     trajectory = read_trajectory(solid)
     window = Window.make(trajectory, {"folding": 0.3, "window": "6 ps"})

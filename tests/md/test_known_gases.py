@@ -18,7 +18,7 @@ from xbp.reduction.sample import scatterer
 
 def binary(n_frames: int = 40, **more: Any) -> xr.Dataset:
     gas = xbp.md.models.ideal_gas(
-        60, n_frames, cell=9, T=300, mass=50, time_step=0.05, seed=2, **more
+        60, n_frames, cell=9, T=300, mass=50, time_step=0.05, rng=2, **more
     )
     return gas.assign_coords(element=("atom", ["V"] * 20 + ["Cu"] * 40))
 

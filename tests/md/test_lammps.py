@@ -50,13 +50,13 @@ SHORT = {
     "time_between_frames": "100 fs",
 }
 FAST = {**SHORT, "cooling_rate": "2e14 K/s"}
-BRIEF = {"n_atoms": 60, "cooling_rate": "2e15 K/s", **SHORT, "seed": 5}
+BRIEF = {"n_atoms": 60, "cooling_rate": "2e15 K/s", **SHORT, "rng": 5}
 
 
 @pytest.fixture(scope="module")
 def argon(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("glass") / "ka.nc"
-    make_glass("kob_andersen", path, n_atoms=300, seed=7, **FAST)
+    make_glass("kob_andersen", path, n_atoms=300, rng=7, **FAST)
     return path
 
 
@@ -104,8 +104,8 @@ def test_thermodynamics(argon: Path) -> None:
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_glass(argon: Path, tmp_path: Path) -> None:
-    again = make_glass("kob_andersen", tmp_path / "b.nc", n_atoms=300, seed=7, **FAST)
-    other = make_glass("kob_andersen", tmp_path / "c.nc", n_atoms=300, seed=8, **FAST)
+    again = make_glass("kob_andersen", tmp_path / "b.nc", n_atoms=300, rng=7, **FAST)
+    other = make_glass("kob_andersen", tmp_path / "c.nc", n_atoms=300, rng=8, **FAST)
     first = xbp.md.open_trajectory(argon)
     np.testing.assert_array_equal(again.position, first.position)
     assert np.abs(other.position.values - first.position.values).max() > 1
@@ -133,7 +133,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
     call = (
         "from xbp.md.lammps import make_glass; "
         f"make_glass('kob_andersen', {str(out)!r}, n_atoms=400, cooling_rate='3e12 K/s', melt_time='20 ps', "
-        "relax_time='5 ps', collect_time='5 ps', time_between_frames='100 fs', seed=3)"
+        "relax_time='5 ps', collect_time='5 ps', time_between_frames='100 fs', rng=3)"
     )
     process = subprocess.Popen([sys.executable, "-c", call], start_new_session=True)
     state = tmp_path / "ka.nc.run" / "state.json"
@@ -146,8 +146,8 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
     assert not out.exists()
     step = json.loads(state.read_text())["step"]
     assert step >= 4000
-    with pytest.raises(SimulationError, match=r"unfinished run with .*seed"):
-        make_glass("kob_andersen", out, n_atoms=400, seed=4, **FAST)
+    with pytest.raises(SimulationError, match=r"unfinished run with .*rng"):
+        make_glass("kob_andersen", out, n_atoms=400, rng=4, **FAST)
     subprocess.run([sys.executable, "-c", call], check=True)
     thermo = open_thermo(out)
     # Every time stands there once, those before the kill included.
@@ -290,7 +290,7 @@ def test_the_potentials_are_what_they_say() -> None:
         ({"cooling_rate": 1e12}, UnitsError, "has no units"),
         ({"n_atoms": 300.5}, RangeError, "whole number"),
         ({"n_atoms": True}, RangeError, "whole number"),
-        ({"seed": -1}, RangeError, "whole number"),
+        ({"rng": -1}, RangeError, "whole number"),
         ({"processes": 0}, RangeError, "processes=0"),
         ({"processes": 10_000}, RangeError, "processes=10000 .* at most"),
         ({"system": "ZrCuAl"}, FileFormatError, "needs a potential"),

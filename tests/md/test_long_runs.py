@@ -17,7 +17,7 @@ from xbp.md.run import changed_tasks, delayed
 @pytest.fixture(scope="module")
 def gas() -> xr.Dataset:
     return xbp.md.models.ideal_gas(
-        60, 600, cell=15, T=300, mass=40, time_step="20 fs", seed=2
+        60, 600, cell=15, T=300, mass=40, time_step="20 fs", rng=2
     )
 
 

@@ -15,7 +15,7 @@ V = np.array([1.0, 0.5, 0.2])
 @pytest.fixture(scope="module")
 def solid() -> xr.Dataset:
     made = models.einstein_solid(
-        40, 800, cell=12, energy="8 meV", T=300, mass=40, time_step="50 fs", seed=1
+        40, 800, cell=12, energy="8 meV", T=300, mass=40, time_step="50 fs", rng=1
     )
     made["mass"] = ("atom", np.linspace(20, 60, 40), {"units": "u"})
     return made
@@ -166,7 +166,7 @@ def test_an_affine_motion_that_thermal_motion_hides_is_said_to_stay(
 
 
 def test_atoms_that_jump_by_half_of_the_cell_hide_how_the_whole_moves() -> None:
-    gas = models.ideal_gas(300, 40, cell=4, T=300, mass=40, time_step="0.7 ps", seed=1)
+    gas = models.ideal_gas(300, 40, cell=4, T=300, mass=40, time_step="0.7 ps", rng=1)
     hops, centre = resting_hops(
         np.diff(gas.position.values, axis=0).swapaxes(1, 2) / 4, np.full(300, 1 / 300)
     )

@@ -108,7 +108,7 @@ def test_partials_of_a_trajectory() -> None:
         T=300,
         mass=40,
         time_step="50 fs",
-        seed=1,
+        rng=1,
         element="Cu",
     )
     traj = solid.assign_coords(

@@ -18,7 +18,7 @@ from xbp.md import models
 pytest.importorskip("periodictable")
 
 SOLID = models.einstein_solid(
-    24, 80, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", seed=1
+    24, 80, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", rng=1
 ).assign_coords(element=("atom", ["Zr", "Cu"] * 12))
 G = SOLID.bp.radial_distribution(4, 0.1)
 Q = {"Q_max": 2, "dQ": 0.5}
@@ -37,13 +37,13 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "to_structure_factor": (G, {"Q": 3}),
     "models.ideal_gas": (
         None,
-        {"n_atoms": 5, "n_frames": 5, "cell": 9, "T": 9, "mass": 9, "time_step": 1, "seed": 1},
+        {"n_atoms": 5, "n_frames": 5, "cell": 9, "T": 9, "mass": 9, "time_step": 1, "rng": 1},
     ),
     "models.harmonic_chain": (
         None,
         {
             "n_atoms": 5, "n_frames": 5, "spacing": 3, "energy_max": 9, "T": 9, "mass": 9,
-            "time_step": 1, "seed": 1,
+            "time_step": 1, "rng": 1,
         },
     ),
 }  # fmt: skip

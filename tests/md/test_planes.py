@@ -189,10 +189,10 @@ def test_planes_are_found_given_or_refused(tmp_path: Path) -> None:
 
 def test_chains_and_films_are_no_planes() -> None:
     chain = xbp.md.models.harmonic_chain(
-        8, 3, spacing=3, energy_max=20, T=50, mass=40, time_step="20 fs", seed=1
+        8, 3, spacing=3, energy_max=20, T=50, mass=40, time_step="20 fs", rng=1
     )
     film = xbp.md.models.einstein_solid(
-        20, 3, cell=9, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1
+        20, 3, cell=9, energy="8 meV", T=300, mass=40, time_step="20 fs", rng=1
     )
     for traj in (chain, film, film.assign_attrs(periodic="110")):
         assert "dimension" not in traj.attrs

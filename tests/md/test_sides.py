@@ -17,7 +17,7 @@ def plane(thickness: float = 3.4) -> xr.Dataset:
     """A hexagonal plane of atoms that vibrate in it, in a cell that may be as thick as they are apart."""
     a = 3.8
     made = models.einstein_solid(
-        120, 300, cell=10, energy="6 meV", T=100, mass=40, time_step="40 fs", seed=3
+        120, 300, cell=10, energy="6 meV", T=100, mass=40, time_step="40 fs", rng=3
     )
     i, j = np.divmod(np.arange(120), 10)
     places = np.stack([a * (j + 0.5 * (i % 2)), a * np.sqrt(3) / 2 * i, 0 * i], axis=1)
@@ -99,7 +99,7 @@ def test_the_slab_of_a_lennard_jones_plane(shared_data: Path) -> None:
 @pytest.mark.parametrize("periodic", ["110", "011", "100"])
 def test_open_sides_have_no_wave_vectors(periodic: str) -> None:
     solid = models.einstein_solid(
-        100, 200, cell=12, energy="8 meV", T=300, mass=40, time_step="25 fs", seed=1
+        100, 200, cell=12, energy="8 meV", T=300, mass=40, time_step="25 fs", rng=1
     )
     film = solid.assign_attrs(periodic=periodic)
     position = solid.position.values
@@ -128,7 +128,7 @@ def test_open_sides_have_no_wave_vectors(periodic: str) -> None:
 
 def test_a_free_cluster_has_no_wave_vectors_and_no_images() -> None:
     solid = models.einstein_solid(
-        100, 20, cell=12, energy="8 meV", T=300, mass=40, time_step="25 fs", seed=1
+        100, 20, cell=12, energy="8 meV", T=300, mass=40, time_step="25 fs", rng=1
     )
     cluster = solid.assign_attrs(periodic="000")
     for call in (
@@ -151,7 +151,7 @@ def test_a_free_cluster_has_no_wave_vectors_and_no_images() -> None:
 
 def test_an_open_side_that_follows_the_atoms_is_no_breathing_cell() -> None:
     solid = models.einstein_solid(
-        100, 200, cell=12, energy="8 meV", T=300, mass=40, time_step="25 fs", seed=1
+        100, 200, cell=12, energy="8 meV", T=300, mass=40, time_step="25 fs", rng=1
     )
     side = 12 + 0.3 * np.sin(np.arange(200) / 3)
     cell = np.stack([np.diag([12, 12, s]) for s in side])

@@ -236,7 +236,7 @@ def test_currents_are_projections(small: xr.Dataset) -> None:
 @pytest.mark.slow
 def test_an_ideal_gas_is_gaussian() -> None:
     gas = models.ideal_gas(
-        300, 1000, cell=14, T="300 K", mass="40 u", time_step="20 fs", seed=4
+        300, 1000, cell=14, T="300 K", mass="40 u", time_step="20 fs", rng=4
     )
     v = np.sqrt(constants.BOLTZMANN * 300 / 40)
     for part in ("coherent", "incoherent"):
@@ -269,7 +269,7 @@ def test_independent_oscillators_have_their_self_part() -> None:
         T="300 K",
         mass="60 u",
         time_step="20 fs",
-        seed=2,
+        rng=2,
     )
     F = solid.bp.intermediate_scattering_function(
         4,
@@ -297,7 +297,7 @@ def test_the_chain_has_its_phonon_where_theory_has_it() -> None:
         T="5 K",
         mass="40 u",
         time_step="25 fs",
-        seed=5,
+        rng=5,
     )
     # Along the chain only: the cell is so narrow that no other wave vector is as short.
     s = chain.bp.dynamic_structure_factor(
@@ -320,7 +320,7 @@ def test_the_chain_has_its_phonon_where_theory_has_it() -> None:
 @pytest.mark.slow
 def test_continuity_ties_the_longitudinal_current_to_the_density() -> None:
     gas = models.ideal_gas(
-        100, 800, cell=14, T="300 K", mass="40 u", time_step="10 fs", seed=4
+        100, 800, cell=14, T="300 K", mass="40 u", time_step="10 fs", rng=4
     )
     arguments = {"window": "8 ps", "weights": "unit", "E_max": 8, "precision": "double"}
     s = gas.bp.dynamic_structure_factor(3, 0.25, **arguments)
@@ -419,7 +419,7 @@ def test_a_result_is_archived_identical(small: xr.Dataset, tmp_path: object) -> 
 
 def test_temperature_is_told_by_the_velocities() -> None:
     gas = models.ideal_gas(
-        4000, 8, cell=40, T="250 K", mass="40 u", time_step="20 fs", seed=4
+        4000, 8, cell=40, T="250 K", mass="40 u", time_step="20 fs", rng=4
     )
     s = gas.drop_vars("temperature").bp.structure_factor(0.5, 0.1)
     assert float(s.temperature) == pytest.approx(250, rel=0.03)

@@ -179,7 +179,7 @@ def test_transforms_undo_each_other() -> None:
 
 
 def test_transform_of_a_trajectory_is_its_structure_factor() -> None:
-    gas = models.ideal_gas(400, 30, cell=16, T=300, mass=40, time_step=1.0, seed=3)
+    gas = models.ideal_gas(400, 30, cell=16, T=300, mass=40, time_step=1.0, rng=3)
     g = gas.bp.radial_distribution()
     sq = g.bp.to_structure_factor(np.arange(3, 8, 0.5))
     np.testing.assert_allclose(sq.Sq.values, 1, atol=0.15)
@@ -299,7 +299,7 @@ def test_bins_that_share_counts_are_not_taken_as_independent() -> None:
 
 def test_every_S_of_Q_states_the_smallest_wave_vector_of_its_box() -> None:
     """2π/L of a cube; of a skew cell a sum of reciprocal vectors; of an open side none."""
-    gas = models.ideal_gas(30, 60, cell=12, T=300, mass=40, time_step=0.05, seed=1)
+    gas = models.ideal_gas(30, 60, cell=12, T=300, mass=40, time_step=0.05, rng=1)
     Sq = gas.bp.structure_factor(2, 0.5, weights="unit")
     smallest = 2 * np.pi / 12
     assert float(Sq.box_Q_min) == pytest.approx(smallest)

@@ -107,7 +107,7 @@ def test_log_spaced_frames_have_the_correlations_of_their_pairs(tmp_path: Path) 
 
 
 def test_a_way_that_is_not_known_is_told() -> None:
-    gas = models.ideal_gas(30, 40, cell=4, T=3000, mass=4, time_step=0.05, seed=1)
+    gas = models.ideal_gas(30, 40, cell=4, T=3000, mass=4, time_step=0.05, rng=1)
     F = gas.isel(time=[0, 1, 2, 38]).bp.intermediate_scattering_function(
         3, 1, weights="unit"
     )
@@ -137,7 +137,7 @@ def test_even_frames_are_not_uneven_by_rounding() -> None:
 
 
 def test_atoms_that_move_by_half_the_cell_are_refused() -> None:
-    gas = models.ideal_gas(30, 40, cell=4, T=3000, mass=4, time_step=0.05, seed=1).isel(
+    gas = models.ideal_gas(30, 40, cell=4, T=3000, mass=4, time_step=0.05, rng=1).isel(
         time=[0, 1, 2, 38]
     )
     with pytest.raises(QuantityError, match="half the cell"):

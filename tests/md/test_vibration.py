@@ -42,7 +42,7 @@ def test_vdos_is_the_transform_of_the_autocorrelation(small: xr.Dataset) -> None
 
 def test_vdos_has_unit_area_and_its_line_where_it_is() -> None:
     solid = models.einstein_solid(
-        100, 2000, cell=12, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1
+        100, 2000, cell=12, energy="8 meV", T=300, mass=40, time_step="20 fs", rng=1
     )
     g = solid.bp.vdos(window="10 ps")
     dE = float(g.E[1])
@@ -78,7 +78,7 @@ def stretched(energies: tuple[float, ...]) -> xr.Dataset:
     """Oscillators of another energy along each axis, each at equilibrium."""
     one, *others = (
         models.einstein_solid(
-            40, 520, cell=12, energy=E, T=300, mass=40, time_step="20 fs", seed=1
+            40, 520, cell=12, energy=E, T=300, mass=40, time_step="20 fs", rng=1
         )
         for E in energies
     )
@@ -161,7 +161,7 @@ def test_msd_is_its_sum(small: xr.Dataset) -> None:
 @pytest.mark.slow
 def test_u2_of_oscillators_is_theirs() -> None:
     solid = models.einstein_solid(
-        1500, 800, cell=30, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1
+        1500, 800, cell=30, energy="8 meV", T=300, mass=40, time_step="20 fs", rng=1
     )
     exact = constants.BOLTZMANN * 300 / 40 / (2 * np.pi * 8 / H) ** 2
     found = solid.bp.msd(window="8 ps")
@@ -172,7 +172,7 @@ def test_u2_of_oscillators_is_theirs() -> None:
 
 
 def test_msd_of_a_gas_is_ballistic_through_the_faces() -> None:
-    gas = models.ideal_gas(500, 60, cell=6, T=300, mass=40, time_step="50 fs", seed=1)
+    gas = models.ideal_gas(500, 60, cell=6, T=300, mass=40, time_step="50 fs", rng=1)
     wrapped = gas.assign(position=gas.position.copy(data=gas.position.values % 6))
     found = wrapped.bp.msd(window="3 ps")
     v = gas.velocity.isel(time=0)
@@ -256,7 +256,7 @@ def test_a_plane_has_two_degrees_of_freedom_for_each_atom(small: xr.Dataset) -> 
 
 def test_a_density_of_states_says_what_its_area_is_of() -> None:
     solid = models.einstein_solid(
-        20, 400, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", seed=1
+        20, 400, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", rng=1
     )
     g = solid.bp.vdos(window="10 ps")
     assert (g.g.attrs["area"], g.g.attrs["area_of"]) == (1.0, "all modes")
@@ -284,7 +284,7 @@ def test_a_density_of_states_says_what_its_area_is_of() -> None:
 
 def test_velocities_of_another_temperature_are_told() -> None:
     solid = models.einstein_solid(
-        100, 200, cell=15, energy="8 meV", T=250, mass=40, time_step="20 fs", seed=1
+        100, 200, cell=15, energy="8 meV", T=250, mass=40, time_step="20 fs", rng=1
     )
     for kelvin, told in ((50, True), (250, False), (240, False), (1000, True)):
         data = solid.assign_coords(temperature=((), kelvin, {"units": "K"}))

@@ -44,9 +44,7 @@ def test_shells_hold_what_their_limits_say() -> None:
 @given(st.integers(2, 40), st.integers(0, 5))
 def test_a_limit_is_kept_and_drawn_from_what_there_is(limit: int, seed: int) -> None:
     whole = allowed_wavevectors(7.0 * np.eye(3), 4.0, 0.5)
-    some = allowed_wavevectors(
-        7.0 * np.eye(3), 4.0, 0.5, max_per_shell=limit, seed=seed
-    )
+    some = allowed_wavevectors(7.0 * np.eye(3), 4.0, 0.5, max_per_shell=limit, rng=seed)
     assert (some.n_wavevectors <= np.maximum(2, limit)).all()
     np.testing.assert_array_equal(
         some.n_wavevectors, np.minimum(whole.n_wavevectors, 2 * (limit // 2))

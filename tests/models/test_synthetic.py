@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import inspect
+import itertools
+
 import numpy as np
 import pytest
 import scipy.integrate
 import xarray as xr
 
 import xbp
+from xbp.core.history import parse_history
 from xbp.errors import QuantityError, RangeError, UnitsError
 
 Q, E = np.linspace(1.5, 8.5, 36), np.arange(-19.75, 20, 0.5)
@@ -116,7 +120,7 @@ def test_elastic_line_has_the_fwhm_and_decay_it_says() -> None:
 @pytest.mark.slow
 def test_counting_noise_is_poisson() -> None:
     S = xbp.models.dynamic_structure_factor(Q, E, energy=5, width=4, T=300, u2=0.01)
-    draws = [xbp.models.with_counting_noise(S, counts=400, seed=s) for s in range(300)]
+    draws = [xbp.models.with_counting_noise(S, counts=400, rng=s) for s in range(300)]
     stack = np.stack([d.S.values for d in draws])
     # The mean of N draws is off by std/√N; in a few thousand bins up to 5 of these.
     pull = (stack.mean(0) - S.S.values) / (draws[0].S_std.values / np.sqrt(300))
@@ -128,7 +132,7 @@ def test_counting_noise_is_poisson() -> None:
     assert (S.S.values / draws[0].S_std.values)[at] ** 2 == pytest.approx(400)
     assert not np.array_equal(stack[0], stack[1])
     np.testing.assert_array_equal(
-        xbp.models.with_counting_noise(S, counts=400, seed=0).S.values, stack[0]
+        xbp.models.with_counting_noise(S, counts=400, rng=0).S.values, stack[0]
     )
 
 
@@ -151,7 +155,7 @@ def test_bad_calls() -> None:
         )
     S = xbp.models.dynamic_structure_factor(Q, E, energy=5, width=4, T=300, u2=0.01)
     with pytest.raises(QuantityError, match="neither negative"):
-        xbp.models.with_counting_noise(S.bp.scale(-1), counts=10, seed=0)
+        xbp.models.with_counting_noise(S.bp.scale(-1), counts=10, rng=0)
 
 
 def test_a_line_may_be_empty_or_rigid_but_not_sharp() -> None:
@@ -189,14 +193,45 @@ def test_a_resolution_in_other_units_than_E() -> None:
     xr.testing.assert_allclose(here.S, there.S)
 
 
-@pytest.mark.parametrize("seed", ["a", 1.5, -1])
-def test_a_seed_that_is_no_whole_number_is_refused(seed: object) -> None:
+def test_random_numbers_follow_from_rng_and_can_be_repeated() -> None:
+    """An int repeats a call; None and a Generator record one that does."""
     line = xbp.models.elastic_line([1.0], E, u2=0.01, resolution="1 meV")
-    with pytest.raises(QuantityError, match="seed="):
-        xbp.models.with_counting_noise(line, counts=100, seed=seed)
+
+    def noisy(rng: object) -> xr.DataArray:
+        return xbp.models.with_counting_noise(line, counts=100, rng=rng).S
+
+    assert noisy(5).equals(noisy(5))
+    generator = np.random.default_rng(5)
+    drawn = [noisy(None), noisy(None), noisy(generator), noisy(generator)]
+    assert noisy(np.random.default_rng(5)).equals(drawn[2])
+    for one, other in itertools.combinations(drawn, 2):
+        assert not one.equals(other)
+    for one in drawn:
+        step = parse_history(one.attrs)[-1]
+        assert noisy(step.arguments["rng"]).equals(one)
+
+
+def test_public_functions_take_rng_as_a_keyword_as_spec_7_asks() -> None:
+    packages = (xbp, xbp.md, xbp.models, xbp.md.lattice, xbp.md.lammps)
+    public = [getattr(p, n) for p in packages for n in dir(p) if n[0] != "_"]
+    takes = set()
+    for function in filter(inspect.isfunction, public):
+        parameters = inspect.signature(function).parameters
+        assert not {"seed", "random_state", "random_seed"} & set(parameters), function
+        if "rng" in parameters:
+            assert parameters["rng"].kind == inspect.Parameter.KEYWORD_ONLY
+            takes.add(function.__name__)
+    assert {"bloch_modes", "ideal_gas", "make_glass", "with_counting_noise"} <= takes
+
+
+@pytest.mark.parametrize("rng", ["a", 1.5, -1, True, np.random.RandomState(1)])
+def test_an_rng_of_another_type_is_refused(rng: object) -> None:
+    line = xbp.models.elastic_line([1.0], E, u2=0.01, resolution="1 meV")
+    with pytest.raises(RangeError, match=r"rng=.*\n.*Generator or None"):
+        xbp.models.with_counting_noise(line, counts=100, rng=rng)
 
 
 def test_counts_that_are_no_number_are_refused() -> None:
     line = xbp.models.elastic_line([1.0], E, u2=0.01, resolution="1 meV")
     with pytest.raises(UnitsError, match="counts"):
-        xbp.models.with_counting_noise(line, counts="a", seed=1)
+        xbp.models.with_counting_noise(line, counts="a", rng=1)

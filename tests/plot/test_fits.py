@@ -18,7 +18,7 @@ def lines() -> xr.Dataset:
     line = xbp.models.elastic_line(
         Q, E, u2="0.008 angstrom^2", resolution="1 meV"
     ).bp.shift_E("-0.3 meV")
-    noisy: xr.Dataset = xbp.models.with_counting_noise(line, counts=1e6, seed=1)
+    noisy: xr.Dataset = xbp.models.with_counting_noise(line, counts=1e6, rng=1)
     return noisy
 
 

@@ -33,7 +33,7 @@ def measured() -> xr.Dataset:
         T="300 K",
     )
     both = S.assign(S=(S.S + line.S.values).assign_attrs(S.S.attrs))
-    return xbp.models.with_counting_noise(both, counts=1e7, seed=1)
+    return xbp.models.with_counting_noise(both, counts=1e7, rng=1)
 
 
 def test_temperatures_of_detailed_balance(measured: xr.Dataset) -> None:

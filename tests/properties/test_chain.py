@@ -25,7 +25,7 @@ def make(energy: float, width: float, T: float, u2: float, seed: int) -> xr.Data
         T=T,
         u2=u2,
     )
-    return xbp.models.with_counting_noise(S, counts=1e5, seed=seed)
+    return xbp.models.with_counting_noise(S, counts=1e5, rng=seed)
 
 
 def chain(S: xr.Dataset | xr.DataArray) -> dict[str, float]:

@@ -175,8 +175,8 @@ def test_errors_of_a_difference_are_those_of_its_counts(model: xr.Dataset) -> No
     true = model.bp.subtract(can, scale=0.9)
     pulls = []
     for seed in range(20):
-        sample = xbp.models.with_counting_noise(model, counts=300, seed=seed)
-        background = xbp.models.with_counting_noise(can, counts=200, seed=1000 + seed)
+        sample = xbp.models.with_counting_noise(model, counts=300, rng=seed)
+        background = xbp.models.with_counting_noise(can, counts=200, rng=1000 + seed)
         new = sample.bp.subtract(background, scale=0.9)
         pulls.append(((new.S - true.S) / new.S_std).values)
     assert np.mean(pulls) == pytest.approx(0, abs=0.02)
@@ -290,8 +290,8 @@ def test_a_difference_is_the_same_in_any_units(
     line = xbp.models.elastic_line(
         [1.0, 2.0], np.arange(-5.0, 6), u2=0.01, resolution="2 meV"
     )
-    data = xbp.models.with_counting_noise(line, counts=100, seed=1)
-    can = xbp.models.with_counting_noise(line, counts=50, seed=2)
+    data = xbp.models.with_counting_noise(line, counts=100, rng=1)
+    can = xbp.models.with_counting_noise(line, counts=50, rng=2)
     here = data.bp.subtract(can, factor, scale_std=error)
     written = [
         f"{100 * number} percent" if percent else number for number in (factor, error)

@@ -50,7 +50,7 @@ def test_numbers_by_hand() -> None:
 
 def test_errors_follow_and_an_error_of_t_is_common() -> None:
     S = xbp.models.with_counting_noise(
-        spectrum(300, 0.012).to_dataset(), counts=1e4, seed=0
+        spectrum(300, 0.012).to_dataset(), counts=1e4, rng=0
     )
     found = S.bp.at_temperature("100 K")
     ratio = (spectrum(100, 0.012) / spectrum(300, 0.012)).values

@@ -24,7 +24,7 @@ def line() -> xr.Dataset:
 @pytest.mark.slow
 def test_u2_pulls(line: xr.Dataset) -> None:
     many = xr.concat([line] * 200, "run")
-    result = xbp.models.with_counting_noise(many, counts=2e4, seed=0).bp.debye_waller()
+    result = xbp.models.with_counting_noise(many, counts=2e4, rng=0).bp.debye_waller()
     assert (result.status == "ok").all()
     pulls = (result.u2 - 0.008) / result.u2_std
     assert abs(pulls.mean()) < 0.2
@@ -52,7 +52,7 @@ def test_bragg_peaks_are_no_decay(line: xr.Dataset) -> None:
     bragg = line.copy(deep=True)
     bragg["S"] = bragg.S * (1 + 30 * (np.arange(40) % 7 == 0)[:, None])
     bragg = bragg.assign(S=bragg.S.assign_attrs(line.S.attrs))
-    result = xbp.models.with_counting_noise(bragg, counts=1e5, seed=0).bp.debye_waller()
+    result = xbp.models.with_counting_noise(bragg, counts=1e5, rng=0).bp.debye_waller()
     assert result.status == "not a Debye-Waller decay"
     assert np.isnan(result.u2)
     assert np.isnan(result.u2_std)
@@ -168,7 +168,7 @@ def test_the_error_of_the_window_is_what_other_windows_say(line: xr.Dataset) -> 
 
 
 def test_the_systematic_error_is_printed(line: xr.Dataset) -> None:
-    noisy = xbp.models.with_counting_noise(line, counts=2e6, seed=0)
+    noisy = xbp.models.with_counting_noise(line, counts=2e6, rng=0)
     table = noisy.bp.debye_waller()
     spoiled = table.assign(u2_systematic=table.u2_systematic.copy(data=0.0011))
     assert "± 0.0011 (systematic) angstrom**2" in repr(spoiled.bp)
@@ -229,7 +229,7 @@ def test_one_window_says_nothing_of_others() -> None:
 
 @pytest.mark.parametrize("known", [True, False])
 def test_the_fit_is_least_squares(line: xr.Dataset, known: bool) -> None:
-    noisy = xbp.models.with_counting_noise(line, counts=1e4, seed=2)
+    noisy = xbp.models.with_counting_noise(line, counts=1e4, rng=2)
     result = (noisy if known else noisy[["S"]]).bp.debye_waller()
     x, level = line.Q.values**2, result.elastic_intensity.values
     if not known:
@@ -373,6 +373,6 @@ def test_the_intensity_of_a_line_is_an_integral_over_E() -> None:
 def test_u2_of_dask_is_that_of_numbers() -> None:
     E = np.linspace(-4, 4, 41)
     line = xbp.models.elastic_line(np.linspace(1, 8, 10), E, u2=0.008, resolution=1)
-    noisy = xbp.models.with_counting_noise(line, counts=1e4, seed=1)
+    noisy = xbp.models.with_counting_noise(line, counts=1e4, rng=1)
     lazy = noisy.chunk({"Q": 4}).bp.debye_waller()
     xr.testing.assert_allclose(lazy.compute(), noisy.bp.debye_waller())

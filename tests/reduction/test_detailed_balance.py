@@ -15,7 +15,7 @@ from xbp.errors import QuantityError, RangeError, XbpError
 
 def test_the_error_covers_what_bands_of_energy_disagree_by(model: xr.Dataset) -> None:
     """A ripple on one side: bands of E imply different temperatures."""
-    noisy = xbp.models.with_counting_noise(model, counts=1e6, seed=3)
+    noisy = xbp.models.with_counting_noise(model, counts=1e6, rng=3)
     ripple = 1 + 0.1 * np.sin(noisy.E) * (noisy.E > 0)
     rippled = noisy.assign(S=(noisy.S * ripple).assign_attrs(noisy.S.attrs))
     good, poor = (
@@ -89,7 +89,7 @@ def test_an_error_as_large_as_the_value_is_undetermined(
 
 
 def test_the_temperature_comes_back_with_its_error(model: xr.Dataset) -> None:
-    noisy = xbp.models.with_counting_noise(model, counts=1e5, seed=3)
+    noisy = xbp.models.with_counting_noise(model, counts=1e5, rng=3)
     result = noisy.bp.detailed_balance(E_range=("2 meV", "18 meV"))
     T, std = float(result.implied_temperature), float(result.implied_temperature_std)
     assert abs(T - 300) < 4 * std
@@ -108,7 +108,7 @@ def test_temperature_pulls() -> None:
         u2="0.01 angstrom^2",
     )
     many = xr.concat([S] * 200, "run")
-    noisy = xbp.models.with_counting_noise(many, counts=1e5, seed=0)
+    noisy = xbp.models.with_counting_noise(many, counts=1e5, rng=0)
     r = noisy.bp.detailed_balance(E_range=(2, 12))
     pulls = (r.implied_temperature - 150) / r.implied_temperature_std
     assert abs(pulls.mean()) < 0.2
@@ -124,7 +124,7 @@ def test_ratio_is_boltzmann_on_an_uneven_grid(model: xr.Dataset) -> None:
 
 
 def test_a_background_shows(model: xr.Dataset) -> None:
-    noisy = xbp.models.with_counting_noise(model, counts=1e6, seed=1)
+    noisy = xbp.models.with_counting_noise(model, counts=1e6, rng=1)
     spoiled = noisy.assign(
         S=(noisy.S + 0.2 * noisy.S.max()).assign_attrs(noisy.S.attrs)
     )
@@ -179,7 +179,7 @@ def test_pulls_of_the_folded_mean(model: xr.Dataset, weights: str) -> None:
     true = model.S.sel(E=slice(0, None))
     pulls, gained = [], []
     for seed in range(20):
-        noisy = xbp.models.with_counting_noise(model, counts=400, seed=seed)
+        noisy = xbp.models.with_counting_noise(model, counts=400, rng=seed)
         folded = noisy.bp.fold(weights=weights)
         pulls.append(((folded.S - true) / folded.S_std).values)
         gained.append(float((folded.S_std / noisy.S_std.sel(E=slice(0, None))).mean()))
@@ -196,7 +196,7 @@ def test_weights_of_counts_are_without_bias(model: xr.Dataset) -> None:
     true = model.S.sel(E=slice(2, 8))
     ratio: dict[str, list[float]] = {"variance": [], "counts": []}
     for seed in range(10):
-        noisy = xbp.models.with_counting_noise(model, counts=100, seed=seed)
+        noisy = xbp.models.with_counting_noise(model, counts=100, rng=seed)
         per_count = (noisy.S_std**2 / model.S).max()
         own = noisy.assign(
             S_std=((noisy.S * per_count) ** 0.5).assign_attrs(noisy.S_std.attrs)
@@ -213,7 +213,7 @@ def test_weights_of_counts_are_without_bias(model: xr.Dataset) -> None:
 
 
 def test_one_side_stands_in_for_the_other(model: xr.Dataset) -> None:
-    noisy = xbp.models.with_counting_noise(model, counts=1e4, seed=2)
+    noisy = xbp.models.with_counting_noise(model, counts=1e4, rng=2)
 
     def masked(hole: xr.DataArray, fill: float = np.nan) -> xr.Dataset:
         return noisy.assign(
@@ -277,7 +277,7 @@ def test_fold_over_zero_classical_uneven_and_cold() -> None:
 
 @pytest.mark.slow
 def test_fold_in_other_units_lazily_and_over_temperatures(model: xr.Dataset) -> None:
-    noisy = xbp.models.with_counting_noise(model, counts=100, seed=5)
+    noisy = xbp.models.with_counting_noise(model, counts=100, rng=5)
     folded = noisy.bp.fold()
     other = noisy.bp.convert(E="THz").bp.fold().bp.convert(E="meV")
     np.testing.assert_allclose(other.S, folded.S, rtol=1e-9)
@@ -348,7 +348,7 @@ def test_loss_is_left_as_it_is_where_gain_is_left_out(weights: str) -> None:
         T="5 K",
         u2="0.01 angstrom^2",
     )
-    noisy = xbp.models.with_counting_noise(cold + 0.01 * cold.max(), counts=50, seed=1)
+    noisy = xbp.models.with_counting_noise(cold + 0.01 * cold.max(), counts=50, rng=1)
     for name in ("S", "S_std"):
         noisy[name].attrs = cold.S.attrs
     # σ of loss may be so large that 1/σ² would let gain in, e^x or not.
@@ -366,7 +366,7 @@ def test_loss_is_left_as_it_is_where_gain_is_left_out(weights: str) -> None:
 
 def test_gain_stands_in_as_far_as_it_informs(model: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(
-        model.assign_coords(temperature=((), 60.0, {"units": "K"})), counts=100, seed=0
+        model.assign_coords(temperature=((), 60.0, {"units": "K"})), counts=100, rng=0
     )
     alone = noisy.where(noisy.E < 0).assign_coords(noisy.coords)
     for name in ("S", "S_std"):
@@ -380,7 +380,7 @@ def test_gain_stands_in_as_far_as_it_informs(model: xr.Dataset) -> None:
 
 
 def test_no_counts_are_averaged_in(model: xr.Dataset) -> None:
-    noisy = xbp.models.with_counting_noise(model, counts=100, seed=0)
+    noisy = xbp.models.with_counting_noise(model, counts=100, rng=0)
     for n in ("S", "S_std"):
         noisy[n][4, 50] = 0.0  # +5.25 meV
     folded = noisy.bp.fold()
@@ -399,12 +399,12 @@ def test_no_counts_are_averaged_in(model: xr.Dataset) -> None:
 @pytest.mark.slow
 def test_sides_that_disagree_are_told(model: xr.Dataset) -> None:
     agree = [
-        xbp.models.with_counting_noise(model, counts=400, seed=s).bp.fold()
+        xbp.models.with_counting_noise(model, counts=400, rng=s).bp.fold()
         for s in range(5)
     ]
     assert np.mean([float(f.fold_chi2) for f in agree]) == pytest.approx(1, abs=0.03)
     assert not agree[0].bp.diagnostics()
-    noisy = xbp.models.with_counting_noise(model, counts=400, seed=0)
+    noisy = xbp.models.with_counting_noise(model, counts=400, rng=0)
     spoiled = noisy.assign(
         S=(noisy.S + 0.1 * noisy.S.max()).assign_attrs(noisy.S.attrs)
     )
@@ -430,7 +430,7 @@ def test_the_elastic_line_is_left_out_by_default(model: xr.Dataset) -> None:
         * float(model.S.max())
     )
     measured = xbp.models.with_counting_noise(
-        model.assign(S=(model.S + off).assign_attrs(model.S.attrs)), counts=1e6, seed=0
+        model.assign(S=(model.S + off).assign_attrs(model.S.attrs)), counts=1e6, rng=0
     )
     result = measured.bp.detailed_balance()
     assert float(result.E[0]) > 2
@@ -445,7 +445,7 @@ def test_the_elastic_line_is_left_out_by_default(model: xr.Dataset) -> None:
 
 
 def test_another_temperature_than_the_data_carry_is_told(model: xr.Dataset) -> None:
-    noisy = xbp.models.with_counting_noise(model, counts=1e5, seed=3)
+    noisy = xbp.models.with_counting_noise(model, counts=1e5, rng=3)
     result = noisy.bp.detailed_balance(E_range=(2, 18))
     assert str(result.status.values) == "ok"
     assert "32 points, reduced chi2 " in repr(result.bp)
@@ -628,7 +628,7 @@ def test_the_bin_of_the_elastic_line_is_left_out_of_any_range() -> None:
 def test_the_temperature_does_not_depend_on_the_unit_of_energy(
     model: xr.Dataset,
 ) -> None:
-    noisy = xbp.models.with_counting_noise(model, counts=1e4, seed=1)
+    noisy = xbp.models.with_counting_noise(model, counts=1e4, rng=1)
     here = noisy.bp.detailed_balance(E_range=("2 meV", "18 meV"))
     there = noisy.bp.convert(E="THz").bp.detailed_balance(E_range=("2 meV", "18 meV"))
     for name in ("implied_temperature", "implied_temperature_std", "temperature_at_E"):

@@ -25,7 +25,7 @@ def sqe_with_line() -> xr.Dataset:
 
 def test_bins_that_reach_into_the_mask(model: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(
-        model, counts=100, seed=0
+        model, counts=100, rng=0
     )  # bins of 0.5 meV, edges at multiples of it
     masked = noisy.bp.mask_elastic("0.6 meV", widths=2)
     gone = masked.S.isnull().all("Q")

@@ -155,7 +155,7 @@ def test_bare_u2_is_in_the_unit_of_q(model: xr.Dataset) -> None:
 
 
 def test_std_takes_the_same_factor_and_is_never_negative(model: xr.Dataset) -> None:
-    noisy = xbp.models.with_counting_noise(model, counts=1e4, seed=0)
+    noisy = xbp.models.with_counting_noise(model, counts=1e4, rng=0)
     for reduced in (
         noisy.bp.to_gdos(),
         noisy.bp.to_bqe(),
@@ -304,7 +304,7 @@ def test_errors_of_T_and_u2_are_differences_that_stay_above_zero(
     model: xr.Dataset,
 ) -> None:
     """Half of T, or of u², is the largest step; the error is linear in it."""
-    noisy = xbp.models.with_counting_noise(model, counts=1e4, seed=1).drop_vars(
+    noisy = xbp.models.with_counting_noise(model, counts=1e4, rng=1).drop_vars(
         ["temperature", "u2"], errors="ignore"
     )
 

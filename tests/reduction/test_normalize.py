@@ -97,7 +97,7 @@ def test_masses_and_other_units(model: xr.Dataset) -> None:
 def test_the_error_of_the_vanadium_is_told(model: xr.Dataset) -> None:
     factors, told = [], []
     for seed in range(40):
-        noisy = xbp.models.with_counting_noise(vanadium(), counts=100, seed=seed)
+        noisy = xbp.models.with_counting_noise(vanadium(), counts=100, rng=seed)
         out = model.bp.normalize_to_vanadium(
             noisy, **AMOUNTS, E_range=(-2, 2), u2="0.0067 angstrom^2"
         )
@@ -186,7 +186,7 @@ def test_whatever_the_scale_it_was_on(scale: float, unit: str, T: float) -> None
 
 @pytest.mark.slow
 def test_errors_further_dimensions_and_dask(sqe: xr.Dataset) -> None:
-    noisy = xbp.models.with_counting_noise(sqe, counts=100, seed=0)
+    noisy = xbp.models.with_counting_noise(sqe, counts=100, rng=0)
     two = xr.concat([noisy, noisy.bp.scale(5)], dim="sample")
     out = two.bp.normalize_to_sum_rule("incoherent")
     np.testing.assert_allclose(out.S[0], out.S[1])

@@ -87,7 +87,7 @@ def test_odd_arguments_are_refused_by_xbp(name: str) -> None:
         np.linspace(1.5, 8.5, 6), np.arange(-19.5, 20, 1.0), energy=5.5, width=6,
         T="300 K", u2="0.012 angstrom^2",
     )  # fmt: skip
-    S = xbp.models.with_counting_noise(S, counts=1e4, seed=0)
+    S = xbp.models.with_counting_noise(S, counts=1e4, rng=0)
     call, usual, arguments = CALLS[name]
     for argument in arguments.split():
         for odd in ODD:

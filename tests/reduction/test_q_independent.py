@@ -54,7 +54,7 @@ def test_a_flat_part_hides_the_likeness_with_s_of_q(
 def test_errors_are_those_of_repeated_measurements(one_phonon: xr.DataArray) -> None:
     data = with_flat(one_phonon, 0.3)
     exact = data.bp.subtract_Q_independent(sq=SQ)
-    many = xbp.models.with_counting_noise(data.expand_dims(run=12), counts=1e5, seed=1)
+    many = xbp.models.with_counting_noise(data.expand_dims(run=12), counts=1e5, rng=1)
     found = many.bp.subtract_Q_independent(sq=SQ)
     mean, true = (one.bp.cut_Q((1.5, 8.5)) for one in (found, exact))
     for pull in (
@@ -68,9 +68,7 @@ def test_errors_are_those_of_repeated_measurements(one_phonon: xr.DataArray) -> 
 def test_lazy_data_other_units_and_a_file(
     one_phonon: xr.DataArray, tmp_path: Path
 ) -> None:
-    data = xbp.models.with_counting_noise(
-        with_flat(one_phonon, 0.3), counts=1e5, seed=1
-    )
+    data = xbp.models.with_counting_noise(with_flat(one_phonon, 0.3), counts=1e5, rng=1)
     found = data.bp.subtract_Q_independent()
     lazy = data.chunk({"E": 5}).bp.subtract_Q_independent()
     assert lazy.S.chunks is not None
@@ -85,7 +83,7 @@ def test_lazy_data_other_units_and_a_file(
 def test_an_error_of_u2_is_common(one_phonon: xr.DataArray) -> None:
     std = xr.Variable((), 0.001, {"units": "angstrom**2"})
     data = xbp.models.with_counting_noise(
-        with_flat(one_phonon, 0.3), counts=1e5, seed=1
+        with_flat(one_phonon, 0.3), counts=1e5, rng=1
     ).assign_coords(u2_std=std)
     found = data.bp.subtract_Q_independent()
     bare = data.drop_vars("u2_std")

@@ -54,7 +54,7 @@ def test_units_and_grids_do_not_matter(model: xr.Dataset) -> None:
 def test_noise_is_no_reversed_axis(model: xr.Dataset, counts: float) -> None:
     found = []
     for seed in range(12):
-        noisy = xbp.models.with_counting_noise(model, counts=counts, seed=seed)
+        noisy = xbp.models.with_counting_noise(model, counts=counts, rng=seed)
         noisy.bp.to_bqe()
         k, error = asymmetry(noisy.S, noisy.S_std, noisy.temperature)
         found.append((float(k) - 1) / float(error))
@@ -143,7 +143,7 @@ def _at(T: float, counts: float = 1e5) -> xr.Dataset:
         np.linspace(2, 8, 20), np.arange(-39.5, 40, 1.0), energy="5.5 meV",
         width="6 meV", T=T, u2="0.01 angstrom^2",
     )  # fmt: skip
-    return xbp.models.with_counting_noise(S, counts=counts, seed=1)
+    return xbp.models.with_counting_noise(S, counts=counts, rng=1)
 
 
 @pytest.mark.parametrize("label", [50.0, 110.0, 250.0, 300.0, 380.0, 900.0])

@@ -83,7 +83,7 @@ def test_a_baseline_keeps_the_phonons_of_vanadium(
 def test_errors_are_those_of_repeated_measurements(whole: xr.Dataset) -> None:
     """Of each bin; of means over E, where A(Q) is common; of those over Q, where l is."""
     exact = whole.bp.subtract_elastic(Q_range=(0, 1))
-    many = xbp.models.with_counting_noise(whole.expand_dims(run=12), counts=1e6, seed=1)
+    many = xbp.models.with_counting_noise(whole.expand_dims(run=12), counts=1e6, rng=1)
     found = many.bp.subtract_elastic(Q_range=(0, 1))
     assert found.S.dims == ("run", "Q", "E")
     for cut in (
@@ -97,7 +97,7 @@ def test_errors_are_those_of_repeated_measurements(whole: xr.Dataset) -> None:
 
 
 def test_it_survives_a_file(whole: xr.Dataset, tmp_path: Path) -> None:
-    noisy = xbp.models.with_counting_noise(whole, counts=1e6, seed=1)
+    noisy = xbp.models.with_counting_noise(whole, counts=1e6, rng=1)
     found = noisy.bp.subtract_elastic(Q_range=(0, 1), baseline=("10 meV", "15 meV"))
     found.bp.to_netcdf(tmp_path / "a.nc")
     xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.nc"), found)

@@ -230,7 +230,7 @@ def test_errors_of_g_are_right(dos: xr.Dataset, sqe: xr.Dataset) -> None:
     inelastic = sqe.where(abs(sqe.E) > 0.5)
     inelastic.S.attrs = sqe.S.attrs
     for seed in range(30):
-        noisy = xbp.models.with_counting_noise(inelastic, counts=200, seed=seed)
+        noisy = xbp.models.with_counting_noise(inelastic, counts=200, rng=seed)
         back = noisy.bp.to_vibrational_dos(E_range=(0.5, 30.5), u2="0.007 angstrom^2")
         pulls.append(((back.g - 0) / back.g_std)[2:29].values)
     # At a fixed u² g is linear in S but for the area and the multiphonons it feeds back.
@@ -488,7 +488,7 @@ def test_the_error_of_u2_is_the_scatter_of_many_measurements() -> None:
     S = S.drop_vars("u2")
     found = []
     for seed in range(40):
-        noisy = xbp.models.with_counting_noise(S, counts=300, seed=seed)
+        noisy = xbp.models.with_counting_noise(S, counts=300, rng=seed)
         found.append(
             noisy.bp.to_vibrational_dos(E_range=("3 meV", "34 meV"), composition="V")
         )
@@ -519,7 +519,7 @@ def test_the_error_of_u2_covers_the_law_below_the_range() -> None:
     )
     true = float(S.u2)
     for counts in (300, 30_000):
-        noisy = xbp.models.with_counting_noise(S.drop_vars("u2"), counts=counts, seed=1)
+        noisy = xbp.models.with_counting_noise(S.drop_vars("u2"), counts=counts, rng=1)
         found = noisy.bp.to_vibrational_dos(E_range=(4.6, 35.5), composition="V")
         assert abs(float(found.u2) - true) < 1.5 * float(found.u2_std)
         assert float(found.u2_std) > 1e-3 * true
@@ -542,7 +542,7 @@ def test_the_error_of_u2_covers_what_the_range_does_not_show(
         np.arange(1, 8, 0.25), np.arange(-35.9, 50, 0.4), composition="V", area=1
     )
     true = float(S.u2)
-    noisy = xbp.models.with_counting_noise(S.drop_vars("u2"), counts=10_000, seed=1)
+    noisy = xbp.models.with_counting_noise(S.drop_vars("u2"), counts=10_000, rng=1)
     found = noisy.bp.to_vibrational_dos(E_range=(low, 49), composition="V")
     assert str(found.u2_status.values) == "ok"
     assert abs(float(found.u2) - true) < 1.3 * float(found.u2_std)

@@ -221,7 +221,7 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
     >>> import xbp
     >>> chain = xbp.md.models.harmonic_chain(
     ...     40, 4000, spacing="2.5 angstrom", energy_max="20 meV", T="50 K",
-    ...     mass="60 u", time_step="20 fs", seed=1)
+    ...     mass="60 u", time_step="20 fs", rng=1)
     >>> currents = chain.bp.current_spectra(0.5, 0.01, window="20 ps")
     >>> branches = currents.bp.phonon_dispersion()
     >>> v = branches.bp.sound_velocity("0.3 1/angstrom").sel(branch="longitudinal")

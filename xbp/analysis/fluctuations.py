@@ -123,7 +123,7 @@ def compare_fluctuations(
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
     ...     100, 400, cell=12, energy="8 meV", T=300, mass=40, time_step="25 fs",
-    ...     element="Cu", seed=1)
+    ...     element="Cu", rng=1)
     >>> table = xbp.compare_fluctuations(
     ...     solid, 4, 0.5, cutoff=4.5, window="2.5 ps",
     ...     fields=["coordination", "shear_strain"], energy="8 meV", E_range=(4, 12))

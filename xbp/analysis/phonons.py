@@ -194,7 +194,7 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
     ...     100, 800, cell=10, energy="8 meV", T=300, mass=40, time_step="25 fs",
-    ...     seed=1)
+    ...     rng=1)
     >>> currents = solid.bp.current_spectra(1, 0.25, window="5 ps", E_max=20)
     >>> branches = currents.bp.phonon_dispersion()
     >>> bool((abs(branches.energy - 8) < 0.2).all())
@@ -379,7 +379,7 @@ def box_phonon(
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
     ...     100, 1600, cell=10, energy="8 meV", T=300, mass=40, time_step="25 fs",
-    ...     seed=1)
+    ...     rng=1)
     >>> round(float(solid.bp.box_phonon().energy))
     8
     """

@@ -15,6 +15,7 @@ from xbp.core.errors import QuantityError, RangeError, XbpError, shown
 from xbp.core.units import magnitude
 
 __all__ = [
+    "RNG",
     "at_most_one",
     "choose",
     "exactly_one",
@@ -29,10 +30,14 @@ __all__ = [
     "require_memory",
     "require_number",
     "require_positive",
+    "require_seed",
     "require_whole",
 ]
 
 T = TypeVar("T")
+
+#: Where random numbers come from: see `require_seed`.
+RNG = int | np.random.Generator | None
 
 
 def choose(
@@ -255,7 +260,7 @@ def require_whole(
 
     Examples
     --------
-    >>> require_whole(3.0, "seed", least=0)
+    >>> require_whole(3.0, "n_atoms")
     3
     >>> require_whole(0, "n_atoms")
     Traceback (most recent call last):
@@ -271,6 +276,47 @@ def require_whole(
     raise error(
         f"{name}={shown(value)} must be a whole number of at least {least}{until}"
     )
+
+
+def require_seed(rng: RNG) -> int:
+    """Return the integer from which all random numbers of a call follow.
+
+    It is recorded, so that the call can be repeated whatever was passed.
+
+    Parameters
+    ----------
+    rng : int, numpy.random.Generator or None
+        An int is returned as it is. A Generator draws one (and so is advanced); None
+        takes a new one from the operating system.
+
+    Raises
+    ------
+    RangeError
+        If it is anything else, or negative.
+
+    References
+    ----------
+    Scientific Python SPEC 7, https://scientific-python.org/specs/spec-0007/.
+
+    Examples
+    --------
+    >>> require_seed(3)
+    3
+    >>> require_seed(np.random.default_rng(3)) == require_seed(np.random.default_rng(3))
+    True
+    >>> require_seed(-1)
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: rng=-1 must be a whole number of at least 0
+      fix: an int, a numpy Generator or None
+    """
+    if rng is None or isinstance(rng, np.random.Generator):
+        return int(np.random.default_rng(rng).integers(2**32))
+    try:
+        return require_whole(rng, "rng", least=0)
+    except RangeError as error:
+        fix = "an int, a numpy Generator or None"
+        raise RangeError(error.summary, fix=fix) from None
 
 
 def require_flag(value: Any, name: str) -> bool:

@@ -64,14 +64,14 @@ def main(folder: Path) -> None:
     for seed in range(1, GLASSES + 1):
         path = folder / f"glass_{seed}.nc"
         if not path.exists():
-            make_glass(NAME, path, seed=seed, **QUENCH)
+            make_glass(NAME, path, rng=seed, **QUENCH)
         glass = xbp.md.open_trajectory(path)
         phi = lattice.force_constants(glass.isel(time=[-1]), NAME)
         elastic.append(phi.bp.elastic_constants())
         for kind, options in (("modes", MODES), ("long_waves", LONG_WAVES)):
             path = folder / f"{kind}_{seed}.nc"
             if not path.exists():
-                phi.bp.bloch_modes(path, seed=seed, **options)
+                phi.bp.bloch_modes(path, rng=seed, **options)
             made[kind].append(xbp.open_dataset(path))
         dos = made["modes"][-1].bp.bloch_vdos(MODES["dE"])
         rest = phi[["position", "cell", "mass", "element"]]

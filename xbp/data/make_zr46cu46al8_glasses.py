@@ -100,7 +100,7 @@ def configuration(folder: Path, potential: Path, name: str) -> xr.Dataset:
     glass = (
         xbp.md.open_trajectory(path)
         if path.exists()
-        else make_glass("ZrCuAl", path, potential=potential, seed=int(name), **QUENCH)
+        else make_glass("ZrCuAl", path, potential=potential, rng=int(name), **QUENCH)
     )
     return glass.isel(time=[-1])
 

@@ -59,7 +59,7 @@ def convert(
     --------
     >>> import tempfile, xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, seed=1)
+    ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, rng=1)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     gas.to_netcdf(f"{folder}/gas.nc")
     ...     convert(f"{folder}/gas.nc", f"{folder}/copy.nc")

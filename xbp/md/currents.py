@@ -99,7 +99,7 @@ def current_spectra(
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step=0.05, seed=1)
+    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step=0.05, rng=1)
     >>> sorted(gas.bp.current_spectra(1, 0.5, window="2 ps").data_vars)
     ['C_L', 'C_L_std', 'C_T', 'C_T_std']
     """

@@ -74,7 +74,7 @@ def from_mdanalysis(universe: Any, **options: Any) -> xr.Dataset:
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, seed=1)
+    ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, rng=1)
     >>> there = gas.bp.to_mdanalysis()
     >>> xbp.md.from_mdanalysis(there, time_between_frames="20 fs").sizes["time"]
     4
@@ -250,7 +250,7 @@ def to_ase(data: xr.Dataset) -> list[Any]:
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, seed=1)
+    ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, rng=1)
     >>> gas.bp.to_ase()[0].get_chemical_formula()
     'Ar5'
     """
@@ -305,7 +305,7 @@ def to_mdanalysis(data: xr.Dataset) -> Any:
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, seed=1)
+    ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, rng=1)
     >>> gas.bp.to_mdanalysis().trajectory.n_frames
     4
     """

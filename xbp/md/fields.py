@@ -447,7 +447,7 @@ def local_fields(
     --------
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
-    ...     100, 50, cell=10, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1)
+    ...     100, 50, cell=10, energy="8 meV", T=300, mass=40, time_step="20 fs", rng=1)
     >>> local = solid.bp.local_fields(["coordination", "shear_strain"], cutoff=4)
     >>> local.shear_strain.dims
     ('time', 'atom', 'row', 'column')

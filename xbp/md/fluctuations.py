@@ -103,7 +103,7 @@ def fluctuation_spectrum(
     --------
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
-    ...     100, 400, cell=12, energy="8 meV", T=300, mass=40, time_step=0.025, seed=1)
+    ...     100, 400, cell=12, energy="8 meV", T=300, mass=40, time_step=0.025, rng=1)
     >>> spectrum = solid.bp.fluctuation_spectrum(
     ...     "shear_strain", 3, 0.5, cutoff=4.5, window="2.5 ps")
     >>> chi = spectrum.chi.sel(E=slice(4, None))

@@ -101,7 +101,7 @@ def estimate(data: xr.Dataset, analysis: str, **arguments: Any) -> Cost:
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     50, 400, cell=20, T=300, mass=40, time_step="20 fs", seed=1)
+    ...     50, 400, cell=20, T=300, mass=40, time_step="20 fs", rng=1)
     >>> cost = gas.bp.estimate("structure_factor", Q_max="3 1/angstrom")
     >>> cost.time < 60, cost.n_tasks > 1
     (True, True)
@@ -247,7 +247,7 @@ def checkpoint(folder: str | Path) -> Iterator[None]:
     --------
     >>> import tempfile, xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     50, 400, cell=20, T=300, mass=40, time_step="20 fs", seed=1)
+    ...     50, 400, cell=20, T=300, mass=40, time_step="20 fs", rng=1)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with xbp.md.checkpoint(folder):
     ...         first = gas.bp.structure_factor("3 1/angstrom")

@@ -11,9 +11,11 @@ from xbp.core import constants
 from xbp.core.conditions import temperature_coordinate
 from xbp.core.errors import RangeError
 from xbp.core.guards import (
+    RNG,
     require_kind,
     require_memory,
     require_positive,
+    require_seed,
     require_whole,
 )
 from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
@@ -108,7 +110,7 @@ def ideal_gas(
     mass: Any,
     time_step: Any,
     element: str = "Ar",
-    seed: int,
+    rng: RNG,
 ) -> xr.Dataset:
     r"""Make atoms that fly freely: S(Q) = 1 and a Gaussian in E.
 
@@ -123,8 +125,9 @@ def ideal_gas(
     T, mass, time_step : scalars with units
         Bare: K, u, ps.
     element : str
-    seed : int
-        Of the random positions and velocities.
+    rng : int, numpy.random.Generator or None
+        Of the random positions and velocities. The same int gives the same trajectory;
+        None, a new one each time.
 
     Returns
     -------
@@ -138,7 +141,7 @@ def ideal_gas(
 
     Examples
     --------
-    >>> gas = ideal_gas(2, 3, cell=10, T=300, mass=40, time_step="20 fs", seed=1)
+    >>> gas = ideal_gas(2, 3, cell=10, T=300, mass=40, time_step="20 fs", rng=1)
     >>> gas.sizes["time"]
     3
     """
@@ -162,7 +165,7 @@ def einstein_solid(
     mass: Any,
     time_step: Any,
     element: str = "Ar",
-    seed: int,
+    rng: RNG,
 ) -> xr.Dataset:
     r"""Make atoms that vibrate independently about random places with one energy ħΩ.
 
@@ -171,7 +174,7 @@ def einstein_solid(
 
     Parameters
     ----------
-    n_atoms, n_frames, cell, T, mass, time_step, element, seed
+    n_atoms, n_frames, cell, T, mass, time_step, element, rng
         As for `ideal_gas`.
     energy : scalar with units
         ħΩ (bare: meV).
@@ -189,7 +192,7 @@ def einstein_solid(
     Examples
     --------
     >>> solid = einstein_solid(
-    ...     2, 3, cell=10, energy="5 meV", T=300, mass=40, time_step="20 fs", seed=1)
+    ...     2, 3, cell=10, energy="5 meV", T=300, mass=40, time_step="20 fs", rng=1)
     >>> solid.sizes["atom"]
     2
     """
@@ -218,7 +221,7 @@ def harmonic_chain(
     mass: Any,
     time_step: Any,
     element: str = "Ar",
-    seed: int,
+    rng: RNG,
 ) -> xr.Dataset:
     r"""Make a closed chain along x of atoms tied by springs, at a temperature.
 
@@ -230,7 +233,7 @@ def harmonic_chain(
 
     Parameters
     ----------
-    n_atoms, n_frames, T, mass, time_step, element, seed
+    n_atoms, n_frames, T, mass, time_step, element, rng
         As for `ideal_gas`.
     spacing : scalar with units
         Distance a of neighbours (bare: Å). The cell is n·a long and 2a wide.
@@ -249,7 +252,7 @@ def harmonic_chain(
     Examples
     --------
     >>> chain = harmonic_chain(
-    ...     8, 3, spacing=3, energy_max=20, T=50, mass=40, time_step="20 fs", seed=1)
+    ...     8, 3, spacing=3, energy_max=20, T=50, mass=40, time_step="20 fs", rng=1)
     >>> chain.sizes["atom"]
     8
     """
@@ -289,7 +292,7 @@ class _Model:
         self.speed = np.sqrt(constants.BOLTZMANN * self.kelvin / mass)
         step = require_positive(given["time_step"], "time_step", "ps")
         self.time = np.arange(self.n_frames) * step
-        self.rng = np.random.default_rng(require_whole(given["seed"], "seed", least=0))
+        self.rng = np.random.default_rng(require_seed(given["rng"]))
 
     def trajectory(
         self, position: np.ndarray, velocity: np.ndarray, cell: np.ndarray

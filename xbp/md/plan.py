@@ -16,6 +16,7 @@ import xarray as xr
 
 from xbp.core.errors import RangeError
 from xbp.core.guards import (
+    RNG,
     choose,
     not_used,
     require_flag,
@@ -92,7 +93,7 @@ def allowed_wavevectors(
     dQ: float,
     *,
     max_per_shell: int | None = None,
-    seed: int = 0,
+    rng: RNG = 0,
     repeats: np.ndarray | None = None,
 ) -> Shells:
     """List the wave vectors Q = 2π(h a* + k b* + l c*) up to Q_max, one of each ±Q.
@@ -107,7 +108,7 @@ def allowed_wavevectors(
         Width of the shells, which begin at 0, 1/Å.
     max_per_shell : int, optional
         Keep at most this many vectors of a shell, −Q counted, drawn at random.
-    seed : int
+    rng : int, numpy.random.Generator or None
         Of that draw.
     repeats : numpy.ndarray of bool, shape (3,), optional
         Along which cell vectors the box repeats; along the others no wave vector is
@@ -170,7 +171,7 @@ def allowed_wavevectors(
     shell = np.floor(magnitude / dQ + 1e-9).astype(int)
     order = np.argsort(shell, kind="stable")
     if max_per_shell is not None:
-        drawn = np.random.default_rng(seed).permutation(shell.size)
+        drawn = np.random.default_rng(rng).permutation(shell.size)
         drawn = drawn[np.argsort(shell[drawn], kind="stable")]
         rank = np.arange(shell.size) - np.searchsorted(shell[drawn], shell[drawn])
         order = np.sort(drawn[rank < max(1, max_per_shell // 2)])

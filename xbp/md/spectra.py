@@ -162,7 +162,7 @@ def dynamic_structure_factor(
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step=0.05, seed=1)
+    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step=0.05, rng=1)
     >>> sqe = gas.bp.dynamic_structure_factor(2, 0.2, window="2 ps", weights="unit")
     >>> sqe.S.dims, sqe.S.attrs["units"], sqe.S.attrs["statistics"]
     (('Q', 'E'), '1/meV', 'classical')
@@ -258,7 +258,7 @@ def intermediate_scattering_function(
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step=0.05, seed=1)
+    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step=0.05, rng=1)
     >>> F = gas.bp.intermediate_scattering_function(
     ...     2, 0.2, window="2 ps", weights="unit", part="incoherent").F
     >>> bool((abs(F.isel(time=0) - 1) < 1e-4).all()), F.dims

@@ -96,7 +96,7 @@ def structure_factor(
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     100, 40, cell=12, T=300, mass=40, time_step=0.05, seed=1)
+    ...     100, 40, cell=12, T=300, mass=40, time_step=0.05, rng=1)
     >>> Sq = gas.bp.structure_factor(3, 0.5, weights="unit").Sq
     >>> bool(abs(Sq[-1] - 1) < 0.1)
     True
@@ -176,7 +176,7 @@ def radial_distribution(
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     500, 20, cell=20, T=300, mass=40, time_step=1, seed=1)
+    ...     500, 20, cell=20, T=300, mass=40, time_step=1, rng=1)
     >>> gas.bp.radial_distribution(8, 2).rdf.isel(r=slice(1, None)).round(1).values
     array([1., 1., 1.])
     """
@@ -317,7 +317,7 @@ def to_structure_factor(
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     500, 20, cell=20, T=300, mass=40, time_step=1, seed=1)
+    ...     500, 20, cell=20, T=300, mass=40, time_step=1, rng=1)
     >>> g = gas.bp.radial_distribution(8)
     >>> g.bp.to_structure_factor([2.0, 4.0]).Sq.round(0).values
     array([1., 1.])

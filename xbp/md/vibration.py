@@ -116,7 +116,7 @@ def vdos(
     --------
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
-    ...     20, 400, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", seed=1)
+    ...     20, 400, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", rng=1)
     >>> g = solid.bp.vdos(window="10 ps").g
     >>> round(float(g.E[g.argmax("E")]), 1)
     7.9
@@ -313,7 +313,7 @@ def msd(
     --------
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
-    ...     500, 400, cell=10, energy="8 meV", T=300, mass=40, time_step=0.05, seed=1)
+    ...     500, 400, cell=10, energy="8 meV", T=300, mass=40, time_step=0.05, rng=1)
     >>> round(float(solid.bp.msd(window="10 ps").u2), 3)  # k_BT/mΩ² = 0.042
     0.042
     """

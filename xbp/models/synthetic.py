@@ -17,7 +17,7 @@ from xbp.core.conditions import (
 from xbp.core.construct import new_dataset
 from xbp.core.data import require_values
 from xbp.core.errors import QuantityError, RangeError
-from xbp.core.guards import choose, require_number, require_positive, require_whole
+from xbp.core.guards import RNG, choose, require_number, require_positive, require_seed
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import extend_history, read
 from xbp.core.units import (
@@ -325,7 +325,7 @@ def elastic_line(
     )
 
 
-def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dataset:
+def with_counting_noise(data: xr.Dataset, *, counts: float, rng: RNG) -> xr.Dataset:
     """Draw counting noise on a model, as a spectrometer would have counted it.
 
     Every bin gets a Poisson number with the mean k·S, where k is set so that the
@@ -338,8 +338,9 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
         A model's S(Q,E), not negative.
     counts : float
         Expected counts in the strongest bin.
-    seed : int
-        Seed of the random numbers.
+    rng : int, numpy.random.Generator or None
+        Of the random numbers. The same int gives the same noise; None, other noise each
+        time. The history records an int with which the call can be repeated.
 
     Returns
     -------
@@ -349,19 +350,20 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
     Raises
     ------
     QuantityError
-        If the data are negative somewhere, `counts` is not positive, or `seed` is not a
-        whole number ≥ 0.
+        If the data are negative somewhere, `counts` is not positive.
+    RangeError
+        If `rng` is invalid.
 
     Examples
     --------
     >>> line = elastic_line([1.0, 2.0], np.linspace(-2, 2, 5), u2="0 angstrom^2",
     ...     resolution="1 meV")
-    >>> noisy = with_counting_noise(line, counts=100, seed=1)
+    >>> noisy = with_counting_noise(line, counts=100, rng=1)
     >>> round(float((noisy.S_std / noisy.S).isel(Q=0).sel(E=0)), 1)
     0.1
     """
     counts = require_number(counts, "counts", above=0, below=1e15, error=QuantityError)
-    seed = require_whole(seed, "seed", least=0, error=QuantityError)
+    seed = require_seed(rng)
     signal = read(data, "dynamic_structure_factor")
     expected = signal.value.values
     known = np.append(expected[np.isfinite(expected)], 0.0)
@@ -379,7 +381,7 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
         value,
         std,
         operation="models.with_counting_noise",
-        arguments={"counts": counts, "seed": seed},
+        arguments={"counts": counts, "rng": seed},
         attrs={"origin": None},  # with noise it is like a measurement
     )
     return answer

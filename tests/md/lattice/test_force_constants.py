@@ -161,7 +161,7 @@ def test_classical_modes_at_gamma_against_cold_molecular_dynamics(
     T = 0.3
     cold = xbp.md.lammps.collect(
         at_rest, "kob_andersen", tmp_path / "cold.nc", temperature=T,
-        relax_time="10 ps", collect_time="24 ps", time_between_frames="40 fs", seed=4,
+        relax_time="10 ps", collect_time="24 ps", time_between_frames="40 fs", rng=4,
     )  # fmt: skip
     measured = cold.bp.dynamic_structure_factor(
         5, 0.5, window="16 ps", weights="unit", T=T

@@ -47,7 +47,7 @@ def test_all_vectors_together_give_the_modes() -> None:
 
 def test_random_vectors_scatter_about_the_modes_as_their_errors_say() -> None:
     phi = force_constants()
-    settings = {"n_wavevectors": 16, "seed": 3}
+    settings = {"n_wavevectors": 16, "rng": 3}
     modes = phi.bp.bloch_modes(Q_max=None, **settings)
     found = phi.bp.kernel_polynomial_vdos(
         dE="2 meV", resolution="0.5 meV", n_vectors=16, **settings

@@ -211,7 +211,7 @@ def test_partial_densities_of_states_add_up(modes: xr.Dataset) -> None:
 def test_debye_level_is_that_of_the_sound_velocities() -> None:
     """g/E² of long waves is 3/E_D³, with the velocities of the springs."""
     phi = springs(rest())
-    long = phi.bp.bloch_modes(n_wavevectors=60, Q_max=None, inner=0.6, seed=5)
+    long = phi.bp.bloch_modes(n_wavevectors=60, Q_max=None, inner=0.6, rng=5)
     inside = long.isel(k=long.stratum.values == 1)
     # In the sphere about Γ all of the lowest modes lie within it.
     radius = 0.6 * np.pi / (3 * A)
@@ -289,7 +289,7 @@ def test_errors_are_those_of_other_draws() -> None:
     """The scatter of g(E) over seeds is what `g_std` says."""
     phi = springs(rest())
     many = [
-        phi.bp.bloch_modes(n_wavevectors=12, Q_max=None, seed=s).bp.bloch_vdos("3 meV")
+        phi.bp.bloch_modes(n_wavevectors=12, Q_max=None, rng=s).bp.bloch_vdos("3 meV")
         for s in range(40)
     ]
     values = np.array([one.g.values for one in many])
@@ -375,7 +375,7 @@ def test_several_glasses_count_alike(alloy: xr.Dataset) -> None:
     # The same springs in other places stand for other glasses.
     draws = [
         alloy.assign(position=alloy.position + 0.01 * n).bp.bloch_modes(
-            n_wavevectors=n, Q_max=2, dQ=0.5, dE="1 meV", seed=n
+            n_wavevectors=n, Q_max=2, dQ=0.5, dE="1 meV", rng=n
         )
         for n in (2, 5, 3)
     ]
@@ -388,7 +388,7 @@ def test_several_glasses_count_alike(alloy: xr.Dataset) -> None:
     spread = each.std(axis=0, ddof=1) / np.sqrt(3)
     np.testing.assert_allclose(table.g_std, spread, rtol=1e-8, atol=1e-15)
     one, two = (
-        alloy.bp.bloch_modes(n_wavevectors=2, Q_max=2, dQ=0.5, dE="1 meV", seed=n)
+        alloy.bp.bloch_modes(n_wavevectors=2, Q_max=2, dQ=0.5, dE="1 meV", rng=n)
         for n in (1, 2)
     )
     same = lattice.join_modes(one, two, same_glass=True)
@@ -467,7 +467,7 @@ def test_imaginary_modes_are_left_out_and_listed(alloy: xr.Dataset) -> None:
         ({"k": [[0, 0, np.nan]]}, QuantityError),
         ({"Q_max": None, "strain": True}, QuantityError),
         ({"strain": "yes"}, QuantityError),
-        ({"seed": -1}, RangeError),
+        ({"rng": -1}, RangeError),
         ({"max_wavevectors_per_shell": 0}, RangeError),
         ({"processes": 0}, RangeError),
         ({"cutoff": 3}, QuantityError),
@@ -544,7 +544,7 @@ def test_what_all_q_have_in_common(alloy: xr.Dataset) -> None:
     """The scatter of ratios between Q, over many draws of k, is what is stated."""
     many = [
         alloy.bp.bloch_modes(
-            n_wavevectors=6, Q_max=5, dQ=0.5, dE="4 meV", seed=s
+            n_wavevectors=6, Q_max=5, dQ=0.5, dE="4 meV", rng=s
         ).bp.bloch_structure_factor(300)
         for s in range(12)
     ]

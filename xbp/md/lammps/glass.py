@@ -21,7 +21,7 @@ from xbp.core.errors import (
     install,
     require,
 )
-from xbp.core.guards import require_whole
+from xbp.core.guards import RNG, require_whole
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
 from xbp.core.status import Status
@@ -77,7 +77,7 @@ def make_glass(
     collect_time: Any = "40 ps",
     time_between_frames: Any = "20 fs",
     timestep: Any = None,
-    seed: int = 1,
+    rng: RNG = 1,
     processes: int = 1,
     progress: bool = False,
     overwrite: bool = False,
@@ -112,9 +112,9 @@ def make_glass(
     melt_time, relax_time, collect_time, time_between_frames, timestep : scalars with
     units
         Bare: ps.
-    seed : int
-        Of the places and velocities: the same seed on the same machine gives the same
-        glass.
+    rng : int, numpy.random.Generator or None
+        Of the places and velocities: the same int on the same machine gives the same
+        glass. A run that was killed goes on only if it is an int.
     processes : int
         Processes (MPI) that share the work.
     progress : bool
@@ -154,14 +154,14 @@ def make_glass(
     given = dict(locals())
     chosen = choose_system(system, composition, potential)
     job = make_job(chosen, given)
-    rng = np.random.default_rng(seed)
+    draw = np.random.default_rng(job["rng"])
     d = chosen.dimension
     cells = int(np.ceil(n_atoms ** (1 / d)))
     grid = np.indices([cells] * d).reshape(d, -1).T
     sites = np.full((n_atoms, 3), job["sides"][2] / 2)
-    sites[:, :d] = (rng.permutation(grid)[:n_atoms] + 0.5) * (job["sides"][0] / cells)
+    sites[:, :d] = (draw.permutation(grid)[:n_atoms] + 0.5) * (job["sides"][0] / cells)
     kinds = np.arange(1, len(job["counts"]) + 1)
-    types = rng.permutation(np.repeat(kinds, job["counts"]))
+    types = draw.permutation(np.repeat(kinds, job["counts"]))
     return _simulate(job, chosen, sites[None], types, given)
 
 
@@ -176,7 +176,7 @@ def collect(
     collect_time: Any = "40 ps",
     time_between_frames: Any = "20 fs",
     timestep: Any = None,
-    seed: int = 1,
+    rng: RNG = 1,
     processes: int = 1,
     progress: bool = False,
     overwrite: bool = False,
@@ -195,7 +195,7 @@ def collect(
         Bare: K; by default that of the configuration, else the system's.
     relax_time : scalar with units
         At that temperature, before frames are taken (bare: ps).
-    seed : int
+    rng : int, numpy.random.Generator or None
         Of the velocities, if the configuration has none.
 
     Returns

@@ -21,7 +21,14 @@ from xbp.core import constants
 from xbp.core.conditions import dimension_of
 from xbp.core.data import require_finite, require_values
 from xbp.core.errors import QuantityError, SimulationError
-from xbp.core.guards import choose, not_used, require_flag, require_positive
+from xbp.core.guards import (
+    RNG,
+    choose,
+    not_used,
+    require_flag,
+    require_positive,
+    require_seed,
+)
 from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import Diagnostic, diagnosed
@@ -68,7 +75,7 @@ def harmonic_vdos(
     step: Any = "0.01 angstrom",
     agreement: float = 0.01,
     symmetric: float = 1e-6,
-    seed: int = 1,
+    rng: RNG = 1,
     most_modes: int = 3000,
 ) -> xr.Dataset:
     r"""Compute g(E) of the harmonic vibrations about the inherent structure of a glass.
@@ -111,7 +118,7 @@ def harmonic_vdos(
     symmetric : float
         By how much `matrix` may differ from its transpose, over the largest element;
         their mean is used.
-    seed : int
+    rng : int, numpy.random.Generator or None
         Of the random vectors.
     most_modes : int
         Atoms up to which all modes are found by default.
@@ -142,6 +149,7 @@ def harmonic_vdos(
     here with a Gaussian of constant width in E instead of a kernel).
     """
     width = require_positive(dE, "dE", "meV", energy=True)
+    seed = require_seed(rng)
     if matrix is not None:
         not_used("matrix= is given", system=system, potential=potential)
         mass = _masses_given(configuration, masses)
@@ -172,6 +180,7 @@ def harmonic_vdos(
     n_bins = int(E_max / width) + 1
     edges = np.arange(n_bins + 1) * width
     ds = xr.Dataset()
+    arguments = {"dE": f"{width:g} meV", "method": chosen, "step": step}
     if chosen == "modes":
         energy, vectors = _modes(matrix)
         # As many modes as there are dimensions are translations of the whole.
@@ -200,7 +209,7 @@ def harmonic_vdos(
         ds["participation_ratio"] = ("mode", ratio, share)
     else:
         g, std = _by_polynomials(matrix, mass, edges, E_max, seed, d)
-    arguments = {"dE": f"{width:g} meV", "method": chosen, "step": step}
+        arguments["rng"] = seed
     before = None if configuration is None else configuration.attrs.get("history")
     row = QUANTITIES["vibrational_dos"]
     history = {"history": extend_history(before, "harmonic_vdos", arguments)}

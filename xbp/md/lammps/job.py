@@ -19,6 +19,7 @@ from xbp.core.guards import (
     require_keys,
     require_number,
     require_positive,
+    require_seed,
     require_whole,
 )
 from xbp.md.lammps.runs import fingerprint
@@ -246,7 +247,7 @@ def _job(
         "checkpoint_every": max(5000, 10 * often[False]),
         "hottest": stages[0][1],
         "temperature": stages[-1][2],
-        "seed": require_whole(given["seed"], "seed", least=0),
+        "rng": require_seed(given["rng"]),
         "stages": [
             {
                 "name": name,

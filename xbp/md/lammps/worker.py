@@ -86,7 +86,7 @@ class _Run:
             command("reset_timestep 0")
             command(
                 f"velocity all create {job['stages'][0]['start']} "
-                f"{job['seed'] % 900_000_000 + 1} dist gaussian"
+                f"{job['rng'] % 900_000_000 + 1} dist gaussian"
             )
 
     def stages(self) -> None:

@@ -21,6 +21,7 @@ from xbp.core.guards import (
     require_memory,
     require_number,
     require_positive,
+    require_seed,
     require_whole,
 )
 from xbp.md.fields import Deformation, Reference
@@ -63,7 +64,7 @@ def make_job(
         "n_wavevectors": count,
         "k": None if chosen is None else chosen.tolist(),
         "inner": require_number(given["inner"], "inner", above=0, most=1),
-        "seed": require_whole(given["seed"], "seed", least=0),
+        "rng": require_seed(given["rng"]),
         "precision": precision,
         "strain": require_flag(given["strain"], "strain"),
         "E_max": None,

@@ -10,7 +10,14 @@ import xarray as xr
 from xbp.core.conditions import temperature_coordinate
 from xbp.core.errors import RangeError
 from xbp.core.grid import is_pair
-from xbp.core.guards import choose, require_memory, require_number, require_whole
+from xbp.core.guards import (
+    RNG,
+    choose,
+    require_memory,
+    require_number,
+    require_seed,
+    require_whole,
+)
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
@@ -51,7 +58,7 @@ def vibration_map(
     n_wavevectors: int = 4,
     statistics: Statistics = "quantum",
     cutoff: Any = None,
-    seed: int = 1,
+    rng: RNG = 1,
 ) -> xr.Dataset:
     r"""Map u² and the strains of the vibrations of a glass, and compare the maps.
 
@@ -81,8 +88,8 @@ def vibration_map(
         Statistics of the occupation of the modes.
     cutoff : scalar with units, or mapping, optional
         Cutoff of the neighbors that define the strain, as for `local_fields`.
-    seed : int
-        Seed of the random numbers that draw k.
+    rng : int, numpy.random.Generator or None
+        Of the random numbers that draw k.
 
     Returns
     -------
@@ -129,7 +136,7 @@ def vibration_map(
     kelvin = float(temperature_coordinate(T).values)
     low, high = _range(E_range)
     n = require_whole(n_wavevectors, "n_wavevectors")
-    start = require_whole(seed, "seed", least=0)
+    seed = require_seed(rng)
     require_memory(
         4 * springs.n_modes**2, f"{springs.n_modes} modes", fix="use a smaller box"
     )
@@ -139,7 +146,7 @@ def vibration_map(
     for index in range(n if d == 3 else 1):
         k, stratum, share = np.zeros(3), 0, 1.0
         if d == 3:
-            k, stratum, share = draw_wavevector(springs.cell, index, start, 0.5)
+            k, stratum, share = draw_wavevector(springs.cell, index, seed, 0.5)
         energy, vectors = bloch_modes(springs, k, dtype=np.complex64)
         assert vectors is not None
         imaginary = (energy < 0) & ~at_rest(energy, highest)
@@ -183,7 +190,7 @@ def vibration_map(
         text = f"correlation of u² with the {name} strain"
         ds[f"{name}_overlap"] = ((), r, {"units": "1", "long_name": text})
         ds[f"{name}_overlap_std"] = ((), std, {"units": "1"})
-    arguments = {"T": f"{kelvin:g} K", "n_wavevectors": len(places), "seed": start}
+    arguments = {"T": f"{kelvin:g} K", "n_wavevectors": len(places), "rng": seed}
     if E_range is not None:
         arguments["E_range"] = f"{low:g} to {high:g} meV"
     ds.attrs = {

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.guards import require_number, require_positive, require_whole
+from xbp.core.guards import (
+    RNG,
+    require_number,
+    require_positive,
+    require_seed,
+    require_whole,
+)
 from xbp.core.operation import operation
 from xbp.core.schema import labels
 from xbp.core.signal import label_std
@@ -34,7 +40,7 @@ def kernel_polynomial_vdos(
     resolution: Any = "0.2 meV",
     n_vectors: int = 8,
     inner: float = 0.5,
-    seed: int = 1,
+    rng: RNG = 1,
     processes: int = 1,
     progress: bool = False,
     overwrite: bool = False,
@@ -71,8 +77,8 @@ def kernel_polynomial_vdos(
         Number of random vectors at each k.
     inner : float
         Radius of the sphere about Γ, in units of the largest that fits into the zone.
-    seed : int
-        Seed of the random numbers.
+    rng : int, numpy.random.Generator or None
+        Of the random numbers. A run is continued only if it is an int.
     processes : int
         Number of processes; they share the wave vectors.
     progress : bool
@@ -125,7 +131,7 @@ def kernel_polynomial_vdos(
             "n_wavevectors": require_whole(n_wavevectors, "n_wavevectors"),
             "k": None,
             "inner": require_number(inner, "inner", above=0, most=1),
-            "seed": require_whole(seed, "seed", least=0),
+            "rng": require_seed(rng),
             "E_max": E_max,
             "n_moments": count,
             "n_vectors": require_whole(n_vectors, "n_vectors"),
@@ -158,7 +164,7 @@ def kernel_polynomial_vdos(
         ds["g_std"] = ("E", np.fmax(std, least) / width)
         label_std(ds, "g")
         given = {"dE": f"{width:g} meV", "resolution": f"{fwhm:g} meV"}
-        given |= {"n_vectors": job["n_vectors"], "seed": job["seed"]}
+        given |= {"n_vectors": job["n_vectors"], "rng": job["rng"]}
         return finish_result(ds, sampling, "kernel_polynomial_vdos", given)
 
     return run_wavevectors(

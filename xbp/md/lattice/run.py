@@ -18,7 +18,13 @@ import xarray as xr
 
 from xbp.core.conditions import dimension_of
 from xbp.core.errors import SimulationError, require
-from xbp.core.guards import require_flag, require_fraction, require_whole
+from xbp.core.guards import (
+    RNG,
+    require_flag,
+    require_fraction,
+    require_seed,
+    require_whole,
+)
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
 from xbp.core.signal import extend_history
@@ -63,7 +69,7 @@ def bloch_modes(
     cutoff: Any = None,
     k: Any = None,
     inner: float = 0.5,
-    seed: int = 1,
+    rng: RNG = 1,
     most_imaginary: float = 0.001,
     precision: Precision = "single",
     processes: int = 1,
@@ -111,8 +117,9 @@ def bloch_modes(
         `n_wavevectors` is then not used.
     inner : float
         Radius of the sphere about Γ, in units of the largest that fits into the zone.
-    seed : int
-        Seed of the random numbers that draw k, and Q in a shell.
+    rng : int, numpy.random.Generator or None
+        Of the random numbers that draw k, and Q in a shell. A run is continued only if
+        it is an int.
     most_imaginary : float
         Spectra are refused if more than this fraction of the modes is imaginary, or if
         one imaginary mode extends through the glass (participation ratio above 0.3).
@@ -163,6 +170,7 @@ def bloch_modes(
     """
     given = dict(locals())
     trajectory, springs = read_force_constants(data)
+    given["rng"] = require_seed(rng)
     given["most_imaginary"] = require_fraction(most_imaginary, "most_imaginary")
     job, inputs = make_job(trajectory, springs, given)
 
@@ -262,14 +270,14 @@ def _at(
     """Find the modes at one wave vector and sum them in bins."""
     if job["k"] is None:
         k, stratum, share = draw_wavevector(
-            springs.cell, index, job["seed"], job["inner"], springs.dimension
+            springs.cell, index, job["rng"], job["inner"], springs.dimension
         )
     else:
         k = np.array(job["k"][index]) @ (2 * np.pi * np.linalg.inv(springs.cell).T)
         stratum, share = 0, 1.0
     found: dict[str, Any] = {"k": k, "stratum": stratum, "share": share}
     if "n_moments" in job:
-        rng = np.random.default_rng([job["seed"], index, 1])
+        rng = np.random.default_rng([job["rng"], index, 1])
         given = (job["n_vectors"], job["n_moments"], job["E_max"])
         return {**found, "moments": random_moments(springs, k, *given, rng)}
     bins = job["bins"]
@@ -293,7 +301,7 @@ def _at(
     if job["strain"]:
         names = ("bond_first", "bond_second", "bond_weight")
         bonds = tuple(loaded[name] for name in names)
-    rng = np.random.default_rng([job["seed"], index, 1])
+    rng = np.random.default_rng([job["rng"], index, 1])
     strengths = mode_strengths(
         springs, k, energy, vectors, groups, Bins(Q, E, bins["most"]), bonds, rng
     )

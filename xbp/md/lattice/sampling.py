@@ -265,7 +265,7 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
     *modes : xarray.Dataset
         From `bloch_modes`, for boxes with the same numbers of atoms and the same bins.
     same_glass : bool
-        Whether they are wave vectors of one glass, drawn with different ``seed=``.
+        Whether they are wave vectors of one glass, drawn with different ``rng=``.
 
     Returns
     -------
@@ -287,7 +287,7 @@ def join_modes(*modes: xr.Dataset, same_glass: bool = False) -> xr.Dataset:
     >>> spring = np.kron([[1.0, -1.0], [-1.0, 1.0]], np.eye(3))
     >>> phi = xbp.md.lattice.new_force_constants(spring, pair)
     >>> one, two = (
-    ...     phi.bp.bloch_modes(n_wavevectors=1, Q_max=None, seed=s) for s in (1, 2))
+    ...     phi.bp.bloch_modes(n_wavevectors=1, Q_max=None, rng=s) for s in (1, 2))
     >>> join_modes(one, two, same_glass=True).sizes["k"]
     2
     """
@@ -353,7 +353,7 @@ def _require_other_draws(modes: Sequence[xr.Dataset], same_glass: bool) -> None:
         if len(np.unique(k, axis=0)) < len(k):
             raise CoordinateError(
                 "the same wave vectors are given twice",
-                fix="bloch_modes with another seed=",
+                fix="bloch_modes with another rng=",
             )
     elif any(equal):
         raise CoordinateError("the same glass is given twice", fix="same_glass=True")
