@@ -290,7 +290,7 @@ def draw_wavevector(
 
     Examples
     --------
-    >>> k, stratum, share = draw_wavevector(10 * np.eye(3), 3, rng=1, inner=0.5)
+    >>> k, stratum, share = draw_wavevector(10 * np.eye(3), 3, seed=1, inner=0.5)
     >>> bool(np.linalg.norm(k) < np.pi / 20), stratum, round(share, 4)
     (True, 1, 0.0654)
     """
