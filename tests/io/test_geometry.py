@@ -416,20 +416,6 @@ def test_an_elastic_q_is_said_to_be_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_files_of_indirect_spectrometers(shared_data: Path) -> None:
-    ds = xbp.open_dataset(shared_data / "doors" / "indirect_Ef1.845.nxspe")
-    assert (ds.S.attrs["geometry"], float(ds.final_energy)) == ("indirect", 1.845)
-    assert q_at(ds, 1.2, 100) == pytest.approx(1.66, abs=0.002)
-    iris = xbp.open_dataset(shared_data / "doors" / "IRS21360_graphite002_ipg.nxs")
-    assert (iris.S.attrs["geometry"], float(iris.final_energy)) == ("indirect", 1.845)
-    assert q_at(iris, 0.4, 100) == pytest.approx(1.521, abs=0.001)
-    assert q_at(iris, -0.4, 100) == pytest.approx(1.364, abs=0.001)
-    bats = xbp.open_dataset(shared_data / "doors" / "PureD2O_BATS.nxs")
-    assert (bats.S.attrs["geometry"], float(bats.final_energy)) == ("indirect", 2.082)
-    assert float(bats.temperature) == pytest.approx(308.7, abs=0.05)
-
-
-@pytest.mark.slow
 def test_files_of_direct_spectrometers(shared_data: Path) -> None:
     for name, energy in (
         ("benzene_290_360_inc.nxspe", 3.6), ("bmg_LRMECS_Ei78.nxspe", 78.31682438), ("nxspe_version1_0.nxspe", 800.0),

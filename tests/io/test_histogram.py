@@ -65,22 +65,6 @@ def test_the_energy_may_be_called_E(tmp_path: Path) -> None:
     xr.testing.assert_identical(xbp.open_dataset(path), expected)
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "lowest"),
-    [
-        ("XYZ2-iqe-Ei_20.h5", (140, 191), -19.0),
-        ("graphite-Ei_30-iqe.h5", (71, 57), -29.0),
-    ],
-)
-def test_files_of_multiphonon(
-    shared_data: Path, name: str, shape: tuple[int, int], lowest: float
-) -> None:
-    ds = xbp.open_dataset(shared_data / "doors" / name)
-    assert ds.S.shape == shape
-    assert float(ds.E[0]) == pytest.approx(lowest, abs=1e-9)
-    assert (ds.E == 0).sum() == 1
-
-
 def test_errors_may_be_standard_deviations(tmp_path: Path) -> None:
     path = write(tmp_path / "v.h5")
     ds = xr.open_dataset(path, engine="histogram", errors="std")
@@ -132,31 +116,6 @@ def test_absurd_shapes_are_refused_before_they_are_read(tmp_path: Path) -> None:
         file["iqe"].create_dataset("errors", shape=(3, 5), dtype="f8", chunks=(3, 5))
     with pytest.raises(FileFormatError, match="never written"):
         xbp.open_dataset(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "size"), [("XYZ2-initdos-Ei_80.h5", 381), ("getdos2.h5", 101)]
-)
-def test_densities_of_states_of_multiphonon(
-    shared_data: Path, name: str, size: int
-) -> None:
-    path = shared_data / "doors" / name
-    ds = xbp.open_dataset(path)
-    assert (ds.g.sizes, ds.g.attrs["units"], ds.E.attrs["units"]) == (
-        {"E": size},
-        "1/meV",
-        "meV",
-    )
-    with h5py.File(path) as file:
-        np.testing.assert_array_equal(ds.g, file["DOS/data"])
-        np.testing.assert_allclose(ds.g_std, np.sqrt(file["DOS/errors"]))
-        np.testing.assert_allclose(
-            ds.E_bnds[:, 0], file["DOS/grid/E/bin boundaries"][:-1], atol=1e-9
-        )
-    if size == 381:
-        # multiphonon's 0.0151 Å² is without the lowest bin.
-        u2 = ds.bp.multiphonon_sqe([1.0], T="300 K", mass="79.452 u", area=1).u2
-        assert float(u2) == pytest.approx(0.0159, abs=2e-4)
 
 
 def test_declarations_that_contradict(tmp_path: Path) -> None:

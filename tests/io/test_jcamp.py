@@ -122,14 +122,6 @@ def test_truncated(tmp_path: Path) -> None:
         xbp.open_dataset(tmp_path / "a.jdx")
 
 
-def test_two_values_a_line(shared_data: Path) -> None:
-    ds = xbp.open_dataset(shared_data / "doors" / "xyy_two_per_line.jdx")
-    np.testing.assert_array_equal(ds.E, np.arange(20, 319, 2))
-    np.testing.assert_array_equal(ds.I[:4], [1337, 1868, 2467, 3117])
-    assert float(ds.I[-1]) == 97
-    assert list(ds.data_vars) == ["I"]
-
-
 #: Ten ordinates in each form of JCAMP-DX 4.24 (A = 1, a = -1; J = +1, j = -1, % = 0;
 #: S repeats once, X six times), and the lines of X = 40, 44, ... that they make.
 TEN = [1, 2, 3, 3, 2, 1, 0, -1, -2, -3]

@@ -140,23 +140,6 @@ def test_damaged_history(tmp_path: Path, old: str, new: str, says: str) -> None:
     )
 
 
-def test_the_shared_history(shared_data: Path) -> None:
-    traj = open_trajectory(shared_data / "doors" / "HISTORY")
-    np.testing.assert_allclose(traj.time.values, [0.005, 0.055, 0.105])
-    np.testing.assert_allclose(
-        traj.velocity.values[0, 0], [1.109901682, -1.500264697, 4.752251711]
-    )
-    np.testing.assert_allclose(
-        traj.position.values[0, 0], [-7.595541651, -7.898808509, -7.861763110]
-    )
-    np.testing.assert_allclose(
-        traj.cell.values[[0, -1], 0, 0], [18.680, 16.544], atol=5e-4
-    )
-    kinetic = float((traj.mass.values[:, None] * traj.velocity.values[0] ** 2).sum())
-    assert kinetic / (3 * 216 * 0.83144626) == pytest.approx(292.4, abs=0.1)
-    assert sorted(set(traj.element.values.tolist())) == ["Cl", "K"]
-
-
 # --- VASP's XDATCAR ---------------------------------------------------------------------------------------------------
 
 HEADER = "  a system\n  2.0\n 5 0 0\n 0 5 0\n 0 1 5\n  Cu Zr\n  1 1\n"
@@ -289,23 +272,6 @@ def test_xdatcar_whose_frames_are_equally_spaced(
         frames=slice(0, 2),
     )
     assert part.sizes["time"] == 2
-
-
-def test_the_shared_xdatcar(shared_data: Path) -> None:
-    traj = open_trajectory(
-        shared_data / "doors" / "XDATCAR_blank_lines", time_between_frames="20 fs"
-    )
-    assert traj.sizes["time"] == 57
-    element, count = np.unique(traj.element.values, return_counts=True)
-    assert dict(zip(element.tolist(), count.tolist(), strict=True)) == {
-        "Bi": 52,
-        "Mo": 20,
-        "O": 138,
-    }
-    first = traj.position.values[0, 0] @ np.linalg.inv(traj.cell.values)
-    np.testing.assert_allclose(first, [0.97394282, 0.18250263, 0.47413241])
-    second = traj.position.values[1, 1] @ np.linalg.inv(traj.cell.values)
-    np.testing.assert_allclose(second, [0.99663946, 0.41579391, 0.50700768])
 
 
 # --- extended XYZ -----------------------------------------------------------------------------------------------------
@@ -567,18 +533,6 @@ def test_ids_of_extended_xyz_sort_its_atoms(tmp_path: Path) -> None:
     np.testing.assert_allclose(traj.position.values[..., 0], [[0, 4], [0.01, 4.01]])
     assert traj.element.values.tolist() == ["Cu", "Zr"]
     assert traj.attrs["periodic"] == "110"
-
-
-@pytest.mark.slow
-def test_the_shared_gpumd_file(shared_data: Path) -> None:
-    traj = open_trajectory(shared_data / "doors" / "cuzr_256_5frames_gpumd.xyz")
-    arguments = {"units": "metal", "elements": ["Cu", "Zr"], "timestep": "2 fs"}
-    lammps = open_trajectory(
-        shared_data / "doors" / "cuzr_256_20frames.lammpstrj.xz", **arguments
-    ).isel(time=slice(0, 5))
-    for name, off in (("position", 2e-7), ("velocity", 1e-6), ("time", 1e-9)):
-        np.testing.assert_allclose(traj[name].values, lammps[name].values, atol=off)
-    assert traj.element.values.tolist() == lammps.element.values.tolist()
 
 
 # --- LAMMPS -----------------------------------------------------------------------------------------------------------

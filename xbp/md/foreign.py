@@ -124,7 +124,7 @@ def open_with_mdanalysis(source: Source, given: Given) -> Found:
             whole = lambda *_: end == path.stat().st_size  # noqa: E731
         _require_whole(source, kind, n_frames, whole)
     own = np.array(times) if kind in _MDA_TIMED and np.ptp(times) > 0 else None
-    length, marks, style = 1.0, None, None
+    length, marks, style, needs_units = 1.0, None, None, False
     arguments = ["elements", "masses", "time_between_frames", "topology", "cell"]
     arguments += ["atom_style", "reader_options"]
     if kind == "DCD":
@@ -136,15 +136,16 @@ def open_with_mdanalysis(source: Source, given: Given) -> Found:
         arguments += ["units", "lj", *(["timestep"] if counted else [])]
         if counted and header.get("nsavc", 0) > 0:
             marks = header["istart"] + np.array(chosen, dtype=float) * header["nsavc"]
-        if by_lammps or given.units is not None or given.lj is not None:
-            style = given.style(None)
-            length = style.length
+        needs_units = by_lammps or given.units is not None or given.lj is not None
     given.allow(f"read by MDAnalysis as {kind}", *arguments)
-    if style is not None and style.name == "lj":
-        topology = topology._replace(weigh=False)
+    if needs_units and given.units is not None:
+        style = given.style(None)
+        length = style.length
+        topology = topology._replace(weigh=style.name != "lj")
     boxes = np.array(cells, dtype=float) * length
-    found, element, time = at_once(
-        lambda: given.cells(boxes),
+    _, found, element, time = at_once(
+        lambda: given.style(None) if needs_units else None,
+        lambda: boxes if needs_units and style is None else given.cells(boxes),
         lambda: elements_of(given, topology, n_atoms),
         lambda: given.times(len(chosen), own=own, marks=marks, style=style),
     )

@@ -213,44 +213,51 @@ class _Place:
 
 
 class _Stream:
-    """A compressed file, unpacked forward block by block; the last blocks are kept."""
+    """A compressed file, unpacked forward block by block; the last blocks are kept.
+
+    Their buffers are used again: threads that allocate and free such blocks in turn
+    would leave memory in pieces, which no longer shrinks.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._lock = threading.Lock()
         self._place = _Place(0, b"", _decompressor(source))
         self._next = 0
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._blocks: OrderedDict[int, memoryview] = OrderedDict()
         self._marks: dict[int, _Place] = {}
 
     def read(self, begin: int, end: int) -> bytes:
         parts = []
-        for number in range(begin // BLOCK, -(-end // BLOCK)):
-            block = self._block(number)
-            parts.append(block[max(0, begin - number * BLOCK) : end - number * BLOCK])
-            if len(block) < BLOCK:
-                break
-        return b"".join(parts)
-
-    def _block(self, number: int) -> bytes:
         with self._lock:
-            if number in self._blocks:
-                self._blocks.move_to_end(number)
-                return self._blocks[number]
-            if number < self._next:
-                self._back_to(number)
-            while self._next <= number:
-                # Only the state of gzip's unpacker can be copied.
-                if self._source.packing == "gzip" and self._next % _BLOCKS == 0:
-                    self._marks.setdefault(self._next, self._place.copy())
-                block = self._unpacked()
-                self._blocks[self._next] = block
-                self._next += 1
-                if len(self._blocks) > _BLOCKS:
-                    self._blocks.popitem(last=False)
+            for number in range(begin // BLOCK, -(-end // BLOCK)):
+                block = self._block(number)
+                first, last = begin - number * BLOCK, end - number * BLOCK
+                parts.append(bytes(block[max(0, first) : last]))
                 if len(block) < BLOCK:
                     break
-            return self._blocks.get(number, b"")
+        return b"".join(parts)
+
+    def _block(self, number: int) -> memoryview:
+        if number in self._blocks:
+            self._blocks.move_to_end(number)
+            return self._blocks[number]
+        if number < self._next:
+            self._back_to(number)
+        while self._next <= number:
+            # Only the state of gzip's unpacker can be copied.
+            if self._source.packing == "gzip" and self._next % _BLOCKS == 0:
+                self._marks.setdefault(self._next, self._place.copy())
+            buffer: Any = bytearray(BLOCK)
+            if len(self._blocks) == _BLOCKS:
+                buffer = self._blocks.popitem(last=False)[1].obj
+            block = memoryview(buffer)
+            block = block[: self._unpack(block)]
+            self._blocks[self._next] = block
+            self._next += 1
+            if len(block) < BLOCK:
+                break
+        return self._blocks.get(number, memoryview(b""))
 
     def _back_to(self, number: int) -> None:
         self._next = max((mark for mark in self._marks if mark <= number), default=0)
@@ -259,12 +266,12 @@ class _Stream:
             _Place(0, b"", _decompressor(self._source)) if mark is None else mark.copy()
         )
 
-    def _unpacked(self) -> bytes:
-        """Unpack the next block; it is short where the file ends."""
-        out, place, step = bytearray(), self._place, 2**18
+    def _unpack(self, block: memoryview) -> int:
+        """Unpack the next block; return its size, less where the file ends."""
+        done, place, step = 0, self._place, 2**18
         with self._source.path.open("rb") as stream:
             stream.seek(place.offset)
-            while len(out) < BLOCK:
+            while done < len(block):
                 if place.unpacker.eof:
                     # A file may be several compressed ones in a row, filled up with
                     # zeros at the end.
@@ -284,11 +291,13 @@ class _Stream:
                         if self._source.keep_part:
                             break
                         raise EOFError("the compressed data are cut off")
-                text = place.waiting if wants else b""
-                out += place.unpacker.decompress(text, BLOCK - len(out))
+                packed = place.waiting if wants else b""
+                part = place.unpacker.decompress(packed, min(step, len(block) - done))
+                block[done : done + len(part)] = part
+                done += len(part)
                 if wants:
                     place.waiting = getattr(place.unpacker, "unconsumed_tail", b"")
-        return bytes(out)
+        return done
 
 
 _lock = threading.Lock()
