@@ -35,9 +35,8 @@ __all__ = [
 _COPY: Final = "copy the file again"
 #: Bytes that are read, or unpacked, at a time.
 BLOCK: Final = 2**22
-#: Blocks of a compressed file that stay in memory, for tasks that read them in another
-#: order; as many lie between the places from which gzip can be unpacked again, and make
-#: a frame that is never suspected to be a decompression bomb.
+#: Blocks of a compressed file that stay in memory, for tasks in another order; as many
+#: lie between places from which gzip is unpacked again; a frame of them is no bomb.
 _BLOCKS: Final = 16
 _MAGIC: Final = {
     b"\x1f\x8b": "gzip",
@@ -215,25 +214,21 @@ class _Place:
 class _Stream:
     """A compressed file, unpacked forward block by block; the last blocks are kept.
 
-    Their buffers are used again: threads that allocate and free such blocks in turn
-    would leave memory in pieces, which no longer shrinks.
+    Their buffers are used again: threads that free them would leave memory in pieces.
     """
 
     def __init__(self, source: Source) -> None:
-        self._source = source
-        self._lock = threading.Lock()
-        self._place = _Place(0, b"", _decompressor(source))
-        self._next = 0
+        self._source, self._lock = source, threading.Lock()
+        self._place, self._next = self._begin(), 0
         self._blocks: OrderedDict[int, memoryview] = OrderedDict()
         self._marks: dict[int, _Place] = {}
 
     def read(self, begin: int, end: int) -> bytes:
         parts = []
         with self._lock:
-            for number in range(begin // BLOCK, -(-end // BLOCK)):
-                block = self._block(number)
-                first, last = begin - number * BLOCK, end - number * BLOCK
-                parts.append(bytes(block[max(0, first) : last]))
+            for n in range(begin // BLOCK, -(-end // BLOCK)):
+                block = self._block(n)
+                parts.append(bytes(block[max(0, begin - n * BLOCK) : end - n * BLOCK]))
                 if len(block) < BLOCK:
                     break
         return b"".join(parts)
@@ -243,7 +238,9 @@ class _Stream:
             self._blocks.move_to_end(number)
             return self._blocks[number]
         if number < self._next:
-            self._back_to(number)
+            known = [mark for mark in self._marks if mark <= number]
+            self._next = max(known, default=0)
+            self._place = self._marks[self._next].copy() if known else self._begin()
         while self._next <= number:
             # Only the state of gzip's unpacker can be copied.
             if self._source.packing == "gzip" and self._next % _BLOCKS == 0:
@@ -259,12 +256,8 @@ class _Stream:
                 break
         return self._blocks.get(number, memoryview(b""))
 
-    def _back_to(self, number: int) -> None:
-        self._next = max((mark for mark in self._marks if mark <= number), default=0)
-        mark = self._marks.get(self._next)
-        self._place = (
-            _Place(0, b"", _decompressor(self._source)) if mark is None else mark.copy()
-        )
+    def _begin(self) -> _Place:
+        return _Place(0, b"", _decompressor(self._source))
 
     def _unpack(self, block: memoryview) -> int:
         """Unpack the next block; return its size, less where the file ends."""
