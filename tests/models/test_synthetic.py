@@ -213,7 +213,7 @@ def test_random_numbers_follow_from_rng_and_can_be_repeated() -> None:
 
 def test_public_functions_take_rng_as_a_keyword_as_spec_7_asks() -> None:
     packages = (xbp, xbp.models, xbp.md.models, xbp.md.lattice, xbp.md.lammps)
-    public = [getattr(p, n) for p in packages for n in dir(p) if n[0] != "_"]
+    public = [getattr(p, n) for p in packages for n in p.__all__]
     takes = set()
     for function in filter(inspect.isfunction, public):
         parameters = inspect.signature(function).parameters
