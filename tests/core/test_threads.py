@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from xbp.core import threads
@@ -32,6 +33,14 @@ def test_a_thread_that_is_one_of_several_works_alone() -> None:
         found = pool.submit(lambda: (threading.get_ident(), in_threads(own, range(3))))
         alone, idents = found.result()
     assert idents == [alone] * 3
+
+
+def test_what_numpy_ignores_is_ignored_in_threads() -> None:
+    def divide(n: int) -> bool:
+        return bool(np.isinf(np.ones(1) / np.full(1, n * 0.0)))
+
+    with np.errstate(divide="ignore"):
+        assert in_threads(divide, [1, 2, 3]) == [True] * 3
 
 
 def test_an_error_in_a_thread_is_raised() -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "require_values",
     "require_xarray",
     "unwrap",
+    "weighted_sum",
 ]
 
 #: What goes in comes out: a DataArray gives a DataArray, a Dataset a Dataset.
@@ -353,3 +354,21 @@ def require_some(
             f"there is no {what}; the data are from {low:.4g} to {high:.4g} {units}",
             fix=fix,
         )
+
+
+def weighted_sum(array: Any, weights: xr.Variable, dim: str) -> Any:
+    """Sum a Variable over a dimension with weights, the dimensions of which are last.
+
+    As `xarray.dot`, but by a product of matrices where both share only that dimension.
+
+    Examples
+    --------
+    >>> rows = xr.Variable(("Q", "E"), [[1.0, 2.0], [3.0, 4.0]])
+    >>> weighted_sum(rows, xr.Variable(("bin", "E"), [[1.0, 1.0]]), "E").values.tolist()
+    [[3.0], [7.0]]
+    """
+    if {*array.dims} & {*weights.dims} != {dim}:
+        return xr.dot(array, weights, dim=dim)
+    axes = array.get_axis_num(dim), weights.get_axis_num(dim)
+    dims = [d for d in (*array.dims, *weights.dims) if d != dim]
+    return xr.Variable(dims, np.tensordot(array.data, weights.values, axes))

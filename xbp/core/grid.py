@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.data import is_lazy
+from xbp.core.data import is_lazy, weighted_sum
 from xbp.core.errors import CoordinateError, RangeError, shown
 from xbp.core.independence import (
     carried_independence,
@@ -276,29 +276,21 @@ def mean_over(
         total = weights.sum(dim)
     else:
         valid = np.isfinite(numbers)
-        total = _dot(valid.astype(float), weights, dim)
+        total = weighted_sum(valid.astype(float), weights, dim)
         numbers = numbers.where(valid, 0.0)
     if not (whole and bool((total.data > 0).all())):
         total = total.where(total > 0)
-    mean = _dot(numbers, weights, dim) / total
+    mean = weighted_sum(numbers, weights, dim) / total
     if std is None:
         return mean, None
     alone: Any = std_along(std, dim).variable.isel(here)
     alone = alone if whole else alone.where(valid, 0.0)
-    variance = _dot(alone**2, weights**2, dim)
+    variance = weighted_sum(alone**2, weights**2, dim)
     if independence(std, dim) is not None:
         own: Any = std.variable.isel(here)
         own = own if whole else own.where(valid, 0.0)
-        variance = np.minimum(variance, _dot(own, weights, dim) ** 2)
+        variance = np.minimum(variance, weighted_sum(own, weights, dim) ** 2)
     return mean, variance**0.5 / total
-
-
-def _dot(array: xr.Variable, weights: xr.Variable, dim: str) -> Any:
-    """Sum over a dimension with weights, faster than xarray for weights over it."""
-    if weights.dims != (dim,):
-        return xr.dot(array, weights, dim=dim)
-    data = np.tensordot(array.data, weights.values, (array.get_axis_num(dim), 0))
-    return xr.Variable([d for d in array.dims if d != dim], data)
 
 
 def rebinned(

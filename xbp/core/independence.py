@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.data import is_lazy
+from xbp.core.data import is_lazy, weighted_sum
 
 __all__ = [
     "carried_independence",
@@ -209,10 +209,10 @@ def mixed_independence(
         errors: Any = std.variable
         variance = errors.where(np.isfinite(value.variable), 0.0) ** 2
     density = variance if f is None else variance / f
-    over = xr.dot(density, shares * xr.Variable(dim, widths), dim=dim)
-    single = xr.dot(density, shares**2, dim=dim)
+    over = weighted_sum(density, shares * xr.Variable(dim, widths), dim)
+    single = weighted_sum(density, shares**2, dim)
     if f is not None:
-        single = np.minimum(single, xr.dot(variance**0.5, shares, dim=dim) ** 2)
+        single = np.minimum(single, weighted_sum(variance**0.5, shares, dim) ** 2)
     part_held: Any = (single / over.where(over > 0)).fillna(1.0)
     held = independence_variable(part_held.dims, np.minimum(part_held.data, 1.0), dim)
     # Dask arrays are not computed for this check.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -37,5 +38,7 @@ def in_threads(
     threads = min(len(pieces), os.cpu_count() or 1)
     if threads < 2 or threading.current_thread() is not threading.main_thread():
         return [function(piece) for piece in pieces]
+    # As here, errors of floating-point numbers are ignored there.
+    here = contextvars.copy_context()
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, pieces))
+        return list(pool.map(lambda piece: here.copy().run(function, piece), pieces))

@@ -19,6 +19,7 @@ from xbp.core.independence import collapsed, independence_name, independence_var
 from xbp.core.operation import operation
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import read
+from xbp.core.threads import in_threads
 from xbp.reduction.kinematics import (
     detector_degrees,
     energy_text,
@@ -417,7 +418,8 @@ def _add_up(
     angles, inverse = np.unique(np.where(placed.T, limits, 0.0), return_inverse=True)
     # A dozen arrays of 50 000 cells keep to the cache.
     step = max(1, 50_000 // n_detector)
-    for first in range(0, n_e, step):
+
+    def add_up_block(first: int) -> None:
         block = slice(first, min(first + step, n_e))
         n_bins = n_q * (block.stop - first)
         scaled = flat[..., block] * factor[block]
@@ -450,6 +452,8 @@ def _add_up(
                 ):
                     total += np.bincount(bin_, part, n_bins)
         out[..., block] = sums.reshape(4, -1, n_q, block.stop - first)
+
+    in_threads(add_up_block, range(0, n_e, step))
     return out.reshape(4, *lead, n_q, n_e)
 
 

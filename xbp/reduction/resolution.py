@@ -10,7 +10,14 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import resolve, statistics_of
-from xbp.core.data import Data, require_dims, require_over, require_values, unwrap
+from xbp.core.data import (
+    Data,
+    require_dims,
+    require_over,
+    require_values,
+    unwrap,
+    weighted_sum,
+)
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
 from xbp.core.grid import bin_limits, interpolate, overlap, rebinned, renamed
 from xbp.core.guards import (
@@ -139,16 +146,15 @@ def _broaden(
     share = ndtr((high - E) / sigma) - ndtr((low - E) / sigma)
     kernel = xr.Variable(("_new", "E"), share * (bins[1] - bins[0]) / (high - low))
     middle = (new_bins[0] + new_bins[1]) / 2
-    inside = ndtr((bins[1][-1] - middle) / new_sigma) - ndtr(
-        (bins[0][0] - middle) / new_sigma
-    )
+    first, last = ((end - middle) / new_sigma for end in (bins[0][0], bins[1][-1]))
+    inside = ndtr(last) - ndtr(first)
     valid = value.variable.notnull()
-    missing = xr.dot((~valid).astype(float), kernel, dim="E")
+    missing = weighted_sum((~valid).astype(float), kernel, "E")
     known = (missing < tail) & xr.Variable("_new", 1 - inside < tail)
 
     def spread(array: Any, power: int) -> xr.Variable:
         filled = array.where(valid, 0.0) ** power
-        total: Any = xr.dot(filled, kernel**power, dim="E").where(known)
+        total = weighted_sum(filled, kernel**power, "E").where(known)
         return renamed(total ** (1 / power), "E")
 
     broad = spread(value.variable, 1)
@@ -430,7 +436,7 @@ def like(
         "Q",
         old_bins[1] - old_bins[0],
     )
-    covered: Any = xr.dot(np.isfinite(wide.variable).astype(float), weights, dim="Q")
+    covered = weighted_sum(np.isfinite(wide.variable).astype(float), weights, "Q")
     enough = renamed(covered >= coverage * xr.Variable("_new", high - low), "Q")
     seen = enough & measured.value.variable.notnull()
     dims = [d for d in value.dims if d not in ("Q", "E")] + [*measured.value.dims]
