@@ -12,8 +12,8 @@ import time
 import tracemalloc
 from collections.abc import Callable
 
-from benchmarks import files
-from benchmarks.chain import Chain, LargeReduction
+from benchmarks import files, fits
+from benchmarks.chain import Chain, LargeReduction, LazyReduction, Rebinning
 from benchmarks.powder import Powder, Streamed
 
 
@@ -103,6 +103,22 @@ def main() -> None:
         "",
         "",
     )
+    lazy, rebinning = LazyReduction(), Rebinning()
+    lazy.setup()
+    rebinning.setup()
+    start = time.perf_counter()
+    lazy.time_two_steps()
+    t, m = time.perf_counter() - start, megabytes(lazy.time_two_steps)
+    row("10^8 points through dask, chained", f"{t:.1f} s", "", "", "")
+    row("", f"{m:.0f} MB", "800 MB", f"{m / 800:.2f}", "of the points themselves")
+    row(
+        "10^5 spectra x 200 rebinned",
+        f"{seconds(rebinning.time_rebin, 3):.2f} s",
+        "",
+        "",
+        "<= 2.5 s",
+    )
+    del rebinning
     powder, streamed = Powder(), Streamed()
     powder.setup()
     streamed.setup()
@@ -141,6 +157,8 @@ def main() -> None:
         f"{own / peer:.2f}",
         "<= 1.5",
     )
+    print()
+    fits.main()
     print()
     files.main()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask.array
 import numpy as np
 import scipy.constants
 import xarray as xr
@@ -75,6 +76,59 @@ class LargeReduction:
     def peakmem_plain_xarray(self) -> None:
         """Memory of the peer."""
         plain_xarray(self.S)
+
+
+class LazyReduction:
+    """S → G → B on 10^8 points in dask chunks of two million."""
+
+    def setup(self) -> None:
+        """Make the map."""
+        shape, chunks = (10, 2500, 4000), (1, 500, 4000)
+        values = dask.array.random.default_rng(0).random(shape, chunks=chunks)
+        units = {"units": "1/meV", "quantity": "dynamic_structure_factor"}
+        self.S = xr.DataArray(
+            values,
+            {
+                "temperature": (
+                    "temperature",
+                    np.linspace(50, 500, 10),
+                    {"units": "K"},
+                ),
+                "Q": ("Q", np.linspace(0.5, 12, 2500), {"units": "1/angstrom"}),
+                "E": ("E", 0.05 * np.arange(1, 4001), {"units": "meV"}),
+                "u2": ((), 0.01, {"units": "angstrom**2"}),
+            },
+            ("temperature", "Q", "E"),
+            name="S",
+            attrs={**units, "statistics": "quantum"},
+        )
+
+    def time_two_steps(self) -> None:
+        """S → G → B, chained, and what of it fits into memory."""
+        self.S.bp.to_gdos().bp.to_bqe().max().compute()
+
+
+class Rebinning:
+    """10^5 spectra of 200 energies with errors onto bins of 1 meV."""
+
+    def setup(self) -> None:
+        """Make the spectra."""
+        values = np.random.default_rng(0).random((100_000, 200))
+        self.data = xbp.new_dataset(
+            "dynamic_structure_factor",
+            values,
+            units="1/meV",
+            std=np.full(values.shape, 0.1),
+            coords={
+                "detector": (np.arange(100_000), "1"),
+                "E": (np.linspace(-10, 60, 200), "meV"),
+            },
+            statistics="quantum",
+        )
+
+    def time_rebin(self) -> None:
+        """Rebin."""
+        self.data.bp.rebin(E="1 meV")
 
 
 class Chain:
