@@ -141,7 +141,7 @@ def table(study: Study) -> str:
 
 
 def _peak(peak: xr.Dataset) -> str:
-    """Write the energy of a peak, or why there is none."""
+    """Write the energy of a peak, or why none was found."""
     if str(peak.status.values) == Status.OK:
         return f"{float(peak.energy):.2f} ± {float(peak.energy_std):.2f} meV (ok)"
     return f"{peak.status.values}; highest at {float(peak.excess_energy):.2f} meV"

@@ -52,7 +52,7 @@ def open_dataset(name: str) -> xr.Dataset:
     Raises
     ------
     FileFormatError
-        If there is no such data set.
+        If the name is unknown.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def open_datatree(name: str) -> xr.DataTree:
     Raises
     ------
     FileFormatError
-        If there is no such glass.
+        If the glass is unknown.
 
     Examples
     --------

@@ -39,7 +39,7 @@ _SEARCHED, _DEPTH = 600, 1e-6
 _THERMAL = (2.0, 6.0)
 #: Step of derivatives, in standard deviations of the parameters.
 _STEP = 0.1
-#: Models whose BIC differs by less are not told apart.
+#: Models whose BIC differs by less are not distinguished.
 _APART = 2.0
 
 

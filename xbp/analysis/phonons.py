@@ -158,7 +158,7 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     windows is known, these add FWHM/√(5.5 N) to that of the energy and √(6Γ²/π +
     0.7 w²)/√N to that of the width, w being the width of the window, with N the waves
     times the multiples of h/window that the line spans, in all windows. Where the
-    window is not known, or there is none, the errors of C_L and C_T go through the fit,
+    window is unknown or absent, the errors of C_L and C_T go through the fit,
     and the larger of both errors counts. Bins that share counts (``E_independence``)
     are fractions of an independent one.
 

@@ -8,9 +8,9 @@ the variance that an interval contributes to an integral: a mean over bins of th
 wᵢ has the variance Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)². A bin split into four gives four with
 f = 1/4; bins shifted by half have f = 1/2.
 
-Spectra of a few modes err alike at all Q. The coordinate ``Q_common`` is the fraction ρ
-of the variance that all Q have in common: it does not average out in means over Q,
-and cancels in differences between them.
+Spectra of a few modes deviate together at all Q. The coordinate ``Q_common`` is the
+fraction ρ of the variance that all Q have in common: it does not average out in means
+over Q, and cancels in differences between them.
 
 A bin with zero counts has a standard deviation of 0, but its value is not exact.
 """

@@ -167,7 +167,7 @@ def find_quantity(given: object, name: str = "quantity") -> Quantity:
     Raises
     ------
     QuantityError
-        If there is none; it suggests the one whose name is nearest.
+        If the name is unknown; the error suggests the nearest one.
 
     Examples
     --------

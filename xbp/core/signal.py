@@ -226,7 +226,7 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
     Raises
     ------
     QuantityError
-        If there is no such variable, or more than one; otherwise as for
+        If not exactly one variable fits; otherwise as for
         `xbp.core.schema.validate`.
 
     Examples

@@ -452,7 +452,7 @@ def times_powers(
 def with_error(value: float, std: float) -> str:
     """Write a number and its error with two figures of the error.
 
-    Four figures of the number where there is no error.
+    Without an error the number has four figures.
 
     Examples
     --------

@@ -109,8 +109,8 @@ def spectra(made: dict[str, xr.Dataset], elastic: list[xr.Dataset]) -> xr.Datase
     """Return S(Q,E) and S(Q) of the glasses that have them; g(E) and sound of all."""
     full = lattice.join_modes(*(one for one in made.values() if "strength" in one))
     # Those of energies alone have no more.
-    alike = [n for n in full.variables if not {"Q", "E", "species"} & {*full[n].dims}]
-    names = [n for n in alike if all(n in one for one in made.values())]
+    shared = [n for n in full.variables if not {"Q", "E", "species"} & {*full[n].dims}]
+    names = [n for n in shared if all(n in one for one in made.values())]
     energies = [one[names] for one in made.values()]
     g = lattice.join_modes(*energies).bp.bloch_vdos(WIDTH)
     edges = np.append(g.E_bnds.values[:, 0], g.E_bnds.values[-1, 1])

@@ -102,7 +102,7 @@ def off_parabola(
             np.log(np.where(x > 0, x, 1.0)), y, np.where(x > 0, weight, 0.0), 2
         )
         moves.append(np.where(c < 0, side * energy * np.expm1(-b / (2 * c)), 0.0))
-        # A mirror image that ends within the points is none of theirs.
+        # A mirror image that ends within the points does not describe them.
         inside = ((x > 0) | (weight == 0)).all(axis=1)
         chi2.append(np.where(inside, in_log, np.inf))
     part = scipy.special.softmax(-np.array(chi2) / 2, axis=0)

@@ -58,7 +58,7 @@ class Column(NamedTuple):
     read : callable
         Returns its numbers.
     units : str
-        As in the file; empty if there are none.
+        As in the file; empty without units.
     axes : tuple of str
         Names of the variables of its axes, for each axis the best first.
     """

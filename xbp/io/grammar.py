@@ -178,7 +178,7 @@ def parse_title(title: str, quantity: str, like: str) -> Title:
         take(below, f"{parts[-1]}/{below}" if len(parts) > 1 else "")
     elif len(parts) > 1 and like != "1":
         for part in parts:
-            # The unit of E stands in titles of densities, too: THz DOS.
+            # Titles of densities also contain the unit of E: THz DOS.
             of_axis = re.search(r"[A-Z\d]", part) and len(part) > 2
             found = [u for u in read_units(part, like) if fits(u)]
             found += [

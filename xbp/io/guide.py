@@ -1,4 +1,4 @@
-"""What users are told about a format: a row of the tables in docs/files.md."""
+"""The description of a format for users: a row of the tables in docs/files.md."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Described(Protocol):
 
     @property
     def engine(self) -> str:
-        """Name for ``engine=``; empty if there is none."""
+        """Name for ``engine=``; empty without one."""
 
     @property
     def options(self) -> Sequence[str]:

@@ -100,8 +100,8 @@ def open_inx(
     Q : array_like with units, optional
         Q of each block, if the labels are plain numbers (bare: 1/angstrom).
     T : scalar with units, optional
-        Temperature of the sample (bare: K). Needed if the file has 0, that is none, or
-        a different one in each block that is not its label.
+        Temperature of the sample (bare: K). Needed if the file has 0 (unknown), or a
+        different one in each block that is not its label.
     geometry : {"direct", "indirect"}, optional
         Whether the energy in the file is the incident one, as the format has it; an
         indirect spectrometer may have written the final one. Needed for angles if E is
@@ -114,7 +114,7 @@ def open_inx(
     xarray.Dataset
         ``S(Q,E)``, ``S(temperature,E)`` or ``S(detector,E)`` (angles in ``two_theta``),
         with ``S_std``, per meV on an arbitrary scale; E in meV, with energy loss of
-        the neutron positive, as in the file. Errors that are 0 throughout are none;
+        the neutron positive, as in the file. Errors that are all 0 are dropped;
         negative errors, infinities and sentinels become NaN. Blocks may begin and end
         at different energies.
 

@@ -38,7 +38,7 @@ _ROOT, _RECORD = 0x4C, 24
 #: Keys, which are the IDs of LabSpec's XML.
 AXES, TYPE, UNITS, VALUES = 0x7B697861, 0x6D707974, 0x7C696E75, 0x7D6CD4DB
 NAME, VALUE = 0x6D6D616E, 0x7D6C61DB
-#: Bytes per item of what is stored behind the records: numbers, text, wide text.
+#: Bytes per item of the data behind the records: numbers, text, wide text.
 _SIZES: Final = {6: 4, 7: 1, 8: 2}
 _BEHIND, _LIST, _FLOATS, _TEXT, _WIDE = 0x1000, 9, 6, 7, 8
 _NUMBERS: Final = {4: "<q", 5: "<d"}

@@ -23,7 +23,7 @@ _HEADER: Final = r"(?i)\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?s:.*?)-->\s*)?<s-q-omeg
 #: A power of ten, and seconds or picoseconds, as a time.
 _TIME: Final = re.compile(r"(?:(10\^?-\d+|\d*\.?\d+(?:e-?\d+)?)\s*)?(s|ps|fs|ns)")
 _SECONDS: Final = {"s": 1e12, "ps": 1.0, "fs": 1e-3, "ns": 1e3}
-#: What stands for a point that was not measured.
+#: The value of a point that was not measured.
 _MISSING: Final = "no data"
 
 

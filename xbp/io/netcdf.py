@@ -105,7 +105,8 @@ def to_netcdf(
 
     References
     ----------
-    NeXus base class NXdata, https://manual.nexusformat.org/classes/base_classes/NXdata.html
+    NeXus base class `NXdata
+    <https://manual.nexusformat.org/classes/base_classes/NXdata.html>`__
 
     Examples
     --------

@@ -72,7 +72,7 @@ def from_euphonic(spectrum: Any, **options: Any) -> xr.Dataset:
     Raises
     ------
     QuantityError
-        If it is no spectrum of Euphonic, or something is to be given.
+        If it is not a spectrum of Euphonic, or an argument is missing.
     FileFormatError
         If it is a map along a path, or in one direction.
 
@@ -114,7 +114,7 @@ def from_mantid(workspace: Any, **options: Any) -> xr.Dataset:
     MissingDependencyError
         If Mantid is not there; it is installed from its own channel.
     QuantityError
-        If it is no workspace.
+        If it is not a workspace.
     FileFormatError
         As for files of Mantid.
 

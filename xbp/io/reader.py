@@ -145,8 +145,8 @@ class Format:
     guide : Guide, optional
         Its row in the tables of docs/files.md.
     parts : tuple of str
-        Names in every HDF5 file of the format, by which one that is not recognised is
-        told to be near to it.
+        Names in every HDF5 file of the format, by which the error for an
+        unrecognised file suggests this format.
     other_engine : str
         Name for ``engine=``, if it is not that of the module.
     open : callable

@@ -282,7 +282,7 @@ def _of_detectors(path: Path, n: int) -> dict[str, np.ndarray]:
         "azimuth_width": widths[1],
     }
     columns_ |= {"distance": distance} if columns < 7 else {}
-    # Zeros stand for what is not known.
+    # Zeros mean unknown.
     return {k: v for k, v in columns_.items() if k == "two_theta" or v.any()}
 
 
@@ -317,7 +317,7 @@ def to_spe(
         If the data have no standard deviation, or further dimensions; if bins share
         errors (``S_std_common``, ``E_independence``).
     CoordinateError
-        If angles are missing, or energies cannot be told apart in `width` characters.
+        If angles are missing, or energies coincide when written in `width` characters.
     FileFormatError
         If a file exists and `overwrite` is not given, or cannot be written.
 

@@ -112,7 +112,7 @@ def open_zarr(folder: Path) -> xr.Dataset:
     Raises
     ------
     FileFormatError
-        If it is no store, or is damaged.
+        If it is not a store, or is damaged.
     MissingDependencyError
         If zarr is not installed.
     """

@@ -68,7 +68,7 @@ def from_mdanalysis(universe: Any, **options: Any) -> xr.Dataset:
     Raises
     ------
     QuantityError, UnitsError
-        If it is no Universe, or lacks what was not given.
+        If it is not a Universe, or an argument is missing.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def from_dynasor(
         not_used("a Trajectory is not a Sample", quantity=quantity, T=T)
         return _opened(data, "frame_step", "a Trajectory of dynasor", options)
     if not hasattr(data, "available_correlation_functions"):
-        raise QuantityError(f"{type(data).__name__} is no object of dynasor")
+        raise QuantityError(f"{type(data).__name__} is not an object of dynasor")
     for name, value in options.items():
         not_used("a Sample is not a Trajectory", **{name: value})
     ending = "_coh" if choose(part, Part, "part") == "coherent" else "_incoh"

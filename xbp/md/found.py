@@ -230,7 +230,7 @@ def require_motion(
     rounding : float
         Å, of positions.
     diameter : float
-        d, Å: atoms collide at no smaller distance. ℓ is no less than a quarter of it.
+        d, Å: atoms collide at no smaller distance. ℓ is at least a quarter of it.
 
     Returns
     -------

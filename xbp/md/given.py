@@ -31,7 +31,7 @@ __all__ = [
     "named",
 ]
 
-#: What `elements` calls a point of a force field that is no atom, as M of TIP4P water.
+#: What `elements` calls a site of a force field without an atom, as M of TIP4P water.
 SITE: Final = "virtual"
 SAY_ELEMENTS: Final = "elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] by type"
 

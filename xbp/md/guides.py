@@ -122,7 +122,7 @@ class TrajectoryFile:
     name : str
         For readers of the table.
     engine : str
-        Name for the argument `format`; empty if there is none.
+        Name for the argument `format`; empty without one.
     options : tuple of str
         Arguments that apply, besides those that are asked for.
     guide : Guide

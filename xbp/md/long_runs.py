@@ -230,7 +230,7 @@ def checkpoint(folder: str | Path) -> Iterator[None]:
     ----------
     folder : str or path
         Where the answers are kept; all workers of a cluster must see it. It is made if
-        there is none, and may be deleted when the analysis is done.
+        it does not exist, and may be deleted when the analysis is done.
 
     Raises
     ------

@@ -238,7 +238,7 @@ def changed_tasks(
 
 
 def _token(trajectory: Trajectory, *asked: Any) -> str:
-    """Return a name of what is asked of a trajectory, known by three of its frames."""
+    """Return a name for a task on a trajectory, which three of its frames identify."""
     n = trajectory.n_frames
     frames = [
         [np.asarray(a[i]) for i in (0, n // 2, n - 1)]

@@ -190,7 +190,7 @@ def elements_of(given: Given, topology: Topology | None, n_atoms: int) -> np.nda
 
 
 def symbols_by_number(numbers: np.ndarray) -> np.ndarray:
-    """Return the symbols of atomic numbers; numbers that are none stay.
+    """Return the symbols of atomic numbers; other numbers stay.
 
     Examples
     --------

@@ -281,7 +281,7 @@ def lmfit_model(name: str | Model) -> Any:
     Raises
     ------
     QuantityError
-        If there is no such model.
+        If the model is unknown.
 
     Examples
     --------
@@ -325,7 +325,7 @@ def evaluate(
     Raises
     ------
     QuantityError
-        If there is no such model; a parameter is missing, unknown, or outside its
+        If the model is unknown; a parameter is missing, unknown, or outside its
         limits; or the model is not finite somewhere.
     CoordinateError
         If `x` is not an ascending row of real numbers.

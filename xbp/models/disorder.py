@@ -123,7 +123,7 @@ def _response(E: np.ndarray, c2: np.ndarray) -> np.ndarray:
 def _static(
     gamma: float, c2_T: float, c2_L: float | None, into_L: float, from_L: float
 ) -> float:
-    """Return Σ at E = 0; NaN if there is none."""
+    """Return Σ at E = 0; NaN if it does not exist."""
     if not gamma >= 0:
         return float("nan")
     sigma = 0.0

@@ -124,7 +124,7 @@ def displacement_temperature(u2: np.ndarray, T: np.ndarray, mass: float) -> np.n
 def _solved(
     function: Callable[..., np.ndarray], value: np.ndarray, T: np.ndarray
 ) -> np.ndarray:
-    """Find θ from a function of T and θ that falls with θ; NaN where there is none."""
+    """Find θ from a function of T and θ that falls with θ; NaN without a solution."""
 
     def single(value: float, T: float) -> float:
         def apart(log: float) -> float:

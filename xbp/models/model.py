@@ -205,7 +205,7 @@ class Model:
         Raises
         ------
         QuantityError
-            If there is no such parameter, or units of parameters made one differ.
+            If the parameter is unknown, or parameters made one differ in units.
 
         Examples
         --------

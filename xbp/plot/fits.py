@@ -115,8 +115,8 @@ def fit(
     ------
     QuantityError
         If `table` is not such a table, is of many fits and comes with data, or of one
-        fit and comes without; if the function fitted is not known; if there is no such
-        parameter.
+        fit and comes without; if the function fitted or the parameter is not
+        known.
     RangeError
         If the data have further dimensions.
     UnitsError

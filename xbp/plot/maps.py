@@ -171,7 +171,7 @@ def color_scale(
         The part of the signal in view.
     norm : str or matplotlib.colors.Normalize, optional
         "log" or "linear"; any other is returned as it is. By default logarithmic if
-        half of what is shown lies over two decades below its top, else linear from 0.
+        half of the values lie over two decades below the largest, else linear from 0.
     vmin, vmax : float, optional
         Limits in place of those found.
 

@@ -125,7 +125,7 @@ def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Ax
     ----------
     table : xarray.Dataset
         What `debye_waller` returned. The intensity is divided by its value at Q = 0 on
-        the line, or by its largest if there is no line; Q that were not used are
+        the line, or without a line by its largest; Q that were not used are
         grey.
     ax : matplotlib.axes.Axes, optional
         Where to draw.

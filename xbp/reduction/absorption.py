@@ -155,7 +155,7 @@ def _coupling(coupling: Any, E: np.ndarray, units: str) -> tuple[int, np.ndarray
         limits: Any = {"least": 0, "error": QuantityError}
         first = require_number(coupling[0], "A of coupling", "1", **limits)
         number, own = split_quantity(coupling[1], "B of coupling")
-        # Of 1/THz²: of the square of what is an energy in THz.
+        # 1/THz² is one over the square of an energy in THz.
         root = format_unit(parse_unit(own) ** -0.5) if own else units
         if not is_energy_like(parse_unit(root)):
             inverse = format_unit(parse_unit(units) ** -2)

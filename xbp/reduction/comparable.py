@@ -76,7 +76,7 @@ def measured(signal: Signal, value: xr.DataArray) -> dict[str, str]:
 
 
 def _measurement(value: xr.DataArray) -> str:
-    """Return the name of what was measured, also of cuts and rebins of it."""
+    """Return the name of the measured quantity, also for cuts and rebins of it."""
     first, _, numbers = str(value.attrs.get(MEASUREMENT, "")).partition(" ")
     own = _name(value)
     return first if numbers == own else own

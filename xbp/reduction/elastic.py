@@ -82,7 +82,7 @@ def debye_waller(
     Raises
     ------
     RangeError
-        If there is no elastic line in the data.
+        If the data have no elastic line.
 
     References
     ----------
@@ -361,7 +361,7 @@ def elastic_line_bins(
 def width_at_half_maximum(E: np.ndarray, profile: np.ndarray) -> float:
     """Return the full width of the line about E = 0 between interpolated half heights.
 
-    If the data end before, it is the width up to their end; NaN if there is no line.
+    If the data end before, it is the width up to their end; NaN without a line.
 
     Examples
     --------

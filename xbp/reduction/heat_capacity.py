@@ -309,7 +309,7 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     Raises
     ------
     CoordinateError, TemperatureError, UnitsError
-        If there is no dimension temperature, it is not positive, or γ has other units.
+        If the dimension temperature is missing or not positive, or γ has other units.
 
     References
     ----------

@@ -121,7 +121,7 @@ def multiphonon_sqe(
         ``S(Q,E)`` in one over the unit of E, of area 1 at every Q but for what lies
         beyond the bins; the elastic line fills the bin that holds E = 0.
         ``S.attrs["orders"]`` is how many were used, the coordinate ``u2`` the u² used.
-        There is no standard deviation: that of g is not propagated.
+        Without standard deviations: those of g are not propagated.
 
     Raises
     ------

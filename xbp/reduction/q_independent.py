@@ -39,8 +39,8 @@ def subtract_Q_independent(
     .. math:: S(Q,E) = Q^2e^{-Q^2u^2}\{a(E) + d(E)[S(Q) - 1]\} + c(E)
 
     Multiple scattering and background depend little on Q, while one-phonon scattering
-    goes as Q²: they are told apart by least squares over Q at each E, without d(E) if
-    there is no S(Q). All of the range counts equally, so that c(E) is linear in the
+    goes as Q²: least squares over Q at each E separate them, without d(E) if S(Q)
+    is not given. All of the range counts equally, so that c(E) is linear in the
     data, and no count weighs more for being low. Take the elastic line off first, and
     multiphonons where Q²u² is not small.
 

@@ -83,7 +83,7 @@ def subtract_elastic(
         If it was measured or reduced in another way, or is the data and `Q_range` is
         missing.
     RangeError
-        If there is no elastic line, or no row that was measured in all of E_range.
+        If the data have no elastic line, or no row was measured in all of E_range.
 
     References
     ----------

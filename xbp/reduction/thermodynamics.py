@@ -84,7 +84,7 @@ def harmonic_thermodynamics(
         As for `heat_capacity`; all modes must be there.
     mass, composition
         M for u² (bare: u): a mass, or a composition, whose effective mass is taken. By
-        default that of the data; without one there is no u².
+        default that of the data; without a mass u² is left out.
     area : float, optional
         Any number if g has all modes: ∫g dE is then brought to 1.
 

@@ -254,7 +254,7 @@ def run_worker(
     Raises
     ------
     MissingDependencyError
-        If there is no mpiexec, and more than one process is asked for.
+        If `processes` is above 1 and mpiexec is not installed.
     SimulationError
         If the worker does not finish.
     """

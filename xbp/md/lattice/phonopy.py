@@ -100,7 +100,7 @@ def from_euphonic(constants: Any) -> xr.Dataset:
     Raises
     ------
     QuantityError
-        If it is no such object, or the constants are not symmetric.
+        If it is not such an object, or the constants are not symmetric.
     RangeError
         If their range is half of the supercell or more.
 
