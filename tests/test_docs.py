@@ -32,7 +32,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.S | re.M)
 RUN_ELSEWHERE = {
     page.name
     for page in PAGES
-    if re.search(rf'\(?.*/ "{page.name}"\)?\.read_text', OTHER_TESTS)
+    if re.search(rf'/ "{page.name}"\)?\.read_text', OTHER_TESTS)
 }
 WITH_CODE = [
     p for p in PAGES if BLOCK.search(p.read_text()) and p.name not in RUN_ELSEWHERE

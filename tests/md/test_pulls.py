@@ -1,4 +1,4 @@
-"""Errors of a trajectory's averages: (found − exact)/std over 300 trajectories of a gas."""
+"""Errors of a trajectory's averages: (found − exact)/std over 120 trajectories of a gas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import xarray as xr
 import xbp
 from xbp.core import constants
 
-DRAWS, N, N_FRAMES = 300, 10, 320
+DRAWS, N, N_FRAMES = 120, 10, 320
 SIDE, T, MASS, STEP, TAU = 4.0, 300.0, 40.0, 0.1, 0.2
 #: Frames of a window, 2 ps; density waves relax much faster here.
 LENGTH = 20
@@ -187,14 +187,17 @@ def found(gases: list[xr.Dataset]) -> Callable[[str], list[xr.Dataset]]:
 def test_errors_are_those_of_independent_trajectories(
     case: str, found: Callable[[str], list[xr.Dataset]]
 ) -> None:
-    """Mean 0 ± 0.15 and width 1 ± 0.15 over all bins, and no bin far from that."""
+    """Mean 0 and width 1 over all bins, and no bin far from that.
+
+    Windows as if independent are 1.35–1.5 wide; so few draws scatter by 0.08.
+    """
     for name, truth in CASES[case][1].items():
         mean, width = moments_of_pulls(found(case), name, truth)
-        assert abs(mean.mean()) < 0.15, name
-        assert abs(mean).max() < 0.3, name
-        assert width.mean() == pytest.approx(1, abs=0.15), name
+        assert abs(mean.mean()) < 0.2, name
+        assert abs(mean).max() < 0.45, name
+        assert 0.75 < width.mean() < 1.2, name
         # Too wide is the error of bins whose windows share less than is assumed.
-        assert (width > 0.65).all(), name
+        assert (width > 0.6).all(), name
         assert (width < 1.3).all(), name
 
 
