@@ -13,6 +13,8 @@ data = {f"xbp/data/{path.name}" for path in Path("xbp/data").glob("*.nc")} | {
     "xbp/py.typed",
     "xbp/plot/explorer.js",
     "xbp/__init__.pyi",
+    "xbp/md/__init__.pyi",
+    "xbp/md/lammps/__init__.pyi",
     "xbp/accessor.pyi",
 }
 (sdist,) = folder.glob("*.tar.gz")

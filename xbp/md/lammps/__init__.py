@@ -1,19 +1,9 @@
-"""Glasses made in LAMMPS, from Python."""
+"""Glasses made in LAMMPS, from Python.
 
-from xbp.md.hessian import open_dynamical_matrix
-from xbp.md.lammps.glass import collect, glass_transition, make_glass, open_thermo
-from xbp.md.lammps.harmonic import dynamical_matrix, harmonic_vdos, normal_modes
-from xbp.md.lammps.systems import SYSTEMS, System
+The public names are those in ``__init__.pyi``; the module of each is imported when
+the name is first used.
+"""
 
-__all__ = [
-    "SYSTEMS",
-    "System",
-    "collect",
-    "dynamical_matrix",
-    "glass_transition",
-    "harmonic_vdos",
-    "make_glass",
-    "normal_modes",
-    "open_dynamical_matrix",
-    "open_thermo",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

