@@ -161,10 +161,10 @@ def test_classical_modes_at_gamma_against_cold_molecular_dynamics(
     T = 0.3
     cold = xbp.md.lammps.collect(
         at_rest, "kob_andersen", tmp_path / "cold.nc", temperature=T,
-        relax_time="10 ps", collect_time="24 ps", time_between_frames="40 fs", rng=4,
+        relax_time="5 ps", collect_time="18 ps", time_between_frames="60 fs", rng=4,
     )  # fmt: skip
     measured = cold.bp.dynamic_structure_factor(
-        5, 0.5, window="16 ps", weights="unit", T=T
+        5, 0.5, window="12 ps", weights="unit", T=T, max_wavevectors_per_shell=20
     )
     gamma = phi.bp.bloch_modes(
         k=[[0, 0, 0]], Q_max=5, dQ=0.5, max_wavevectors_per_shell=None

@@ -27,7 +27,7 @@ import scipy
 from xbp.core.errors import require
 from xbp.md.differences import second_derivatives
 
-__all__ = ["harmonic", "load_lammps", "main", "read_json"]
+__all__ = ["harmonic", "load_lammps", "main", "read_json", "saved_state"]
 
 #: What is kept of the thermodynamics, by the names LAMMPS has for them.
 THERMO = ("temp", "press", "density", "pe", "etotal", "vol")
@@ -52,7 +52,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _saved_state(
+def saved_state(
     folder: Path, sizes: Callable[[Mapping[str, Any]], dict[str, int]]
 ) -> dict[str, Any] | None:
     """Return the last state of a run all of whose files are whole, or None.
@@ -97,7 +97,7 @@ class _Run:
             except BlockingIOError:
                 raise RuntimeError("another process is at work on this run") from None
         counts = dict.fromkeys(("stage", "done", "step", "frames", "thermo"), 0)
-        self.state = _saved_state(folder, self.sizes) or {**counts, "restart": None}
+        self.state = saved_state(folder, self.sizes) or {**counts, "restart": None}
 
     def say(self, **message: Any) -> None:
         if self.first:
