@@ -42,6 +42,8 @@ SLOW_EXAMPLES = (
     "xbp.md.lattice.spectra.bloch_fluctuations",
     "xbp.plot.explorer.explore",
 )
+#: Files whose tests take the longest, and share nothing with those of other files.
+LONGEST = ("test_notebooks.py", "test_cluster.py", "test_lammps.py")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -65,6 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.name in SLOW_EXAMPLES:
             item.add_marker(pytest.mark.slow)
+    # The longest tests begin first, so that no worker waits for another at the end.
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 KNOWN = {"energy": "5.5 meV", "width": "6 meV", "T": "300 K", "u2": "0.012 angstrom^2"}
@@ -124,7 +128,7 @@ def model() -> xr.Dataset:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of measured files, which are no part of the repository."""
     default = Path(__file__).parents[2] / "shared" / "data"

@@ -114,7 +114,7 @@ def test_full_chain_pulls() -> None:
         u2="0.012 angstrom^2",
     )
     sq = xbp.models.hard_sphere_structure_factor(S.Q).Sq
-    many = xr.concat([S] * 200, "run")
+    many = xr.concat([S] * 100, "run")
     b = xbp.models.with_counting_noise(many, counts=3000, rng=0).bp.to_bqe()
     peak = b.bp.cut_Q((2.0, 8.6)).bp.boson_peak(E_range=(1.5, 15))
     fit = b.bp.cut_E("5.5 meV", width="0.5 meV").bp.scale_to_sq(sq)

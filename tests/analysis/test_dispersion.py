@@ -49,7 +49,7 @@ def test_constant_is_constant_and_a_slope_is_found() -> None:
 @pytest.mark.slow
 def test_slope_pulls() -> None:
     pulls = []
-    for seed in range(100):
+    for seed in range(50):
         r = peaks(np.full(30, 5.5), seed).bp.dispersion()
         pulls.append(float(r.slope / r.slope_std))
     assert abs(np.mean(pulls)) < 0.3

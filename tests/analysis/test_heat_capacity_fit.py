@@ -108,7 +108,7 @@ def test_what_is_left_is_relative_to_every_point() -> None:
 
 @pytest.mark.slow
 def test_without_errors_the_scatter_tells_them() -> None:
-    runs = draws(40).C.bp.fit_heat_capacity()
+    runs = draws(24).C.bp.fit_heat_capacity()
     pulls = ((runs.theta_E - TRUE["theta_E"]) / runs.theta_E_std).values
     assert abs(pulls.mean()) < 0.6
     assert 0.7 < pulls.std() < 1.4

@@ -52,7 +52,7 @@ def test_bins_tell_which_part_of_an_independent_one_they_hold() -> None:
 
 
 @pytest.mark.slow
-@hypothesis.settings(max_examples=12, deadline=None)
+@hypothesis.settings(max_examples=8, deadline=None)
 @hypothesis.given(
     inner=st.lists(
         st.floats(0.05, 11.95), max_size=25, unique_by=lambda x: round(x, 2)

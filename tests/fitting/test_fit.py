@@ -403,13 +403,13 @@ def test_the_edge_of_debye_phonons_lies_between_two_points_on_any_axis(
 def test_pulls_of_the_edge_are_honest() -> None:
     rng = np.random.default_rng(0)
     x = np.linspace(0.3, 30, 80)
-    truth = {name: np.full(24, value) for name, value in EDGE.items()}
-    truth["energy_D"] = 22 + rng.uniform(-1, 1, 24)
+    truth = {name: np.full(16, value) for name, value in EDGE.items()}
+    truth["energy_D"] = 22 + rng.uniform(-1, 1, 16)
     each = [
         xbp.models.evaluate(
             "debye_gaussian_dos", x, **{name: v[i] for name, v in truth.items()}
         )
-        for i in range(24)
+        for i in range(16)
     ]
     g = xr.concat(each, "draw")
     g["g"] = g.g + rng.normal(0, 0.005, g.g.shape)
@@ -419,8 +419,8 @@ def test_pulls_of_the_edge_are_honest() -> None:
     pulls = np.stack(
         [(found[name] - value) / found[f"{name}_std"] for name, value in truth.items()]
     )
-    assert (abs(pulls.mean(axis=1)) < 0.55).all()
-    assert ((pulls.std(axis=1) > 0.7) & (pulls.std(axis=1) < 1.35)).all()
+    assert (abs(pulls.mean(axis=1)) < 0.65).all()
+    assert ((pulls.std(axis=1) > 0.65) & (pulls.std(axis=1) < 1.35)).all()
 
 
 @pytest.mark.slow
@@ -642,18 +642,20 @@ def test_noisy_data_give_models_back_from_their_own_start(name: str) -> None:
     # lognormal_scattering have nearly the same effect.
     std = 0.01 * (y if of_heat else np.full(x.size, y.max()))
     fixed = {k: v for k, v in EXAMPLES[name].items() if k == "T"}
-    for seed in range(8):
-        noise = std * np.random.default_rng(seed).standard_normal(x.size)
-        data = exact.assign({variable: exact[variable] + noise})
-        data[variable].attrs = exact[variable].attrs
-        if of_heat:
-            data[f"{variable}_std"] = exact[variable].copy(data=std)
-            data[f"{variable}_std"].attrs = {"units": exact[variable].attrs["units"]}
-        found = data.bp.fit(name, "temperature" if of_heat else "E", fixed=fixed)
-        assert str(found.status.values) == "ok"
-        for parameter, true in EXAMPLES[name].items():
-            away = abs(float(found[parameter]) - true)
-            assert away <= 4.5 * float(found[f"{parameter}_std"]), (seed, parameter)
+    noise = [np.random.default_rng(seed).standard_normal(x.size) for seed in range(8)]
+    draws = xr.DataArray(std * noise, dims=("draw", *exact[variable].dims))
+    data = exact.assign({variable: exact[variable] + draws})
+    data[variable].attrs = exact[variable].attrs
+    if of_heat:
+        data[f"{variable}_std"] = xr.zeros_like(data[variable]) + exact[variable].copy(
+            data=std
+        )
+        data[f"{variable}_std"].attrs = {"units": exact[variable].attrs["units"]}
+    found = data.bp.fit(name, "temperature" if of_heat else "E", fixed=fixed)
+    assert (found.status == "ok").all()
+    for parameter, true in EXAMPLES[name].items():
+        away = abs(found[parameter] - true)
+        assert (away <= 4.5 * found[f"{parameter}_std"]).all(), parameter
 
 
 def _two_peaks(x: np.ndarray, a: float, b: float, width: float) -> np.ndarray:
@@ -738,10 +740,10 @@ def test_a_heat_capacity_without_errors_has_relative_ones() -> None:
     true = {"gamma": 0.004, "n_D": 0.8, "theta_D": 260.0, "n_E": 0.2}
     true |= {"theta_E": 72.0, "sigma_E": 15.0}
     C = xbp.models.evaluate("debye_einstein", T, **true).C.values
-    noise = np.random.default_rng(0).standard_normal((40, T.size))
+    noise = np.random.default_rng(0).standard_normal((20, T.size))
     data = xbp.new_dataset(
         "heat_capacity", C * (1 + 0.03 * noise), units="J/mol/K",
-        coords={"run": (np.arange(40), "1"), "temperature": (T, "K")},
+        coords={"run": (np.arange(20), "1"), "temperature": (T, "K")},
     )  # fmt: skip
     found = data.bp.fit("debye_einstein", "temperature")
     assert (found.status == "ok").all()

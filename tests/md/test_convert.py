@@ -217,22 +217,37 @@ def test_a_store_is_replaced_as_a_whole(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_killed_overwrite_of_a_store_leaves_one_whole(tmp_path: Path) -> None:
     store = stored(tmp_path)
-    for after in range(1, 4):
-        code = (
-            "import ctypes, os, xbp\n"
-            "from xbp.io import publish\n"
-            f"left = [{after}]\n"
-            "def dying(real):\n"
-            "    def call(*args):\n"
-            "        left[0] -= 1\n"
-            "        if not left[0]: os._exit(9)\n"
-            "        return real(*args)\n"
-            "    return call\n"
-            "publish._rename, os.rename, os.replace = map(dying, (publish._rename, os.rename, os.replace))\n"
-            "xbp.md.convert('a.lammpstrj', 'a.zarr', overwrite=True, units='metal', timestep='2 fs')\n"
-        )
-        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
-        assert done.returncode in (0, 9)
-        assert np.isfinite(open_trajectory(store).position.values).all()
+    # One process begins all: each is a fork of it, which dies at its n-th rename.
+    code = (
+        "import os, sys, xbp\n"
+        "from xbp.io import publish\n"
+        "from xbp.md import convert\n"
+        "def dying(real):\n"
+        "    def call(*args):\n"
+        "        global left\n"
+        "        left -= 1\n"
+        "        if not left: os._exit(9)\n"
+        "        return real(*args)\n"
+        "    return call\n"
+        "for left in (1, 2, 3):\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        publish._rename, os.rename, os.replace = map(dying, (publish._rename, os.rename, os.replace))\n"
+        "        convert('a.lammpstrj', 'a.zarr', overwrite=True, units='metal', timestep='2 fs')\n"
+        "        os._exit(0)\n"
+        "    _, status = os.waitpid(child, 0)\n"
+        "    print(os.waitstatus_to_exitcode(status), flush=True)\n"
+        "    sys.stdin.readline()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        for _ in range(3):
+            assert process.stdout.readline().strip() in ("0", "9")
+            assert np.isfinite(open_trajectory(store).position.values).all()
+            process.stdin.write("\n")
+            process.stdin.flush()
     convert(tmp_path / "a.lammpstrj", store, overwrite=True, **METAL)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.lammpstrj", "a.zarr"]

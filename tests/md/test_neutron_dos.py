@@ -80,17 +80,17 @@ def test_errors_are_those_of_many_simulations() -> None:
     rng = np.random.default_rng(3)
     p = partials(0.05)
     said = p.bp.neutron_weighted_dos()
-    noise = xr.DataArray(rng.normal(0, 1, (800, *p.g.shape)), dims=("draw", *p.g.dims))
+    noise = xr.DataArray(rng.normal(0, 1, (200, *p.g.shape)), dims=("draw", *p.g.dims))
     drawn = (p.g + noise * p.g_std).assign_attrs(p.g.attrs)
     many = drawn.bp.neutron_weighted_dos()
     inner = slice(5, 40)
     np.testing.assert_allclose(
-        many.g.std("draw").sel(E=inner), said.g_std.sel(E=inner), rtol=0.1
+        many.g.std("draw").sel(E=inner), said.g_std.sel(E=inner), rtol=0.2
     )
     np.testing.assert_allclose(
         many.correction.std("draw").sel(E=inner),
         said.correction_std.sel(E=inner),
-        rtol=0.12,
+        rtol=0.2,
     )
     data = xr.Dataset({"g": said.g, "g_std": 0.1 * said.g})
     data.g_std.attrs["units"] = "1/meV"

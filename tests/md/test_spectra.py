@@ -322,7 +322,10 @@ def test_continuity_ties_the_longitudinal_current_to_the_density() -> None:
     gas = models.ideal_gas(
         100, 800, cell=14, T="300 K", mass="40 u", time_step="10 fs", rng=4
     )
-    arguments = {"window": "8 ps", "weights": "unit", "E_max": 8, "precision": "double"}
+    arguments = {
+        "window": "8 ps", "weights": "unit", "E_max": 8, "precision": "double",
+        "max_wavevectors_per_shell": 30,
+    }  # fmt: skip
     s = gas.bp.dynamic_structure_factor(3, 0.25, **arguments)
     c = gas.bp.current_spectra(3, 0.25, **arguments)
     ratio = (c.C_L / ((s.E / HBAR) ** 2 / s.Q**2 * s.S)).isel(

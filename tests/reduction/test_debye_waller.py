@@ -23,7 +23,7 @@ def line() -> xr.Dataset:
 
 @pytest.mark.slow
 def test_u2_pulls(line: xr.Dataset) -> None:
-    many = xr.concat([line] * 200, "run")
+    many = xr.concat([line] * 100, "run")
     result = xbp.models.with_counting_noise(many, counts=2e4, rng=0).bp.debye_waller()
     assert (result.status == "ok").all()
     pulls = (result.u2 - 0.008) / result.u2_std

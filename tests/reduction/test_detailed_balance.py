@@ -107,7 +107,7 @@ def test_temperature_pulls() -> None:
         T="150 K",
         u2="0.01 angstrom^2",
     )
-    many = xr.concat([S] * 200, "run")
+    many = xr.concat([S] * 100, "run")
     noisy = xbp.models.with_counting_noise(many, counts=1e5, rng=0)
     r = noisy.bp.detailed_balance(E_range=(2, 12))
     pulls = (r.implied_temperature - 150) / r.implied_temperature_std

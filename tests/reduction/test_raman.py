@@ -151,10 +151,10 @@ def test_baselines() -> None:
 
 @pytest.mark.slow
 def test_the_error_of_the_baseline_is_that_of_a_mean() -> None:
-    noisy = np.random.default_rng(1).normal(5.0, 0.2, (400, E.size))
+    noisy = np.random.default_rng(1).normal(5.0, 0.2, (200, E.size))
     ds = xbp.new_dataset(
         "raman_intensity", noisy, units="1", std=np.full(noisy.shape, 0.2),
-        coords={"run": (np.arange(400), "1"), "E": (E, "meV")}, temperature="300 K",
+        coords={"run": (np.arange(200), "1"), "E": (E, "meV")}, temperature="300 K",
     )  # fmt: skip
     B = ds.bp.to_reduced_raman(baseline=("50 meV", "52 meV"))
     stds = B.B_std.values[0, 10]

@@ -167,7 +167,7 @@ def test_classical_modes_at_gamma_against_cold_molecular_dynamics(
         5, 0.5, window="12 ps", weights="unit", T=T, max_wavevectors_per_shell=20
     )
     gamma = phi.bp.bloch_modes(
-        k=[[0, 0, 0]], Q_max=5, dQ=0.5, max_wavevectors_per_shell=None
+        k=[[0, 0, 0]], Q_max=5, dQ=0.5, max_wavevectors_per_shell=20
     )
     wanted = gamma.bp.bloch_structure_factor(T, weights="unit", statistics="classical")
     energy = gamma.mode_energy.values[0]
