@@ -44,7 +44,7 @@ from xbp.io import (
 )
 from xbp.io.columns import to_columns
 from xbp.io.exchange import from_scipp, to_csv, to_dataframe, to_scipp
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, open_hdf5
 from xbp.io.label import from_pandas, label
 from xbp.io.netcdf import to_netcdf
@@ -96,7 +96,7 @@ _NETCDF = Format(
         "archives",
         "xbp, anything with xarray",
         "everything, identical to what was written; a study: `xbp.open_study(path)`",
-        'S = xbp.open_dataset("glass.nc").S\nprint(S.bp)',
+        example("S", '"glass.nc"', "print(S.bp)"),
     ),
 )
 _NETCDF.open = netcdf.open_netcdf

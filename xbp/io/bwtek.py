@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import QuantityError
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
 from xbp.io.spectrum import decimal, kept, known, raman_dataset
 from xbp.io.text import check
@@ -38,7 +38,7 @@ FORMAT = Format(
         "B&W Tek BWRam, BWSpec: `.txt`",
         "the dark-subtracted spectrum over the Raman shift, or another `column=`; "
         "decimal points or commas; laser, integration time and the rest of the header",
-        'I = xbp.open_dataset("glass.txt", T="295 K").I\nI.bp.to_reduced_raman()',
+        example("I", '"glass.txt", T="295 K"'),
         asks=("T", "column"),
     ),
 )

@@ -11,7 +11,7 @@ import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.io.geometry import angle_dataset
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.masks import measured
 from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check, header_matches, to_numbers
@@ -49,8 +49,7 @@ FORMAT = Format(
         "neutrons",
         "DAVE, Mantid (SaveDaveGrp): `.grp`",
         "S(Q,E) or S(2θ,E), errors; µeV or meV from the header, values per that unit",
-        'S = xbp.open_dataset("glass.grp", T="290 K").S\n'
-        'S.bp.cut_Q(("1 1/angstrom", "3 1/angstrom"))',
+        example("S", '"glass.grp", T="290 K"'),
         asks=("T",),
     ),
 )

@@ -13,7 +13,7 @@ import xarray as xr
 from xbp.core.construct import new_dataset
 from xbp.core.errors import FileFormatError, QuantityError, shown
 from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_unit
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
 from xbp.io.text import LARGEST, check, header_matches
 
@@ -38,7 +38,7 @@ FORMAT = Format(
         "Euphonic: Spectrum1D, a line of a Spectrum1DCollection, Spectrum2D",
         "g(E) with edges; S(Q,E) of a powder, over |Q|: the file does not say that it "
         "is one, so `powder=True`; a map along a path or a direction is refused",
-        'g = xbp.open_dataset("dos.json").g\nprint(g.bp)',
+        example("g", '"dos.json"'),
         asks=("powder", "line", "quantity", "T"),
     ),
 )

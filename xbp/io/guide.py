@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-__all__ = ["GROUPS", "Described", "Guide", "tables"]
+__all__ = ["GROUPS", "Described", "Guide", "example", "tables"]
 
 Group = Literal["neutrons", "light", "calorimetry", "any", "trajectories", "archives"]
 
@@ -21,6 +21,24 @@ GROUPS: Final[dict[Group, str]] = {
     "archives": "Archives",
 }
 _COLUMNS: Final = ("format", "producer", "engine", "extra", "what is read", "options")
+#: What is done with data of a name, after they are opened.
+_NEXT: Final = {
+    "I": "I.bp.to_reduced_raman()",
+    "S": 'S.bp.cut_Q(("1 1/angstrom", "3 1/angstrom"))',
+    "g": "print(g.bp)",
+}
+
+
+def example(name: str, arguments: str, then: str = "") -> str:
+    """Return two lines of Python: a file is opened and used.
+
+    Examples
+    --------
+    >>> print(example("g", '"dos.json"'))
+    g = xbp.open_dataset("dos.json").g
+    print(g.bp)
+    """
+    return f"{name} = xbp.open_dataset({arguments}).{name}\n{then or _NEXT[name]}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from xbp.core.construct import new_dataset
 from xbp.core.errors import UnitsError
 from xbp.core.schema import COORDINATES
 from xbp.core.units import convert_factor, parse_unit
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.hdf5 import attribute, group, numbers
 from xbp.io.masks import measured
 from xbp.io.reader import Format, density_per_mev
@@ -57,8 +57,7 @@ FORMAT = Format(
         "neutrons",
         "multiphonon, histogram",
         "S(Q,E) or g(E), errors, edges, units in SI; `errors` in it are variances",
-        'S = xbp.open_dataset("iqe.h5", T="300 K").S\n'
-        'S.bp.cut_Q(("1 1/angstrom", "3 1/angstrom"))',
+        example("S", '"iqe.h5", T="300 K"'),
     ),
 )
 

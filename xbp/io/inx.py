@@ -15,7 +15,7 @@ from xbp.core.errors import QuantityError
 from xbp.core.guards import not_used
 from xbp.core.units import convert_factor, magnitude
 from xbp.io.geometry import Asked, Bins, angle_dataset, find_geometry, with_fixed_energy
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.masks import measured
 from xbp.io.reader import Format, axis_units, density_per_mev
 from xbp.io.text import check, header_matches, to_numbers
@@ -52,8 +52,11 @@ FORMAT = Format(
         "spectra with errors, E_i, T. The file states neither what numbers its blocks "
         "(2θ, Q, T or a plain index, with `Q=` of each) nor the unit of E; T = 0 is "
         "not recorded",
-        'S = xbp.open_dataset("in.inx", group="Q", energy_units="meV", T="350 K").S\n'
-        'S.bp.cut_Q(("0.5 1/angstrom", "2.5 1/angstrom"))',
+        example(
+            "S",
+            '"in.inx", group="Q", energy_units="meV", T="350 K"',
+            'S.bp.cut_Q(("0.5 1/angstrom", "2.5 1/angstrom"))',
+        ),
         asks=("group", "energy_units", "Q", "T"),
     ),
 )

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format, axis_units, value_units
 from xbp.io.text import check, to_numbers
 from xbp.io.titles import Labels, require_titles
@@ -53,7 +53,7 @@ FORMAT = Format(
         "Raman spectrum; XFACTOR, YFACTOR, several Y per line, pairs; compressed "
         "numbers (PAC, SQZ, DIF, DUP), decimal commas; other spectra, and several in "
         "one file, are refused",
-        'I = xbp.open_dataset("glass.jdx", T="295 K").I\nI.bp.to_reduced_raman()',
+        example("I", '"glass.jdx", T="295 K"'),
         asks=("T",),
     ),
 )

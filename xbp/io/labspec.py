@@ -15,7 +15,7 @@ from xbp.core.errors import FileFormatError, UnitsError
 from xbp.core.guards import require_positive
 from xbp.core.units import parse_unit
 from xbp.io.grammar import SUPERSCRIPTS, read_units
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format, axis_units
 from xbp.io.text import check, number
 from xbp.io.titles import Labels, require_titles
@@ -47,7 +47,7 @@ FORMAT = Format(
         "Horiba LabSpec, text",
         "Raman spectrum; latin-1, descending axes; a shift in 1/cm, whatever its "
         "header calls it",
-        'I = xbp.open_dataset("glass.txt", T="295 K").I\nI.bp.to_reduced_raman()',
+        example("I", '"glass.txt", T="295 K"'),
         asks=("T",),
     ),
 )

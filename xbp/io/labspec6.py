@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
 from xbp.io.spectrum import kept, known, raman_dataset, shift_or_length
 from xbp.io.text import check
@@ -120,7 +120,7 @@ FORMAT = Format(
         "Horiba LabSpec 6: `.l6s`",
         "one spectrum; laser, grating, acquisition time and every other parameter. "
         "A map (`.l6m`) is refused: export it as XML",
-        'I = xbp.open_dataset("glass.l6s", T="295 K").I\nI.bp.to_reduced_raman()',
+        example("I", '"glass.l6s", T="295 K"'),
         asks=("T", "laser"),
     ),
 )

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import xarray as xr
 
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.labspec6 import AXES, NAME, TYPE, UNITS, VALUE, VALUES, axis_of, labelled
 from xbp.io.reader import Format
 from xbp.io.text import check, header_matches, to_numbers
@@ -37,7 +37,7 @@ FORMAT = Format(
         "Horiba LabSpec 5 and 6: `.xml`",
         "one spectrum, or a line, a map or a series of them, `I(spectrum, E)`; laser, "
         "grating, acquisition time and every other parameter",
-        'I = xbp.open_dataset("glass.xml", T="295 K").I\nI.bp.to_reduced_raman()',
+        example("I", '"glass.xml", T="295 K"'),
         asks=("T", "laser"),
     ),
 )

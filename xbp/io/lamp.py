@@ -23,7 +23,7 @@ from xbp.io.geometry import (
     geometry_of_instrument,
     with_fixed_energy,
 )
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.hdf5 import group, numbers, text
 from xbp.io.masks import measured
 from xbp.io.reader import Format, density_per_mev
@@ -71,8 +71,7 @@ FORMAT = Format(
         "S(Q,E) or S(2θ,E), errors (−1: not measured), T and wavelength of the "
         "parameters; axes without units: `x_units=`, `y_units=`; raw data over times "
         "of flight are refused",
-        'S = xbp.open_dataset("water.hdf").S\n'
-        'S.bp.cut_Q(("1 1/angstrom", "2 1/angstrom"))',
+        example("S", '"water.hdf"', 'S.bp.cut_Q(("1 1/angstrom", "2 1/angstrom"))'),
         asks=("x_units", "y_units", "T", "geometry"),
     ),
 )

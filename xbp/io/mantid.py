@@ -25,7 +25,7 @@ from xbp.io.geometry import (
     geometry_of_instrument,
     with_fixed_energy,
 )
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.hdf5 import attribute, group, numbers, units_of
 from xbp.io.mantid_run import Run
 from xbp.io.masks import measured
@@ -69,7 +69,7 @@ FORMAT = Format(
         "S(2θ,E) or S(Q,E), run number, geometry, E_i or E_f, T from the logs, k_i/k_f "
         "from the recorded algorithms; counts are divided by the bin width; E in meV, "
         "wavenumbers or frequency",
-        'S = xbp.open_dataset("run.nxs", T="290 K").S\nprint(S.bp.kinematic_limits())',
+        example("S", '"run.nxs", T="290 K"', "print(S.bp.kinematic_limits())"),
         asks=("geometry", "T"),
     ),
 )

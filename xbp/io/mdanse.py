@@ -9,7 +9,7 @@ import lazy_loader
 import xarray as xr
 
 from xbp.io.correlations import Column, Function, correlation, has_functions
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.hdf5 import attribute, numbers, text
 from xbp.io.reader import Format
 
@@ -54,7 +54,7 @@ FORMAT = Format(
         "MDANSE: `.mda`, `.h5`",
         "S(Q,E), g(E), F(Q,t) or the mean-square displacement, of all atoms or of "
         "`part=`; per meV on MDANSE's scale, with its resolution and weights",
-        'g = xbp.open_dataset("dos.mda").g\nprint(g.bp)',
+        example("g", '"dos.mda"'),
         asks=("frequency_units", "T"),
     ),
 )

@@ -12,7 +12,7 @@ import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.core.units import convert_factor
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.masks import measured
 from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check, header_matches, number
@@ -43,8 +43,11 @@ FORMAT = Format(
         "MDMC: `s-q-omega`",
         "S(Q,E) with errors, from an angular frequency; units are in the file; it does "
         "not say whether S is symmetrised (`statistics=`)",
-        'S = xbp.open_dataset("Ar.xml", T="120 K", statistics="classical").S\n'
-        'S.bp.cut_Q(("1.5 1/angstrom", "3 1/angstrom"))',
+        example(
+            "S",
+            '"Ar.xml", T="120 K", statistics="classical"',
+            'S.bp.cut_Q(("1.5 1/angstrom", "3 1/angstrom"))',
+        ),
         asks=("statistics", "T"),
     ),
 )

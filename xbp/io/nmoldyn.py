@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.io.correlations import Column, Function, correlation, has_functions
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
 
 __all__ = ["FORMAT", "NmoldynBackend", "open_nmoldyn"]
@@ -53,8 +53,7 @@ FORMAT = Format(
         "neutrons",
         "nMoldyn 3, MDANSE 1: `.nc`",
         "as MDANSE HDF5; nMoldyn's density is taken per rad/ps",
-        'S = xbp.open_dataset("water.nc", T="300 K").S\n'
-        'S.bp.cut_Q(("1 1/angstrom", "3 1/angstrom"))',
+        example("S", '"water.nc", T="300 K"'),
         asks=("frequency_units", "T"),
     ),
 )

@@ -26,7 +26,7 @@ from xbp.io.geometry import (
     masked_rows,
     spectra_to_write,
 )
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.hdf5 import (
     HDF5_ERRORS,
     attribute,
@@ -82,8 +82,7 @@ FORMAT = Format(
         "Mantid, Horace, PACE, xbp (NXSPE 1.0 to 1.3)",
         "S(2θ,E), errors, angles, E_i or E_f, T, ψ, k_i/k_f, masks; the format does "
         "not record [whether E_i or E_f is fixed](#geometry); Mantid writes no T",
-        'S = xbp.open_dataset("run.nxspe", T="290 K").S\n'
-        'S.bp.angle_to_Q("0.2 1/angstrom")',
+        example("S", '"run.nxspe", T="290 K"', 'S.bp.angle_to_Q("0.2 1/angstrom")'),
         asks=("geometry", "T"),
     ),
 )

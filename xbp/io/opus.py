@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import QuantityError
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
 from xbp.io.spectrum import kept, raman_dataset
 from xbp.io.text import check
@@ -69,7 +69,7 @@ FORMAT = Format(
         "Bruker OPUS: `.0`, `.1`, …",
         "the Raman spectrum; laser, scans, resolution, instrument, sample. "
         "A file with only absorption, reflection or interferograms is refused",
-        'I = xbp.open_dataset("glass.0", T="295 K").I\nI.bp.to_reduced_raman()',
+        example("I", '"glass.0", T="295 K"'),
         asks=("T", "spectrum"),
     ),
 )

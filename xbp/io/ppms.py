@@ -16,7 +16,7 @@ from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import not_used, require_number, require_positive
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, magnitude, to_kelvin
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.ppms_units import (
     LOST,
     TOTAL,
@@ -69,7 +69,7 @@ FORMAT = Format(
         'field warnings, are kept in `C.attrs["comments"]`; two masses in '
         "the header: `mass=`; `repeats=0.2` averages points closer than that part of "
         "the temperature rise",
-        'C = xbp.open_dataset("glass.dat").C\nC.bp.reduced_heat_capacity()',
+        example("C", '"glass.dat"', "C.bp.reduced_heat_capacity()"),
         asks=("units", "mass", "field"),
     ),
 )

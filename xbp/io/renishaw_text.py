@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
 from xbp.io.spectrum import decimal, raman_dataset
 from xbp.io.text import check
@@ -44,8 +44,7 @@ FORMAT = Format(
         "Renishaw WiRE: `.txt` with `#Wave #Intensity`",
         "a spectrum, or those of a map or series with their places, `I(spectrum, E)`; "
         "the file does not say whether the wave is a shift",
-        'I = xbp.open_dataset("glass.txt", coordinate_units="1/cm", T="295 K").I\n'
-        "I.bp.to_reduced_raman()",
+        example("I", '"glass.txt", coordinate_units="1/cm", T="295 K"'),
         asks=("coordinate_units", "T", "laser"),
     ),
 )

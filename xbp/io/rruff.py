@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format, axis_units, value_units
 from xbp.io.spectrum import decimal, kept, raman_dataset
 from xbp.io.text import check
@@ -38,7 +38,7 @@ FORMAT = Format(
         "RRUFF database: raw and processed",
         "Raman spectrum of a mineral; name, identity, chemistry, locality. What is "
         "named infrared or powder is refused",
-        'I = xbp.open_dataset("quartz.txt", T="295 K").I\nI.bp.to_reduced_raman()',
+        example("I", '"quartz.txt", T="295 K"'),
         asks=("T",),
     ),
 )

@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.core.errors import require
 from xbp.io.exchange import from_scipp
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.hdf5 import require_stored
 from xbp.io.reader import Format
 from xbp.io.text import check, translated
@@ -40,7 +40,7 @@ FORMAT = Format(
         "scipp (`save_hdf5`), scippneutron, ESS workflows",
         "one dense DataArray, or `name=` of a Dataset, with variances, bin edges and "
         "masks, as `from_scipp`; `quantity=` unless xbp wrote it",
-        'S = xbp.open_dataset("map.hdf5").S\nprint(S.bp)',
+        example("S", '"map.hdf5"', "print(S.bp)"),
         asks=("quantity", "name", "T", "statistics"),
         extra="scipp",
     ),

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import xarray as xr
 
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
 from xbp.io.spectrum import kept, known, raman_dataset, shift_or_length
 from xbp.io.text import check
@@ -60,7 +60,7 @@ FORMAT = Format(
         "one or several spectra, `I(spectrum, E)`; 16 or 32 bits, or floating point; "
         "an even or an uneven axis; the log (laser, grating, exposure). Spectra over "
         "axes of their own are read one by one (`spectrum=`)",
-        'I = xbp.open_dataset("glass.spc", T="295 K").I\nI.bp.to_reduced_raman()',
+        example("I", '"glass.spc", T="295 K"'),
         asks=("T", "coordinate_units", "laser", "spectrum"),
     ),
 )

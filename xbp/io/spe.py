@@ -24,7 +24,7 @@ from xbp.io.geometry import (
     find_geometry,
     spectra_to_write,
 )
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.masks import measured
 from xbp.io.publish import to_path
 from xbp.io.reader import Format
@@ -62,8 +62,11 @@ FORMAT = Format(
         "S(2θ,E), errors, edges; numbers in columns without blanks; angles of "
         "`detectors=`, else of the φ grid, unless that counts 1, 2, 3; a Q grid "
         "gives S(Q,E); written too, by `to_spe`",
-        'S = xbp.open_dataset("run.spe", incident_energy="12 meV", T="5 K").S\n'
-        "print(S.bp.kinematic_limits())",
+        example(
+            "S",
+            '"run.spe", incident_energy="12 meV", T="5 K"',
+            "print(S.bp.kinematic_limits())",
+        ),
         asks=("incident_energy", "final_energy", "detectors", "T"),
     ),
 )

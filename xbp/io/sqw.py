@@ -24,7 +24,7 @@ from xbp.core.units import (
     to_kelvin,
 )
 from xbp.io.grammar import read_units
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.masks import measured
 from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check, number, to_numbers, translated, write_text
@@ -94,8 +94,7 @@ FORMAT = Format(
         "McStas, iFit, xbp: `.sqw` text",
         "S(Q,E), T, density, cross sections; `classical` 0 or 1 is `statistics` "
         "quantum or classical; the scale is its author's, not always ∫S dE → 1",
-        'S = xbp.open_dataset("glass.sqw").S\n'
-        'S.bp.cut_Q(("1 1/angstrom", "3 1/angstrom"))',
+        example("S", '"glass.sqw"'),
         asks=("filler",),
     ),
 )

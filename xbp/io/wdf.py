@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import require
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
 from xbp.io.spectrum import kept, raman_dataset
 from xbp.io.text import check
@@ -46,7 +46,7 @@ FORMAT = Format(
         "Renishaw WiRE: `.wdf`",
         "a spectrum, or the spectra of a map or series with their places, "
         "`I(spectrum, E)`; laser, grating, exposure, objective",
-        'I = xbp.open_dataset("glass.wdf", T="295 K").I\nI.bp.to_reduced_raman()',
+        example("I", '"glass.wdf", T="295 K"'),
         asks=("T", "laser"),
         extra="raman",
     ),

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.io.guide import Guide
+from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
 from xbp.io.spectrum import decimal, kept, known, raman_dataset, shift_or_length
 from xbp.io.text import check
@@ -51,7 +51,7 @@ FORMAT = Format(
         "WITec Project and Control: `.txt`",
         "one spectrum or a column for each, `I(spectrum, E)`; decimal points or "
         "commas; the header. WITec's own `.wip` is refused: export it",
-        'I = xbp.open_dataset("glass.txt", T="295 K").I\nI.bp.to_reduced_raman()',
+        example("I", '"glass.txt", T="295 K"'),
         asks=("T", "coordinate_units", "laser"),
     ),
 )
