@@ -331,6 +331,16 @@ class Curves:
         area[cross] = q * beyond + 2 * constants.HBAR2_OVER_2M * (inside[1] - inside[0])
         return area
 
+    def beneath(
+        self, q: np.ndarray, low: np.ndarray, high: np.ndarray, whole: np.ndarray
+    ) -> np.ndarray:
+        """Return the area below q of cells between two curves, `whole` if all is."""
+        area = np.where(q >= self.highest.take(high), whole, 0.0)
+        part = np.flatnonzero((area == 0) & (q > self.lowest.take(low)))
+        q, low, high = q[part], low[part], high[part]
+        area[part] = self.below(q, high) - self.below(q, low)
+        return area
+
 
 def _antiderivative(
     u: np.ndarray, Q: np.ndarray, m: np.ndarray, s: np.ndarray
@@ -480,9 +490,9 @@ def _overlaps(
     cell, energy, low, high, q, last, cell_area = (
         a[inside] for a in (cell, energy, low, high, q, last, cell_area)
     )
-    before = curves.below(q_edges[q], high) - curves.below(q_edges[q], low)
+    before = curves.beneath(q_edges[q], low, high, cell_area)
     while cell.size:
-        up_to = curves.below(q_edges[q + 1], high) - curves.below(q_edges[q + 1], low)
+        up_to = curves.beneath(q_edges[q + 1], low, high, cell_area)
         yield cell, q * n_e + energy, np.maximum(up_to - before, 0.0), cell_area
         more = np.flatnonzero(q + 1 < last)
         cell, energy, low, high, q, last, cell_area, before = (
