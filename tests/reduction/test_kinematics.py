@@ -5,8 +5,8 @@ import pytest
 import scipy.integrate
 
 from xbp.core import constants
+from xbp.reduction.curves import Curves
 from xbp.reduction.kinematics import momentum_transfer, wave_number
-from xbp.reduction.powder import Curves
 
 
 def test_the_constant_is_the_neutron() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import xbp
 from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError, XbpError
 from xbp.io.geometry import angle_dataset
+from xbp.reduction.curves import Curves
 from xbp.reduction.kinematics import momentum_transfer
-from xbp.reduction.powder import Curves
 
 EI = 60.0
 
