@@ -182,6 +182,10 @@ def test_labspec(tmp_path: Path) -> None:
     assert ds.I.sizes == {"spectrum": 3, "E": 6}
     np.testing.assert_array_equal(ds.x, [0, 1, 2])
     assert ds.attrs["laser"] == "532 nm"
+    files.labspec_xml(path, unit="1/cm abs")
+    ds = opened(path)
+    np.testing.assert_allclose(ds.wavelength, 1e7 / files.E[::-1])
+    np.testing.assert_array_equal(ds.I, files.I[::-1])
     for rows, says in (([0, 2, 1], "not in order"), ([0, 1], "has 2 rows")):
         files.labspec_xml(path, points=3, rows=rows)
         with pytest.raises(FileFormatError, match=says):
@@ -353,6 +357,15 @@ def test_units_of_witec_in_brackets_and_damaged_rows(
     path = tmp_path / "glass.txt"
     path.write_text("\n".join(rows))
     assert xbp.open_dataset(path).I.values.tolist() == [1100, 1104]
+    # Without a header, a row of units alone is enough.
+    path.write_text("\n".join(["rel. 1/cm\tCCD cts", *rows[-3:]]))
+    assert xbp.open_dataset(path).I.values.tolist() == [1100, 1104]
+    one = ["[SpectrumHeader]", "ExcitationWavelength = 532.2", "XDataKind = nm", "", "[SpectrumData]", "533.5\t3", "534.5\t4", ""]  # fmt: skip
+    path.write_text("\n".join(["[WITEC_TRUEMATCH_ASCII_HEADER]", *one]))
+    assert xbp.open_dataset(path).wavelength.values.tolist() == [533.5, 534.5]
+    path.write_text("\n".join(["[WITEC_TRUEMATCH_ASCII_HEADER]", *one, *one]))
+    with pytest.raises(FileFormatError, match="2 spectra, each over an axis"):
+        xbp.open_dataset(path)
     path.write_text("\n".join(rows).replace("20.5\t", "-\t"))
     with pytest.raises(FileFormatError, match="neither a title nor numbers"):
         xbp.open_dataset(path)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
-from xbp.md import open_trajectory
+from xbp.md import convert, open_trajectory
 
 from .test_open import CELL, METAL, SCALED, STYLES, VELOCITY, dump, written
 
@@ -1098,6 +1098,58 @@ def test_glasses_that_have_nothing_in_common_are_no_motion(tmp_path: Path) -> No
     ):
         open_trajectory(path, time_between_frames="1 ps")
     assert open_trajectory(path, time_between_frames="1 ns").sizes["time"] == 3
+
+
+def test_energies_and_forces_of_learned_potentials(tmp_path: Path) -> None:
+    """Beside the frames, in the order of the atoms, also after netCDF and in part."""
+    text, rng = "", np.random.default_rng(1)
+    forces = rng.normal(size=(3, 2, 3)).round(6)
+    for frame, (r, f) in enumerate(zip(POSITIONS, forces, strict=True)):
+        head = "Properties=species:S:1:pos:R:3:id:I:1:forces:R:3:MACE_forces:R:3"
+        text += f"2\n{LATTICE} {head} energy={-7.5 - frame} MACE_energy={-8 - frame}\n"
+        for i in (1, 0) if frame == 1 else (0, 1):
+            row = [*r[i], i + 1, *f[i], *(2 * f[i])]
+            text += " ".join(map(str, ["Cu", *row])) + "\n"
+    path = written(tmp_path, text)
+    traj = open_trajectory(path, time_between_frames="2 fs")
+    assert traj.energy.values.tolist() == [-7.5, -8.5, -9.5]
+    assert traj.mace_energy.values.tolist() == [-8, -9, -10]
+    np.testing.assert_array_equal(traj.force, forces)
+    np.testing.assert_array_equal(traj.mace_force, 2 * forces)
+    assert (traj.energy.attrs["units"], traj.force.attrs["units"]) == (
+        "eV",
+        "eV/angstrom",
+    )
+    convert(path, tmp_path / "a.nc", time_between_frames="2 fs")
+    with open_trajectory(tmp_path / "a.nc") as kept:
+        np.testing.assert_array_equal(kept.force, forces)
+        np.testing.assert_array_equal(kept.energy, traj.energy)
+    last = open_trajectory(path, time_between_frames="2 fs", frames=slice(1, None, 2))
+    np.testing.assert_array_equal(last.force, forces[1:2])
+    assert last.energy.values.tolist() == [-8.5]
+    # Of LAMMPS's units real, energies would be in kcal/mol.
+    other = open_trajectory(path, time_between_frames="2 fs", units="real")
+    assert not {"energy", "force"} & set(other.variables)
+    path.write_text(text.replace(str(forces[2, 1, 1]), "nan"))
+    with pytest.raises(FileFormatError, match="frame 2 "):
+        open_trajectory(path, time_between_frames="2 fs").force.compute()
+
+
+def test_energies_and_forces_of_ase(tmp_path: Path) -> None:
+    calculator = pytest.importorskip("ase.calculators.singlepoint")
+    ase = pytest.importorskip("ase")
+    images = []
+    for frame, r in enumerate(POSITIONS):
+        atoms = ase.Atoms("Cu2", positions=r, cell=[10, 10, 10], pbc=True)
+        results = {"energy": -1.5 * frame, "forces": np.array(r) / 100}
+        atoms.calc = calculator.SinglePointCalculator(atoms, **results)
+        images.append(atoms)
+    traj = open_trajectory(images, time_between_frames="2 fs")
+    assert traj.energy.values.tolist() == [0, -1.5, -3]
+    np.testing.assert_array_equal(traj.force, np.array(POSITIONS) / 100)
+    images[1].calc = None
+    bare = open_trajectory(images, time_between_frames="2 fs")
+    assert not {"energy", "force"} & set(bare.variables)
 
 
 def test_labels_of_training_data_in_a_file_of_ase(tmp_path: Path) -> None:

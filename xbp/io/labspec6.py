@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import xarray as xr
 
+from xbp.core.errors import FileFormatError
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
@@ -51,6 +52,8 @@ _KNOWN: Final = {
     "Acq. time (s)": "integration_time",
     "Accumulations": "accumulations",
 }
+#: Wavenumbers of the light itself. In eV LabSpec writes 1240 eV nm / λ, too coarse.
+_ABSOLUTE: Final = "1/cm abs"
 
 
 class Axis(NamedTuple):
@@ -92,8 +95,14 @@ def labelled(
     options : mapping
         Of the reader.
     """
+    if axis.units == _ABSOLUTE:
+        axis = axis._replace(units="nm", points=1e7 / axis.points)
     units = shift_or_length(axis.units)
-    check(units or not axis.units, f"its axis is in {axis.units!r}")
+    if axis.units and units is None:
+        raise FileFormatError(
+            f"{path}: its axis is in {axis.units!r}, not a Raman shift or wavelength",
+            fix="export it over 1/cm or nm",
+        )
     check(axis.kind.startswith("Spectr"), f"its axis is {axis.kind!r}, not a spectrum")
     dim = "wavelength" if units and units != "1/cm" else "E"
     labels = Labels("raman_intensity", "1", dim, units or "1/cm")

@@ -160,7 +160,7 @@ def refusal(
             return FileFormatError(
                 f"{where} cannot be read as {name}", reason=reasons[name], fix=fix
             )
-    line = start.partition(b"\n")[0].strip()[:40].decode("latin-1")
+    line = start.partition(b"\n")[0].decode("latin-1").replace("\t", " ").strip()[:40]
     shown = f"text that begins with {line!r}" if line.isprintable() else "binary"
     shown = shown if start else "empty"
     return FileFormatError(f"{where} has an unknown format: it is {shown}", fix=fix)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from xbp.core.errors import FileFormatError
 from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
 from xbp.io.spectrum import decimal, kept, known, raman_dataset, shift_or_length
@@ -17,7 +18,8 @@ from xbp.io.titles import Labels, require_titles
 
 __all__ = ["FORMAT", "WitecBackend", "open_witec"]
 
-_MARK: Final = "//Exported ASCII-File"
+#: The first line, also of exports of single particles (TrueMatch).
+_MARKS: Final = ("//Exported ASCII-File", "[WITEC_TRUEMATCH_ASCII_HEADER]")
 #: What begins with a letter, maybe in brackets, is a title.
 _TITLE: Final = re.compile(r"[(\[/]*[^\W\d_]")
 #: The row of units below the titles of a table.
@@ -33,19 +35,21 @@ _KNOWN: Final = {
 
 
 def _find(lines: list[str]) -> bool:
-    if lines and lines[0].strip() == _MARK:
+    if lines and lines[0].strip() in _MARKS:
         return True
     first = [line for line in lines[:60] if line.strip()]
     titles = [i for i, line in enumerate(first) if _TITLES.match(line)]
-    return bool(titles) and any(map(_UNITS.fullmatch, first[titles[0] : titles[0] + 3]))
+    # The program writes both rows, or one of them.
+    rows = first[titles[0] : titles[0] + 3] if titles else first[:1]
+    return any(_UNITS.fullmatch(row) and (titles or "CCD" in row) for row in rows)
 
 
 FORMAT = Format(
     "a WITec export",
     "text",
     _find,
-    f"it does not begin with {_MARK!r}, nor has it titles X-Axis and a row of units",
-    resembles=r"\A//Exported ASCII-File",
+    f"it neither begins with {_MARKS[0]!r} nor has a row of units below X-Axis",
+    resembles=r"\A(?://Exported ASCII-File|\[WITEC_)",
     guide=Guide(
         "light",
         "WITec Project and Control: `.txt`",
@@ -106,13 +110,18 @@ def open_witec(
     >>> ds.I.values, ds.E.values, ds.E.attrs["units"]
     (array([1100., 1104.]), array([20.5, 22.5]), '1/cm')
     """
+    if (n := [line.strip() for line in lines].count("[SpectrumHeader]")) > 1:
+        raise FileFormatError(
+            f"{path} has {n} spectra, each over an axis of its own",
+            fix="export them one by one",
+        )
     header: dict[str, str] = {}
     titles: list[str] = []
     named: set[str] = set()
     above, rows = [], []
     for i, line in enumerate(lines, start=1):
         bare = line.strip().strip('"')
-        if not bare or bare == _MARK or re.fullmatch(r"\[\w+\]", bare):
+        if not bare or bare in _MARKS or re.fullmatch(r"\[\w+\]", bare):
             continue
         words = [word.strip(' "') for word in re.split(r"[\t;]|,(?!\d)", bare)]
         numbers = [decimal(word) for word in words]

@@ -39,6 +39,9 @@ _UNITS = re.compile(r"(?:(time|length|pos|cell|lattice|vel|mass)[a-z]*_?)?units?
 _TIME = re.compile(r"time[\s_(\[]*(fs|ps|ns|)[)\]]?")
 _TIME_VALUE = re.compile(r"([-+\d.eE]+)\s*(fs|ps|ns)")
 _TARGETS = {"time": "ps", "vel": "angstrom/ps", "mass": "u"}
+#: Results of potentials: energy, free_energy, ref_energy; forces, mace_forces.
+_ENERGY = re.compile(r"(?:\w+_)?energy")
+_FORCES = re.compile(r"(?:\w+_)?forces?")
 _STEPS = ("timestep", "step", "md_step", "mdstep", "iteration")
 _KINDS = {"S": str, "I": "int64", "R": float, "L": str}
 
@@ -62,7 +65,9 @@ def require_consecutive(path: Any, infos: list[dict[str, Any]], timed: bool) -> 
 
 
 def open_extxyz(source: Source, given: Given) -> Found:
-    """Open extended XYZ.
+    """Open extended XYZ; with energies and forces, which are in eV and eV/Å.
+
+    Those of ASE, GPUMD and LAMMPS's units metal are; of other units they are left out.
 
     Raises
     ------
@@ -83,7 +88,8 @@ def open_extxyz(source: Source, given: Given) -> Found:
     require_consecutive(path, [head.info for head in picked], timed)
     columns: Columns = table[0].shared["columns"]
     declared = _declared(path, picked)
-    style = _style(given, columns, not declared and "gpumd" in picked[0].info, declared)
+    by_gpumd = not declared and "gpumd" in picked[0].info
+    style = _style(given, columns, by_gpumd, declared)
     velocity, speed = _velocity(given, columns, style)
     length = 1.0 if style is None else style.length
     label = next((n for n in ("species", "element", "z", "type") if n in columns), "")
@@ -123,6 +129,23 @@ def open_extxyz(source: Source, given: Given) -> Found:
                 found[velocity] * factor if velocity else None,
             )
 
+    def forces(name: str) -> Frames:
+        def rows(numbers: range) -> Iterator[Rows]:
+            for number in numbers:
+                found = read_table(
+                    source, table[number], columns, filter(None, (label, ids, name))
+                )
+                order = found[ids] if ids else None
+                yield Rows(found[label], order, found[name])
+
+        return Frames(path, chosen, rows)
+
+    in_ev = style is None or by_gpumd
+    in_ev = in_ev or (style.name in ("metal", "declared") and style.length == 1)
+    results = [name for name in columns if _FORCES.fullmatch(name)]
+    results = [name for name in results if _column(columns, (name,), (float, 3))]
+    energies = {n: _numbers(picked, n) for n in picked[0].info if _ENERGY.fullmatch(n)}
+
     if times is not None and style is not None and np.isfinite(style.time):
         times = times * style.time
     elif times is not None:
@@ -137,6 +160,8 @@ def open_extxyz(source: Source, given: Given) -> Found:
         given.times(len(picked), own=times, marks=marks, style=style),
         table[0].shared["periodic"],
         style is not None and style.name == "lj",
+        energies={n: e for n, e in energies.items() if in_ev and e is not None},
+        forces={n.removesuffix("s"): forces(n) for n in results if in_ev},
     )
 
 

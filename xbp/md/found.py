@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,10 @@ class Found:
         of the elements.
     block : int
         Frames that are stored, and so read, together.
+    energies : dict of str to numpy.ndarray, shape (n_frames,)
+        Energies that stand beside the frames, by name, eV.
+    forces : dict of str to Frames
+        Forces, in the place of positions, by name, eV/Å.
     """
 
     frames: Frames
@@ -54,6 +58,8 @@ class Found:
     periodic: str | None = None
     reduced: bool = False
     block: int = 1
+    energies: dict[str, np.ndarray] = field(default_factory=dict)
+    forces: dict[str, Frames] = field(default_factory=dict)
 
     def at_rest(self) -> Found:
         """Return it without velocities."""
@@ -86,6 +92,7 @@ class Found:
         return replace(
             self,
             frames=replace(self.frames, atoms=atoms),
+            forces={n: replace(f, atoms=atoms) for n, f in self.forces.items()},
             element=self.element[atoms],
             mass=None if mass is None else mass[atoms],
         )
@@ -98,7 +105,8 @@ def assemble(found: Found, mass: np.ndarray, chunk: int | None) -> xr.Dataset:
     # Parts of blocks would be unpacked again for each chunk; huge ones stay apart.
     block = found.block if found.block * bytes_ <= 2**28 else 1
     default = max(1, 8 * 2**20 // bytes_ // block) * block
-    position, velocity = frames.arrays(chunk or default)
+    size = chunk or default
+    position, velocity = frames.arrays(size)
     ds = new_trajectory(
         position,
         time=found.time,
@@ -109,6 +117,12 @@ def assemble(found: Found, mass: np.ndarray, chunk: int | None) -> xr.Dataset:
     )
     if found.periodic is not None:
         ds.attrs["periodic"] = found.periodic
+    for name, energy in found.energies.items():
+        labels = {"units": "eV", "long_name": "energy"}
+        ds[name] = ("time", energy, labels)
+    for name, read in found.forces.items():
+        labels = {"units": "eV/angstrom", "long_name": "force"}
+        ds[name] = (ds.position.dims, read.arrays(size)[0], labels)
     return ds
 
 

@@ -42,7 +42,8 @@ _GUIDES: Final[Mapping[str, Guide]] = {
     ),
     "extxyz": _guide(
         "ASE, GPUMD, LAMMPS, learned potentials",
-        "positions, velocities, cell, times where the comment has them",
+        "positions, velocities, cell, times where the comment has them; energies and "
+        "forces",
         '"run.xyz", time_between_frames="20 fs"',
         "time_between_frames",
         "units",

@@ -84,10 +84,25 @@ def found_of_images(
             names = np.array(atoms.get_chemical_symbols(), dtype=str)
             yield Rows(names, None, np.asarray(atoms.get_positions(), float), v)
 
+    def forces(numbers: range) -> Iterator[Rows]:
+        for own in (_results(images[number]) for number in numbers):
+            yield Rows(symbols, None, np.asarray(own["forces"], float))
+
     periodic = "".join(str(int(side)) for side in first.pbc)
+    every = [_results(images[i]) for i in chosen]
+    names = set(every[0]).intersection(*every)
+    known = sorted(names & {"energy", "free_energy"})
     return Found(
-        Frames(path, chosen, rows), cells, element, topology.masses, time, periodic
-    )
+        Frames(path, chosen, rows), cells, element, topology.masses, time, periodic,
+        energies={n: np.array([own[n] for own in every], dtype=float) for n in known},
+        forces={"force": Frames(path, chosen, forces)} if "forces" in names else {},
+    )  # fmt: skip
+
+
+def _results(atoms: Any) -> dict[str, Any]:
+    """Return the energies and forces that Atoms carry, in eV and eV/Å."""
+    found = getattr(getattr(atoms, "calc", None), "results", {})
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _found_of_universe(universe: Any, _: Source, given: Given) -> Found:

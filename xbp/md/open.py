@@ -218,7 +218,9 @@ def open_trajectory(
         ``position`` (angstrom, from the cell's origin; unwrapped where the file tells
         how), ``velocity`` (angstrom/ps) if written, over time, atom and xyz, as dask
         arrays; ``mass``, ``element``, and ``cell`` with the cell vectors in rows, over
-        time where it changes. Atoms are sorted by id. ``attrs["periodic"]`` has a digit
+        time where it changes; ``energy`` (eV) and ``force`` (eV/angstrom) of extended
+        XYZ and ASE, and others by their names, such as ``mace_energy``. Atoms are
+        sorted by id. ``attrs["periodic"]`` has a digit
         for each cell vector, "1" where the box is periodic, if the file states it;
         ``attrs["dimension"]`` is 2 if all atoms have the same z and no v_z in the first
         and the last frame, and differ in x and in y. Frames may be irregular in time;
