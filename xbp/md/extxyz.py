@@ -140,8 +140,8 @@ def open_extxyz(source: Source, given: Given) -> Found:
 
         return Frames(path, chosen, rows)
 
-    in_ev = style is None or by_gpumd
-    in_ev = in_ev or (style.name in ("metal", "declared") and style.length == 1)
+    as_ase = style is None or (style.name, style.length) == ("declared", 1)
+    in_ev = as_ase or by_gpumd or (style is not None and style.name == "metal")
     results = [name for name in columns if _FORCES.fullmatch(name)]
     results = [name for name in results if _column(columns, (name,), (float, 3))]
     energies = {n: _numbers(picked, n) for n in picked[0].info if _ENERGY.fullmatch(n)}
