@@ -151,6 +151,10 @@ def test_one_factor_is_one_error_in_two_data_sets() -> None:
     difference = two.bp.subtract(one)
     assert "S_std_common" not in difference
     np.testing.assert_allclose(difference.S, 2 * sample.S)
+    # Nor is it if the same can was put in chunks meanwhile.
+    scaled, chunks = sample.bp.scale(3), can.chunk(E=7)
+    later = scaled.bp.subtract(chunks, scale=SCALE, scale_std=SCALE_STD)
+    assert later.source.values.tolist() == one.source.values.tolist()
     # Another scale is another error: they add in squares.
     other = sample.bp.subtract(can, scale=0.8, scale_std=SCALE_STD)
     apart = one.bp.subtract(other)

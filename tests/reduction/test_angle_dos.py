@@ -92,6 +92,72 @@ def test_a_grid_of_Q_gives_the_same_within_its_bins(geometry: str) -> None:
     assert off[1] < 0.3 * off[0] < 0.01
 
 
+@pytest.mark.parametrize("dQ", [0.2, 0.02])
+def test_bins_that_detectors_fill_in_part_have_no_larger_error(
+    direct: xr.Dataset, expected: xr.Dataset, dQ: float
+) -> None:
+    """A bin of 0.02 that the edge of a detector crosses had five times its error."""
+    flat = direct.assign(S_std=direct.S_std * 0 + 1.0).assign(S=direct.S)
+    own = flat.bp.to_vibrational_dos(**OPTIONS).g_std[:20]
+    grid = flat.bp.angle_to_Q(dQ).bp.to_vibrational_dos(**OPTIONS).g_std[:20]
+    assert 0.8 < float((grid / own).min()) < float((grid / own).max()) < 1.7
+
+
+def spoiled(ds: xr.Dataset, i: int, factor: float) -> xr.Dataset:
+    """The detector `i` counts `factor` times too much."""
+    gain = xr.where(ds.detector == i, factor, 1.0)
+    return ds.assign(
+        S=(ds.S * gain).transpose(*ds.S.dims).assign_attrs(ds.S.attrs),
+        S_std=(ds.S_std * gain).transpose(*ds.S.dims),
+    )
+
+
+@pytest.mark.parametrize("i", [0, 5, 13])
+def test_a_broken_detector_is_in_the_error_or_there_is_no_g(
+    direct: xr.Dataset, i: int
+) -> None:
+    true = vanadium().g.values
+    for factor in (0.0, 3.0, 10.0):
+        ds = spoiled(direct, i, factor).bp.to_vibrational_dos(**OPTIONS)
+        if ds.status == "ok":
+            assert float(abs((ds.g[:20] - true) / ds.g_std[:20]).max()) < 3
+    for factor in (1e3, 1e6):
+        found = spoiled(direct, i, factor).bp.to_vibrational_dos(**OPTIONS)
+        assert str(found.status.values) == "spectra differ"
+        assert found.g.isnull().all()
+        assert np.isnan(found.u2)
+
+
+def test_a_detector_that_always_counts_gives_no_g(direct: xr.Dataset) -> None:
+    flat = direct.copy(deep=True)
+    flat.S[5], flat.S_std[5] = 1e6, 1e3
+    for data in (flat, flat.S):
+        found = data.bp.to_vibrational_dos(**OPTIONS)
+        assert str(found.status.values) == "spectra differ"
+
+
+@pytest.mark.parametrize("E_i", [32, 55, 70])
+def test_a_wrong_fixed_energy_is_in_the_error_or_there_is_no_g(
+    direct: xr.Dataset, expected: xr.Dataset, E_i: float
+) -> None:
+    """Angles of low and of high Q give another g then: u2 was 2 to 20 of its errors off."""
+    bare = direct.drop_vars("incident_energy")
+    found = bare.bp.to_vibrational_dos(**OPTIONS, incident_energy=f"{E_i} meV")
+    if E_i >= 70:
+        assert str(found.status.values) == "spectra differ"
+        assert found.g.isnull().all()
+        return
+    off = abs(found.g - expected.g)[:20]
+    assert float((off**2).mean() ** 0.5) < 2 * float(
+        (found.g_std[:20] ** 2).mean() ** 0.5
+    )
+    assert abs(float(found.u2 - expected.u2)) < 2 * float(found.u2_std)
+    assert "spectra_differ" in str(found.bp.diagnostics())
+    assert float(found.half_difference) > 0
+    # It is one error of all bins.
+    assert found.sizes["source"] == 1
+
+
 def test_errors_are_the_scatter_of_many_measurements(direct: xr.Dataset) -> None:
     random = np.random.default_rng(1)
     pulls = []

@@ -21,8 +21,8 @@ from xbp.errors import (
     XbpError,
 )
 from xbp.models.multiphonon import Modes, law_variance
+from xbp.reduction.dos_doubts import dos_doubts
 from xbp.reduction.inversion import Inversion, _Map
-from xbp.reduction.vibrational_dos import dos_doubts
 
 Q = np.arange(1.25, 12, 0.5)
 E_BINS = np.arange(-40.0, 61.0)

@@ -50,7 +50,8 @@ def fingerprint(label: str, *parts: Any) -> str:
     label : str
         What the factor is.
     *parts : xarray.DataArray, xarray.Variable or anything that prints itself
-        Origin and value. For dask arrays their name is used instead of the values.
+        Origin and value. Dask arrays whose chunks are in memory have the name of their
+        values; of others, which are not computed, the name that dask gives is used.
 
     Examples
     --------
@@ -67,12 +68,23 @@ def fingerprint(label: str, *parts: Any) -> str:
             data = np.asarray(data)
         elif not isinstance(data, np.ndarray):  # whose data is its memory
             data = getattr(data, "data", data)
+        if hasattr(data, "__dask_graph__") and _in_memory(data):
+            data = data.compute(scheduler="synchronous")
         if isinstance(data, np.ndarray):
             digest.update(repr((data.shape, str(data.dtype))).encode())
             digest.update(np.ascontiguousarray(data).tobytes())
         else:
             digest.update(str(getattr(data, "name", data)).encode())
     return f"{label} {digest.hexdigest()}"
+
+
+def _in_memory(data: Any) -> bool:
+    """Return whether the chunks of a dask array are arrays, so that nothing is read."""
+    layer = getattr(data.__dask_graph__(), "layers", {}).get(data.name)
+    # Layers of computations are not written out to look at them.
+    tasks = getattr(layer, "mapping", {})
+    nodes = [getattr(task, "value", task) for task in tasks.values()]
+    return bool(nodes) and all(isinstance(node, np.ndarray) for node in nodes)
 
 
 def with_common(

@@ -66,6 +66,8 @@ class Status(StrEnum):
     U2_DISAGREES = "disagrees with Q"
     #: u² is unknown, so that the multiphonon part, which is large, is too.
     MULTIPHONONS_UNKNOWN = "multiphonons unknown"
+    #: Spectra of low and of high Q give another density of states.
+    SPECTRA_DIFFER = "spectra differ"
     #: A background beyond the phonons explains all of the multiple scattering.
     NO_SCATTERING = "no multiple scattering"
     #: The user gave the energy: nothing was sought.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,9 @@ from xbp.models.multiphonon import (
     orders_needed,
     summed_orders,
 )
+from xbp.reduction.halves import Halves, both_halves
 
-__all__ = ["Axis", "Inversion", "Solution"]
+__all__ = ["Inversion", "Solution"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Solution:
 
     g: np.ndarray
     g_std: np.ndarray
+    g_common: np.ndarray
     many: np.ndarray
     status: str
     u2_status: str
@@ -52,6 +53,15 @@ class Solution:
     unexplained: float = np.nan
     background: float = np.nan
     gamma_of_law: float = 0.0
+    differ: float = 0.0
+
+    def without(self, status: Status, u2_status: str) -> Solution:
+        """Return it without its g, for the reason given."""
+        nothing = np.full_like(self.g, np.nan)
+        return replace(
+            self, g=nothing, g_std=nothing, g_common=nothing,
+            status=status, u2_status=u2_status,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -191,6 +201,8 @@ class Inversion:
                 end, status=Status.NO_SCATTERING, u2_status=Status.NO_SCATTERING
             )
             return replace(lost, highest=other.highest)
+        if end.status == Status.OK and end.differ > self.uncertain:
+            return end.without(Status.SPECTRA_DIFFER, Status.SPECTRA_DIFFER)
         if end.status != Status.OK or np.isfinite(u2):
             return end
         if end.u2_status == Status.OK:
@@ -201,12 +213,11 @@ class Inversion:
                 third.status == Status.OK and third.unexplained < 0.9 * end.unexplained
             )
             if better or end.background > self.background:
+                if np.nan_to_num(end.g_common).any():
+                    return end.without(Status.SPECTRA_DIFFER, Status.SPECTRA_DIFFER)
                 end = replace(end, u2_status=Status.U2_DISAGREES)
         if end.u2_status != Status.OK and one.change_without(end.g) > self.uncertain:
-            nothing = np.full_like(end.g, np.nan)
-            return replace(
-                end, g=nothing, g_std=nothing, status=Status.MULTIPHONONS_UNKNOWN
-            )
+            return end.without(Status.MULTIPHONONS_UNKNOWN, end.u2_status)
         return end
 
 
@@ -261,10 +272,12 @@ class _Map:
         shape = np.full(grid.E.size, np.nan)
         nothing, lost = shape[grid.positive], np.full(self.S.shape, np.nan)
         if not self.known.any() or (grid.tail.any() and not self.tail.any()):
-            return Solution(nothing, nothing, lost, Status.NO_DATA, Status.NO_DATA, 0)
+            none = (nothing, nothing, nothing, lost)
+            return Solution(*none, Status.NO_DATA, Status.NO_DATA, 0)
         state, x, change, iterations, status = self.fixed_point(grid.tolerance)
         if state is None:
-            return Solution(nothing, nothing, lost, status, status, iterations)
+            none = (nothing, nothing, nothing, lost)
+            return Solution(*none, status, status, iterations)
         shape[self.known] = x
         # N ħ²/2M, which turns g, whose area is 1, into the units of the data.
         unit = state.scale * state.per_gamma
@@ -276,9 +289,14 @@ class _Map:
         initial, beyond = state.join * self.initial, self.beyond(state) / unit
         falls = grid.falls(shape, initial, beyond)
         unexplained, background = self.residuals(unit * x, state)
+        turns, by_Q = self.halves(std, x, unit, state)
+        g_apart, g_common = np.full((2, grid.E.size), np.nan)
+        # Of the mean of two independent numbers.
+        g_apart[self.known], g_common[self.known] = turns.error / np.sqrt(2), by_Q.error
         return Solution(
             shape[grid.positive],
-            g_std,
+            np.hypot(g_std, g_apart[grid.positive]),
+            g_common[grid.positive],
             state.many,
             Status.OK,
             Status.OK if falls else Status.TRUNCATED,
@@ -294,6 +312,7 @@ class _Map:
             unexplained=unexplained,
             background=background,
             gamma_of_law=self.gamma_of_law(state.modes),
+            differ=max(turns.size, by_Q.size),
         )
 
     def change_without(self, g: np.ndarray) -> float:
@@ -400,6 +419,16 @@ class _Map:
             return unexplained, 0.0
         return unexplained, float((level * n).sum() / (w * S[:, self.known]).sum())
 
+    def halves(
+        self, std: np.ndarray, g: np.ndarray, unit: float, state: _State
+    ) -> tuple[Halves, Halves]:
+        """Compare halves of the spectra."""
+        known, S, Q = self.known, self.S - state.many, self.grid.Q
+        one = unit * self.by_momentum(state.displacement) * self.by_energy
+        each = S, np.broadcast_to(std, S.shape), one, self.weight
+        parts = (part[:, known] for part in (*each, np.broadcast_to(Q, S.shape)))
+        return both_halves(*parts, self.width[known], g, by_angle=Q.shape[1] > 1)
+
     def gamma_of_law(self, modes: Modes) -> float:
         """Return the change of γ₀ with g/E² of the law below the range, at fixed area.
 
@@ -465,17 +494,3 @@ class _Map:
                 # An extrapolation makes no g negative where its own phonons do not.
                 x = np.maximum(x, np.minimum(found.next, 0.0))
         return None, x, change, most, Status.NOT_CONVERGED
-
-
-class Axis(NamedTuple):
-    """Energies of a g(E), in meV: bins of the data, and those that continue.
-
-    `taken` are the bins of both that are used, `own` is the number of the data's.
-    """
-
-    taken: np.ndarray
-    centres: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    further: bool
-    own: int

@@ -38,11 +38,11 @@ from xbp.reduction.dos_area import (
     require_all_modes,
     require_known_area,
 )
-from xbp.reduction.inversion import Axis, Inversion
+from xbp.reduction.inversion import Inversion
 from xbp.reduction.momenta import on_one_scale, with_momenta
 from xbp.reduction.sample import mass_or_u2
 
-__all__ = ["Task", "multiphonon_sqe"]
+__all__ = ["Axis", "Task", "multiphonon_sqe"]
 
 #: Which phonons: the first of the orders, and the one after the last.
 _PARTS = {"all": (0, None), "elastic": (0, 1), "one": (1, 2), "many": (2, None)}
@@ -234,7 +234,7 @@ def multiphonon_sqe(
 #: What is returned of the `Solution` of each map, besides its densities.
 _NUMBERS = (
     "u2", "status", "u2_status", "iterations", "change", "orders", "scale", "constant",
-    "extended", "highest", "background", "gamma_of_law",
+    "extended", "highest", "background", "gamma_of_law", "differ",
 )  # fmt: skip
 #: Limits of numbers among the options, which are positive.
 _BELOW = {"tolerance": 1.0, "end": 1.0, "background": np.inf, "uncertain": np.inf}
@@ -256,6 +256,20 @@ class Continuation(NamedTuple):
     end: float = np.inf
     joined: Any = False
     whole: bool = False
+
+
+class Axis(NamedTuple):
+    """Energies of a g(E), in meV: bins of the data, and those that continue.
+
+    `taken` are the bins of both that are used, `own` is the number of the data's.
+    """
+
+    taken: np.ndarray
+    centres: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    further: bool
+    own: int
 
 
 def _continuation(
@@ -435,6 +449,7 @@ class Task:
             return (
                 continued(end.g, end.join * above),
                 continued(end.g_std, end.join * above_std),
+                continued(end.g_common, np.zeros(above.size)),
                 end.many,
                 *(np.float64(x.code if isinstance(x, Status) else x) for x in numbers),
             )
@@ -448,10 +463,11 @@ class Task:
             further.value,
             further.std,
             core=(self.along, "E", "_i"),
-            gives=[("_g",), ("_g",), (self.along, "E"), *[()] * len(_NUMBERS)],
+            gives=[("_g",), ("_g",), ("_g",), (self.along, "E"), *[()] * len(_NUMBERS)],
             sizes={"_g": int(taken.sum())},
         )
-        return dict(zip(("g", "g_std", "many", *_NUMBERS), found, strict=True))
+        names = ("g", "g_std", "g_common", "many", *_NUMBERS)
+        return dict(zip(names, found, strict=True))
 
     def conditions(self, found: dict[str, xr.DataArray]) -> dict[str, Any]:
         """Return the coordinates temperature, u2, status and u2_status."""

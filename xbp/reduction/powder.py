@@ -177,7 +177,9 @@ def angle_to_Q(
         sums[0] / total, dims=(*lead, "Q", "E"), coords=coords, name=value.name
     )
     if variance == "exact":
+        # A bin that cells fill in part counts as a whole one in means over Q.
         held = np.where(sums[3] > 0, sums[2] / np.where(sums[3] > 0, sums[3], 1.0), 1.0)
+        held = np.fmin(held * area / total, 1.0)
         f = independence_variable(answer.dims, held, "Q")
         answer = answer.assign_coords({independence_name("Q"): f})
     out_std = None

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.common_errors import carries_common_errors
+from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.data import Data, is_lazy, unwrap
 from xbp.core.independence import collapsed
 from xbp.core.operation import operation
 from xbp.core.schema import per_unit
 from xbp.core.signal import over_spectra
-from xbp.core.status import Diagnostic, Status, diagnosed
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import format_unit, parse_unit
 from xbp.models.multiphonon import Below, law_variance
 from xbp.reduction.detailed_balance import REVERSED_BELOW
 from xbp.reduction.dos_area import area_attributes, area_coordinate
-from xbp.reduction.inversion import Axis
+from xbp.reduction.dos_doubts import dos_doubts
 from xbp.reduction.momenta import KiOverKf
-from xbp.reduction.multiphonon import Task
+from xbp.reduction.multiphonon import Axis, Task
 from xbp.reduction.sample import numbers_of
 
-__all__ = ["correct_multiphonon", "dos_doubts", "to_vibrational_dos"]
+__all__ = ["correct_multiphonon", "to_vibrational_dos"]
 
 
 @operation(
@@ -119,7 +119,8 @@ def to_vibrational_dos(
         0.9 of the squares per degree of freedom.
     uncertain : float
         Largest change of g, as a fraction of its maximum, if its multiphonon part is
-        left out, for which g is returned although its u² is unknown.
+        left out, for which g is returned although its u² is unknown; and largest
+        ``half_difference``.
     reversed_below : float, optional
         As for `to_gdos`: data are refused if the asymmetry of S(E) and S(−E) shows that
         E has the other sign. None: no check.
@@ -143,19 +144,25 @@ def to_vibrational_dos(
 
         ``status`` is "ok", "not converged", "fit failed" (no positive area), "no data",
         "multiphonons unknown" (u² is unknown and g changes by more than `uncertain`
-        without its multiphonon part) or "no multiple scattering" (the fitted C takes
-        all intensity: end E_range at ``highest_phonon``, or cut the data above it); g
-        is NaN unless it is "ok".
+        without its multiphonon part), "spectra differ" (``half_difference`` exceeds
+        `uncertain`, as if a detector is broken, or for detectors that of low and high Q
+        exceeds counting and u² disagrees with Q, as if the fixed energy is wrong) or
+        "no multiple scattering" (the fitted C takes all intensity: end E_range at
+        ``highest_phonon``, or cut the data above it); g is NaN unless it is "ok".
 
         A Dataset has ``g_std``, that of counting at the multiphonon scattering found
-        (bins are independent), and a report: ``iterations``, ``change`` (the last),
+        and of what halves of the spectra, on one area, differ by beyond counting:
+        halves of the same Q (bins are independent), and for detectors, whose Q follow
+        from the fixed energy, those of low and high Q (bins share it:
+        ``g_std_common``). ``half_difference`` is the larger of both, its rms over the
+        maximum of g. The report goes on with ``iterations``, ``change`` (the last),
         ``orders``, ``scale`` (N), ``multiple_scattering`` (C), ``background``, the part
         of S that does not depend on Q, ``extended``, the part of the area below the
         range, ``E_low`` and ``E_high``, the range with values, and ``highest_phonon``,
         where g falls below a tenth of its maximum for good (at C = 0 if no C was found;
-        NaN if it does not before E_high). If errors are known, ``u2_std``, that of
-        counting, (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]² with the law below, and
-        that of the law: g/E² below `E_range` is as uncertain as it varies over the two
+        NaN if it does not before E_high). If errors are known, ``u2_std``, that of g,
+        (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]² with the law below, and that of the
+        law: g/E² below `E_range` is as uncertain as it varies over the two
         octaves above (2.5 standard deviations of half octaves, less counting), or as a
         parabola through the first of them, with twice its error, differs from the law
         below, if that is less. The choice of `E_range` and C may matter more. NaN if u²
@@ -238,10 +245,14 @@ def to_vibrational_dos(
             "subtract the background first",
         )
         attrs |= diagnosed(value.attrs, doubt)
-    g, g_std = (
+    g, g_std, g_common = (
         (found[name] * to_mev).rename(_g="E").assign_coords(coords)
-        for name in ("g", "g_std")
+        for name in ("g", "g_std", "g_common")
     )
+    common = {}
+    by_angle = task.along == "detector"
+    if signal.std is not None and by_angle and (lazy or bool(g_common.any())):
+        common[fingerprint("spectra of low and high Q", value)] = g_common.variable
     limits = axis.lower / to_mev, axis.upper / to_mev
     answer: Data = signal.answer(
         g,
@@ -252,6 +263,7 @@ def to_vibrational_dos(
         quantity="vibrational_dos",
         attrs=attrs,
         bounds={"E": limits} if axis.further else {},
+        common=common,
     )
     if isinstance(answer, xr.Dataset):
         _report(answer, task, found, None if signal.std is None else u2_std)
@@ -265,17 +277,23 @@ def _error_of_u2(
     width, per_gamma = axis.upper - axis.lower, task.grid.per_gamma
 
     def of_one(
-        g: np.ndarray, std: np.ndarray, kelvin: float, u2: float, of_law: float
+        g: np.ndarray,
+        std: np.ndarray,
+        common: np.ndarray,
+        kelvin: float,
+        u2: float,
+        of_law: float,
     ) -> np.float64:
         kT = float(constants.BOLTZMANN_MEV * kelvin)
         gamma = u2 / per_gamma
         known = np.isfinite(g)
         if not known.any():
             return np.float64(np.nan)
-        E, y, error = axis.centres[known], g[known], np.nan_to_num(std[known])
+        E, y = axis.centres[known], g[known]
+        error, shared = np.nan_to_num(std[known]), np.nan_to_num(common[known])
         per_g = width[known] * (1 / (E * np.tanh(E / (2 * kT))) - gamma)
         per_g[:3] += of_law * E[:3] ** 2 / (E[:3] ** 4).sum()
-        variance = ((per_g * error) ** 2).sum()
+        variance = ((per_g * error) ** 2).sum() + (per_g * shared).sum() ** 2
         return np.float64(
             per_gamma * np.sqrt(variance + of_law**2 * law_variance(E, y, error))
         )
@@ -284,6 +302,7 @@ def _error_of_u2(
         of_one,
         found["g"],
         g_std,
+        found["g_common"],
         task.temperature,
         found["u2"],
         found["gamma_of_law"],
@@ -325,6 +344,7 @@ def _report(
         ),
         "multiple_scattering": (found["constant"], "1", "multiple scattering"),
         "background": (found["background"], "1", "part without Q"),
+        "half_difference": (found["differ"], "1", "difference of halves"),
         "extended": (found["extended"].where(whole), "1", "area below the range"),
         "highest_phonon": (found["highest"] / to_mev, e_units, "end of the phonons"),
         "E_low": (low, e_units, "begin of g"),
@@ -430,66 +450,3 @@ def correct_multiphonon(
         attrs={"energy_zero": "used by correct_multiphonon"},
     )
     return answer
-
-
-def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
-    """Doubt a g(E) by its status, by what was not measured and by its ends."""
-    g, status = ds["g"], ds["status"]
-    if any(is_lazy(v) for v in ds.variables.values()):
-        return
-    units = str(g["E"].attrs["units"])
-
-    def doubt(code: str, message: str, fix: str = "") -> Diagnostic:
-        return Diagnostic(code, "warning", message, fix)
-
-    if bool((status == Status.NO_SCATTERING).any()):
-        high = float(ds["highest_phonon"].max())
-        end = f"{high:.4g} {units}" if np.isfinite(high) else "the highest phonon"
-        yield doubt(
-            "background_in_multiple_scattering",
-            "background was taken for multiple scattering",
-            f"end E_range at {end}, or pass multiple_scattering=0.2",
-        )
-    elif bool((status != Status.OK).any()):
-        yield doubt(
-            "no_dos",
-            f"no g(E) in {int((status != Status.OK).sum())} of {status.size} fits",
-            "E_range must hold all phonons and no line, as of a liquid",
-        )
-    extended = float(ds["extended"].max())
-    if extended > 0.1:
-        yield doubt(
-            "extended_area",
-            f"{100 * extended:.2g} % of the area of g(E) was extended below E_range",
-        )
-    C = ds["multiple_scattering"]
-    # In a sample that scatters a tenth, neutrons scattered twice are a part of those
-    # that met several phonons.
-    if bool((C < 0).any()) or bool((C > 0.5).any()):
-        what = "negative" if bool((C < 0).any()) else "large"
-        yield doubt(
-            "multiple_scattering",
-            f"the multiple scattering is {what}, {float(C.min()):.3g} to "
-            f"{float(C.max()):.3g}: check the background that was subtracted",
-            "cut the data, or pass multiple_scattering=0.2",
-        )
-    if g.dims != ("E",) or not bool(g.notnull().any()):
-        return
-    if float(g.idxmax("E")) < 0.08 * float(g.E[-1]):
-        yield doubt(
-            "elastic_line_in_dos",
-            f"g(E) is highest at its low end, {float(g.idxmax('E')):.3g} {units}, as "
-            "by an elastic line",
-            "begin E_range higher",
-        )
-    known = g[g.notnull().values]
-    tenth = known.sizes["E"] // 10
-    if tenth and not bool(ds["highest_phonon"].notnull().any()):
-        ends = known[known.sizes["E"] % tenth :].values.reshape(-1, tenth).mean(axis=1)
-        # A law of E² rises as well: what rises again has fallen before.
-        if ends[-1] > 1.5 * ends[-2] and ends[:-2].max() > ends[-2]:
-            yield doubt(
-                "rises_at_end",
-                f"g(E) rises to its end, {float(g.E[-1]):.4g} {units}, as a background",
-                "end E_range at the highest phonon",
-            )
