@@ -14,10 +14,11 @@ from xbp.core.operation import (
     Operation,
     all_operations,
     find_operation,
+    operation,
     step_to,
 )
 from xbp.core.schema import COORDINATES, QUANTITIES
-from xbp.errors import QuantityError, XbpError
+from xbp.errors import QuantityError, RangeError, XbpError
 
 SIGNALS = [name for name in QUANTITIES if name != "trajectory"]
 
@@ -242,3 +243,22 @@ def test_no_history_steers_an_operation_on_a_table(glass: xr.Dataset) -> None:
     assert_same(find_operation("data", "dispersion"), peaks)
     C = glass.bp.heat_capacity(np.linspace(2, 40, 40)).bp.fit_heat_capacity()
     assert_same(find_operation("data", "fitted_dos"), C, E=np.linspace(0.1, 20, 50))
+
+
+@pytest.mark.parametrize("size", [1 << 50, 1 << 62])
+def test_an_array_that_no_memory_holds_is_an_error_with_the_arguments(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """One place for all operations; what else is a ValueError stays one."""
+    monkeypatch.setattr("xbp.core.operation._REGISTERED", {})
+
+    @operation(takes="signal")
+    def spread(data: object, n: int) -> object:
+        if n < 0:
+            raise ValueError("another")
+        return np.zeros((n, 8))
+
+    with pytest.raises(RangeError, match=f"spread\\(n={size}\\) needs more memory"):
+        spread(None, size)
+    with pytest.raises(ValueError, match="another"):
+        spread(None, -1)

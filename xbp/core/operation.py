@@ -12,11 +12,11 @@ import importlib
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import xarray as xr
 
-from xbp.core.errors import QuantityError
+from xbp.core.errors import QuantityError, RangeError, XbpError
 from xbp.core.index import MODULES, Where
 
 __all__ = [
@@ -172,7 +172,8 @@ def operation(
     Returns
     -------
     callable
-        A decorator that returns the function unchanged.
+        A decorator that returns the function; an array that is larger than the memory
+        is then an xbp error, which names it and the arguments.
 
     Examples
     --------
@@ -183,12 +184,39 @@ def operation(
     some = (suggested,) if isinstance(suggested, str) else suggested
 
     def register(function: F) -> F:
+        checked = _within_memory(function)
         _REGISTERED[where, function.__name__] = Operation(
-            function, kinds, gives, over, step, some or kinds, when, where
+            checked, kinds, gives, over, step, some or kinds, when, where
         )
-        return function
+        return checked
 
     return register
+
+
+def _within_memory(function: F) -> F:
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except XbpError:
+            raise
+        except (MemoryError, ValueError) as error:
+            # numpy's words for an array that no memory could hold
+            beyond = str(error).startswith(("Maximum allowed", "array is too big"))
+            if not beyond and not isinstance(error, MemoryError):
+                raise
+            given = inspect.signature(function).bind(*args, **kwargs).arguments
+            numbers = ", ".join(
+                f"{name}={value!r}"
+                for name, value in given.items()
+                if isinstance(value, int | float | str)
+            )
+            what = str(error).partition(" and data type")[0] or "unknown"
+            message = f"{function.__name__}({numbers}) needs more memory than there is"
+            fix = "wider bins, a shorter range, or fewer of what is counted"
+            raise RangeError(message, reason=what, fix=fix) from error
+
+    return cast("F", called)
 
 
 def find_operation(where: Where, name: str) -> Operation:

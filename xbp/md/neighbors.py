@@ -349,9 +349,13 @@ def pairs_within(
     # An open side has no images: atoms stay where they are.
     images = np.where(np.asarray(periodic)[:, None], np.floor(scaled), 0.0)
     inside = (scaled - images).T @ cell
-    i, j, shift = vesin.NeighborList(cutoff=radius, full_list=full).compute(
-        points=inside, box=cell, periodic=list(periodic), quantities="ijS"
-    )
+    try:
+        i, j, shift = vesin.NeighborList(cutoff=radius, full_list=full).compute(
+            points=inside, box=cell, periodic=list(periodic), quantities="ijS"
+        )
+    except RuntimeError as error:
+        what = f"no pairs can be found within {radius:.4g} angstrom"
+        raise RangeError(what, reason=str(error)) from error
     # The images that were taken out are put back: positions as given are what the
     # shifts go with.
     i, j = i.astype(np.int64), j.astype(np.int64)

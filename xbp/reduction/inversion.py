@@ -425,9 +425,12 @@ class _Map:
         """Compare halves of the spectra."""
         known, S, Q = self.known, self.S - state.many, self.grid.Q
         one = unit * self.by_momentum(state.displacement) * self.by_energy
-        each = S, np.broadcast_to(std, S.shape), one, self.weight
-        parts = (part[:, known] for part in (*each, np.broadcast_to(Q, S.shape)))
-        return both_halves(*parts, self.width[known], g, by_angle=Q.shape[1] > 1)
+        left, std, one, weight, at = (
+            np.broadcast_to(part, S.shape)[:, known]
+            for part in (S, std, one, self.weight, Q)
+        )
+        width, by_angle = self.width[known], Q.shape[1] > 1
+        return both_halves(left, std, one, weight, at, width, g, by_angle=by_angle)
 
     def gamma_of_law(self, modes: Modes) -> float:
         """Return the change of γ₀ with g/E² of the law below the range, at fixed area.

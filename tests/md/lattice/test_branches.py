@@ -134,3 +134,40 @@ def test_one_loose_atom_is_three_quasilocalised_modes() -> None:
     assert float(found.quasilocalized.sum()) == (ratio < 0.1).sum()
     assert (found.quasilocalized_std >= 1).all()
     assert float(modes.bp.bloch_vdos(localized_below=0).quasilocalized.sum()) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [
+        ("bloch_branches", {"dE": 1e9}),
+        ("bloch_branches", {"dE": 1e300}),
+        ("bloch_vdos", {"dE": 1e-9}),
+        ("bloch_vdos", {"dE": 1e-300}),
+        ("bloch_vdos", {"dE": "1 keV"}),
+    ],
+)
+def test_bins_that_no_memory_holds_are_refused(
+    modes: xr.Dataset, method: str, given: dict
+) -> None:
+    with pytest.raises(RangeError, match="dE="):
+        getattr(modes.bp, method)(**given)
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "named"),
+    [
+        ("kernel_polynomial_vdos", {"n_vectors": 10**13}, "n_vectors"),
+        ("kernel_polynomial_vdos", {"resolution": 1e9}, "resolution"),
+        ("kernel_polynomial_vdos", {"resolution": 1e-9}, "resolution"),
+        ("kernel_polynomial_vdos", {"dE": 1e-300}, "dE"),
+        ("bloch_modes", {"Q_max": 1.0, "dQ": 1e9}, "dQ"),
+        ("bloch_modes", {"Q_max": 1e-15}, "dQ"),
+        ("bloch_modes", {"n_wavevectors": 10**15}, "n_wavevectors|memory"),
+        ("vibration_map", {"T": "300 K", "cutoff": 1e-9}, "1e-09"),
+    ],
+)
+def test_sizes_of_lattice_runs_are_refused(
+    alloy: xr.Dataset, method: str, given: dict, named: str
+) -> None:
+    with pytest.raises(RangeError, match=named):
+        getattr(alloy.bp, method)(**given)

@@ -9,7 +9,12 @@ import xarray as xr
 
 from xbp.core.conditions import dimension_of
 from xbp.core.errors import RangeError
-from xbp.core.guards import require_flag, require_fraction, require_positive
+from xbp.core.guards import (
+    require_flag,
+    require_fraction,
+    require_memory,
+    require_positive,
+)
 from xbp.core.operation import operation
 from xbp.core.schema import QUANTITIES
 from xbp.core.signal import label_std
@@ -37,15 +42,16 @@ class Counted:
     def __init__(self, data: xr.Dataset, width: float) -> None:
         energy, highest = data["mode_energy"].values, data.attrs["highest_energy"]
         # The highest of all wave vectors, so that a subset of them has the same bins.
-        n_bins = int(float(highest) / width) + 1
-        if "E_max" in data.attrs:
-            n_bins = int(float(data.attrs["E_max"]) / width + 1e-9)
-            if not n_bins:
-                raise RangeError(
-                    f"dE={width:g} meV is wider than the range of the modes, "
-                    f"{data.attrs['E_max']:g} meV",
-                    fix="pass a smaller dE=",
-                )
+        top = float(data.attrs.get("E_max", highest))
+        n_bins = int(top / width + 1e-9)
+        if not n_bins:
+            raise RangeError(
+                f"dE={width:g} meV is wider than the range of the modes, {top:g} meV",
+                fix="pass a smaller dE=",
+            )
+        if "E_max" not in data.attrs:
+            n_bins = int(top / width) + 1
+        require_memory(float(n_bins) * energy.shape[0], f"dE={width:g} meV")
         self.width, self.edges = width, np.arange(n_bins + 1) * width
         self._bin = np.floor(energy / width)
         self._inside = (energy > 0) & ~at_rest(energy, highest) & (self._bin < n_bins)

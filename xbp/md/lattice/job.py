@@ -81,7 +81,7 @@ def make_job(
             raise QuantityError("strain=True needs Q_max=")
     else:
         Q_max = require_positive(given["Q_max"], "Q_max", "1/angstrom")
-        dQ = require_positive(given["dQ"], "dQ", "1/angstrom")
+        dQ = require_number(given["dQ"], "dQ", "1/angstrom", above=0, most=Q_max)
         dE = require_positive(given["dE"], "dE", "meV", energy=True)
         most = given["max_wavevectors_per_shell"]
         if most is not None:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from xbp.core.guards import (
     RNG,
+    require_memory,
     require_number,
     require_positive,
     require_seed,
@@ -124,8 +125,12 @@ def kernel_polynomial_vdos(
     width = require_positive(dE, "dE", "meV", energy=True)
     fwhm = require_positive(resolution, "resolution", "meV", energy=True)
     sigma = fwhm / np.sqrt(8 * np.log(2))
-    E_max = highest_energy(springs)
+    E_max, vectors = highest_energy(springs), require_whole(n_vectors, "n_vectors")
     count = number_of_moments(E_max, sigma)
+    rows, bins = 3.0 * trajectory.n_atoms, float((E_max + 3 * sigma) / width) + 2
+    what = f"resolution={fwhm:g} meV"
+    require_memory(vectors * (count + 3 * rows), f"n_vectors={vectors}, {what}")
+    require_memory(4 * bins * max(count, 2 * bins), f"dE={width:g} meV, {what}")
     job, inputs = packed_job(
         {
             "n_wavevectors": require_whole(n_wavevectors, "n_wavevectors"),
@@ -134,11 +139,11 @@ def kernel_polynomial_vdos(
             "rng": require_seed(rng),
             "E_max": E_max,
             "n_moments": count,
-            "n_vectors": require_whole(n_vectors, "n_vectors"),
+            "n_vectors": vectors,
         },
         springs_arrays(springs),
     )
-    edges = np.arange(int((E_max + 3 * sigma) / width) + 2) * width
+    edges = np.arange(int(bins)) * width
 
     def collect(parts: list[dict[str, Any]]) -> xr.Dataset:
         sampling = xr.Dataset(
