@@ -20,7 +20,8 @@ import xarray as xr
 
 import xbp
 from xbp.md.density import slabs
-from xbp.md.plan import Precision, allowed_wavevectors
+from xbp.md.plan import Precision
+from xbp.md.wavevectors import allowed_wavevectors
 
 SIDE, N_ATOMS, Q_MAX = 41.144, 4000, 8.5
 DENSITY = N_ATOMS / SIDE**3

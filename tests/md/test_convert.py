@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +17,11 @@ from click.testing import CliRunner
 import xbp
 from xbp.cli import main
 from xbp.errors import FileFormatError
-from xbp.md import convert, open_trajectory
+from xbp.md import convert, open_trajectory, storage
 
 from .test_open import METAL, SCALED, STYLES, VELOCITY, dump, written
+
+conversion = importlib.import_module("xbp.md.conversion")
 
 
 @pytest.mark.slow
@@ -75,14 +80,67 @@ def test_a_killed_copy_leaves_no_file_that_opens(tmp_path: Path) -> None:
     code = (
         "import importlib, os, xbp\n"
         "c = importlib.import_module('xbp.md.conversion')\n"
-        "real = c._write\n"
-        "def write(traj, path):\n    real(traj, path); os._exit(9)\n"
-        "c._write = write\n"
+        "real = c.write_trajectory\n"
+        "def write(*a, **k):\n    real(*a, **k); os._exit(9)\n"
+        "c.write_trajectory = write\n"
         "c.convert('a.lammpstrj', 'a.nc', units='metal', timestep='2 fs')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
     assert done.returncode == 9
     assert not (tmp_path / "a.nc").exists()
+
+
+def test_a_killed_copy_to_zarr_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
+    how: Any = {"chunk_frames": 1, **METAL}
+    convert(source, tmp_path / "whole.zarr", **how)
+    monkeypatch.setattr(storage, "_BATCH", 1)
+    target, part = tmp_path / "a.zarr", tmp_path / "a.zarr.part"
+
+    class Killed(BaseException):
+        pass
+
+    def killed(self: Any, done: int) -> None:
+        record(self, done)
+        if done == 2:
+            raise Killed
+
+    record = conversion._Unfinished.record
+    monkeypatch.setattr(conversion._Unfinished, "record", killed)
+    with pytest.raises(Killed):
+        convert(source, target, **how)
+    assert not target.exists()
+    state = json.loads((part / "job.json").read_text())
+    assert state["done"] == 2
+    batches: list[int] = []
+    monkeypatch.setattr(
+        conversion._Unfinished, "record", lambda self, done: batches.append(done)
+    )
+    convert(source, target, **how)
+    assert batches == list(range(3, len(SCALED) + 1))
+    whole, found = (xr.open_zarr(tmp_path / f"{n}.zarr") for n in ("whole", "a"))
+    xr.testing.assert_identical(whole.load(), found.load())
+    assert not part.exists()
+    # Another call begins anew; a folder of somebody else is left alone.
+    part.mkdir()
+    (part / "job.json").write_text(json.dumps({"job": {}, "done": 2}))
+    convert(source, target, overwrite=True, **how)
+    assert batches[-len(SCALED) :] == list(range(1, len(SCALED) + 1))
+    part.mkdir()
+    (part / "mine").touch()
+    with pytest.raises(FileFormatError, match="in the way"):
+        convert(source, target, overwrite=True, **how)
+    assert (part / "mine").exists()
+
+
+def test_chunks_of_large_boxes_have_some_of_the_atoms() -> None:
+    assert storage.chunk_sizes(50, 4000) == (50, 4000, 3)
+    assert storage.chunk_sizes(50, 10**6) == (10, 2**15, 3)
+    # A multiple of what is read at a time, however large.
+    assert storage.chunk_sizes(1000, 4000, 40) == (80, 4000, 3)
+    assert storage.chunk_sizes(1000, 4000, 500) == (500, 4000, 3)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xbp.md.density import Slab, _grouped, slabs
-from xbp.md.plan import allowed_wavevectors
+from xbp.md.wavevectors import allowed_wavevectors
 
 HKL = allowed_wavevectors(
     np.array([[9.0, 0, 0], [2.0, 8.0, 0], [-1.5, 1.0, 12.0]]), 4.0, 0.5

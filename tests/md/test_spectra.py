@@ -11,7 +11,7 @@ import xbp
 from xbp.core import constants
 from xbp.errors import QuantityError
 from xbp.md import models, new_trajectory, run
-from xbp.md.plan import allowed_wavevectors
+from xbp.md.wavevectors import allowed_wavevectors
 
 H = scipy.constants.h / scipy.constants.e * 1e15  # meV ps
 HBAR = H / (2 * np.pi)

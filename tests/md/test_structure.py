@@ -9,7 +9,7 @@ import xarray as xr
 import xbp
 from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
 from xbp.md import models, new_trajectory
-from xbp.md.plan import allowed_wavevectors
+from xbp.md.wavevectors import allowed_wavevectors
 
 B = {"Zr": 7.16, "Cu": 7.718}
 

@@ -12,9 +12,9 @@ import xarray as xr
 import xbp
 from xbp.errors import CoordinateError, QuantityError, RangeError
 from xbp.md import models
-from xbp.md.plan import allowed_wavevectors
 from xbp.md.trajectory import read_trajectory
 from xbp.md.uneven import uneven_scattering
+from xbp.md.wavevectors import allowed_wavevectors
 
 from .conftest import walk
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xbp.errors import RangeError
-from xbp.md.plan import allowed_wavevectors
+from xbp.md.wavevectors import allowed_wavevectors
 
 TRICLINIC = np.array([[9.0, 0.0, 0.0], [2.0, 8.0, 0.0], [-1.5, 1.0, 11.0]])
 

@@ -11,7 +11,7 @@ import xarray as xr
 from scipy import constants
 
 import xbp
-from xbp.md.plan import allowed_wavevectors
+from xbp.md.wavevectors import allowed_wavevectors
 
 dynasor = pytest.importorskip("dynasor")
 acfs = pytest.importorskip("dynasor.tools.acfs")

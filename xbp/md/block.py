@@ -2,23 +2,76 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy
 
-from xbp.core.errors import QuantityError
+from xbp.core.errors import QuantityError, require
 from xbp.md.plane import require_in_plane
 
 __all__ = [
+    "ATOM_BYTES",
+    "BLOCK_BYTES",
     "Block",
+    "Later",
     "cell_rate",
     "contains_affine",
     "heights",
     "resting_hops",
 ]
+
+
+#: Bytes that a task holds of its frames: of larger ones it reads parts.
+BLOCK_BYTES = 256 * 2**20
+#: Of each atom in a frame: positions as read and as scaled.
+ATOM_BYTES = 48
+
+
+class Later:
+    """An array of dask that is read in the task that uses it, part by part.
+
+    dask itself would read all of it first.
+
+    Parameters
+    ----------
+    array : dask.array.Array, shape (time, atom, 3)
+    call : str
+        Which analysis it is for: once that is given up, nothing is read any more.
+    """
+
+    given_up: ClassVar[set[str]] = set()
+
+    def __init__(self, array: Any, call: str) -> None:
+        self._array, self._call = array, call
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the chunks of other tasks.
+        (own,) = require("dask", _READS, "md").optimize(self._array)
+        return Later, (own, self._call)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all of it."""
+        return tuple(self._array.shape)
+
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], ...]:
+        """Sizes of the parts in which it is stored."""
+        return tuple(self._array.chunks)
+
+    def __getitem__(self, part: Any) -> np.ndarray:
+        """Read a part."""
+        if self._call in self.given_up:
+            raise InterruptedError("the analysis was given up")
+        return np.asarray(self._array[part].compute(scheduler="sync"))
+
+
+_READS = "frames are read as its arrays"
 
 
 @dataclass(frozen=True)
@@ -43,6 +96,10 @@ class Block:
         Change of the cell vectors, Å/ps, where the velocities contain it.
     dimension : int
         2 for a plane of atoms, which frames may not leave.
+    moved : numpy.ndarray, shape (time, 3), or None
+        `centre`, where it is known already.
+    flow : numpy.ndarray, shape (time, 3), or None
+        Velocity of the centre of mass, where it is known already, Å/ps.
     """
 
     position: Any
@@ -54,14 +111,98 @@ class Block:
     share: Any = None
     rate: Any = None
     dimension: int = 3
+    moved: np.ndarray | None = None
+    flow: np.ndarray | None = None
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return len(self.cells)
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        one = self.velocity if self.position is None else self.position
+        return int(one.shape[1])
+
+    @property
+    def fits(self) -> bool:
+        """Whether all frames may be in memory, as read and as scaled."""
+        return self.n_frames * self.n_atoms * ATOM_BYTES <= BLOCK_BYTES
 
     def part(self, start: int, stop: int) -> Block:
         """Return frames start … stop−1 of it."""
+        names = ("position", "velocity", "cells", "field", "rate", "moved", "flow")
         parts: dict[str, Any] = {
             name: None if (a := getattr(self, name)) is None else a[start:stop]
-            for name in ("position", "velocity", "cells", "field", "rate")
+            for name in names
         }
         return replace(self, **parts, first=self.first + start)
+
+    def read_later(self, call: str) -> Block:
+        """Return it with arrays of dask that are read in parts; see `Later`."""
+        later: dict[str, Any] = {
+            name: Later(array, call)
+            for name in ("position", "velocity")
+            if hasattr(array := getattr(self, name), "dask")
+        }
+        return replace(self, **later)
+
+    def pieces(self) -> Iterator[Block]:
+        """Yield neighbouring frames that fit in memory, all in one if they do."""
+        if self.fits:
+            yield self
+            return
+        few = max(1, BLOCK_BYTES // 4 // (self.n_atoms * ATOM_BYTES))
+        for first, stop in self._stored(0):
+            read = self.part(first, stop)
+            for begin in range(0, stop - first, few):
+                yield read.part(begin, begin + few)
+
+    def groups(self) -> Iterator[tuple[slice, Block]]:
+        """Yield all frames of some atoms that fit in memory, all of them if they do.
+
+        What concerns all atoms is to be known before, by `at_rest` or `flowing`.
+        """
+        if self.fits:
+            yield slice(0, self.n_atoms), self
+            return
+        few = max(1, BLOCK_BYTES // (self.n_frames * ATOM_BYTES))
+        for first, stop in self._stored(1):
+            read = self._atoms(slice(first, stop))
+            for begin in range(0, stop - first, few):
+                some = slice(begin, min(begin + few, stop - first))
+                atoms = slice(first + some.start, first + some.stop)
+                yield atoms, read._atoms(some)
+
+    def _atoms(self, some: slice) -> Block:
+        arrays: dict[str, Any] = {
+            name: None if (a := getattr(self, name)) is None else a[:, some]
+            for name in ("position", "velocity")
+        }
+        return replace(self, **arrays)
+
+    def _stored(self, axis: int) -> list[tuple[int, int]]:
+        """Return the parts of frames (axis 0) or atoms (1) that are read at a time."""
+        one = self.velocity if self.position is None else self.position
+        sizes = (
+            one.chunks[axis] if isinstance(one, Later) else one.shape[axis : axis + 1]
+        )
+        ends = np.cumsum([0, *sizes]).tolist()
+        return list(itertools.pairwise(ends))
+
+    def at_rest(self) -> Block:
+        """Return it with the motion of its centre of mass known, or all of it NaN."""
+        if self.moved is not None:
+            return self
+        centre = self.centre
+        known = np.isfinite(centre).all()
+        return replace(self, moved=centre if known else np.full_like(centre, np.nan))
+
+    def flowing(self) -> Block:
+        """Return it with the velocity of its centre of mass known."""
+        flow = [piece.split_velocities()[1] for piece in self.pieces()]
+        return replace(self, flow=np.concatenate(flow))
 
     def scaled(self) -> np.ndarray:
         """Return positions in units of the cell vectors, shape (time, 3, atom)."""
@@ -85,7 +226,15 @@ class Block:
 
         Shape (time, 3); NaN where it is not known: see `resting_hops`.
         """
-        return motion_of_centre(self.scaled(), self.share)
+        if self.moved is not None:
+            return self.moved
+        centre, last = [np.zeros((1, 3))], np.empty((0, 3, self.n_atoms))
+        for piece in self.pieces():
+            scaled = np.concatenate([last, piece.scaled()])
+            steps = motion_of_centre(scaled, self.share)
+            centre.append(centre[-1][-1] + steps[len(last) :])
+            last = scaled[-1:]
+        return np.concatenate(centre[1:])
 
     def resting(self) -> np.ndarray:
         """Return `scaled`, with the centre of mass at rest if its motion is known."""
@@ -93,6 +242,16 @@ class Block:
         if np.isfinite(self.centre).all():
             scaled -= self.centre[:, :, None]
         return scaled
+
+    def _hops(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return displacements between frames, see `resting_hops`."""
+        hops = np.diff(self.scaled(), axis=0)
+        if self.moved is None:
+            return resting_hops(hops, self.share)
+        centre = np.diff(self.moved, axis=0)
+        hops -= centre[:, :, None]
+        hops -= np.round(hops)
+        return hops, centre
 
     def drift(self, starts: list[int], length: int) -> np.ndarray:
         """Return the centre of mass's mean displacement per frame of segments, Å."""
@@ -106,9 +265,8 @@ class Block:
         The centre of mass is at rest. From frame to frame an atom goes to the nearest
         image; NaN if atoms move by half of the cell, so that this is not known.
         """
-        scaled = self.scaled()
-        hops, centre = resting_hops(np.diff(scaled, axis=0), self.share)
-        path = np.zeros_like(scaled)
+        hops, centre = self._hops()
+        path = np.zeros((self.n_frames, *hops.shape[1:]))
         np.cumsum(hops, axis=0, out=path[1:])
         path -= path.mean(axis=0)
         if not np.isfinite(centre).all():
@@ -120,7 +278,7 @@ class Block:
 
         One fewer than frames; NaN where atoms move by half of the cell.
         """
-        hops, centre = resting_hops(np.diff(self.scaled(), axis=0), self.share)
+        hops, centre = self._hops()
         hops[~np.isfinite(centre).all(axis=1)] = np.nan
         cells = (self.cells[1:] + self.cells[:-1]) / 2
         # Rows are vectors: r = s·H.
@@ -164,15 +322,13 @@ class Block:
 
     def twice_kinetic(self, mass: np.ndarray) -> np.ndarray:
         """Return Σ m v² of every frame, the centre of mass at rest, u Å²/ps²."""
-        n_frames, n_atoms = self.velocity.shape[:2]
-        energy = np.empty(n_frames)
-        few = max(1, 2**18 // (3 * n_atoms))  # they stay in the processor's cache
-        for first in range(0, n_frames, few):
-            velocity, _ = self.part(first, first + few).split_velocities()
-            energy[first : first + few] = np.einsum(
-                "tcj,tcj,j->t", velocity, velocity, mass
-            )
-        return energy
+        energy = []
+        few = max(1, 2**18 // (3 * self.n_atoms))  # they stay in the processor's cache
+        for piece in self.pieces():
+            for first in range(0, piece.n_frames, few):
+                velocity, _ = piece.part(first, first + few).split_velocities()
+                energy.append(np.einsum("tcj,tcj,j->t", velocity, velocity, mass))
+        return np.concatenate(energy)
 
     def split_velocities(self) -> tuple[np.ndarray, np.ndarray]:
         """Return thermal velocities, and that of the centre of mass, shape (time, 3).
@@ -182,7 +338,9 @@ class Block:
         velocity = self.velocities()
         if self.rate is not None:
             velocity = velocity - self.affine_velocities()
-        flow = velocity @ self.share.astype(velocity.dtype)
+        flow = self.flow
+        if flow is None:
+            flow = velocity @ self.share.astype(velocity.dtype)
         return velocity - flow[..., None], flow
 
     def affine_velocities(self) -> np.ndarray:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import json
 import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from xbp.core.errors import require
+from xbp.core.errors import VERSION, require
 from xbp.io.publish import new_folder
 from xbp.io.zarr_store import why_no_store
 from xbp.md.open import open_trajectory
 from xbp.md.source import require_file
+from xbp.md.storage import write_trajectory
 
 __all__ = ["convert"]
 
@@ -31,7 +36,8 @@ def convert(
 
     Chunks of frames are read, compressed and written one after the other. The file is
     written beside its place and renamed once complete: what stands at `target` is
-    whole, whatever interrupts.
+    whole, whatever interrupts. A Zarr store grows in ``<target>.part``: after a kill,
+    the same call goes on from the frames that are there.
 
     Parameters
     ----------
@@ -39,7 +45,9 @@ def convert(
         As for `open_trajectory`.
     target : path-like
         Where to; Zarr (a folder) if it ends in ``.zarr``, else netCDF-4. Positions and
-        velocities are kept in single precision: 7 digits, more than a dump has.
+        velocities are kept in single precision: 7 digits, more than a dump has. Zarr is
+        compressed by lz4 in chunks of frames and, of large boxes, atoms; netCDF by
+        deflate, which is some ten times slower and takes a tenth less.
     overwrite : bool
         Replace a file, or for Zarr a store with a trajectory; another folder, a device
         or a pipe is never replaced.
@@ -72,14 +80,42 @@ def convert(
     ):
         for given in (source, options.get("topology")):
             _require_another(given, where)
-        traj = open_trajectory(source, **options)
-        bar: Any = contextlib.nullcontext()
-        if progress:
-            bar = require("tqdm.dask", "it shows the progress", "md").TqdmCallback(
-                desc=f"{Path(source).name} → {where.name}"
-            )
-        with bar, traj:
-            _write(traj, temporary)
+        label = f"{Path(source).name} → {where.name}"
+        frames = options.get("chunk_frames")
+        with open_trajectory(source, **options) as traj:
+            if where.suffix == ".zarr":
+                with _unfinished(where, _job(traj, source, options)) as folder:
+                    _fill(folder, traj, frames, label if progress else None)
+                    os.rename(folder.store, temporary)
+                return
+            bar: Any = contextlib.nullcontext()
+            if progress:
+                tqdm = require("tqdm.dask", "it shows the progress", "md")
+                bar = tqdm.TqdmCallback(desc=label)
+            with bar:
+                write_trajectory(traj, temporary, frames=frames)
+
+
+def _fill(
+    folder: _Unfinished, traj: xr.Dataset, frames: int | None, label: str | None
+) -> None:
+    """Write the frames that a store lacks; with a label, show a bar."""
+    with contextlib.ExitStack() as stack:
+        show: Callable[[int], None] = lambda done: None  # noqa: E731
+        if label is not None:
+            tqdm = require("tqdm", "it shows the progress", "md").tqdm
+            total = traj.sizes["time"]
+            bar = tqdm(total=total, initial=folder.done, desc=label, unit="frame")
+            stack.enter_context(bar)
+            show = lambda done: bar.update(done - bar.n)  # noqa: E731
+
+        def on_batch(done: int) -> None:
+            folder.record(done)
+            show(done)
+
+        write_trajectory(
+            traj, folder.store, frames=frames, done=folder.done, on_batch=on_batch
+        )
 
 
 def _why_kept(folder: Path) -> str | None:
@@ -106,23 +142,101 @@ def _require_another(source: str | os.PathLike[str] | None, target: Path) -> Non
     )
 
 
-def _write(traj: xr.Dataset, path: Path) -> None:
-    for variable in traj.variables.values():
-        # What it was read with (chunks, packing) is of the old file.
-        variable.encoding = {}
-    moving = [name for name in ("position", "velocity") if name in traj]
-    single = traj.assign({name: traj[name].astype(np.float32) for name in moving})
-    zarr = path.suffix == ".zarr"
-    packed: dict[str, Any] = {"zlib": True, "complevel": 4, "shuffle": True}
-    packed = {} if zarr else {**packed, "_FillValue": None}
-    encoding: dict[Any, dict[str, Any]] = {}
-    for name in moving:
-        chunks = tuple(sizes[0] for sizes in traj[name].chunks or ())
-        encoding[name] = {**packed, "chunks" if zarr else "chunksizes": chunks}
-    if zarr:
-        require("zarr", "it writes Zarr folders", "md")
-        # Text has a specification in Zarr's second format, not yet in the third.
-        single.to_zarr(path, zarr_format=2, encoding=encoding)
-    else:
-        encoding |= {name: {"_FillValue": None} for name in single.coords}
-        single.to_netcdf(path, engine="netcdf4", format="NETCDF4", encoding=encoding)
+@contextlib.contextmanager
+def _unfinished(where: Path, job: dict[str, Any]) -> Iterator[_Unfinished]:
+    """Yield the folder of a copy: as a call like this one left it, or a new one.
+
+    An error removes it; a kill leaves it.
+
+    Raises
+    ------
+    FileFormatError
+        If it has other files, or another process is at work on it.
+    """
+    folder = _Unfinished(where.with_name(where.name + ".part"), job)
+    folder.require_own()
+    folder.path.mkdir(exist_ok=True)
+    with (folder.path / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            require_file(
+                False, folder.path, "another process writes it", fix="wait, or stop it"
+            )
+        try:
+            folder.find()
+            yield folder
+        except Exception:
+            shutil.rmtree(folder.path)
+            raise
+        shutil.rmtree(folder.path)
+
+
+_JOB, _LOCK, _STORE = "job.json", "lock", "trajectory.zarr"
+
+
+@dataclass
+class _Unfinished:
+    """The folder of a Zarr store that is being written.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    job : dict
+        What is copied, and how.
+    done : int
+        Frames that are there.
+    """
+
+    path: Path
+    job: dict[str, Any]
+    done: int = 0
+
+    @property
+    def store(self) -> Path:
+        """Where the store is."""
+        return self.path / _STORE
+
+    def require_own(self) -> None:
+        """Refuse a folder with other files."""
+        names = {_JOB, _LOCK, _STORE, f"{_JOB}.part"}
+        foreign = self.path.is_symlink() or (
+            self.path.exists()
+            and (not self.path.is_dir() or {*os.listdir(self.path)} - names)
+        )
+        require_file(not foreign, self.path, "it is in the way", fix="move it")
+
+    def find(self) -> None:
+        """Find out how many frames the same call has left."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            left = json.loads((self.path / _JOB).read_text())
+            if left["job"] == self.job and self.store.is_dir():
+                self.done = int(left["done"])
+
+    def record(self, done: int) -> None:
+        """Record how many frames are there."""
+        part = self.path / f"{_JOB}.part"
+        part.write_text(json.dumps({"job": self.job, "done": done}))
+        part.replace(self.path / _JOB)
+
+
+def _job(
+    traj: xr.Dataset, source: str | os.PathLike[str], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a copy depends on, as JSON gives it back."""
+    files = {}
+    for name in (source, options.get("topology")):
+        if name is not None:
+            status = Path(name).resolve().stat()
+            files[os.fspath(Path(name).resolve())] = [
+                status.st_size,
+                status.st_mtime_ns,
+            ]
+    job = {
+        "version": VERSION,
+        "files": files,
+        "options": {name: str(value) for name, value in options.items()},
+        "chunks": list(map(list, traj.position.data.chunks)),
+    }
+    found: dict[str, Any] = json.loads(json.dumps(job))
+    return found

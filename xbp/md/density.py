@@ -20,8 +20,9 @@ import numpy as np
 import scipy
 
 from xbp.core.errors import require
-from xbp.md.plan import Precision, Shells
+from xbp.md.plan import Precision
 from xbp.md.trajectory import Block
+from xbp.md.wavevectors import Shells
 
 __all__ = [
     "Combine",
@@ -49,6 +50,10 @@ _ACCURACY = {
 #: Planes of constant h in a slab: fewer waste the oversampling, more do not fit in the
 #: processor's cache.
 _PLANES = 16
+#: Products of atoms and wave vectors that a direct sum forms at a time.
+_PRODUCTS = 2**15
+#: Grid points of a slab that does not fit in the cache (128 MiB in single precision).
+_GRID_POINTS = 2**24
 #: Nanoseconds, measured on one core (benchmarks/md.py): per atom and wave vector of a
 #: direct sum, per point of the oversampled grid and per atom and point of the kernel of
 #: a non-uniform FFT.
@@ -128,25 +133,32 @@ class Slab:
         _, real, complex_ = _ACCURACY[self.precision]
         top = np.abs(self.hkl).max(axis=0)
         columns = (self.hkl + top).T
-        few, most = (max(1, size // self.index.size) for size in (2**15, 2**22))
+        # Products of some atoms and some wave vectors stay in the processor's cache.
+        few = max(256, _PRODUCTS // self.index.size)
+        several = max(1, _PRODUCTS // few)
+        products: np.ndarray = np.empty((2, few * several), dtype=complex_)
         out: Any = 0.0
-        for group in _grouped(itertools.islice(frames, n_frames), few, most):
+        for group in _grouped(itertools.islice(frames, n_frames), few, few):
             scaled = np.concatenate([one for _, one, _ in group], axis=1)
-            tables = map(_powers, np.exp(2j * np.pi * scaled), top)
-            h, k, l_ = (
-                table.astype(complex_)[column]
-                for table, column in zip(tables, columns, strict=True)
-            )
-            h *= k
-            h *= l_
-            first = 0
-            for t, one, weights in group:
-                if not np.ndim(out):
-                    size = (n_frames, weights.shape[0], self.index.size)
-                    out = np.zeros(size, dtype=complex_)
-                atoms = slice(first, first + one.shape[1])
-                out[t] += weights.astype(real) @ h[:, atoms].T
-                first = atoms.stop
+            tables: list[np.ndarray] = [
+                table.astype(complex_)
+                for table in map(_powers, np.exp(2j * np.pi * scaled), top)
+            ]
+            if not np.ndim(out):
+                shape = (n_frames, len(group[0][2]), self.index.size)
+                out = np.zeros(shape, dtype=complex_)
+            for begin in range(0, self.index.size, several):
+                part = slice(begin, begin + several)
+                size = (columns[0][part].size, scaled.shape[1])
+                h, k = (flat[: size[0] * size[1]].reshape(size) for flat in products)
+                _rows_of(tables[0], columns[0][part], h)
+                for table, column in zip(tables[1:], columns[1:], strict=True):
+                    h *= _rows_of(table, column[part], k)
+                first = 0
+                for t, one, weights in group:
+                    atoms = slice(first, first + one.shape[1])
+                    out[t, :, part] += weights.astype(real) @ h[:, atoms].T
+                    first = atoms.stop
         return np.asarray(out)
 
 
@@ -169,6 +181,11 @@ def _grouped(
             room -= n_atoms
     if group:
         yield group
+
+
+def _rows_of(table: np.ndarray, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
+    # Any mode but 'raise', which would go through a buffer.
+    return np.take(table, rows, axis=0, out=out, mode="clip")
 
 
 def _powers(base: np.ndarray, top: int) -> np.ndarray:
@@ -210,24 +227,39 @@ def slabs(
         Which together contain every wave vector once.
     """
     needed = int(np.ceil(hkl.shape[0] * n_weights * n_frames / most))
-    by_h = np.argsort(hkl[:, 0], kind="stable")
     planes = int(np.ptp(hkl[:, 0])) + 1
     grid = float(np.prod(1.25 * (np.ptp(hkl, axis=0) + 1) + 8))
-    transform = (
-        grid * _GRID_COST[precision]
-        + -(-planes // _PLANES) * _SPREAD_COST[precision] * n_atoms
-    )
+    spread = _SPREAD_COST[precision] * n_atoms
+    # The thickest part of the sphere holds half as much again as the mean.
+    parts, thin = max(-(-planes // _PLANES), -(-3 * needed // 2)), -(-planes // _PLANES)
+    if spread > 4 * grid * _GRID_COST[precision] * _PLANES / planes:
+        # Each slab spreads all atoms, which costs far more than to leave the cache.
+        parts = thin = max(
+            -(-planes // max(1, int(_GRID_POINTS * planes / grid))), needed
+        )
+    transform = grid * _GRID_COST[precision] + thin * spread
     direct = _DIRECT_COST[precision] * n_atoms * len(hkl) < transform
     if direct:
         groups = np.array_split(np.arange(hkl.shape[0]), needed)
     else:
-        # Equal numbers of planes; the thickest part of the sphere holds half as much
-        # again as the mean.
-        parts = max(-(-planes // _PLANES), -(-3 * needed // 2))
-        lowest = hkl[:, 0].min() + np.arange(1, parts) * planes // parts
-        groups = np.split(by_h, np.searchsorted(hkl[by_h, 0], np.unique(lowest)))
+        groups = _layers(hkl[:, 0], parts, most // (n_weights * n_frames))
     found = [np.sort(group) for group in groups if group.size]
     return [Slab(index, hkl[index], direct, precision) for index in found]
+
+
+def _layers(h: np.ndarray, parts: int, most: int) -> list[np.ndarray]:
+    """Share planes of constant h out, equally.
+
+    If one part were to have more than `most` wave vectors, all get about as many.
+    """
+    order = np.argsort(h, kind="stable")
+    lowest, planes = int(h.min()), int(np.ptp(h)) + 1
+    ends = lowest + np.arange(1, parts) * planes // parts
+    groups = np.split(order, np.searchsorted(h[order], np.unique(ends)))
+    if max(group.size for group in groups) > most:
+        ends = h[order[np.arange(1, parts) * h.size // parts]]
+        groups = np.split(order, np.searchsorted(h[order], np.unique(ends)))
+    return groups
 
 
 def _modes(n: int) -> int:
@@ -315,15 +347,13 @@ def segment_correlations(
     """
     length = task.taper.size
     n_fft = scipy.fft.next_fast_len(2 * length - 1)
-    scaled = block.resting()
+    block = block.at_rest()
+    whole = block.resting() if block.fits else None
     to_mean = shells.sum_to_mean()
     answer: Any = None
-    for slab in _slabs(shells, scaled, task, length):
+    for slab in _slabs(shells, block, task, length):
         shell, direction = shells.shell[slab.index], shells.direction[slab.index]
-        weights = task.weights(block)
-        for _ in range(starts[0]):
-            next(weights)
-        frames = zip(scaled[starts[0] :], weights, strict=False)
+        frames = itertools.islice(_frames(block, whole, task), starts[0], None)
         density: Any = None
         done = starts[0]
         for number, start in enumerate(starts):
@@ -344,9 +374,16 @@ def segment_correlations(
     return np.asarray(answer)
 
 
-def _slabs(shells: Shells, scaled: np.ndarray, task: Task, n_frames: int) -> list[Slab]:
-    n_atoms = scaled.shape[2]
-    return slabs(shells.hkl, n_atoms, task.n_weights, n_frames, task.precision)
+def _frames(block: Block, whole: np.ndarray | None, task: Task) -> Frames:
+    """Yield the frames of a block: of `whole`, or read in parts."""
+    for piece in block.pieces():
+        scaled = piece.resting() if whole is None else whole
+        yield from zip(scaled, task.weights(piece), strict=False)
+
+
+def _slabs(shells: Shells, block: Block, task: Task, n_frames: int) -> list[Slab]:
+    sizes = block.n_atoms, task.n_weights, n_frames
+    return slabs(shells.hkl, *sizes, task.precision)
 
 
 def _power(
@@ -387,7 +424,7 @@ def mean_static(block: Block, task: Task, shells: Shells) -> np.ndarray:
     n_frames = scaled.shape[0]
     to_mean = shells.sum_to_mean()
     answer: Any = 0.0
-    for slab in _slabs(shells, scaled, task, n_frames):
+    for slab in _slabs(shells, block, task, n_frames):
         shell, direction = shells.shell[slab.index], shells.direction[slab.index]
         frames = zip(scaled, task.weights(block), strict=False)
         power = task.combine(slab.densities(n_frames, frames), direction)
@@ -421,27 +458,29 @@ def self_correlations(
         One row for each of the weights.
     """
     length = task.taper.size
-    scaled = block.resting()
     weights = next(task.weights(block))
     to_mean = shells.sum_to_mean()
     answer = np.zeros((len(starts), task.n_weights, shells.Q.size, length))
 
-    def displacements(start: int) -> Frames:
-        segment = scaled[start : start + length]
+    def displacements(segment: np.ndarray, own: np.ndarray) -> Frames:
         for lag in range(length):
             origins = np.arange(0, length - lag, origin_step)
             moved = segment[origins + lag] - segment[origins]
-            mean = np.tile(weights / origins.size, origins.size)
+            mean = np.tile(own / origins.size, origins.size)
             yield moved.swapaxes(0, 1).reshape(3, -1), mean
 
-    n_points = scaled.shape[2] * -(-length // origin_step)
-    for slab in slabs(shells.hkl, n_points, task.n_weights, length, task.precision):
-        shell = shells.shell[slab.index]
-        present, begin = np.unique(shell, return_index=True)
-        for number, start in enumerate(starts):
-            density = slab.densities(length, displacements(start)).real
-            summed = np.add.reduceat(density, begin, axis=-1, dtype=float)
-            answer[number][:, present] += np.moveaxis(summed * to_mean[present], 0, -1)
+    for atoms, group in block.at_rest().groups():
+        scaled, own = group.resting(), weights[:, atoms]
+        n_points = scaled.shape[2] * -(-length // origin_step)
+        for slab in slabs(shells.hkl, n_points, task.n_weights, length, task.precision):
+            shell = shells.shell[slab.index]
+            present, begin = np.unique(shell, return_index=True)
+            for number, start in enumerate(starts):
+                frames = displacements(scaled[start : start + length], own)
+                density = slab.densities(length, frames).real
+                summed = np.add.reduceat(density, begin, axis=-1, dtype=float)
+                summed = np.moveaxis(summed * to_mean[present], 0, -1)
+                answer[number][:, present] += summed
     # At τ = 0 all displacements are zero and the answer is known: what the transform
     # errs there, it errs for all small displacements.
     return np.asarray(answer * (weights.sum(axis=1)[:, None, None] / answer[..., :1]))

@@ -18,10 +18,11 @@ from xbp.core.units import format_unit, parse_unit
 from xbp.md.density import Task, pairs, segment_correlations
 from xbp.md.fields import FIELDS, FieldMaker
 from xbp.md.moments import Column, Moments
-from xbp.md.plan import Plan, Precision, Shells, answer, read_call
+from xbp.md.plan import Plan, Precision, answer, read_call
 from xbp.md.run import add_up, segments, summarize
 from xbp.md.trajectory import Block, Trajectory
 from xbp.md.vibration import autocorrelations
+from xbp.md.wavevectors import Shells
 from xbp.md.window import Taper, Window, band_matrix, require_resolved
 
 __all__ = ["fluctuation_spectrum"]
@@ -296,9 +297,9 @@ def _sum_of_values(block: Block, fields: _Fields) -> dict[str, np.ndarray]:
     return {"sum": _values(block, fields).sum(axis=0)}
 
 
-def _rows(values: np.ndarray, block: Block) -> Iterator[np.ndarray]:
-    """Give the values of every frame as weights of its atoms."""
-    return iter(values)
+def _rows(values: np.ndarray, first: int, block: Block) -> Iterator[np.ndarray]:
+    """Give the values of every frame, from `first` on, as weights of its atoms."""
+    return iter(values[block.first - first :])
 
 
 def _fluctuations(
@@ -320,7 +321,7 @@ def _fluctuations(
         # One at a time: slabs of wave vectors are as thick as memory lets them be.
         for component, share in enumerate(fields.groups.T):
             own = values[:, [component]]
-            task = Task(taper, partial(_rows, own), 1, pairs, precision)
+            task = Task(taper, partial(_rows, own, block.first), 1, pairs, precision)
             found = segment_correlations(block, starts, task, shells)
             phi = phi + share[:, None, None] * found / norm
             for number, start in enumerate(starts):

@@ -27,6 +27,7 @@ from xbp.io.hdf5 import HDF5_SIGNATURE, contents
 from xbp.io.publish import to_path
 from xbp.io.zarr_store import require_stored
 from xbp.md.amber import is_amber, open_amber
+from xbp.md.block import ATOM_BYTES
 from xbp.md.dlpoly_vasp import (
     is_history,
     is_xdatcar,
@@ -413,10 +414,19 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
         f"not a trajectory; its variables are {', '.join(map(str, ds.variables))}",
         fix="xbp.open_dataset(path) opens spectra",
     )
-    per_frame = max(1, ds.sizes.get("atom", 1) * 48)
-    stored = (ds.position.encoding.get("chunksizes") or (1,))[0]
+    n_atoms = max(1, ds.sizes.get("atom", 1))
+    most = 8 * 2**20 // ATOM_BYTES
+    how = ds.position.encoding.get("chunksizes") or ds.position.encoding.get("chunks")
+    stored = {"time": 1, "atom": n_atoms}
+    if how:
+        stored |= dict(zip(ds.position.dims, how, strict=True))
     # Parts of chunks would be unpacked again for each of ours.
-    frames = max(1, (chunk_frames or 8 * 2**20 // per_frame) // stored) * stored
-    sizes = {dim: frames if dim == "time" else -1 for dim in ds.position.dims}
+    frames = (
+        max(1, (chunk_frames or most // n_atoms) // stored["time"]) * stored["time"]
+    )
+    # All atoms in one, unless that is many times what is wanted.
+    atoms = -1 if frames * n_atoms <= 4 * most else stored["atom"]
+    wanted = {"time": frames, "atom": atoms}
+    sizes = {dim: wanted.get(str(dim), -1) for dim in ds.position.dims}
     chunked: xr.Dataset = ds.chunk(sizes)
     return chunked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import numpy as np
 
 from xbp.core import constants
 from xbp.core.errors import VERSION, require
+from xbp.md.block import ATOM_BYTES, BLOCK_BYTES, Later
 from xbp.md.moments import Moments, std_of_mean
 from xbp.md.trajectory import Block, Trajectory
 
@@ -27,8 +29,6 @@ __all__ = [
     "summarize",
 ]
 
-#: Bytes that a task holds of its frames, unless one segment takes more.
-_BLOCK_BYTES = 256 * 2**20
 #: Short trajectories are cut into this many tasks or more, so that all cores have work;
 #: but a task of fewer bytes takes less time than dask needs for it.
 _MIN_TASKS, _TASK_BYTES = 8, 2**18
@@ -84,7 +84,7 @@ def blocks(trajectory: Trajectory, n: int = 10) -> Segments:
     There are more where those would be large, and fewer where it is short. Frames left
     over at the end are not used.
     """
-    fitting = max(1, _BLOCK_BYTES // (trajectory.n_atoms * 6 * 8))
+    fitting = max(1, BLOCK_BYTES // (trajectory.n_atoms * ATOM_BYTES))
     length = max(1, min(trajectory.n_frames // n, fitting))
     whole = trajectory.n_frames // length * length
     return Segments(tuple(range(0, whole, length)), length)
@@ -100,6 +100,7 @@ def summarize(
     velocity: bool = False,
     field: Any = None,
     numbers_per_atom: int = 6,
+    streams: bool = False,
 ) -> Moments:
     """Compute an answer for every segment, by tasks of dask, and their moments.
 
@@ -122,6 +123,9 @@ def summarize(
     numbers_per_atom : int
         What a task holds of every atom and frame; positions as read and as scaled make
         six.
+    streams : bool
+        Whether `answer` takes frames that do not fit in memory by pieces and groups of
+        a block, which are then read as it asks for them.
 
     Returns
     -------
@@ -136,17 +140,24 @@ def summarize(
         for values in (trajectory.share, trajectory.mass if measures else None)
     )
     parts = []
-    for starts in _runs(trajectory, cut, numbers_per_atom):
+    call = uuid.uuid4().hex
+    for starts in _runs(trajectory, cut, numbers_per_atom, streams=streams):
         first, stop = starts[0], starts[-1] + cut.length
         block = trajectory.block(
             first, stop, position=position, velocity=velocity or measures
         )
         block = replace(block, share=share, field=_part(field, first, stop))
+        if streams and not block.fits:
+            block = block.read_later(call)
         inside = [start - first for start in starts]
         parts.append(compute(block, inside, (cut.length, mass), answer, *shared))
     asked = {key: given[key] for key in given if key not in ("data", "progress")}
     token = partial(_token, trajectory, answer.__qualname__, cut, asked, measures)
-    result: Moments = _computed(parts, merge, token, progress=given["progress"])
+    try:
+        result: Moments = _computed(parts, merge, token, progress=given["progress"])
+    except BaseException:  # tasks that are at work in threads stop, too
+        Later.given_up.add(call)
+        raise
     result = replace(result, correlation=cut.correlation)
     return _with_temperature(result, trajectory, cut) if measures else result
 
@@ -177,7 +188,7 @@ def add_up(
     n = trajectory.n_frames
     frame_bytes = trajectory.n_atoms * 30 * 8
     length = max(-(-n // _MIN_TASKS), _TASK_BYTES // frame_bytes)
-    length = max(1, min(length, _BLOCK_BYTES // frame_bytes))
+    length = max(1, min(length, BLOCK_BYTES // frame_bytes))
     parts = []
     for first in range(0, n, length):
         stop = min(first + length, n)
@@ -282,7 +293,12 @@ def _computed(
 
 
 def _runs(
-    trajectory: Trajectory, cut: Segments, numbers_per_atom: int, most: int = 4
+    trajectory: Trajectory,
+    cut: Segments,
+    numbers_per_atom: int,
+    most: int = 4,
+    *,
+    streams: bool = False,
 ) -> list[list[int]]:
     """Put neighbouring segments in one task, where frames they share are computed once.
 
@@ -292,8 +308,10 @@ def _runs(
     n = len(cut.starts)
     step = cut.starts[1] - cut.starts[0] if n > 1 else cut.length
     frame_bytes = trajectory.n_atoms * numbers_per_atom * 8
-    by_memory = (_BLOCK_BYTES // frame_bytes - cut.length) // step + 1
+    by_memory = (BLOCK_BYTES // frame_bytes - cut.length) // step + 1
     wanted = max(min(n // _MIN_TASKS, most), _TASK_BYTES // (step * frame_bytes))
+    if streams and by_memory < 1:
+        by_memory = wanted  # a segment is read in parts, and so are several
     size = int(max(1, min(by_memory, wanted)))
     return [list(cut.starts[i : i + size]) for i in range(0, n, size)]
 

@@ -20,10 +20,11 @@ from xbp.md.density import (
     self_correlations,
 )
 from xbp.md.moments import Moments
-from xbp.md.plan import Part, Plan, Precision, Shells, answer, read_call
+from xbp.md.plan import Part, Plan, Precision, answer, read_call
 from xbp.md.run import segments, summarize
 from xbp.md.trajectory import Block
 from xbp.md.uneven import is_uneven, uneven_scattering
+from xbp.md.wavevectors import Shells
 from xbp.md.weights import Constant, Mixing, Normalization
 from xbp.md.window import (
     Taper,
@@ -351,6 +352,7 @@ def run_segments(
     ) -> Mapping[str, np.ndarray]:
         if steps:
             block = block.midway(plan.trajectory.time_step)
+        block = block.at_rest()
         rows = []
         if origin_step is None or single is not None:
             rows.append(segment_correlations(block, starts, task, shells))
@@ -359,12 +361,15 @@ def run_segments(
             found = self_correlations(block, starts, own, shells, origin_step)
             rows.append(found * tapered)
         found = np.concatenate(rows, axis=1) if len(rows) > 1 else rows[0]
-        paths = (block.part(start, start + length).path() for start in starts)
-        u2 = [(path**2).mean() * length / (length - 1) for path in paths]
+        u2 = np.zeros(len(starts))
+        for _, group in block.groups():
+            for number, start in enumerate(starts):
+                path = group.part(start, start + length).path()
+                u2[number] += (path**2).mean() * path.shape[2] / block.n_atoms
         drift = block.drift(starts, length)
-        return {**finish(found), "u2": np.array(u2), "drift": drift}
+        return {**finish(found), "u2": u2 * length / (length - 1), "drift": drift}
 
     return summarize(
         plan.trajectory, cut, answer, plan.shells_task, given=given,
-        velocity=velocity and not steps,
+        velocity=velocity and not steps, streams=not steps,
     )  # fmt: skip

@@ -26,9 +26,10 @@ from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, split_quantity
 from xbp.md.block import heights
 from xbp.md.density import Task, mean_static, pairs
-from xbp.md.plan import Plan, Precision, Shells, answer, read_call
+from xbp.md.plan import Plan, Precision, answer, read_call
 from xbp.md.run import blocks, summarize
 from xbp.md.trajectory import Block, Trajectory
+from xbp.md.wavevectors import Shells
 from xbp.md.weights import Constant, Normalization, groups_of
 from xbp.models.dimension import ball, wave_average
 from xbp.reduction.comparable import wrong_limit

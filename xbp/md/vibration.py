@@ -139,6 +139,7 @@ def vdos(
         given=given,
         position=not moving,
         velocity=moving,
+        streams=True,
     )
     if not np.isfinite(moments.mean["g"]).all():
         if moving:
@@ -208,10 +209,17 @@ def _velocity_spectra(
     bands = band_matrix(window, response=response)
 
     def spectra(block: Block, starts: list[int]) -> dict[str, np.ndarray]:
-        velocity, flow = block.split_velocities() if moving else block.steps(step)
+        if not block.fits:
+            block = block.flowing() if moving else block.at_rest()
         parts = [slice(start, start + length) for start in starts]
-        found = [autocorrelations(velocity[part], taper, groups) for part in parts]
-        correlations = np.stack(found)[:, :, :dimension]
+        found: Any = 0.0
+        for atoms, group in block.groups():
+            velocity, flow = group.split_velocities() if moving else group.steps(step)
+            own = [
+                autocorrelations(velocity[p], taper, groups[:, atoms]) for p in parts
+            ]
+            found = found + np.stack(own)
+        correlations = found[:, :, :dimension]
         whole = correlations @ area
         if not by_axis:
             correlations = correlations.sum(axis=2)
@@ -330,18 +338,20 @@ def msd(
 
     def displacements(block: Block, starts: list[int]) -> dict[str, np.ndarray]:
         total = np.zeros((len(starts), counts.size, lags))
-        for number, start in enumerate(starts):
-            path = block.part(start, start + length).path()
-            for first in range(0, path.shape[2], _ATOMS):
-                atoms = slice(first, first + _ATOMS)
-                per_atom = _squared_displacements(path[:, :, atoms], lags)
-                np.add.at(total[number], index[atoms], per_atom.T)
+        block = block.at_rest()
+        for some, group in block.groups():
+            for number, start in enumerate(starts):
+                path = group.part(start, start + length).path()
+                for first in range(0, path.shape[2], _ATOMS):
+                    atoms = slice(first, first + _ATOMS)
+                    per_atom = _squared_displacements(path[:, :, atoms], lags)
+                    np.add.at(total[number], index[some][atoms], per_atom.T)
         total /= counts[:, None]
         u2 = total[..., lags // 2 :].mean(axis=-1) / axes
         return {"msd": total, "u2": u2, "drift": block.drift(starts, length)}
 
     cut = segments(trajectory, frames.taper)
-    moments = summarize(trajectory, cut, displacements, given=given)
+    moments = summarize(trajectory, cut, displacements, given=given, streams=True)
     element, row = (("element",), None) if by_element else ((), 0)
     dims, units = (*element, "time"), "angstrom**2"
     text = f"mean-square displacement per axis, msd/{axes} at long times"

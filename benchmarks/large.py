@@ -1,0 +1,138 @@
+"""Boxes of 10⁴ to 10⁶ atoms from a Zarr store: time per frame and peak memory.
+
+``python -m benchmarks.large [--quick]``; the stores (8 GB, 0.3 GB with ``--quick``) lie
+in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import xbp
+from benchmarks.md import DENSITY
+from xbp.md.storage import write_trajectory
+from xbp.md.wavevectors import allowed_wavevectors
+
+#: Frames, and those of a window.
+FRAMES, WINDOW = 60, 20
+STEP = 0.02
+PER_SHELL = 40
+#: Name → operation, its arguments but for the window, and its largest Q.
+CASES = {
+    "S(Q,E), Q <= 2": ("dynamic_structure_factor", "Q_max=2", 2.0),
+    "S(Q,E), Q <= 8.5": (
+        "dynamic_structure_factor",
+        f"Q_max=8.5, max_wavevectors_per_shell={PER_SHELL}",
+        8.5,
+    ),
+    "S(Q), Q <= 2": ("structure_factor", "Q_max=2", 2.0),
+    "currents, Q <= 2": ("current_spectra", "Q_max=2", 2.0),
+    "g(E)": ("vdos", "", 0.0),
+}
+
+
+def make(path: Path, n_atoms: int, n_frames: int) -> None:
+    """Write atoms at the density of the glass that vibrate, with velocities."""
+    import dask.array as da
+
+    rng = np.random.default_rng(0)
+    side = (n_atoms / DENSITY) ** (1 / 3)
+    place = side * rng.random((n_atoms, 3))
+    omega = rng.uniform(5, 40, (n_atoms, 1))
+    phase = rng.uniform(0, 7, (n_atoms, 3))
+
+    def angle(block_info: dict) -> np.ndarray:
+        start, stop = block_info[None]["array-location"][0]
+        return omega * STEP * np.arange(start, stop)[:, None, None] + phase
+
+    def position(block_info: dict | None = None) -> np.ndarray:
+        return place + 0.1 * np.sin(angle(block_info))
+
+    def velocity(block_info: dict | None = None) -> np.ndarray:
+        return 0.1 * omega * np.cos(angle(block_info))
+
+    chunks = ((1,) * n_frames, (n_atoms,), (3,))
+    both = (
+        da.map_blocks(f, chunks=chunks, dtype=float, meta=np.empty((0, 0, 0)))
+        for f in (position, velocity)
+    )
+    traj = xbp.md.new_trajectory(
+        next(both),
+        velocity=next(both),
+        time=STEP * np.arange(n_frames),
+        cell=side * np.eye(3),
+        mass=np.full(n_atoms, 60.0),
+        temperature=300,
+    )
+    write_trajectory(traj, path)
+
+
+def cost(path: Path, operation: str, arguments: str) -> tuple[float, float]:
+    """Return seconds and peak memory (GB) of an analysis in a process of its own."""
+    window = "" if operation == "structure_factor" else f"window='{WINDOW * STEP} ps', "
+    weights = "" if operation == "vdos" else "weights='unit', "
+    folding = "" if operation == "structure_factor" else "folding=None, "
+    code = (
+        "import time, xbp\n"
+        f"traj = xbp.md.open_trajectory({str(path)!r})\n"
+        "start = time.perf_counter()\n"
+        f"traj.bp.{operation}({window}{weights}{folding}{arguments})\n"
+        "seconds = time.perf_counter() - start\n"
+        "high = next(line for line in open('/proc/self/status') if "
+        "line.startswith('VmHWM'))\n"
+        "print(seconds, int(high.split()[1]) / 1e6)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    seconds, memory = done.stdout.split()
+    return float(seconds), float(memory)
+
+
+def frames_of(operation: str, n_frames: int) -> int:
+    """Return how many frames are transformed: windows overlap by half."""
+    if operation == "structure_factor":
+        return n_frames
+    return ((n_frames - WINDOW) // (WINDOW // 2) + 1) * WINDOW
+
+
+def vectors(n_atoms: int, Q_max: float, *, some: bool) -> int:
+    """Return the number of wave vectors, one of ±Q."""
+    cell = (n_atoms / DENSITY) ** (1 / 3) * np.eye(3)
+    most = PER_SHELL if some else None
+    return len(allowed_wavevectors(cell, Q_max, 0.05, max_per_shell=most).hkl)
+
+
+def main() -> None:
+    """Print the table."""
+    sizes = (10**4, 10**5) if "--quick" in sys.argv else (10**4, 10**5, 10**6)
+    asked = [a for a in sys.argv[1:] if not a.startswith("-")]
+    if asked:
+        sizes = tuple(int(float(a)) for a in asked)
+    with tempfile.TemporaryDirectory() as folder:
+        for n_atoms in sizes:
+            path = Path(folder, f"{n_atoms}.zarr")
+            make(path, n_atoms, FRAMES)
+            for name, (operation, arguments, Q_max) in CASES.items():
+                seconds, memory = cost(path, operation, arguments)
+                each = seconds / frames_of(operation, FRAMES)
+                line = f"{name:18s} {n_atoms:8d} atoms  {1e3 * each:9.3g} ms a frame"
+                line += f"  {1e9 * each / n_atoms:7.3g} ns an atom"
+                if Q_max:
+                    n = vectors(n_atoms, Q_max, some=Q_max > 2)
+                    line += f"  {n:8d} Q  {1e9 * each / n:8.3g} ns a Q"
+                print(f"{line}  peak {memory:.2f} GB", flush=True)
+            if n_atoms == max(sizes):
+                short = Path(folder, "short.zarr")
+                make(short, n_atoms, FRAMES * 2 // 3)
+                _, memory = cost(short, *CASES["S(Q,E), Q <= 2"][:2])
+                print(f"S(Q,E) of {FRAMES * 2 // 3} frames: peak {memory:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
