@@ -60,3 +60,19 @@ def test_small_frames_are_summed_together_and_large_ones_in_parts() -> None:
     for t, (scaled, _) in enumerate(frames):
         found = [one for group in groups for at, one, _ in group if at == t]
         np.testing.assert_array_equal(np.concatenate(found, axis=1), scaled)
+
+
+def test_large_boxes_are_not_spread_many_times() -> None:
+    hkl = allowed_wavevectors(40.0 * np.eye(3), 8.5, 0.5).hkl
+    planes = int(np.ptp(hkl[:, 0])) + 1
+    assert planes > 48
+    small, large = (
+        slabs(hkl, n_atoms, 1, 10, "single") for n_atoms in (4000, 1_000_000)
+    )
+    assert len(small) == -(-planes // 16)
+    assert len(large) == 1
+    # What all densities take decides, then all slabs have about as many.
+    several = slabs(hkl, 1_000_000, 1, 10, "single", most=len(hkl))
+    sizes = [slab.index.size for slab in several]
+    assert len(several) == 10
+    assert max(sizes) < 1.5 * min(sizes)

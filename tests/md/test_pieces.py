@@ -33,17 +33,16 @@ def drifting() -> xr.Dataset:
 
 
 @pytest.mark.parametrize(
-    ("analysis", "arguments", "moving"),
+    ("analysis", "arguments", "moving", "lazy"),
     [
-        ("dynamic_structure_factor", Q, True),
-        ("intermediate_scattering_function", {**Q, "part": "incoherent"}, True),
-        ("current_spectra", {**Q, "folding": None}, True),
-        ("vdos", WINDOW, True),
-        ("vdos", WINDOW, False),
-        ("msd", WINDOW, False),
+        ("dynamic_structure_factor", Q, True, True),
+        ("intermediate_scattering_function", {**Q, "part": "incoherent"}, True, False),
+        ("current_spectra", {**Q, "folding": None}, True, True),
+        ("vdos", WINDOW, True, True),
+        ("vdos", WINDOW, False, False),
+        ("msd", WINDOW, False, True),
     ],
 )
-@pytest.mark.parametrize("lazy", [True, False])
 def test_in_parts_the_numbers_are_the_same(
     monkeypatch: pytest.MonkeyPatch,
     drifting: xr.Dataset,

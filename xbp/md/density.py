@@ -232,7 +232,7 @@ def slabs(
     spread = _SPREAD_COST[precision] * n_atoms
     # The thickest part of the sphere holds half as much again as the mean.
     parts, thin = max(-(-planes // _PLANES), -(-3 * needed // 2)), -(-planes // _PLANES)
-    if spread > 4 * grid * _GRID_COST[precision] * _PLANES / planes:
+    if thin > 1 and spread > 4 * grid * _GRID_COST[precision] * _PLANES / planes:
         # Each slab spreads all atoms, which costs far more than to leave the cache.
         parts = thin = max(
             -(-planes // max(1, int(_GRID_POINTS * planes / grid))), needed
