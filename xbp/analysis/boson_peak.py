@@ -27,7 +27,7 @@ from xbp.core.history import range_used
 from xbp.core.independence import collapsed, independence, std_along
 from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table
-from xbp.core.status import diagnosed
+from xbp.core.status import FIT_LABELS, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.fitting.peak import NUMBERS, Method
 
@@ -283,17 +283,17 @@ def fit_peaks(
     )
     slope_units = format_unit(parse_unit(signal.units) / parse_unit(units))
     labels = {
-        "energy": (units, "energy of the boson peak"),
+        "energy": (units, FIT_LABELS["energy"]),
         "height": (signal.units, "height of the boson peak"),
         "width": (units, "full width at half maximum of the boson peak"),
-        "chi2_reduced": ("1", "reduced chi-squared of the fit"),
+        "chi2_reduced": ("1", FIT_LABELS["chi2_reduced"]),
         "relative_residual": ("1", "rms residual of the fit over the height"),
         "background": (signal.units, "background at E = 0"),
         "background_slope": (slope_units, "slope of the background"),
-        "E_low": (units, "lowest energy fitted"),
-        "E_high": (units, "highest energy fitted"),
+        "E_low": (units, FIT_LABELS["E_low"]),
+        "E_high": (units, FIT_LABELS["E_high"]),
         "n_points": ("1", "number of bins fitted"),
-        "modes_below": ("1", "part of the area of g(E) below the peak"),
+        "modes_below": ("1", FIT_LABELS["modes_below"]),
     }
     # Without known errors χ² has no scale to be judged by.
     left_out = {f"{name}_off" for name in MISFIT}
@@ -311,7 +311,7 @@ def fit_peaks(
         for i, (column, own, text) in enumerate(known):
             label = ("", "") if not text else (own or units, text)
             variables[column] = (excess[..., i], *label)
-    variables["status"] = (status, "", "whether the fit can be used")
+    variables["status"] = (status, "", FIT_LABELS["status"])
     low, high = (variables[f"E_{end}"][0] for end in ("low", "high"))
     answer: xr.Dataset = result_table(
         signal,

@@ -21,7 +21,7 @@ from xbp.core.guards import require_positive
 from xbp.core.independence import contrast_independence, independence
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, map_over, result_table, table_signal
-from xbp.core.status import Diagnostic, Status, diagnosed
+from xbp.core.status import FIT_LABELS, Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.dimension import debye_velocity, debye_wave_number
 
@@ -264,7 +264,7 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
         "standard deviation of velocity of sound",
     )
     variables["n_points"] = (over(count), "1", "number of wave vectors used")
-    variables["status"] = (over(np.array(statuses)), "", "whether the fit can be used")
+    variables["status"] = (over(np.array(statuses)), "", FIT_LABELS["status"])
     by_name = dict(
         zip(
             signal.value["branch"].values.tolist(),

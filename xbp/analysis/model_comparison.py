@@ -15,7 +15,7 @@ from xbp.core.errors import QuantityError
 from xbp.core.guards import require_keys, require_kind, require_positive
 from xbp.core.operation import operation
 from xbp.core.signal import read, result_table
-from xbp.core.status import Diagnostic, Status, diagnosed
+from xbp.core.status import FIT_LABELS, Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor, magnitude, parse_unit, split_quantity
 from xbp.fitting.fit import fit
 from xbp.models.catalogue import find_model
@@ -253,23 +253,23 @@ def _quality(
     bic = xr.Variable(count.dims, bic.values)
     best = np.nanmin(np.where(np.isnan(bic.values), np.inf, bic.values), axis=0)
     columns = {
-        "status": (_stacked(tables, "status"), "", "whether the fit can be used"),
+        "status": (_stacked(tables, "status"), "", FIT_LABELS["status"]),
         "limiting_parameter": (
             _stacked(tables, "limiting_parameter"),
             "",
-            "parameter at its bound, or undetermined",
+            FIT_LABELS["limiting_parameter"],
         ),
     }
     if known:
-        label = "reduced chi-squared of the fit"
+        label = FIT_LABELS["chi2_reduced"]
         columns["chi2_reduced"] = (_stacked(tables, "chi2_reduced"), "1", label)
     k = np.where(np.isnan(bic.values), np.nan, k)
     return columns | {
-        "relative_residual": (residual, "1", "rms residual of the fit over the data"),
+        "relative_residual": (residual, "1", FIT_LABELS["relative_residual"]),
         "n_points": (count, "1", "number of points fitted"),
         "n_parameters": (xr.Variable(count.dims, k), "1", "number of parameters"),
         "AIC": (chi2 + 2 * k, "1", "Akaike's information criterion"),
-        "BIC": (bic, "1", "Bayesian information criterion"),
+        "BIC": (bic, "1", FIT_LABELS["BIC"]),
         "delta_BIC": (bic - best, "1", "BIC above that of the best model"),
         **{
             f"{along}_{end}": (

@@ -20,7 +20,7 @@ from xbp.core.guards import require_positive
 from xbp.core.independence import independence
 from xbp.core.operation import operation
 from xbp.core.signal import read, result_table, table_signal
-from xbp.core.status import Diagnostic, Status, diagnosed
+from xbp.core.status import FIT_LABELS, Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor
 from xbp.fitting.core import solve_function
 from xbp.md.trajectory import Trajectory, read_trajectory
@@ -248,7 +248,7 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
         for name, numbers, label in zip(_NUMBERS, table, labels, strict=True)
     }
     said = xr.DataArray(np.array(statuses), dims=("branch", "Q"), coords=coords)
-    variables["status"] = (said, "", "whether the fit can be used")
+    variables["status"] = (said, "", FIT_LABELS["status"])
     answer: xr.Dataset = result_table(
         signal,
         variables,

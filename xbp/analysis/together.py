@@ -20,7 +20,7 @@ from xbp.core.guards import require_keys, require_kind, require_positive
 from xbp.core.independence import independence, merged_bins, std_along
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, read, result_table
-from xbp.core.status import Status
+from xbp.core.status import FIT_LABELS, Status
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.fitting.fit import choices, named_curve
 from xbp.fitting.many import Curve, fit_everywhere
@@ -228,7 +228,7 @@ def fit_together(
     table["BIC"] = (
         xr.Variable((), chi2 + free_count * np.log(y.size)),
         "1",
-        "Bayesian information criterion",
+        FIT_LABELS["BIC"],
     )
     table["chi2_per_point"] = (
         xr.Variable("data_set", per_point), "1", "mean squared residual over its error"

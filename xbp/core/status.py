@@ -15,6 +15,7 @@ from xbp.core.data import is_lazy
 from xbp.core.operation import operation
 
 __all__ = [
+    "FIT_LABELS",
     "POOR_CHI2",
     "POOR_RESIDUAL",
     "Diagnostic",
@@ -94,6 +95,18 @@ def statuses(codes: Any) -> np.ndarray:
     return found
 
 
+#: Long names of columns that several tables of fits have.
+FIT_LABELS: Final = {
+    "energy": "energy of the boson peak",
+    "E_low": "lowest energy fitted",
+    "E_high": "highest energy fitted",
+    "modes_below": "part of the area of g(E) below the peak",
+    "chi2_reduced": "reduced chi-squared of the fit",
+    "relative_residual": "rms residual of the fit over the data",
+    "limiting_parameter": "parameter at its bound, or undetermined",
+    "BIC": "Bayesian information criterion",
+    "status": "whether the fit can be used",
+}
 #: Above this reduced chi-squared, or this rms residual where no errors are known, the
 #: shape is not that of the data.
 POOR_CHI2: Final = 10.0

@@ -12,7 +12,7 @@ import xarray as xr
 from xbp.core.errors import QuantityError, shown
 from xbp.core.independence import collapsed, independence, merged_bins, std_along
 from xbp.core.signal import map_over
-from xbp.core.status import Status
+from xbp.core.status import FIT_LABELS, Status
 from xbp.fitting.core import Shape, Solutions, permitted, solve, solve_function
 from xbp.fitting.rows import Packed, scatter
 from xbp.fitting.step import solve_with_step
@@ -124,13 +124,13 @@ def fit_everywhere(
         columns[f"{name}_std"] = (stds.isel(at), "", "")
     labels = {
         "correlation": ("1", "correlation of the parameters"),
-        "chi2_reduced": ("1", "reduced chi-squared of the fit"),
-        "relative_residual": ("1", "rms residual of the fit over the data"),
+        "chi2_reduced": ("1", FIT_LABELS["chi2_reduced"]),
+        "relative_residual": ("1", FIT_LABELS["relative_residual"]),
         f"{dim}_low": (units[dim], f"lowest {dim} fitted"),
         f"{dim}_high": (units[dim], f"highest {dim} fitted"),
         "n_points": ("1", "number of points fitted"),
-        "limiting_parameter": ("", "parameter at its bound, or undetermined"),
-        "status": ("", "whether the fit can be used"),
+        "limiting_parameter": ("", FIT_LABELS["limiting_parameter"]),
+        "status": ("", FIT_LABELS["status"]),
     }
     for array, (name, label) in zip(rest, labels.items(), strict=True):
         columns[name] = (array, *label)

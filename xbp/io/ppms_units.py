@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,13 +65,10 @@ def title_units(title: str, text: str) -> str:
         units = format_unit(parse_unit("/".join([over, *parts]), name=title))
     except UnitsError:
         lost = re.fullmatch(r".{1,3}J", over.strip(), re.DOTALL)
-        check(lost, f"the units of its column {title!r} cannot be read")
-        try:
-            return LOST + format_unit(parse_unit("/".join(["J", *parts])))
-        except UnitsError:
-            raise ValueError(
-                f"the units of its column {title!r} cannot be read"
-            ) from None
+        with contextlib.suppress(UnitsError):
+            if lost:
+                return LOST + format_unit(parse_unit("/".join(["J", *parts])))
+        raise ValueError(f"the units of its column {title!r} cannot be read") from None
     return LOST + units if units == "J/K" else units
 
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import scipy
@@ -17,12 +17,14 @@ from xbp.md.plane import require_in_plane
 __all__ = [
     "ATOM_BYTES",
     "BLOCK_BYTES",
+    "HALF_A_CELL",
     "Block",
     "Later",
     "cell_rate",
     "contains_affine",
     "heights",
     "resting_hops",
+    "velocities_unknown",
 ]
 
 
@@ -72,6 +74,18 @@ class Later:
 
 
 _READS = "frames are read as its arrays"
+
+
+#: Between frames so far apart it is unknown through which side an atom left.
+HALF_A_CELL: Final = "atoms move by half the cell between frames"
+
+
+def velocities_unknown() -> QuantityError:
+    """Return the error of velocities that are asked of positions too far apart."""
+    return QuantityError(
+        f"{HALF_A_CELL}: velocities are ambiguous",
+        fix="write velocities, or frames more often",
+    )
 
 
 @dataclass(frozen=True)
@@ -298,10 +312,7 @@ class Block:
         scaled = self.scaled()
         hops, centre = resting_hops(np.diff(scaled, axis=0), self.share)
         if not np.isfinite(centre).all():
-            raise QuantityError(
-                "atoms move by half the cell between frames: velocities are ambiguous",
-                fix="write velocities, or frames more often",
-            )
+            raise velocities_unknown()
         hops += centre[:, :, None]
         cells = (self.cells[1:] + self.cells[:-1]) / 2
         rows = np.swapaxes(cells, 1, 2)  # r = s·H

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import FileFormatError, QuantityError, require
+from xbp.core.errors import FileFormatError, QuantityError
 from xbp.core.index import MODULES
 from xbp.core.operation import find_operation, operation
 from xbp.md.moments import Moments
-from xbp.md.run import changed_tasks, delayed
+from xbp.md.run import changed_tasks, delayed, require_dask
 
 __all__ = ["Cost", "checkpoint", "estimate"]
 
@@ -137,17 +137,13 @@ def _cluster() -> Any:
 
 def _workers() -> int:
     """Return how many tasks are computed at a time."""
-    dask = _dask()
+    dask = require_dask()
     client = _cluster()
     if client is not None:
         return max(1, int(sum(client.ncores().values())))
     if dask.config.get("scheduler", None) in ("sync", "synchronous", "single-threaded"):
         return 1
     return int(dask.config.get("num_workers", None) or dask.system.CPU_COUNT)
-
-
-def _dask() -> Any:
-    return require("dask", "segments of a trajectory are computed as its tasks", "md")
 
 
 class _Survey:
@@ -183,7 +179,7 @@ class _Survey:
 
     def _timed(self, parts: list[Any]) -> tuple[list[Any], float]:
         begin = time.perf_counter()
-        answers = list(_dask().compute(*parts))
+        answers = list(require_dask().compute(*parts))
         seconds = time.perf_counter() - begin
         self.spent += seconds
         return answers, seconds

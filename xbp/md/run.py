@@ -25,6 +25,7 @@ __all__ = [
     "blocks",
     "changed_tasks",
     "delayed",
+    "require_dask",
     "segments",
     "summarize",
 ]
@@ -203,7 +204,7 @@ def add_up(
 
 def delayed(function: Callable[..., Any]) -> Any:
     """Return a function whose calls become tasks."""
-    return _dask().delayed(function, pure=False)
+    return require_dask().delayed(function, pure=False)
 
 
 def in_common(value: Any) -> Any:
@@ -219,8 +220,9 @@ def _itself(value: Any) -> Any:
     return value
 
 
-def _dask() -> Any:
-    return require("dask", "segments of a trajectory are computed as its tasks", "md")
+def require_dask() -> Any:
+    """Import dask, whose tasks are the segments of a trajectory."""
+    return require("dask", "it computes the segments of a trajectory", "md")
 
 
 #: Functions that change the tasks of a call before they are computed.
@@ -258,7 +260,7 @@ def _token(trajectory: Trajectory, *asked: Any) -> str:
     ]
     own = (trajectory.time, trajectory.cell, trajectory.units, trajectory.dimension)
     atoms = (trajectory.element, trajectory.mass, trajectory.repeats)
-    tokenize = _dask().base.tokenize
+    tokenize = require_dask().base.tokenize
     return str(tokenize(VERSION, frames, own, atoms, asked))
 
 
@@ -277,7 +279,7 @@ def _computed(
         parts = [merge(parts[i : i + 8]) for i in range(0, len(parts), 8)]
     (root,) = parts
     if not progress:
-        (result,) = _dask().compute(root)
+        (result,) = require_dask().compute(root)
         return result
     client = None
     if "distributed" in sys.modules:  # a cluster shows its own bar

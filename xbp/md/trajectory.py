@@ -23,11 +23,23 @@ from xbp.core.guards import require_agreement
 from xbp.core.schema import check_coordinate, require_units
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, to_kelvin
-from xbp.md.block import Block, cell_rate, contains_affine, heights
+from xbp.md.block import HALF_A_CELL, Block, cell_rate, contains_affine, heights
 from xbp.md.plane import images_along
 from xbp.models.dimension import kinetic_degrees
 
-__all__ = ["Block", "Trajectory", "read_trajectory", "sample_temperature"]
+__all__ = [
+    "Block",
+    "Trajectory",
+    "drift_unknown",
+    "read_trajectory",
+    "sample_temperature",
+]
+
+
+def drift_unknown(fix: str) -> Diagnostic:
+    """Return the diagnostic of positions too far apart to follow the whole."""
+    text = f"{HALF_A_CELL}: drift was not removed"
+    return Diagnostic("drift_unknown", "warning", text, fix)
 
 
 @dataclass(frozen=True)
@@ -231,9 +243,7 @@ class Trajectory:
         way = float(np.linalg.norm(drift)) * window
         if not np.isfinite(way):
             attrs["center_of_mass"] = "as in the trajectory"
-            text = "atoms move by half the cell between frames: drift was not removed"
-            fix = "write frames more often"
-            doubts.append(Diagnostic("drift_unknown", "warning", text, fix))
+            doubts.append(drift_unknown("write frames more often"))
         elif way > least:
             text = f"a drift of {way:.3g} angstrom in {window:.4g} ps was removed"
             doubts.append(Diagnostic("drift", "info", text))

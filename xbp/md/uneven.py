@@ -13,10 +13,11 @@ from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import not_used, require_memory, require_positive
 from xbp.core.signal import extend_history
 from xbp.core.status import Diagnostic
+from xbp.md.block import HALF_A_CELL
 from xbp.md.density import slabs
 from xbp.md.moments import Moments
 from xbp.md.plan import Plan, answer
-from xbp.md.trajectory import Block, Trajectory, sample_temperature
+from xbp.md.trajectory import Block, Trajectory, drift_unknown, sample_temperature
 from xbp.md.weights import groups_of
 
 __all__ = ["is_uneven", "uneven_msd", "uneven_scattering"]
@@ -24,6 +25,8 @@ __all__ = ["is_uneven", "uneven_msd", "uneven_scattering"]
 #: Times that differ by less, relative to the longer, are one: as in a file of six
 #: digits.
 _ROUNDING = 1e-4
+_NO_SEGMENTS = "frames that are not equally spaced have no segments"
+_UNWRAPPED = "dump unwrapped positions, or frames more often"
 
 
 def is_uneven(trajectory: Trajectory) -> bool:
@@ -93,19 +96,14 @@ def uneven_msd(trajectory: Trajectory, given: dict[str, Any]) -> xr.Dataset:
     RangeError
         If no pair of frames is as close as ``time_max``.
     """
-    not_used(
-        "frames that are not equally spaced have no segments", window=given["window"]
-    )
+    not_used(_NO_SEGMENTS, window=given["window"])
     time, n = trajectory.time, trajectory.n_frames
     require_memory(3.0 * n * trajectory.n_atoms, "the paths of all atoms")
     symbols, index, counts = groups_of(trajectory, given["partials"])
     lags = _lags(time, given["time_max"])
     path = trajectory.block(0, n).path()
     if not np.isfinite(path).all():
-        raise QuantityError(
-            "atoms move by half the cell between frames: their ways are ambiguous",
-            fix="dump unwrapped positions, or frames more often",
-        )
+        raise QuantityError(f"{HALF_A_CELL}: their paths are ambiguous", fix=_UNWRAPPED)
     total = np.zeros((lags.n_pairs.size, counts.size))
     for i, j, at in lags.pairs():
         square = ((path[j] - path[i]) ** 2).sum(axis=0)
@@ -142,8 +140,7 @@ class _Whole(Moments):
 
     def doubts(self) -> list[Diagnostic]:
         """Return that there are no errors."""
-        text = "no errors: frames that are not equally spaced have no segments"
-        return [Diagnostic("few_segments", "info", text)]
+        return [Diagnostic("few_segments", "info", f"no errors: {_NO_SEGMENTS}")]
 
 
 def uneven_scattering(trajectory: Trajectory, given: dict[str, Any]) -> xr.Dataset:
@@ -164,10 +161,7 @@ def uneven_scattering(trajectory: Trajectory, given: dict[str, Any]) -> xr.Datas
         If no pair of frames is as close as ``time_max``.
     """
     segments = ("window", "resolution", "origin_step")
-    not_used(
-        "frames that are not equally spaced have no segments",
-        **{name: given[name] for name in segments},
-    )
+    not_used(_NO_SEGMENTS, **{name: given[name] for name in segments})
     plan = Plan.make(trajectory, given)
     lags = _lags(trajectory.time, given["time_max"])
     block = trajectory.block(0, trajectory.n_frames)
@@ -187,9 +181,7 @@ def uneven_scattering(trajectory: Trajectory, given: dict[str, Any]) -> xr.Datas
     }  # fmt: skip
     doubts = []
     if not np.isfinite(block.centre).all():
-        text = "atoms move by half the cell between frames: drift was not removed"
-        fix = "dump unwrapped positions, or frames more often"
-        doubts.append(Diagnostic("drift_unknown", "warning", text, fix))
+        doubts.append(drift_unknown(_UNWRAPPED))
     return answer(
         "intermediate_scattering_function", trajectory, moments, {"F": column}, coords,
         given, doubts=doubts,

@@ -30,7 +30,7 @@ from xbp.core.guards import (
     require_positive,
 )
 from xbp.core.schema import AREA_UNKNOWN, labels
-from xbp.core.signal import Signal, over_spectra
+from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.debye_einstein import dos_weights
@@ -47,6 +47,7 @@ __all__ = [
     "known_bins",
     "modes_of",
     "positive_area",
+    "read_dos",
     "real_modes",
     "require_all_modes",
     "require_known_area",
@@ -383,6 +384,24 @@ def imaginary_modes(
         f"{message} and left out",
         "relax the structure",
     )
+
+
+def read_dos(data: xr.DataArray | xr.Dataset) -> Signal:
+    """Read a g(E) that heat capacities follow from, without its imaginary modes.
+
+    Raises
+    ------
+    CoordinateError
+        If it is not over E, or over temperatures too.
+    """
+    signal = real_modes(read(data, "vibrational_dos"))
+    value = signal.value
+    if "E" not in value.dims or "temperature" in value.dims:
+        raise CoordinateError(
+            f"'{value.name}' is over {tuple(value.dims)}, and must be over E alone",
+            fix="g.isel(temperature=0, drop=True)",
+        )
+    return signal
 
 
 def real_modes(signal: Signal) -> Signal:

@@ -42,7 +42,7 @@ from xbp.reduction.dos_area import (
     known_bins,
     modes_of,
     positive_area,
-    real_modes,
+    read_dos,
     to_pure_number,
 )
 
@@ -132,13 +132,8 @@ def heat_capacity(
     >>> round(float(C[1]), 1)
     24.9
     """
-    signal = real_modes(read(data, "vibrational_dos"))
+    signal = read_dos(data)
     value = signal.value
-    if "E" not in value.dims or "temperature" in value.dims:
-        raise CoordinateError(
-            f"'{value.name}' is over {tuple(value.dims)}, and must be over E alone",
-            fix="g.isel(temperature=0, drop=True)",
-        )
     kelvin = positive_kelvins(*given_axis(temperature, "temperature"), "temperature")
     to_mev = per_unit(value, "E")
     if below is not None:

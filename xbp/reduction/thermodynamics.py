@@ -12,7 +12,7 @@ from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import dimension_of, given_axis, resolve, stated
 from xbp.core.data import refuse_where
-from xbp.core.errors import CoordinateError, QuantityError, RangeError
+from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import (
     at_most_one,
     choose,
@@ -43,7 +43,7 @@ from xbp.reduction.dos_area import (
     known_bins,
     modes_of,
     positive_area,
-    real_modes,
+    read_dos,
     to_pure_number,
 )
 from xbp.reduction.heat_capacity import kelvins, positive_kelvins
@@ -121,13 +121,8 @@ def harmonic_thermodynamics(
     >>> found.effective_temperature.values.round(2), found.u2.values.round(6)
     (array([108.8 , 313.87]), array([0.002528, 0.010641]))
     """
-    signal = real_modes(read(data, "vibrational_dos"))
+    signal = read_dos(data)
     value = signal.value
-    if "E" not in value.dims or "temperature" in value.dims:
-        raise CoordinateError(
-            f"'{value.name}' is over {tuple(value.dims)}, and must be over E alone",
-            fix="g.isel(temperature=0, drop=True)",
-        )
     T = positive_kelvins(*given_axis(temperature, "temperature"), "temperature")
     if below is not None:
         choose(below, ("debye",), "below")

@@ -14,7 +14,14 @@ from xbp.core.guards import choose
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history, is_computed, read
-from xbp.core.status import POOR_CHI2, POOR_RESIDUAL, Diagnostic, Status, diagnosed
+from xbp.core.status import (
+    FIT_LABELS,
+    POOR_CHI2,
+    POOR_RESIDUAL,
+    Diagnostic,
+    Status,
+    diagnosed,
+)
 from xbp.core.units import convert_factor
 from xbp.study.leaf import Leaf, leaves_of
 
@@ -214,22 +221,22 @@ def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
 
 #: Long name and units.
 _COLUMNS = {
-    "energy": ("energy of the boson peak", "meV"),
+    "energy": (FIT_LABELS["energy"], "meV"),
     "energy_std": ("standard deviation, systematic included", "meV"),
     "statistical_std": ("statistical standard deviation", "meV"),
     "systematic_std": ("systematic error of energy", "meV"),
     "status": ("whether energy can be used", ""),
     "kind": ("what the leaf is", ""),
     "method": ("shape that was fitted", ""),
-    "E_low": ("lowest energy fitted", "meV"),
-    "E_high": ("highest energy fitted", "meV"),
+    "E_low": (FIT_LABELS["E_low"], "meV"),
+    "E_high": (FIT_LABELS["E_high"], "meV"),
     "temperature_low": ("lowest temperature fitted", "K"),
     "temperature_high": ("highest temperature fitted", "K"),
-    "chi2_reduced": ("reduced chi-squared of the fit", "1"),
-    "relative_residual": ("rms residual of the fit over the data", "1"),
+    "chi2_reduced": (FIT_LABELS["chi2_reduced"], "1"),
+    "relative_residual": (FIT_LABELS["relative_residual"], "1"),
     "width": ("full width at half maximum of the peak", "meV"),
     "source": ("where the leaf is from", ""),
-    "modes_below": ("part of the area of g(E) below the peak", "1"),
+    "modes_below": (FIT_LABELS["modes_below"], "1"),
     "box_phonon": ("first transverse phonon of the box", "meV"),
     "dos_peak": ("maximum of the fitted g/E²", "meV"),
     "dos_peak_std": ("standard deviation of dos_peak", "meV"),

@@ -17,7 +17,7 @@ from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import require_positive, require_whole
 from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
-from xbp.core.status import Status
+from xbp.core.status import FIT_LABELS, Status
 from xbp.core.units import magnitude
 from xbp.io.publish import make_folder
 from xbp.md.lammps.systems import System
@@ -83,7 +83,7 @@ def glass_spectra(
     ds = sqe.assign(g=g.g.variable)
     if "g_std" in g:
         ds["g_std"] = g.g_std.variable
-    label = {"units": "meV", "long_name": "energy of the boson peak"}
+    label = {"units": "meV", "long_name": FIT_LABELS["energy"]}
     ds["E_BP"], ds["E_BP_std"] = ((), float(peak.energy), label), float(peak.energy_std)
     label_std(ds, "E_BP")
     ds["status"] = ((), str(peak.status.values))

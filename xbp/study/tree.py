@@ -24,7 +24,7 @@ from xbp.core.schema import (
     require_units,
 )
 from xbp.core.signal import extend_history
-from xbp.core.status import Status
+from xbp.core.status import FIT_LABELS, Status
 from xbp.fitting.peak import Method
 from xbp.io.netcdf import open_tree, tree_to_netcdf
 from xbp.study.leaf import OPTION, leaves_of
@@ -76,7 +76,7 @@ def stated_energy(
         )
     given = {"energy": energy, "std": std, "reference": reference}
     columns = {
-        "energy": (number, {"units": "meV", "long_name": "energy of the boson peak"}),
+        "energy": (number, {"units": "meV", "long_name": FIT_LABELS["energy"]}),
         "energy_std": (
             error,
             {"units": "meV", "long_name": "standard deviation of the energy"},

@@ -38,7 +38,7 @@ from xbp.md.chebyshev import (
     mode_moments,
     number_of_moments,
 )
-from xbp.md.lammps.hessian import second_derivatives_given
+from xbp.md.lammps.hessian import second_derivatives_given, sum_rule_broken
 from xbp.md.lammps.job import (
     Configuration,
     choose_system,
@@ -265,13 +265,8 @@ def _at_rest(matrix: Any, *, allowed: float = 0.01) -> tuple[Any, list[Diagnosti
     blocks = scipy.sparse.block_diag(list(rest), format="csr")
     doubts = []
     if violation > allowed:
-        text = (
-            "the second derivatives of an atom add up to as much as "
-            f"{100 * violation:.2g} % of the largest, not to 0; the diagonal was "
-            "corrected"
-        )
         fix = "check the order of the atoms, the units and the accuracy of the forces"
-        doubts = [Diagnostic("acoustic_sum_rule", "warning", text, fix)]
+        doubts = [sum_rule_broken(violation, fix)]
     return scipy.sparse.csr_array(matrix - blocks), doubts
 
 

@@ -12,9 +12,10 @@ import xarray as xr
 from xbp.core.data import require_finite
 from xbp.core.errors import FileFormatError, QuantityError, UnitsError, shown
 from xbp.core.guards import choose
+from xbp.core.status import Diagnostic
 from xbp.core.units import convert_factor, parse_unit, split_quantity
 
-__all__ = ["open_dynamical_matrix", "second_derivatives_given"]
+__all__ = ["open_dynamical_matrix", "second_derivatives_given", "sum_rule_broken"]
 
 Style = Literal["regular", "eskm"]
 LammpsUnits = Literal["metal", "real"]
@@ -168,3 +169,12 @@ def second_derivatives_given(
         root = scipy.sparse.diags_array(np.repeat(np.sqrt(mass), 3))
         sparse = root @ sparse @ root
     return sparse
+
+
+def sum_rule_broken(violation: float, fix: str) -> Diagnostic:
+    """Return the diagnostic of derivatives that do not add up to 0 for each atom."""
+    text = (
+        f"the force constants of an atom add up to {100 * violation:.2g} % of the "
+        "largest, not to 0; the diagonal was corrected"
+    )
+    return Diagnostic("acoustic_sum_rule", "warning", text, fix)

@@ -16,7 +16,7 @@ from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor
 from xbp.md.differences import second_derivatives
 from xbp.md.lammps.harmonic import minimum_and_matrix, step_doubts
-from xbp.md.lammps.hessian import second_derivatives_given
+from xbp.md.lammps.hessian import second_derivatives_given, sum_rule_broken
 from xbp.md.lammps.systems import System
 from xbp.md.lattice.modes import Springs, springs_of
 from xbp.md.models import new_trajectory
@@ -201,13 +201,8 @@ def _labelled(
         dimension=trajectory.dimension,
     )  # fmt: skip
     if violation > allowed:
-        text = (
-            "the force constants of an atom add up to as much as "
-            f"{100 * violation:.2g} % of the largest, not to 0; the diagonal was "
-            "corrected"
-        )
         fix = "use a larger step=, or more accurate forces"
-        doubts = [*doubts, Diagnostic("acoustic_sum_rule", "warning", text, fix)]
+        doubts = [*doubts, sum_rule_broken(violation, fix)]
     ds = rest.drop_vars("velocity", errors="ignore")
     ds = ds.assign(
         first=("pair", springs.first),
