@@ -106,8 +106,8 @@ _CONDITIONS: Final = {
         {"u2": 1.0, "u2_total": 1.0, "msd": 1 / 2, "B_iso": 1 / (8 * math.pi**2)},
         QuantityError,
         "the mean-square displacement u2 is not known",
-        "pass u2='0.012 angstrom^2' (per axis), measure it with .bp.debye_waller(), "
-        "or pass u2='0 angstrom^2' for a liquid, which has no Debye-Waller factor",
+        "pass u2='0.012 angstrom^2' (per axis; .bp.debye_waller() measures it), or "
+        "u2='0 angstrom^2' for a liquid",
         zero=True,
     ),
     "incident_energy": _Condition({"incident_energy": 1.0}, CoordinateError),
@@ -262,8 +262,8 @@ def along(
         return xr.Variable((), single)
     if not {*number.dims} <= {*data.dims} or number.dtype.kind not in "fiu":
         raise QuantityError(
-            f"{name} is over {number.dims} and of type {number.dtype}; it must be real "
-            f"numbers over dimensions of the data, {tuple(map(str, data.dims))}"
+            f"{name} is over {number.dims}, of type {number.dtype}; it must be real "
+            f"numbers over {tuple(map(str, data.dims))}"
         )
     require_same_grid(data, number, number.dims)
     factor = convert_factor(own or default or units, units, name=name, energy=energy)

@@ -223,8 +223,8 @@ def find_geometry(
         kind = "direct"
     if kind is None:
         raise FileFormatError(
-            f"{where} does not state whether its fixed energy of {text} is the "
-            "incident or the final energy",
+            f"{where} does not state whether its fixed energy, {text}, is incident or "
+            "final",
             reason=f"the instrument {instrument!r} is unknown, and the energies allow "
             "both",
             fix="geometry='direct' (choppers) or geometry='indirect' (analysers)",
@@ -387,7 +387,7 @@ def require_own_errors(signal: Signal, format_: str) -> None:
     shared = [common_name(str(signal.value.name)), *map(independence_name, dims)]
     if lost := [name for name in shared if name in signal.source.variables]:
         raise QuantityError(
-            f"{format_} has no place for {' and '.join(lost)}, without which errors of "
-            "means are too small",
-            fix=f"to_netcdf(), or data.drop_vars({lost}) to lose what bins share",
+            f"{format_} cannot store {' and '.join(lost)}; without, errors of means "
+            "are too small",
+            fix=f"to_netcdf(), or data.drop_vars({lost})",
         )

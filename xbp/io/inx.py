@@ -165,13 +165,14 @@ def open_inx(
     elif Q is not None:
         labels = np.array([magnitude(each, "1/angstrom", name="Q") for each in Q])
         check(
-            labels.size == len(blocks), f"Q= has not {len(blocks)} values, one a block"
+            labels.size == len(blocks),
+            f"Q= must have {len(blocks)} values, one per block",
         )
     if group == "temperature":
         same = len(recorded) < 2 or np.allclose(
             [block.temperature for block in blocks], labels, rtol=0.05
         )
-        check(same and T is None, "its labels are not the temperatures that it records")
+        check(same and T is None, "its labels are not its recorded temperatures")
     elif T is None:
         check(
             len(recorded) < 2 or recorded[-1] - recorded[0] < 0.05 * recorded[-1],

@@ -229,8 +229,8 @@ def _require_reached(
     check(
         not beyond.any(),
         f"at E = {E[i]:.3g} meV no angle reaches Q = {farthest:.3g}"
-        f" 1/angstrom with {incident:.4g} meV: its energies are gains of the neutron, "
-        "or incident_energy= is another",
+        f" 1/angstrom with {incident:.4g} meV: its energies are neutron gains, or "
+        "incident_energy= is wrong",
     )
 
 

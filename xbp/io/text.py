@@ -385,7 +385,7 @@ def read_table(lines: list[str]) -> Table:
         )
     check(
         len(table) > 1,
-        "it has no rows of two or three numbers, but one",
+        "it has only one row of numbers",
     )
     values = to_numbers(itertools.chain.from_iterable(table), "the table")
     return Table(values.reshape(len(table), -1), first - 1, breaks, table)
@@ -469,13 +469,13 @@ def require_whole(lines: list[str]) -> None:
         return
     check(
         row(last) is not None,
-        f"its last line {last[:60]!r} has no end, and is not a row",
+        f"its last line {last[:60]!r} is cut short",
     )
     *others, final = (n[-1] for n in map(row, lines) if n is not None)
     decimals = [len(word.partition(".")[2]) for word in others if word != "nan"]
     check(
         final == "nan" or not decimals or len(final.partition(".")[2]) >= min(decimals),
-        f"its last line {last!r} has no end, and fewer decimals than the others",
+        f"its last line {last!r} is cut short: it has the fewest decimals",
     )
 
 

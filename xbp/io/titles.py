@@ -24,6 +24,8 @@ __all__ = [
     "used_columns",
 ]
 
+#: What to do where the titles are wrong, and the arguments are right.
+_UNCHECKED: Final = "pass check_titles=False"
 _TITLE: Final = re.compile(
     r"[^\s,;()\[\]]+(?:\s*(?:\([^()]*\)|\[[^\[\]]*(?:\([^()]*\)[^\[\]]*)?\])\S*)*"
 )
@@ -265,7 +267,7 @@ def require_titles(
             raise FileFormatError(
                 f"{where}: the first column has the title {exchanged[0]!r}, not that "
                 f"of {labels.dim}",
-                fix="exchange the columns, or pass check_titles=False",
+                fix=f"exchange the columns, or {_UNCHECKED}",
             )
     _refuse(where, _other_programs(lines, labels.quantity))
     _refuse(where, _remarks(lines, labels))
@@ -288,7 +290,7 @@ def _refuse(where: str, found: Iterator[tuple[str, str, str]]) -> None:
     for title, asked, what in found:
         raise FileFormatError(
             f"{where}: the header {title.strip()[:80]!r} names {what}, not {asked}",
-            fix="convert the numbers, or pass check_titles=False",
+            fix=f"convert the numbers, or {_UNCHECKED}",
         )
 
 
@@ -382,7 +384,7 @@ def _require_units(where: str, title: str, labels: Labels, column: int) -> None:
         raise FileFormatError(
             f"{where}: {rest!r} in the column title {title!r} is not a unit, but a "
             f"factor or function of {asked}",
-            fix="convert the numbers, or pass check_titles=False",
+            fix=f"convert the numbers, or {_UNCHECKED}",
         )
     own = parse_unit(given)
     arbitrary = _is_arbitrary(labels)

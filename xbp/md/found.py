@@ -283,7 +283,7 @@ def require_motion(
             kelvin = square / (3 * (n_atoms - 1) * constants.BOLTZMANN)
         if kelvin > hottest:
             raise QuantityError(
-                f"the velocities in {path} are those of {kelvin:.3g} K, above hottest="
+                f"the velocities in {path} give T = {kelvin:.3g} K, above hottest="
                 f"{hottest:g} K",
                 fix="correct units= (or elements=, masses=), or raise hottest=",
             )
@@ -307,11 +307,11 @@ def require_motion(
         if jump > reach:
             way, most = np.sqrt(np.array([jump, reach]) / mass.sum())
             raise QuantityError(
-                f"from frame {first} to frame {first + 1} of {path} atoms move by "
-                f"{way:.3g} angstrom in {step:.4g} ps; thermal motion is at most "
-                f"{most:.3g} angstrom (T of the velocities, or hottest={hottest:g} K)",
-                fix="correct units=, timestep= or time_between_frames=; open a set of "
-                "configurations one at a time: frames=slice(0, 1)"
+                f"after frame {first} of {path} atoms move by {way:.3g} angstrom in "
+                f"{step:.4g} ps; thermal motion is at most {most:.3g} angstrom (T of "
+                f"the velocities, or hottest={hottest:g} K)",
+                fix="correct units=, timestep= or time_between_frames=; open "
+                "independent configurations one at a time: frames=slice(0, 1)"
                 + ("; velocities=False" if kelvin > 0 else ""),
             )
     return [ends[0], ends[-1]] if ends else []

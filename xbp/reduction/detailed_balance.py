@@ -456,7 +456,7 @@ def require_sign(
         wrong = abs(k) > 0.5 + 5 * error
         if wrong.any():
             raise QuantityError(
-                "the data are labelled classical, but the asymmetry of their sides is "
+                "the data are labelled classical, but their asymmetry is "
                 f"{k[wrong][0]:.2g} times that of detailed balance",
                 fix="data.assign_attrs(statistics='quantum'), or reversed_below=None",
             )
@@ -479,8 +479,8 @@ def require_sign(
         Diagnostic(
             "temperature_differs",
             "warning",
-            f"loss exceeds gain {k.ravel()[at]:.2g} ± {error.ravel()[at]:.1g} times as "
-            "much as detailed balance at the temperature of the data requires",
+            f"the asymmetry of gain and loss is {k.ravel()[at]:.2g} ± "
+            f"{error.ravel()[at]:.1g} times that at the temperature of the data",
             "detailed_balance(), and T= of the sample, or subtract the background",
         )
     ]

@@ -144,7 +144,7 @@ def _kind(name: str, ds: xr.Dataset) -> str:
         if any(quantity_name(v) == "heat_capacity" for v in ds.data_vars.values()):
             raise QuantityError(
                 "it is a heat capacity, not yet fitted",
-                fix="pass data.bp.fit_heat_capacity(), which keeps the data too",
+                fix="pass data.bp.fit_heat_capacity()",
             )
         signal = read(ds, *_SPECTRA)
         wanted = "a leaf contains one spectrum, over E, or Q and E"
@@ -177,9 +177,9 @@ def _kind(name: str, ds: xr.Dataset) -> str:
 def _kind_of_table(table: str, ds: xr.Dataset) -> str:
     if table not in ("boson_peak", "fit_heat_capacity"):
         raise QuantityError(
-            f"it is the table of .bp.{table}(), which has no energy of a boson peak",
-            fix="pass what .bp.boson_peak() or .bp.fit_heat_capacity() returned, or "
-            "the spectrum itself",
+            f"a table of .bp.{table}() has no energy of a boson peak",
+            fix="pass the spectrum, or a table of .bp.boson_peak() or "
+            ".bp.fit_heat_capacity()",
         )
     options = ("E_range", "Q_range", "method", "debye_energy")
     given = {option: ds.attrs.get(OPTION + option) for option in options}

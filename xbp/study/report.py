@@ -10,6 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -28,26 +29,7 @@ from xbp.study.leaf import Leaf, leaves_of
 
 __all__ = ["report"]
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto;
-  padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.8rem 0.25rem 0;
-  text-align: left; vertical-align: top; }
-.wide { overflow-x: auto; } img { max-width: 100%; }
-.words td { overflow-wrap: break-word; } .words td:last-child { white-space: nowrap; }
-.faint td { color: #767676; background: #f6f6f6; }
-summary { cursor: pointer; }
-@media (max-width: 60rem) {
-  body { margin: 1rem auto; }
-  table, tbody, tr, td { display: block; } th { display: none; }
-  tr { border-bottom: 1px solid #ccc; padding: 0.3rem 0; }
-  td { border: 0; padding: 0; overflow-wrap: break-word; }
-  td:first-child { font-weight: 600; }
-  .numbers td:not(:first-child)::before {
-    content: attr(data-title) ": "; color: #767676; }
-}
-"""
+_STYLE = (Path(__file__).parent / "report.css").read_text("utf-8")
 #: What a leaf is, if it is not a signal.
 _KINDS = {
     "fit_heat_capacity": "C_p(T), fitted",

@@ -263,8 +263,8 @@ def non_affine_displacements(springs: Springs, tolerance: float) -> np.ndarray:
         )  # fmt: skip
         if least < -1e-9 * top:
             raise QuantityError(
-                "the glass is not at a minimum of its energy, which falls along some "
-                f"displacement (second derivative {least:.3g} eV/angstrom**2)",
+                "the glass is not at a minimum of its energy (lowest second "
+                f"derivative {least:.3g} eV/angstrom**2)",
                 fix="xbp.md.lattice.force_constants(glass, system) finds the minimum",
             )
     found = np.zeros_like(force)
