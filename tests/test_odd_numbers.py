@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pint_xarray  # noqa: F401  # .pint
 import pytest
+import samples
 import xarray as xr
 
 import xbp
@@ -34,16 +35,7 @@ def spectrum(measured: xr.Dataset) -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def heat_capacity() -> xr.Dataset:
-    C = xbp.models.evaluate(
-        "debye_einstein",
-        np.geomspace(2, 300, 80),
-        gamma=0,
-        n_D=0.8,
-        theta_D=260,
-        n_E=0.2,
-        theta_E=72,
-        sigma_E=15,
-    )
+    C = samples.heat_capacity(np.geomspace(2, 300, 80))
     return C.assign(C_std=(0.01 * C.C).assign_attrs(units=C.C.attrs["units"]))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import xarray as xr
+from samples import vibrations
 
 import xbp
 from xbp.core import constants
@@ -317,13 +318,7 @@ def test_every_fit_of_a_scan() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("counts", [300, 3000])
 def test_displacement_of_a_density_of_states(counts: float) -> None:
-    x = np.arange(1.0, 31.0)
-    dos = xbp.new_dataset(
-        "vibrational_dos", x**2 * (1 + 2 * np.exp(-((x - 12) ** 2) / 8)), units="1/meV",
-        coords={"E": (x, "meV")}, temperature="300 K",
-    )  # fmt: skip
-    dos = dos / dos.g.sum()
-    dos.g.attrs["units"] = "1/meV"
+    dos = vibrations(31, 12)
     S = dos.bp.multiphonon_sqe(
         np.arange(2.0, 10), np.arange(-10.0, 45), composition="V", tolerance=1e-9
     )

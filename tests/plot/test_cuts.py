@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from samples import heat_capacity
 
 import xbp
 
@@ -263,16 +264,7 @@ def test_a_bin_that_hardly_was_counted_does_not_set_the_axis(b: xr.Dataset) -> N
 
 
 def test_a_logarithmic_axis_begins_where_the_data_do() -> None:
-    C = xbp.models.evaluate(
-        "debye_einstein",
-        np.geomspace(2, 300, 80),
-        gamma=0,
-        n_D=0.8,
-        theta_D=260,
-        n_E=0.2,
-        theta_E=72,
-        sigma_E=15,
-    )
+    C = heat_capacity(np.geomspace(2, 300, 80))
     low, high = C.bp.reduced_heat_capacity().bp.plot.cut(xlim=(0, 50)).get_xlim()
     assert 0 < low <= 2
     assert high == 50
@@ -282,16 +274,7 @@ def test_a_logarithmic_axis_begins_where_the_data_do() -> None:
 def test_the_curve_of_a_heat_capacity_is_drawn_where_it_was_fitted() -> None:
     """Below it an upturn, as of a Schottky term, neither carries a curve nor takes the axis."""
     T = np.geomspace(1, 300, 120)
-    C = xbp.models.evaluate(
-        "debye_einstein",
-        T,
-        gamma=0,
-        n_D=0.8,
-        theta_D=260,
-        n_E=0.2,
-        theta_E=72,
-        sigma_E=15,
-    )
+    C = heat_capacity(T)
     C["C"] = (C.C + 0.3 / C.temperature**2).assign_attrs(C.C.attrs, amount="atoms")
     fit = C.bp.fit_heat_capacity(("8 K", "300 K"))
     ax = C.bp.plot.heat_capacity(fit)

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from samples import heat_capacity
 
 import xbp
 from xbp.errors import MissingDependencyError, QuantityError, RangeError
@@ -130,16 +131,7 @@ def test_labels_say_what_is_drawn_over_what() -> None:
     assert (
         traj.bp.msd().bp.plot.cut().get_ylabel() == "mean-square displacement (Å$^{2}$)"
     )
-    heat = xbp.models.evaluate(
-        "debye_einstein",
-        [10.0, 20.0],
-        gamma=0,
-        n_D=0.8,
-        theta_D=260,
-        n_E=0.2,
-        theta_E=72,
-        sigma_E=15,
-    )
+    heat = heat_capacity([10.0, 20.0])
     assert heat.bp.plot.cut().get_ylabel() == "$C_p(T)$ (J K$^{-1}$ mol$^{-1}$)"
     # What was not taken off is not named.
     assert (

@@ -8,6 +8,7 @@ import numpy as np
 import pint_xarray  # noqa: F401  (registers .pint)
 import pytest
 import xarray as xr
+from samples import vibrations
 
 import xbp
 from xbp.errors import CoordinateError, QuantityError, RangeError, XbpError
@@ -20,27 +21,16 @@ GEOMETRIES = {"direct": (45.0, -20.0, 40.0), "indirect": (24.0, -18.0, 40.0)}
 NAMES = {"direct": "incident_energy", "indirect": "final_energy"}
 
 
-def vanadium() -> xr.Dataset:
-    E = np.arange(1.0, 21.0)
-    g = E**2 * (1 + 2 * np.exp(-((E - 8) ** 2) / 8))
-    return xbp.new_dataset(
-        "vibrational_dos",
-        g / g.sum(),
-        units="1/meV",
-        coords={"E": (E, "meV")},
-        temperature="300 K",
-    )
+VANADIUM = vibrations(21, 8)
 
 
 def detectors(geometry: str, n: int = 14) -> xr.Dataset:
-    """All phonons of `vanadium`, at the Q of each detector and bin of E, no grid of Q."""
+    """All phonons of `VANADIUM`, at the Q of each detector and bin of E, no grid of Q."""
     fixed, first, last = GEOMETRIES[geometry]
     E, angles = np.arange(first, last + 1), np.linspace(10, 140, n)
     Q = momentum_transfer(E, fixed, angles[:, None], geometry)
     every = np.unique(Q)
-    S = vanadium().bp.multiphonon_sqe(
-        every, E, composition="V", area=1, tolerance=1e-12
-    )
+    S = VANADIUM.bp.multiphonon_sqe(every, E, composition="V", area=1, tolerance=1e-12)
     values = 170 * S.S.values[np.searchsorted(every, Q), np.arange(E.size)]
     ds = xbp.new_dataset(
         "detector_spectra",
@@ -72,7 +62,7 @@ def expected() -> xr.Dataset:
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_g_of_the_angles_is_exact(geometry: str) -> None:
     back = detectors(geometry).bp.to_vibrational_dos(**OPTIONS, tolerance=1e-9)
-    np.testing.assert_allclose(back.g[:20], vanadium().g, rtol=1e-7)
+    np.testing.assert_allclose(back.g[:20], VANADIUM.g, rtol=1e-7)
     assert str(back.status.values) == str(back.u2_status.values) == "ok"
     assert float(back.scale) == pytest.approx(170, rel=1e-7)
     assert abs(float(back.background)) < 1e-7
@@ -166,7 +156,7 @@ def test_errors_are_the_scatter_of_many_measurements(direct: xr.Dataset) -> None
         back = direct.assign(
             S=(direct.S + noise).assign_attrs(direct.S.attrs)
         ).bp.to_vibrational_dos(**OPTIONS)
-        pulls.append((back.g[3:20].values - vanadium().g[3:].values) / back.g_std[3:20])
+        pulls.append((back.g[3:20].values - VANADIUM.g[3:].values) / back.g_std[3:20])
     assert np.std(pulls) == pytest.approx(1, abs=0.2)
 
 

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import vibrations
 
 import xbp
 from xbp.errors import (
@@ -30,15 +31,7 @@ E_BINS = np.arange(-40.0, 61.0)
 
 @pytest.fixture
 def dos() -> xr.Dataset:
-    E = np.arange(1.0, 31.0)
-    g = E**2 * (1 + 2 * np.exp(-((E - 12) ** 2) / 8))
-    return xbp.new_dataset(
-        "vibrational_dos",
-        g / g.sum(),
-        units="1/meV",
-        coords={"E": (E, "meV")},
-        temperature="300 K",
-    )
+    return vibrations(31, 12)
 
 
 @pytest.fixture
