@@ -166,7 +166,9 @@ def test_both_energies_of_a_heat_capacity() -> None:
         np.geomspace(2, 300, 60),
         {"gamma": 0, "n_D": 0.8, "theta_D": 260, "n_E": 0.2, "theta_E": 71.95},
     )
-    fit = heat_capacity(T, sigma_E=15, **modes).bp.fit_heat_capacity(fixed={"gamma": 0})
+    fit = xbp.models.evaluate(
+        "debye_einstein", T, sigma_E=15, **modes
+    ).bp.fit_heat_capacity(fixed={"gamma": 0})
     study = xbp.new_study({"heat_capacity": fit})
     peak, einstein = study.bp.compare(), study.bp.compare(heat_capacity="einstein")
     assert float(einstein.energy[0]) == pytest.approx(6.2, abs=1e-3)
@@ -293,7 +295,7 @@ def _raman(noise: float = 0.01) -> xr.Dataset:
 def test_a_scan_is_a_leaf_with_its_systematic_error(tmp_path: Path) -> None:
     scan = _raman().bp.convert(E="1/cm").bp.scan_boson_peak()
     T = np.geomspace(2, 300, 80)
-    C = xbp.models.evaluate("debye_einstein", T)
+    C = heat_capacity(T)
     C["C"] *= 1 + 3e-4 * C.temperature.values
     heat = C.drop_attrs(deep=False).bp.scan_heat_capacity(fixed={"gamma": 0})
     ins = xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")
