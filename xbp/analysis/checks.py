@@ -10,8 +10,9 @@ import xarray as xr
 
 from xbp.core.data import is_lazy, require_dims
 from xbp.core.errors import QuantityError
+from xbp.core.grid import require_same_grid
 from xbp.core.guards import require_number
-from xbp.core.schema import quantity_name, require_same_grid
+from xbp.core.schema import quantity_name
 from xbp.core.signal import Signal, map_over, read
 from xbp.core.status import Diagnostic
 from xbp.core.units import convert_factor

@@ -11,10 +11,9 @@ import xarray as xr
 
 from xbp.core.data import require_dims
 from xbp.core.errors import QuantityError, RangeError
-from xbp.core.grid import interpolate, select_range
+from xbp.core.grid import interpolate, require_same_grid, select_range
 from xbp.core.guards import require_positive
 from xbp.core.independence import contrast_independence
-from xbp.core.schema import require_same_grid
 from xbp.core.signal import Signal, map_over, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, parse_unit

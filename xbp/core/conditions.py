@@ -23,8 +23,9 @@ from xbp.core.errors import (
     XbpError,
     shown,
 )
+from xbp.core.grid import require_same_grid
 from xbp.core.guards import choose, exactly_one, require_positive
-from xbp.core.schema import COORDINATES, require_same_grid, require_units
+from xbp.core.schema import COORDINATES, require_units
 from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
 
 __all__ = [

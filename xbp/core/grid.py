@@ -17,7 +17,8 @@ from xbp.core.independence import (
     mixed_independence,
     std_along,
 )
-from xbp.core.units import magnitude
+from xbp.core.schema import COORDINATES, require_units
+from xbp.core.units import convert_factor, magnitude
 
 __all__ = [
     "bin_limits",
@@ -26,6 +27,7 @@ __all__ = [
     "mean_over",
     "overlap",
     "rebinned",
+    "require_same_grid",
     "select_range",
 ]
 
@@ -438,3 +440,53 @@ def renamed(values: xr.Variable, dim: str) -> xr.Variable:
     return xr.Variable(
         [dim if d == "_new" else d for d in values.dims], values.data, values.attrs
     )
+
+
+def require_same_grid(
+    left: xr.DataArray, right: xr.DataArray, dims: tuple[Hashable, ...]
+) -> None:
+    """Raise an error if the coordinates of two arrays differ, however little."""
+    for dim in dims:
+        if (
+            dim not in left.coords
+            and dim not in right.coords
+            and left.sizes[dim] == right.sizes[dim]
+        ):
+            continue
+        a, b = left[dim].values, right[dim].values
+        if dim in COORDINATES and dim in left.coords and dim in right.coords:
+            example = COORDINATES[str(dim)][0]
+            units = [
+                require_units(side[dim], f"coordinate '{dim}'", example)
+                for side in (left, right)
+            ]
+            factor = convert_factor(
+                units[1], units[0], name=f"coordinate '{dim}'", energy=dim == "E"
+            )
+            # The same grid in other units differs by rounding alone.
+            if (
+                factor != 1
+                and a.shape == b.shape
+                and np.allclose(a, b * factor, rtol=1e-12, atol=0)
+            ):
+                continue
+            b = b * factor
+        if a.shape == b.shape and (a == b).all():
+            continue
+        if a.dtype.kind not in "fiu" or b.dtype.kind not in "fiu":
+            raise CoordinateError(
+                f"the two '{dim}' coordinates do not match: {shown(a.tolist())} and "
+                f"{shown(b.tolist())}",
+                fix=f"other.sel({dim}=data['{dim}'])",
+            )
+        detail = (
+            ""
+            if a.shape != b.shape
+            else (f" (they differ by up to {np.abs(a - b).max():.3g})")
+        )
+        raise CoordinateError(
+            f"the two '{dim}' grids do not match: {a.size} points from {a[0]:.10g} to "
+            f"{a[-1]:.10g}, and {b.size} from {b[0]:.10g} to {b[-1]:.10g}{detail}",
+            fix=f"other.bp.rebin({dim}=edges), or, if the difference is rounding, "
+            f"other.assign_coords({dim}=data['{dim}'])",
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -446,54 +446,4 @@ def check_coordinate(data: xr.DataArray | xr.Dataset, dim: str) -> None:
         raise CoordinateError(
             f"coordinate 'Q' begins at {values[0]:g}; it is a magnitude, not negative",
             fix="data.sel(Q=slice(0, None))",
-        )
-
-
-def require_same_grid(
-    left: xr.DataArray, right: xr.DataArray, dims: tuple[Hashable, ...]
-) -> None:
-    """Raise an error if the coordinates of two arrays differ, however little."""
-    for dim in dims:
-        if (
-            dim not in left.coords
-            and dim not in right.coords
-            and left.sizes[dim] == right.sizes[dim]
-        ):
-            continue
-        a, b = left[dim].values, right[dim].values
-        if dim in COORDINATES and dim in left.coords and dim in right.coords:
-            example = COORDINATES[str(dim)][0]
-            units = [
-                require_units(side[dim], f"coordinate '{dim}'", example)
-                for side in (left, right)
-            ]
-            factor = convert_factor(
-                units[1], units[0], name=f"coordinate '{dim}'", energy=dim == "E"
-            )
-            # The same grid in other units differs by rounding alone.
-            if (
-                factor != 1
-                and a.shape == b.shape
-                and np.allclose(a, b * factor, rtol=1e-12, atol=0)
-            ):
-                continue
-            b = b * factor
-        if a.shape == b.shape and (a == b).all():
-            continue
-        if a.dtype.kind not in "fiu" or b.dtype.kind not in "fiu":
-            raise CoordinateError(
-                f"the two '{dim}' coordinates do not match: {shown(a.tolist())} and "
-                f"{shown(b.tolist())}",
-                fix=f"other.sel({dim}=data['{dim}'])",
-            )
-        detail = (
-            ""
-            if a.shape != b.shape
-            else (f" (they differ by up to {np.abs(a - b).max():.3g})")
-        )
-        raise CoordinateError(
-            f"the two '{dim}' grids do not match: {a.size} points from {a[0]:.10g} to "
-            f"{a[-1]:.10g}, and {b.size} from {b[0]:.10g} to {b[-1]:.10g}{detail}",
-            fix=f"other.bp.rebin({dim}=edges), or, if the difference is rounding, "
-            f"other.assign_coords({dim}=data['{dim}'])",
         )

@@ -12,11 +12,11 @@ from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import along
 from xbp.core.data import Data, is_lazy, require_common_dims
 from xbp.core.errors import QuantityError, UnitsError, shown
-from xbp.core.grid import bin_limits
+from xbp.core.grid import bin_limits, require_same_grid
 from xbp.core.guards import choose, require_number
 from xbp.core.independence import difference_independence, independence_name
 from xbp.core.operation import operation
-from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, require_same_grid
+from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name
 from xbp.core.signal import Signal, extend_history, label_std, read, table_signal
 from xbp.core.status import diagnosed
 from xbp.core.units import (

@@ -10,14 +10,13 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.data import Data, is_lazy, refuse_where, require_common_dims, require_dims
 from xbp.core.errors import QuantityError, RangeError, shown
-from xbp.core.grid import bin_limits, select_range
+from xbp.core.grid import bin_limits, require_same_grid, select_range
 from xbp.core.independence import (
     difference_independence,
     independence_name,
     std_along,
 )
 from xbp.core.operation import operation
-from xbp.core.schema import require_same_grid
 from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.reduction.comparable import is_the_same, require_comparable

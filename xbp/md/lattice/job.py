@@ -24,9 +24,10 @@ from xbp.core.guards import (
     require_seed,
     require_whole,
 )
-from xbp.md.fields import Deformation, Reference
+from xbp.md.fields import Deformation
 from xbp.md.lattice.modes import Springs
 from xbp.md.neighbors import choose_cutoff
+from xbp.md.reference import Reference
 from xbp.md.trajectory import Trajectory
 
 __all__ = [
