@@ -32,9 +32,11 @@ settings.register_profile(
 )
 settings.load_profile("xbp")
 
-#: Examples in docstrings that simulate a glass, or import much: CI runs them.
+#: Examples in docstrings that simulate a glass, fit much, or import much: CI runs them.
 SLOW_EXAMPLES = (
+    "xbp.analysis.dispersion.sound_velocity",
     "xbp.analysis.fluctuations.compare_fluctuations",
+    "xbp.analysis.together.fit_together",
     "xbp.md.fluctuations.fluctuation_spectrum",
     "xbp.md.lammps.glass.collect",
     "xbp.md.lammps.glass.make_glass",

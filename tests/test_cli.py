@@ -129,6 +129,7 @@ Q_range = ["2 1/angstrom", "5 1/angstrom"]
 """
 
 
+@pytest.mark.slow
 def test_a_recipe_is_the_chain(file: Path) -> None:
     pytest.importorskip("matplotlib")
     recipe = file.with_name("chain.toml")
@@ -219,6 +220,7 @@ def test_methods_that_write_do_it_as_save_does(
     xr.testing.assert_identical(xbp.open_dataset(written).S, xbp.open_dataset(file).S)
 
 
+@pytest.mark.slow
 def test_explore_writes_a_page(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("bokeh")
     shown: list[str] = []

@@ -128,6 +128,7 @@ def test_keywords_of_other_figures(spectrum: xr.Dataset) -> None:
         spectrum.bp.plot.cut(E_range=(1, 10))
 
 
+@pytest.mark.slow
 def test_errors_that_overflow(measured: xr.Dataset, heat_capacity: xr.Dataset) -> None:
     table = changed(measured, "S_std", lambda std: 1e300).bp.fit_elastic_line(
         Q_range=(1, 6)

@@ -673,6 +673,7 @@ def test_a_misfit_is_found_though_most_points_are_far_from_it() -> None:
     assert right.std() == pytest.approx(1, abs=0.2)
 
 
+@pytest.mark.slow
 def test_the_mean_of_peaks_that_a_shape_misses_keeps_its_error(
     unmarked: xr.Dataset,
 ) -> None:
@@ -705,6 +706,7 @@ def test_a_range_that_is_found_widens_by_a_power() -> None:
         assert float(found.E_high) == pytest.approx(inside[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunks", [{"E": 7}, {"Q": 1, "E": 5}])
 @pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
 def test_the_errors_of_a_misfit_do_not_depend_on_chunks(

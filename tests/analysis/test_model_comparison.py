@@ -109,6 +109,7 @@ def test_a_fit_at_a_bound_or_degenerate_says_so() -> None:
     assert np.isnan(found.BIC).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("onset", "status"), [(0.4, "ok"), (0.8, "ok"), (0.02, "parameter at bound")]
 )

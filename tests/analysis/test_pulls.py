@@ -153,6 +153,7 @@ def test_fit_elastic_line() -> None:
     )
 
 
+@pytest.mark.slow
 def test_dispersion() -> None:
     Q = np.linspace(2, 8, 7)
     noisy = lognormal(E, 5.5, 1.0, 0.6) + 0.01 * np.random.default_rng(

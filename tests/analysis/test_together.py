@@ -33,6 +33,7 @@ def table() -> xr.Dataset:
     return found
 
 
+@pytest.mark.slow
 def test_parameters_are_shared(table: xr.Dataset) -> None:
     assert str(table.status.values) == "ok"
     for name, true in (*TRUE.items(), ("scale_1", 5.0)):
@@ -72,6 +73,7 @@ def test_it_is_least_squares_of_all_points(table: xr.Dataset) -> None:
     assert float(table.chi2_reduced) == pytest.approx(chi2 / 45, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_together_they_know_more_than_alone(table: xr.Dataset) -> None:
     g, C = data()
     alone = C.bp.fit(SUM.of("heat_capacity"))
@@ -88,6 +90,7 @@ def test_data_that_disagree() -> None:
     assert float(found.chi2_per_point.max()) > 3
 
 
+@pytest.mark.slow
 def test_other_quantities_and_units(table: xr.Dataset) -> None:
     g, C = data()
     one = {"start": TRUE}
@@ -110,6 +113,7 @@ def test_other_quantities_and_units(table: xr.Dataset) -> None:
     assert fixed.sizes["x_2"] < 20
 
 
+@pytest.mark.slow
 def test_electrons() -> None:
     g, C = data()
     C["C"] = C.C + (0.004 * C.temperature).assign_attrs(units="J/mol/K")

@@ -664,6 +664,7 @@ def _two_peaks(x: np.ndarray, a: float, b: float, width: float) -> np.ndarray:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("far_first", [True, False])
 @pytest.mark.parametrize("known", [True, False])
 def test_the_best_of_several_starts_is_kept(

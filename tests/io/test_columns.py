@@ -83,7 +83,7 @@ def test_what_is_not_said_is_not_guessed(
     "text", ["", "a b\n", "1 2\n", "1 2 3 4\n5 6 7 8\n", "1\n2\n3\n"]
 )
 def test_no_table(tmp_path: Path, text: str) -> None:
-    with pytest.raises(FileFormatError, match="no rows"):
+    with pytest.raises(FileFormatError, match="no rows|one row"):
         opened(tmp_path, text)
 
 
@@ -263,7 +263,7 @@ def test_other_tables(shared_data: Path, name: str) -> None:
     [
         ("1,5 2\n2,5 3\n", "decimal points"), ("1,000 5\n2,000 6\n", "decimal points"), ("1,5;2,5\n2,5;3,5\n", "decimal points"),
         ("1 2 3\n2 3\n3 4 5\n4 5 6\n", "3 tables"), ("1 2 .1\n2 3 .1\n3 4", "2 tables"), ("1 2\n2 3\nother\n3 4\n5 6\n", "2 tables"),
-        ("1 2.55\n2 3.75\n3 412.2", "'3 412.2' has no end"), ("1 1_000\n2 3\n", "line 1: '1 1_000'"), ("1 1e999\n2 3\n", "too large"),
+        ("1 2.55\n2 3.75\n3 412.2", "'3 412.2' is cut short"), ("1 1_000\n2 3\n", "line 1: '1 1_000'"), ("1 1e999\n2 3\n", "too large"),
     ],
 )  # fmt: skip
 def test_what_could_be_read_wrongly_is_not_read(
@@ -277,10 +277,10 @@ def test_what_could_be_read_wrongly_is_not_read(
 CUT = [
     ("1 10\n2 20\n3 30\n4 40 x\n5 50 x\n", "line 4: '4 40 x'"), ("0 5 1\n1 10\n2 20\n3 30\n", "2 tables.* starting at lines 1 and 2"),
     ("1 10\n2 20\n3 30\n4 1,5\n5 2,5\n", "line 4: '4 1,5'"), ("1 10\n2 20\n3 30\n4 ", "line 4: '4'"), ("1 10\n2 20\n3 30\n4", "line 4: '4'"),
-    ("1 10.5\n2 20.5\n3.0 3.5e", "line 3: '3.0 3.5e'"), ("1 10\n2 20\n3 30\n-", "'-' has no end"),
-    ("1 10\n2 20\n3.5e", "'3.5e' has no end"), ("\u2013 1\n\u20131 10\n1 20\n2 30\n", "line 2"), ("\x965 1\n1 20\n2 30\n", "line 1"),
+    ("1 10.5\n2 20.5\n3.0 3.5e", "line 3: '3.0 3.5e'"), ("1 10\n2 20\n3 30\n-", "'-' is cut short"),
+    ("1 10\n2 20\n3.5e", "'3.5e' is cut short"), ("\u2013 1\n\u20131 10\n1 20\n2 30\n", "line 2"), ("\x965 1\n1 20\n2 30\n", "line 1"),
     ("0 x\n1 10\n2 20\n", "line 1: '0 x'"), (",5\n1,10\n2,20\n", "line 1: ',5'"), ("1_000 3\n1 10\n2 20\n", "line 1"), ("4\n1 10\n2 20\n3 30\n", "line 1: '4'"),
-    ("1 10\n2 x\n3 30\n", "line 2: '2 x'"), ("1 10\n2 20\n+3 \n", "line 3"), ("0,1,x\n1 10\n2 20\n", "line 1"), ("1 10\n2 20\nEND", "'END' has no end"),
+    ("1 10\n2 x\n3 30\n", "line 2: '2 x'"), ("1 10\n2 20\n+3 \n", "line 3"), ("0,1,x\n1 10\n2 20\n", "line 1"), ("1 10\n2 20\nEND", "'END' is cut short"),
 ]  # fmt: skip
 
 

@@ -632,6 +632,7 @@ def test_every_row_of_the_table(doors: Path) -> None:
         assert missing == []
 
 
+@pytest.mark.slow
 def test_mantid_over_other_units(doors: Path, tmp_path: Path) -> None:
     """The row of a file to be made: the axis and the values are per unit of it."""
     whole = doors / "IRS21360_graphite002_ipg.nxs"

@@ -407,6 +407,7 @@ def test_a_link_to_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     assert time.perf_counter() - begin < 20
 
 
+@pytest.mark.slow
 def test_a_dimension_that_was_replaced_by_another_length(tmp_path: Path) -> None:
     """The list of dimensions still leads to the old one, which is not in the file."""
     path = tmp_path / "a.nc"
@@ -425,6 +426,7 @@ def crashing() -> Iterator[Case]:
     yield "a bad file", os.abort
 
 
+@pytest.mark.slow
 def test_a_crash_is_a_failure_that_names_its_file() -> None:
     with pytest.raises(AssertionError, match="a bad file"):
         apart(crashing)

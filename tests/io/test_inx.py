@@ -51,7 +51,7 @@ def test_labels_are_what_the_caller_says(tmp_path: Path) -> None:
         xbp.open_dataset(path, group="index", Q=[1, 2], **MEV)
     with pytest.raises(QuantityError, match="Q="):
         xbp.open_dataset(path, group="Q", Q=[1, 2, 3], **MEV)
-    with pytest.raises(FileFormatError, match="not the temperatures"):
+    with pytest.raises(FileFormatError, match="not its recorded temperatures"):
         xbp.open_dataset(path, group="temperature", T=5, **MEV)
 
 

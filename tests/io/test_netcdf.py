@@ -252,6 +252,7 @@ def reopened(path: str) -> Iterator[Case]:
     yield "reopened", attempt
 
 
+@pytest.mark.slow
 def test_a_file_is_opened_again_while_an_older_opening_lives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def test_no_such_file_and_folders(tmp_path: Path) -> None:
             xbp.open_dataset(path)
 
 
+@pytest.mark.slow
 def test_truncated_netcdf(glass: xr.Dataset, tmp_path: Path) -> None:
     glass.bp.to_netcdf(tmp_path / "glass.nc")
     whole = (tmp_path / "glass.nc").read_bytes()

@@ -61,6 +61,7 @@ def glass() -> xr.Dataset:
     return xbp.tutorial.open_dataset("kob_andersen_trajectory")
 
 
+@pytest.mark.slow
 def test_currents_of_the_glass_are_those_of_its_velocities(glass: xr.Dataset) -> None:
     options = {"window": "8 ps", "E_max": "12 meV"}
     theirs = glass.bp.current_spectra(0.5, 0.25, **options)
@@ -114,6 +115,7 @@ def test_the_phonon_of_a_box_without_velocities() -> None:
     assert float(ours.energy) == pytest.approx(float(theirs.energy), abs=0.02)
 
 
+@pytest.mark.slow
 def test_steps_that_are_too_long_are_refused() -> None:
     """C_L of the gas is by (Q Δr)²/4 too high, as the docstring says."""
     gas = models.ideal_gas(

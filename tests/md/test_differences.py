@@ -11,6 +11,7 @@ from tests.md.lattice.crystals import fcc, second_derivatives
 from xbp.md import differences
 
 
+@pytest.mark.slow
 def test_distant_atoms_are_moved_together() -> None:
     """A box of 500 atoms with forces to 2.8 angstrom needs fewer moves than atoms."""
     position, cell = fcc(5)
@@ -33,6 +34,7 @@ def test_distant_atoms_are_moved_together() -> None:
     assert calls < 12 * 500 / 8
 
 
+@pytest.mark.slow
 def test_a_spring_longer_than_all_others_is_found() -> None:
     """Two atoms of 500, 8 angstrom apart, neither of which is moved singly first."""
     position, cell = fcc(5)

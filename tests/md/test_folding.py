@@ -170,6 +170,7 @@ def test_atoms_that_are_where_they_were_one_frame_before() -> None:
         solid.bp.vdos(window="20 ps")
 
 
+@pytest.mark.slow
 def test_the_limit_is_an_argument() -> None:
     limits: dict[str, Callable[..., xr.DataArray]] = {
         "vdos": CALLS["vdos"],

@@ -1074,9 +1074,7 @@ def test_units_and_steps_that_no_motion_fits_are_refused(
 def test_frames_of_no_motion_are_refused_and_open_one_by_one(tmp_path: Path) -> None:
     jumps = np.random.default_rng(8).random((4, 6, 3))
     path = written(tmp_path, dump(jumps, VELOCITY, "id element xu yu zu"))
-    with pytest.raises(
-        QuantityError, match=r"from frame 0 to frame 1 .* atoms move by"
-    ):
+    with pytest.raises(QuantityError, match=r"after frame 0 .* atoms move by"):
         open_trajectory(path, **METAL)
     assert open_trajectory(path, frames=slice(2, 3), **METAL).sizes["time"] == 1
     assert open_trajectory(path, hottest="1e9 K", **METAL).sizes["time"] == 4
@@ -1094,7 +1092,7 @@ def test_glasses_that_have_nothing_in_common_are_no_motion(tmp_path: Path) -> No
     path = written(tmp_path, text)
     with pytest.raises(
         QuantityError,
-        match=r"frame 0 to frame 1 .* atoms move by \d.\d+ angstrom in 1 ps",
+        match=r"after frame 0 .* atoms move by \d.\d+ angstrom in 1 ps",
     ):
         open_trajectory(path, time_between_frames="1 ps")
     assert open_trajectory(path, time_between_frames="1 ns").sizes["time"] == 3

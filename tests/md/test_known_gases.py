@@ -58,6 +58,7 @@ def test_the_neutron_total_is_that_of_both_parts(tmp_path: Path) -> None:
         gas.bp.dynamic_structure_factor(**call, part="total", weights="unit")
 
 
+@pytest.mark.slow
 def test_partials_of_an_ideal_binary_gas() -> None:
     """Faber and Ziman's are 1, 1, 1, Ashcroft and Langreth's 1, 0, 1; X-rays see 1."""
     gas = binary(400)

@@ -44,6 +44,7 @@ def called(data: xr.Dataset, name: str) -> xr.Dataset:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_an_interrupted_analysis_goes_on(
     name: str, gas: xr.Dataset, tmp_path: Path
@@ -83,6 +84,7 @@ def test_an_interrupted_analysis_goes_on(
     xr.testing.assert_allclose(whole, again, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_other_calls_and_trajectories_do_not_meet(
     gas: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -115,6 +117,7 @@ def test_what_a_call_subtracts_is_its_own(gas: xr.Dataset, tmp_path: Path) -> No
     xr.testing.assert_allclose(found, whole, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_box_that_is_open_or_a_temperature_given_is_another_call(
     gas: xr.Dataset, tmp_path: Path
 ) -> None:

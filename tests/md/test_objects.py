@@ -130,7 +130,7 @@ def test_a_sample_of_dynasor() -> None:
     np.testing.assert_allclose(pairs[1], [[1, 2]] * 2)
     assert pairs.weight.values.tolist() == [1, 2]
     for wrong, options, says in (
-        (3, {}, "no object of dynasor"),
+        (3, {}, "not an object of dynasor"),
         (sample, {"quantity": "Sq"}, "quantity='Sq'"),
         (sample, {"elements": {"A": "Cu"}}, "elements=.* is not used"),
         (sample, {"part": "incoherent"}, "the Sample has"),

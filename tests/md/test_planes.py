@@ -32,6 +32,7 @@ def currents(solid: xr.Dataset) -> xr.Dataset:
     return solid.bp.current_spectra("0.4 1/angstrom", 0.05, window="20 ps")
 
 
+@pytest.mark.slow
 def test_temperature_and_displacements_have_two_axes(solid: xr.Dataset) -> None:
     own = solid.position - solid.position.mean("time")
     exact = float((own**2).sum("xyz").mean()) / 2
@@ -52,6 +53,7 @@ def test_currents_have_one_transverse_direction(currents: xr.Dataset) -> None:
         np.testing.assert_allclose(area * crystal.M, 1.0, atol=0.015)
 
 
+@pytest.mark.slow
 def test_sound_and_debye_energy_do_not_depend_on_the_cell(
     solid: xr.Dataset, currents: xr.Dataset
 ) -> None:
@@ -124,6 +126,7 @@ def test_the_modes_of_a_matrix_are_those_in_the_plane() -> None:
     np.testing.assert_allclose(by_axis.g.sum("direction"), found.g)
 
 
+@pytest.mark.slow
 def test_b_of_a_plane_is_g_over_the_energy(solid: xr.Dataset) -> None:
     sqe = solid.bp.dynamic_structure_factor(2, 0.5, window="10 ps", weights="unit")
     G, B = sqe.bp.to_gdos(), sqe.bp.to_bqe()

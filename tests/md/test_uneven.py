@@ -66,6 +66,7 @@ def correlation(traj: xr.Dataset, w: np.ndarray, pairs: Any, own: bool) -> np.nd
     return np.array([mean[shells.shell == s].mean() for s in range(shells.Q.size)])
 
 
+@pytest.mark.slow
 def test_log_spaced_frames_have_the_correlations_of_their_pairs(tmp_path: Path) -> None:
     log = EVEN.isel(time=LOG).drop_vars("mass")  # the centre counts all atoms equally
     log = log.assign_coords(element=("atom", ["V", "Cu"] * 6))

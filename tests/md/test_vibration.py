@@ -112,6 +112,7 @@ def test_directions_add_up_and_have_their_own_lines() -> None:
     assert "g_std" in g
 
 
+@pytest.mark.slow
 def test_a_direction_has_its_share_of_what_follows_from_g(tmp_path: Path) -> None:
     solid = stretched((6.0, 6.0, 12.0))
     each = solid.bp.vdos(window="4 ps", directions=True)

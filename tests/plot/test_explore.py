@@ -67,6 +67,7 @@ def agrees(found: dict[str, Any], cut: xr.Dataset, power: int) -> None:
     np.testing.assert_allclose(half, std[seen], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_first_cuts_are_those_of_the_functions(
     S: xr.Dataset, sq: xr.Dataset
 ) -> None:

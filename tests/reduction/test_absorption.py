@@ -92,6 +92,7 @@ def test_it_is_a_leaf_of_a_study() -> None:
     assert float(energy) == pytest.approx(1.1 * 4.135667696, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_study_has_it_beside_neutrons(tmp_path: Path) -> None:
     E = np.linspace(0.5, 25, 100)
     neutrons = xbp.new_dataset(

@@ -106,7 +106,7 @@ def spoiled(ds: xr.Dataset, i: int, factor: float) -> xr.Dataset:
 def test_a_broken_detector_is_in_the_error_or_there_is_no_g(
     direct: xr.Dataset, i: int
 ) -> None:
-    true = vanadium().g.values
+    true = VANADIUM.g.values
     for factor in (0.0, 3.0, 10.0):
         ds = spoiled(direct, i, factor).bp.to_vibrational_dos(**OPTIONS)
         if ds.status == "ok":
@@ -148,6 +148,7 @@ def test_a_wrong_fixed_energy_is_in_the_error_or_there_is_no_g(
     assert found.sizes["source"] == 1
 
 
+@pytest.mark.slow
 def test_errors_are_the_scatter_of_many_measurements(direct: xr.Dataset) -> None:
     random = np.random.default_rng(1)
     pulls = []
@@ -160,6 +161,7 @@ def test_errors_are_the_scatter_of_many_measurements(direct: xr.Dataset) -> None
     assert np.std(pulls) == pytest.approx(1, abs=0.2)
 
 
+@pytest.mark.slow
 def test_what_the_instrument_is_may_be_stated_in_any_way(
     direct: xr.Dataset, expected: xr.Dataset
 ) -> None:

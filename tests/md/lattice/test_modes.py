@@ -28,6 +28,7 @@ from xbp.md.lattice.strain import field_amplitudes
 from xbp.md.lattice.strengths import Bins, mode_strengths
 
 
+@pytest.mark.slow
 def test_a_supercell_has_the_modes_of_the_primitive_cell() -> None:
     springs = crystal()
     k = np.array([0.11, -0.23, 0.05])

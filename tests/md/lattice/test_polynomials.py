@@ -27,6 +27,7 @@ def force_constants(sign: float = 1.0) -> xr.Dataset:
     return xbp.md.lattice.new_force_constants(matrix, rest)
 
 
+@pytest.mark.slow
 def test_all_vectors_together_give_the_modes() -> None:
     """With a complete basis instead of random vectors nothing is left to chance."""
     springs, k, sigma = disordered(), np.array([0.06, 0.02, -0.03]), 0.4
@@ -45,6 +46,7 @@ def test_all_vectors_together_give_the_modes() -> None:
     assert exact[:8].sum() > 1  # there are long waves
 
 
+@pytest.mark.slow
 def test_random_vectors_scatter_about_the_modes_as_their_errors_say() -> None:
     phi = force_constants()
     settings = {"n_wavevectors": 16, "rng": 3}

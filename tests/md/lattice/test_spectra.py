@@ -57,6 +57,7 @@ def modes(alloy: xr.Dataset) -> xr.Dataset:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("T", [5.0, 300.0])
 def test_f_sum_with_debye_waller_factors(modes: xr.Dataset, T: float) -> None:
     """∫E S dE over both sides is Σ w² e^{−Q²u²} ħ²Q²/2m, at every Q."""
@@ -230,6 +231,7 @@ def test_debye_level_is_that_of_the_sound_velocities() -> None:
     assert abs(found - level * top**3 / 3) < 3 * counted + 0.02 * found
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_killed(tmp_path: Path, alloy: xr.Dataset) -> None:
     out = tmp_path / "modes.nc"
     arguments = {"Q_max": 2, "dQ": 0.5, "dE": "1 meV"}
