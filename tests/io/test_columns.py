@@ -83,7 +83,7 @@ def test_what_is_not_said_is_not_guessed(
     "text", ["", "a b\n", "1 2\n", "1 2 3 4\n5 6 7 8\n", "1\n2\n3\n"]
 )
 def test_no_table(tmp_path: Path, text: str) -> None:
-    with pytest.raises(FileFormatError, match="no rows|one row"):
+    with pytest.raises(FileFormatError, match=r"no rows|one row"):
         opened(tmp_path, text)
 
 
