@@ -25,6 +25,8 @@ _ADVICE: Final[dict[str, str]] = {
     Status.NO_DATA: "no point in the range has a value and an error; widen the range",
     Status.TOO_FEW: "fewer points than parameters; widen the range, or hold some",
     Status.FAILED: "pass start= or fixed=, or fit another range",
+    Status.ERRORS_UNKNOWN: "a simulated maximum is tested with standard deviations; "
+    "pass the Dataset in place of its variable",
 }
 #: Attributes of a signal that are printed with it.
 _ATTRIBUTES: Final = {
@@ -267,7 +269,9 @@ def _quality(table: xr.Dataset) -> str:
             low, high = table[f"{axis}_low"], table[f"{axis}_high"]
             one = not low.ndim and not high.ndim and bool(low.notnull())
             if one and not str(name).startswith("scan_"):
-                text.append(f"{axis} {_short(low)} to {_short(high)}{_units(high)}")
+                ends = f"{_short(low)} to {_short(high)}{_units(high)}"
+                own = f"{_value(table, axis)} from " if axis in table.data_vars else ""
+                text.append(f"{axis} {own}{ends}")
     if "n_points" in table and not table["n_points"].ndim and table["n_points"] > 0:
         text.append(f"{int(table['n_points'])} points")
     measure = "chi2_reduced" if "chi2_reduced" in table else "relative_residual"

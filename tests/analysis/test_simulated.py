@@ -130,6 +130,31 @@ def test_the_box_must_be_known() -> None:
         data.bp.boson_peak(box_phonon=-1)
 
 
+def test_without_errors_no_simulated_maximum_passes() -> None:
+    """The mean of four glasses has no maximum within errors, and one without them."""
+    dos = xbp.tutorial.open_dataset("zr46cu46al8")[["g", "g_std"]].bp.to_bqe()
+    for ends in ((0.9, 6), (0.9, 8), (0.9, 12), (1.5, 8)):
+        alone = dos.B.bp.boson_peak(E_range=ends, debye_level="3.54e-4 1/meV**3")
+        assert alone.status == "errors unknown"
+        assert np.isnan(alone.energy)
+        assert float(alone.excess) > 2
+        assert np.isnan(alone[["excess_std", "excess_low"]].to_array()).all()
+        assert dos.bp.boson_peak(E_range=ends).status == "no maximum"
+    assert "pass the Dataset" in str(alone.bp)
+    # A box whose atoms are counted has the errors of that.
+    alone = dos.B.assign_attrs(n_atoms=1500)
+    found = alone.bp.boson_peak(E_range=(0.9, 8)).status
+    assert found not in ("ok", "errors unknown")
+
+
+def test_the_excess_is_printed_with_its_error_and_range() -> None:
+    dos = xbp.tutorial.open_datatree("zr46cu46al8_glasses")
+    large = dos["zr46cu46al8_10k_glass/dos"].to_dataset().bp.to_bqe()
+    peak = large.bp.boson_peak(E_range=(0.9, 8), debye_level="3.48e-4 1/meV**3")
+    assert "plateau" in str(peak.bp)
+    assert "excess 2.47 ± 0.12 from 1.1 to 7.7 meV" in str(peak.bp)
+
+
 def test_excess_over_the_debye_level() -> None:
     values = 1 + 0.8 * lognormal(3.5, 0.3)
     values = values * np.exp(-((E / 14) ** 4))

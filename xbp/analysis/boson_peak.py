@@ -144,10 +144,11 @@ def boson_peak(
         and E₁ + FWHM, with the lowest phonon of the box E₁ and the coordinate
         ``resolution_fwhm``; if a fit to the bins above E₁ alone gives the same energy
         within two std; and if it exceeds the level on both sides by two std. Otherwise
-        the status is "box phonon" (too low) or "plateau", or "box unknown" if E₁ is not
-        known. Simulated data also give ``excess_energy``, the energy above 1.5 E₁ and
-        E₁ + FWHM where means of three bins are highest; with `debye_level` also
-        ``excess``, the ratio of that mean to the level, with ``_std``, and
+        the status is "box phonon" (too low) or "plateau", or "box unknown" if E₁, and
+        "errors unknown" if the standard deviations are not known. Simulated data also
+        give ``excess_energy``, the energy above 1.5 E₁ and E₁ + FWHM where means of
+        three bins are highest; with `debye_level` also ``excess``, the ratio of that
+        mean to the level, with ``_std`` (without the error of the level), and
         ``excess_low`` to ``excess_high``, the range where the ratio exceeds 1 by two
         std. Where the data have the bounds of their bins, curves are averaged over
         these. Bins are taken as independent, and those that share counts

@@ -15,7 +15,6 @@ from xbp.core.guards import require_number
 from xbp.core.schema import require_units
 from xbp.core.status import Status
 from xbp.core.units import convert_factor
-from xbp.fitting.rows import scatter
 from xbp.models.dimension import mode_count
 
 __all__ = ["Box", "excess_over", "judge_maximum", "lowest_peak", "sampled_std"]
@@ -150,7 +149,8 @@ def judge_maximum(
     Parameters
     ----------
     E, B, std : numpy.ndarray, shape (n,)
-        The spectrum; without `std`, its error is the scatter of neighbouring bins.
+        The spectrum. The scatter of neighbouring bins cannot replace `std`: glasses
+        differ by more than bins do, above all at low energies.
     energy, again : (float, float)
         Energy of the maximum, and that of the second fit, each with its standard
         deviation; NaN without a maximum.
@@ -162,23 +162,23 @@ def judge_maximum(
     Returns
     -------
     Status
-        OK, BOX_UNKNOWN, BOX_PHONON or PLATEAU.
+        OK, BOX_UNKNOWN, BOX_PHONON, ERRORS_UNKNOWN or PLATEAU.
     """
     if np.isnan(box):
         return Status.BOX_UNKNOWN
     at, error = energy
     if at < lowest_peak(box, fwhm):
         return Status.BOX_PHONON
+    if std is None:
+        return Status.ERRORS_UNKNOWN
     if not abs(again[0] - at) <= _SEEN * max(error, again[1]):
         return Status.PLATEAU
     known = np.isfinite(B) & (box < E)
-    errors = np.full(B.shape, scatter(B[known]) if known.sum() > 2 else np.nan)
-    errors = errors if std is None else std
     near = np.abs(E / at - 1) < _TOP
-    top = _mean(B, errors, known & near)
+    top = _mean(B, std, known & near)
     rest = known & ~near & (max(high, 2 * at) >= E)
     for side in (rest & (at > E), rest & (at < E)):
-        level = _lowest(B, errors, np.flatnonzero(side))
+        level = _lowest(B, std, np.flatnonzero(side))
         if not top[0] - level[0] > _SEEN * np.hypot(top[1], level[1]):
             return Status.PLATEAU
     return Status.OK
@@ -214,7 +214,8 @@ def excess_over(
 
     Means of three bins are used, above `lowest_peak` and up to `highest`. The range is
     where the ratio, about its largest value, exceeds 1 by two standard deviations.
-    Without data all are NaN; without a `level`, all but the energy.
+    Without data all are NaN; without a `level`, all but the energy; without `std`, its
+    std and the range.
     """
     floor = float(np.nan_to_num(lowest_peak(box, fwhm)))
     inside = np.isfinite(B) & (floor <= E) & (highest >= E)
@@ -222,7 +223,7 @@ def excess_over(
     if inside.sum() < 3:
         return nothing
     x, y = E[inside], B[inside]
-    own = np.full(y.shape, scatter(y)) if std is None else std[inside]
+    own = np.full(y.shape, np.nan) if std is None else std[inside]
     three = np.ones(3) / 3
     mean = np.convolve(y, three, mode="valid")
     error = np.sqrt(np.convolve(own**2, three / 3, mode="valid"))

@@ -43,6 +43,8 @@ class Status(StrEnum):
     BOX_PHONON = "box phonon"
     #: A maximum of a simulation whose lowest phonon is not known.
     BOX_UNKNOWN = "box unknown"
+    #: A maximum of a simulation without standard deviations.
+    ERRORS_UNKNOWN = "errors unknown"
     #: A simulated spectrum that does not fall on both sides of its maximum.
     PLATEAU = "plateau"
     AT_BOUND = "parameter at bound"
