@@ -255,3 +255,32 @@ def test_measured_aluminium_without_and_with_a_grid_of_Q(shared_data: Path) -> N
     assert float(own.u2) == pytest.approx(0.003621, abs=1e-6)
     assert abs(float(own.u2 - grid.u2)) < float(own.u2_std)
     assert float(abs(own.g - grid.g).max() / grid.g.max()) < 0.033
+
+
+@pytest.mark.parametrize("T", [300.0, 1200.0])
+def test_counts_where_no_neutron_can_be_are_refused(T: float) -> None:
+    """A hot sample at 8 meV: its sides hardly differ, but none can lose 10 meV."""
+    E, angles = np.linspace(-15.2, 7.2, 57), np.linspace(10, 140, 8)
+    Q = momentum_transfer(E, 8.0, angles[:, None])
+    S = Q**2 / thermal_factor(E, np.array(T), "quantum")
+    right = xbp.new_dataset(
+        "detector_spectra", S, std=0.02 * S + 1e-3, units="1/meV", statistics="quantum",
+        coords={"detector": (np.arange(8), "1"), "E": (E, "meV")}, temperature=f"{T} K",
+    )  # fmt: skip
+    right.S.attrs |= {"geometry": "direct", "ki_over_kf": "applied"}
+    right = right.assign_coords(
+        two_theta=("detector", angles, {"units": "degree"}),
+        incident_energy=((), 8.0, {"units": "meV"}),
+    )
+    right.bp.angle_to_Q(0.2)
+    turned = right.isel(E=slice(None, None, -1))
+    turned = turned.assign_coords(E=("E", -turned.E.values, right.E.attrs))
+    noise = right.assign_coords(E=right.E + 3.0)
+    noise.E.attrs = right.E.attrs
+    noise["S"] = noise.S.where(noise.E < 8, 1e-4)
+    noise.bp.angle_to_Q(0.2)
+    for wrong in (turned, turned.S):
+        for call in ("to_vibrational_dos", "angle_to_Q"):
+            options = {"Q": 0.2} if call == "angle_to_Q" else {"composition": "V"}
+            with pytest.raises(CoordinateError, match="allows no neutrons"):
+                getattr(wrong.bp, call)(**options)

@@ -119,6 +119,11 @@ def test_subtract_is_exact_with_errors_in_quadrature(glass: xr.Dataset) -> None:
     np.testing.assert_allclose(new.S_std, glass.S_std * np.hypot(1, 0.276), rtol=1e-12)
 
 
+def test_a_part_of_the_same_numbers_takes_its_errors_along(glass: xr.Dataset) -> None:
+    left = glass.bp.subtract(glass, scale=0.25)
+    np.testing.assert_allclose(left.S_std, 0.75 * glass.S_std, rtol=1e-12)
+
+
 def test_subtract_converts_the_background(glass: xr.Dataset) -> None:
     S = glass.S
     other = (S * 1000).assign_attrs(S.attrs, units="1/eV")

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from xbp.core.conditions import resolve_fixed_energy, stated
-from xbp.core.data import require_dims
+from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy, stated
+from xbp.core.data import is_lazy, require_dims
 from xbp.core.errors import CoordinateError
 from xbp.core.grid import bin_limits, select_range
 from xbp.core.guards import not_used
@@ -18,7 +18,14 @@ from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal
 from xbp.reduction.kinematics import detector_degrees, momentum_transfer, wave_numbers
 
-__all__ = ["KiOverKf", "flux_ratio", "flux_state", "on_one_scale", "with_momenta"]
+__all__ = [
+    "KiOverKf",
+    "flux_ratio",
+    "flux_state",
+    "on_one_scale",
+    "require_reachable",
+    "with_momenta",
+]
 
 KiOverKf = Literal["applied", "not applied"]
 
@@ -113,12 +120,53 @@ def _at_angles(
     Q = np.nan_to_num(momentum_transfer(E, energies, angles, geometry))
     if not Q.any():
         raise CoordinateError("no detector has angle and energy")
+    require_reachable(signal, geometry, fixed)
     if applied == "applied":
         return signal, Q
     ratio = xr.Variable(("detector", "E"), flux_ratio(E, energies, geometry))
     value, std = signal.both(lambda part: (part * ratio).transpose(*part.dims))
     value.attrs = {**signal.value.attrs, "ki_over_kf": "applied"}
     return replace(signal, value=value, std=std), Q
+
+
+def require_reachable(signal: Signal, geometry: str, fixed: xr.DataArray) -> None:
+    """Refuse spectra with counts where no neutron can be, as on a reversed axis of E.
+
+    They are counts if their sum is 5 standard deviations above 0, and a twentieth of
+    that from half the lowest such energy on, at either sign. The bin next to the limit,
+    which it may cross, is left out. Dask arrays are not computed, or checked.
+
+    Raises
+    ------
+    CoordinateError
+    """
+    if is_lazy(signal.value):
+        return
+    E = signal.value["E"].values * per_unit(signal.value, "E")
+    energies = np.broadcast_to(fixed.values, signal.value.sizes["detector"])
+    loss = E if geometry == "direct" else -E
+    beyond = loss > energies[:, np.newaxis]
+    inner = beyond.copy()
+    inner[:, 1:] &= beyond[:, :-1]
+    inner[:, :-1] &= beyond[:, 1:]
+    S, std = signal.both(lambda part: part.transpose(..., "detector", "E").values)
+    there = inner & np.isfinite(S)
+    sums = np.where(there, S, 0.0).sum(axis=(-2, -1))
+    spread = np.zeros_like(S) if std is None else np.where(there, std, 0.0)
+    error = np.sqrt(np.square(spread).sum(axis=(-2, -1)))
+    ends = E[inner.any(axis=0)]
+    if not ends.size:
+        return
+    inelastic = np.abs(E) >= np.abs(ends).min() / 2
+    most = 0.05 * np.nansum(np.where(inelastic, np.abs(S), 0.0), axis=(-2, -1))
+    if ((sums > 5 * error) & (sums > most)).any():
+        name = FIXED_ENERGY[geometry].replace("_", " ")
+        raise CoordinateError(
+            f"there are counts from {ends.min():.4g} to {ends.max():.4g} meV, where "
+            f"the {name}, {np.nanmax(energies):.4g} meV, allows no neutrons",
+            reason="the sign of E is reversed, or the fixed energy is another",
+            fix="data.assign_coords(E=-data.E).sortby('E'), its bounds too, or cut_E()",
+        )
 
 
 def _within(Q: np.ndarray, limits: Any) -> np.ndarray:

@@ -25,7 +25,12 @@ from xbp.reduction.kinematics import (
     energy_text,
     momentum_transfer,
 )
-from xbp.reduction.momenta import KiOverKf, flux_ratio, flux_state
+from xbp.reduction.momenta import (
+    KiOverKf,
+    flux_ratio,
+    flux_state,
+    require_reachable,
+)
 from xbp.reduction.new_bins import bins_text, is_width, new_edges
 
 __all__ = ["angle_to_Q"]
@@ -93,7 +98,8 @@ def angle_to_Q(
     Raises
     ------
     CoordinateError
-        If the angles or the fixed energy are missing or contradictory.
+        If the angles or the fixed energy are missing or contradictory, or there are
+        counts where the fixed energy allows no neutrons.
     RangeError
         If the bins are not ascending or not positive.
     QuantityError
@@ -126,6 +132,7 @@ def angle_to_Q(
         value, incident_energy=incident_energy, final_energy=final_energy
     )
     require_dims(value, ("detector", "E"), "angle_to_Q", error=CoordinateError)
+    require_reachable(signal, geometry, fixed)
     lower, upper = bin_limits(signal.source, "E")
     e_edges = np.append(lower, upper[-1]) * per_unit(value, "E")
     gaps = np.abs(lower[1:] - upper[:-1])
