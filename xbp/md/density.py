@@ -34,6 +34,7 @@ __all__ = [
     "segment_correlations",
     "self_correlations",
     "slabs",
+    "squares",
 ]
 
 #: Scaled positions (3, n_atoms) and real weights (n_weights, n_atoms) of frames.
@@ -230,8 +231,8 @@ def slabs(
     planes = int(np.ptp(hkl[:, 0])) + 1
     grid = float(np.prod(1.25 * (np.ptp(hkl, axis=0) + 1) + 8))
     spread = _SPREAD_COST[precision] * n_atoms
-    # The thickest part of the sphere holds half as much again as the mean.
-    parts, thin = max(-(-planes // _PLANES), -(-3 * needed // 2)), -(-planes // _PLANES)
+    thin = -(-planes // _PLANES)
+    parts = max(thin, needed, 2)  # two at least: each has half of the grid
     if thin > 1 and spread > 4 * grid * _GRID_COST[precision] * _PLANES / planes:
         # Each slab spreads all atoms, which costs far more than to leave the cache.
         parts = thin = max(
@@ -307,6 +308,11 @@ def pairs(spectra: np.ndarray, directions: np.ndarray) -> np.ndarray:
     left, right = spectra[:, a], spectra[:, b]
     powers = left.real * right.real + left.imag * right.imag
     return np.asarray(np.moveaxis(powers, 1, 0))
+
+
+def squares(spectra: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Return the power of every one of the weights."""
+    return np.asarray(np.moveaxis(spectra.real**2 + spectra.imag**2, 1, 0))
 
 
 def longitudinal_transverse(

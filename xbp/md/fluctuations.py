@@ -15,7 +15,7 @@ from xbp.core.guards import require_flag, require_kind
 from xbp.core.operation import operation
 from xbp.core.schema import require_units
 from xbp.core.units import format_unit, parse_unit
-from xbp.md.density import Task, pairs, segment_correlations
+from xbp.md.density import Task, segment_correlations, squares
 from xbp.md.fields import FIELDS, FieldMaker
 from xbp.md.moments import Column, Moments
 from xbp.md.plan import Plan, Precision, answer, read_call
@@ -316,16 +316,15 @@ def _fluctuations(
         values = _values(block, fields, np.float32 if precision == "single" else float)
         _, n_components, n_atoms = values.shape
         norm, ones = (taper**2).sum() * n_atoms, np.ones((1, n_atoms))
-        phi: Any = 0.0
+        # All at a time: their transforms share the places of the atoms.
+        rows = partial(_rows, values, block.first)
+        task = Task(taper, rows, n_components, squares, precision)
+        found = segment_correlations(block, starts, task, shells)
+        phi = np.einsum("fc,scql->sfql", fields.groups, found) / norm
         local = np.empty((len(starts), n_components, length))
-        # One at a time: slabs of wave vectors are as thick as memory lets them be.
-        for component, share in enumerate(fields.groups.T):
-            own = values[:, [component]]
-            task = Task(taper, partial(_rows, own, block.first), 1, pairs, precision)
-            found = segment_correlations(block, starts, task, shells)
-            phi = phi + share[:, None, None] * found / norm
+        for component in range(n_components):
             for number, start in enumerate(starts):
-                part = own[start : start + length]
+                part = values[start : start + length, [component]]
                 local[number, component] = autocorrelations(part, taper, ones)[0, 0]
         chi = fields.groups @ local / norm
         density, near = phi @ cosines, (chi @ bands)[:, :, None]

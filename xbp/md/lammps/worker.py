@@ -114,6 +114,7 @@ class _Run:
             kinds = np.fromfile(self.folder / "types.i32", dtype=np.int32).tolist()
             start = np.fromfile(self.folder / "start.f64").reshape(-1, len(kinds) * 3)
             _make_atoms(self.lmp, job, job["sides"], kinds, *start)
+        _set_pace(command, job)
         _set_forces(command, self.folder, job)
         command(f"timestep {job['timestep']}")
         command(f"thermo {job['thermo_every']}")
@@ -279,6 +280,12 @@ def _set_up(command: Callable[[str], None], atom_map: str, dimension: int) -> No
     command("atom_style atomic")
     command(f"atom_modify map array{atom_map}")
     command("boundary p p p")
+
+
+def _set_pace(command: Callable[[str], None], job: Mapping[str, Any]) -> None:
+    """Choose among ways to the same forces: faster styles, and a skin for a solid."""
+    command(f"suffix {job['suffix']}")  # where the build has such a style
+    command(f"neighbor {job['skin']} bin")
 
 
 def _set_forces(
