@@ -58,8 +58,8 @@ def shipped_potential(name: str) -> Path:
     return Path(path or name)
 
 
-#: How far beyond the cutoff neighbours are listed, Å (LAMMPS: 2). The list of a metal is
-#: then 0.56 times as long, and made anew every 20 steps of a glass, 7 of a liquid
+#: How far beyond the cutoff neighbours are listed, Å (LAMMPS: 2). The list of a metal
+#: is then 0.56 times as long, and made anew every 20 steps of a glass, 7 of a liquid
 #: (benchmarks/lammps.py). It is not chosen by a race: the order of sums would follow
 #: from what else a machine does, and a seed would not give one glass.
 _SKIN = 0.6
