@@ -280,6 +280,10 @@ def test_attributes_of_nxdata(tmp_path: Path, glass: xr.Dataset, of: str) -> Non
         assert found == ["NXdata", name]
         assert np.atleast_1d(file.attrs["axes"]).astype(str).tolist() == axes
         assert file[name].shape == tuple(file[axis].size for axis in axes)
+        # The rule FIELDNAME_errors, by which both draw error bars.
+        std, errors = (file.get(f"{name}_{kind}") for kind in ("std", "errors"))
+        assert (errors is None) == (of == "array")
+        assert errors == std
     with xbp.open_dataset(path) as back:
         wanted = data if isinstance(data, xr.Dataset) else back.S
         assert back.identical(wanted) if of != "array" else back.S.identical(data)

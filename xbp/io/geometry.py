@@ -19,7 +19,7 @@ from xbp.core.independence import independence_name
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal, as_stored, read
 from xbp.core.units import magnitude
-from xbp.io.masks import counted, measured
+from xbp.io.masks import counted, measured, survey
 from xbp.io.text import check
 from xbp.reduction.arithmetic import convert
 
@@ -119,11 +119,14 @@ class Bins:
         Limits in meV; both equal the point if there are no edges.
     seen : numpy.ndarray of bool, shape (n_spectra, n_E)
         Bins with a value other than 0, or with an error.
+    measured : numpy.ndarray of bool, shape (n_spectra, n_E)
+        These, and those of zero counts.
     """
 
     lower: np.ndarray
     upper: np.ndarray
     seen: np.ndarray
+    measured: np.ndarray
 
     @classmethod
     def of(
@@ -134,12 +137,17 @@ class Bins:
         mask: np.ndarray | None = None,
     ) -> Bins:
         """Build from arrays (n_spectra, n_E) of a file, and energy edges or points."""
-        seen = counted(values, std)
+        there, seen = survey(values, std)
         if mask is not None:
             seen &= ~mask
         edges = energy.size == values.shape[-1] + 1
         lower, upper = (energy[:-1], energy[1:]) if edges else (energy, energy)
-        return cls(lower, upper, seen)
+        return cls(lower, upper, seen, there)
+
+    @property
+    def empty(self) -> np.ndarray:
+        """The spectra without any of them, shape (n_spectra,)."""
+        return np.asarray(~self.seen.any(axis=1))
 
 
 def geometry_of_instrument(name: str | None) -> str | None:
@@ -215,9 +223,12 @@ def find_geometry(
     text = f"{low:.6g} meV" if low == high else f"{low:.6g} to {high:.6g} meV"
     check(0 < low < np.inf, f"its fixed energy is {text}, not a positive one")
     limit = magnitude(asked.direct_above, "meV", name="direct_above", energy=True)
-    # Beyond rounding.
+    # Beyond rounding; with one energy for all, their bins are looked at together.
     most = each * (1 + 1e-9)
-    if kind is None and (bins.seen & (bins.lower > most)).any():
+    seen = bins.seen
+    if low == high and finite.size == each.size:
+        most, seen = most[:1], seen.any(axis=0, keepdims=True)
+    if kind is None and (seen & (bins.lower > most)).any():
         kind = "indirect"
     if kind is None and low > limit:
         kind = "direct"
@@ -231,7 +242,7 @@ def find_geometry(
         )
     edge = bins.upper if given is None else bins.lower
     impossible = edge > most if kind == "direct" else bins.upper < -most
-    if (bins.seen & impossible).any():
+    if (seen & impossible).any():
         extreme = edge[impossible.any(axis=0)]
         raise FileFormatError(
             f"{where} has energy transfers from {extreme[0]:g} to {extreme[-1]:g} meV, "
@@ -257,6 +268,7 @@ def angle_dataset(
     ki_over_kf: bool | None = None,
     units: str = "1/meV",
     attrs: Mapping[str, str | int],
+    bins: Bins | None = None,
     **fixed: Any,
 ) -> xr.Dataset:
     """Label spectra over detectors and energy transfer.
@@ -280,6 +292,8 @@ def angle_dataset(
         Of the spectra.
     attrs : mapping
         Of the Dataset.
+    bins : Bins, optional
+        Those of values and std, without a mask, if they are known.
     **fixed
         As for `with_fixed_energy`.
 
@@ -301,8 +315,10 @@ def angle_dataset(
     energies = {n: e for n, e in fixed.items() if not isinstance(e, str | None)}
     infinite += [name for name, e in energies.items() if np.isinf(e).any()]
     check(not infinite, f"{', '.join(infinite)} is infinite for some detectors")
-    masked = masked_rows(values, std) | np.isnan(polar)
-    values, std = measured(values, std, mask=masked[:, np.newaxis])
+    bins = Bins.of(values, std, E) if bins is None else bins
+    masked = bins.empty | np.isnan(polar)
+    mask = masked[:, np.newaxis]
+    values, std = measured(values, std, mask=mask, seen=bins.measured)
     edges = E.size == values.shape[1] + 1
     centres = (E[1:] + E[:-1]) / 2 if edges else E
     ds = new_dataset(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from xbp.io.text import check
 
-__all__ = ["counted", "measured"]
+__all__ = ["counted", "measured", "survey"]
 
 
 def measured(
-    values: np.ndarray, std: np.ndarray | None = None, *, mask: np.ndarray | None = None
+    values: np.ndarray,
+    std: np.ndarray | None = None,
+    *,
+    mask: np.ndarray | None = None,
+    seen: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Set bins that were not measured to NaN.
 
@@ -22,6 +24,8 @@ def measured(
         As in the file, in any units.
     mask : numpy.ndarray of bool, optional
         True where the file itself marks a bin as masked; broadcast against `values`.
+    seen : numpy.ndarray of bool, optional
+        The bins that `survey` has found, which are not looked for again.
 
     Returns
     -------
@@ -43,11 +47,11 @@ def measured(
     >>> measured(np.array([1.0, 2.0]), np.zeros(2))
     (array([1., 2.]), None)
     """
-    seen = _in_parts(_seen, values, std)
-    if mask is not None:
-        seen &= ~mask
+    seen = survey(values, std)[0] if seen is None else seen
+    if mask is not None and mask.any():
+        seen = seen & ~mask
     check(seen.any(), "no bin was measured")
-    if std is not None and not ((std > 0) & seen).any():
+    if std is not None and not _any_above(std, seen):
         std = None
     if seen.all():
         return values, std
@@ -69,32 +73,64 @@ def counted(values: np.ndarray, std: np.ndarray | None = None) -> np.ndarray:
     >>> counted(np.array([1.0, 0.0, 0.0, -1e30]), np.array([0.1, 0.1, 0.0, 0.0]))
     array([ True,  True, False, False])
     """
-
-    def not_zero(values: np.ndarray, std: np.ndarray | None) -> np.ndarray:
-        other = values != 0 if std is None else (values != 0) | (std > 0)
-        return np.asarray(_seen(values, std) & other)
-
-    return _in_parts(not_zero, values, std)
+    return survey(values, std)[1]
 
 
-def _seen(values: np.ndarray, std: np.ndarray | None) -> np.ndarray:
-    # Programs without NaN write ±1e30 or the like; no measured value is that large.
-    sentinel = 1e29
-    seen = np.abs(values) < sentinel
-    return np.asarray(seen if std is None else seen & (std >= 0) & (std < sentinel))
+def survey(
+    values: np.ndarray, std: np.ndarray | None = None, *, size: int = 2**14
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which bins were measured, and which of them are `counted`.
 
+    Large arrays exceed the cache of a processor: they are read once, part by part.
 
-def _in_parts(
-    function: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
-    values: np.ndarray,
-    std: np.ndarray | None,
-    size: int = 2**15,
-) -> np.ndarray:
-    """Return a function of bins, part by part: large arrays exceed the cache."""
+    Parameters
+    ----------
+    values, std : numpy.ndarray
+        As `measured` takes them.
+    size : int
+        Bins of a part.
+
+    Examples
+    --------
+    >>> survey(np.array([1.0, 0.0, np.nan]))
+    (array([ True,  True, False]), array([ True, False, False]))
+    """
     flat = values.reshape(-1)
     errors = None if std is None else np.broadcast_to(std, values.shape).reshape(-1)
-    out = np.empty(flat.size, dtype=bool)
+    seen, not_zero = np.ones((2, flat.size), dtype=bool)
+    # Programs without NaN write ±1e30 or the like; no measured value is that large.
+    sentinel = 1e29
     for at in range(0, flat.size, size):
-        part = slice(at, at + size)
-        out[part] = function(flat[part], None if errors is None else errors[part])
-    return out.reshape(values.shape)
+        part, every = slice(at, at + size), flat[at : at + size]
+        error = None if errors is None else errors[part]
+        # Then none is beyond it, or NaN, and few parts have gaps.
+        plain = _is_below(every, sentinel)
+        lowest = np.inf
+        if error is not None:
+            lowest = error.min()
+            plain = plain and bool(lowest >= 0) and _is_below(error, sentinel)
+        if not plain:
+            seen[part] = np.abs(every) < sentinel
+            if error is not None:
+                seen[part] &= (error >= 0) & (error < sentinel)
+        if error is None:
+            np.not_equal(every, 0, out=not_zero[part])
+        elif not (plain and lowest > 0):
+            not_zero[part] = (every != 0) | (error > 0)
+        if not plain:
+            not_zero[part] &= seen[part]
+    return seen.reshape(values.shape), not_zero.reshape(values.shape)
+
+
+def _is_below(values: np.ndarray, limit: float) -> bool:
+    """Return whether Σx² is below that of the limit, which takes one fast pass."""
+    return values.dtype == np.float64 and bool(np.dot(values, values) < limit**2)
+
+
+def _any_above(std: np.ndarray, seen: np.ndarray) -> bool:
+    """Return whether an error that was measured is above 0, as most first ones are."""
+    flat, where = (np.broadcast_to(a, seen.shape).reshape(-1) for a in (std, seen))
+    first = 2**12
+    if bool(((flat[:first] > 0) & where[:first]).any()):
+        return True
+    return bool(((flat > 0) & where).any())

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import lazy_loader
 import numpy as np
@@ -124,11 +124,16 @@ def to_netcdf(
         plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
     ds, encoding = prepared(plain)
     ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION} | ds.attrs
-    whole = ds.assign_attrs(_nxdata(data) if require_flag(nexus, "nexus") else {})
+    labels = _nxdata(data) if require_flag(nexus, "nexus") else {}
+    whole = ds.assign_attrs(labels)
     with _new_file(path, overwrite) as temporary:
         whole.to_netcdf(
             temporary, engine="netcdf4", format="NETCDF4", encoding=encoding
         )
+        if f"{labels.get('signal')}_std" in ds:
+            with h5py.File(temporary, "r+") as file:  # a second name of the same array
+                errors, std = (f"{labels['signal']}_{n}" for n in ("errors", "std"))
+                file[errors] = file[std]
         with _without_nxdata(xr.open_dataset(temporary, engine="netcdf4")) as back:
             # dask arrays would be computed a second time; their labels are compared.
             lazy = [name for name, v in ds.variables.items() if is_lazy(v)]
@@ -148,8 +153,11 @@ def _nxdata(data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
 
 
 def _without_nxdata(ds: xr.Dataset) -> xr.Dataset:
-    """Take the attributes of NXdata off a Dataset, in place."""
+    """Take what NXdata adds off a Dataset, in place."""
     if ds.attrs.get("NX_class") == "NXdata":
+        signal = ds.attrs.get("signal")
+        if {f"{signal}_std", f"{signal}_errors"} <= set(ds.variables):
+            del ds[f"{signal}_errors"]
         for name in ("NX_class", "signal", "axes"):
             ds.attrs.pop(name, None)
     return ds
@@ -388,17 +396,20 @@ def _require_classic(path: Path) -> None:
     The NetCDF Classic Format Specification,
     https://docs.unidata.ucar.edu/netcdf-c/current/file_format_specifications.html
     """
-    length = path.stat().st_size
     with path.open("rb") as stream:
-        content = stream.read(2**26)  # no header is longer
-    at, version = 4, content[3]
+        _require_header(stream, path.stat().st_size)
+
+
+def _require_header(stream: IO[bytes], length: int) -> None:
+    limit = min(length, 2**26)  # no header is longer
+    version, at = stream.read(4)[3], 4
     wide = 8 if version == 5 else 4
 
     def take(n_bytes: int) -> bytes:
         nonlocal at
         at += n_bytes
-        check(at <= len(content), "its header ends too early")
-        return content[at - n_bytes : at]
+        check(at <= limit, "its header ends too early")
+        return stream.read(n_bytes)
 
     def whole(n_bytes: int = wide) -> int:
         return int.from_bytes(take(n_bytes), "big")
@@ -422,7 +433,7 @@ def _require_classic(path: Path) -> None:
     def entries(tag: int) -> range:
         found, number = whole(4), whole()
         right = found == tag or (found, number) == (0, 0)
-        check(right and number <= len(content), "its header has an invalid list")
+        check(right and number <= limit, "its header has an invalid list")
         return range(number)
 
     def skip_attributes() -> None:
@@ -441,7 +452,7 @@ def _require_classic(path: Path) -> None:
     for _ in variables:
         names.add(name())
         n_dims = whole()
-        check(n_dims <= len(content), "its header has an invalid list")
+        check(n_dims <= limit, "its header has an invalid list")
         dims = [whole() for _ in range(n_dims)]
         fits = all(d < len(lengths) for d in dims) and all(lengths[d] for d in dims[1:])
         check(fits, "a variable has a dimension that does not exist")

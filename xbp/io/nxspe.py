@@ -195,8 +195,10 @@ def open_nxspe(
     assert std is not None
     # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN
     # for both.
-    zero = np.logical_not(values.any(axis=1) | std.any(axis=1))
-    may_lack = (zero, masked_rows(values, std))
+    bins = Bins.of(values, std, energy)
+    zero = bins.empty.copy()
+    zero[zero] = ~(values[zero].any(axis=1) | std[zero].any(axis=1))
+    may_lack = (zero, bins.empty)
     instrument, sample = group(entry, "instrument"), group(entry, "sample")
     attrs: dict[str, str | int] = {"title": entry.name.strip("/")}
     attrs["source"] = f"NXSPE file {path.name}"
@@ -227,13 +229,14 @@ def open_nxspe(
         ki_over_kf=flag(info, "ki_over_kf_scaling"),
         units=units,
         attrs=attrs,
+        bins=bins,
         **find_geometry(
             path,
             asked,
             stated=stated if stated in FIXED_ENERGY else None,
             instrument=name,
             energy=_fixed_energy(info, *may_lack),
-            bins=Bins.of(values, std, energy),
+            bins=bins,
         ),
     )
     psi = number(info, "psi")

@@ -108,6 +108,8 @@ class _Header:
     n_atoms, n_frames : int
     restart : bool
         Whether it is one configuration, without frames.
+    classic : bool
+        Whether it is netCDF 3, and not HDF5.
     """
 
     path: Path
@@ -119,6 +121,7 @@ class _Header:
     n_atoms: int
     n_frames: int
     restart: bool
+    classic: bool
 
     def read(self, names: list[str], numbers: range) -> dict[str, np.ndarray]:
         """Read variables of some frames, scaled; those that are missing are not there.
@@ -156,6 +159,7 @@ def _header(path: Path) -> _Header:
             len(file.dimensions["atom"]),
             n_frames,
             restart,
+            not str(file.data_model).startswith("NETCDF4"),
         )
 
 
@@ -247,7 +251,8 @@ def open_amber(source: Source, given: Given) -> Found:
         yield from pieces(parts.get(head.types, same), parts.get("id"), r, v)
 
     return Found(
-        Frames(path, chosen, rows),
+        # A classic file is not compressed: to read it again is no slower than a copy.
+        Frames(path, chosen, rows, kept=not head.classic),
         cells,
         element,
         None if topology is None else topology.masses,

@@ -125,10 +125,13 @@ def _require_sound(source: Source) -> None:
     (zero where it was not computed), its name and version, and the contents.
     """
     at, size = 0, source.path.stat().st_size
+    # GROMACS writes the order of its machine, others that of networks.
+    first = int.from_bytes(source.read(0, 8), "little")
+    order = "<" if 40 <= first < 2**32 else ">"
     while at < size:
         head = source.read(at, at + 40)
         whole = len(head) == 40
-        lengths = struct.unpack(">2q", head[:16]) if whole else (0, 0)
+        lengths = struct.unpack(f"{order}2q", head[:16]) if whole else (0, 0)
         end = at + sum(lengths)
         whole = whole and lengths[0] >= 40 and lengths[1] >= 0 and end <= size
         require_file(whole, source.path, f"it is cut short or damaged at byte {at}")
@@ -147,7 +150,8 @@ class _Tng:
         iterator = require("pytng", _PURPOSE, "tng").TNGFileIterator
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of strides in files of one frame
-            self._file = iterator(str(source.path), "r")
+            with reading(source.path, "gmx trjconv -f run.tng -o run.xtc", "TNG"):
+                self._file = iterator(str(source.path), "r")
         self.n_atoms = int(self._file.n_atoms)
         self.strides: dict[str, int] = dict(self._file.block_strides)
         require_file(_R in self.strides, source.path, "it has no positions")

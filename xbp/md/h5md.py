@@ -111,8 +111,11 @@ def _series(
 def _texts(values: Any) -> np.ndarray:
     """Return texts or numbers as texts, without quotes and blanks."""
     flat = np.asarray(values).reshape(-1).tolist()
-    texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in flat]
-    return np.array([str(text).strip(" '\"\0") for text in texts], dtype=str)
+    texts = {}  # of thousands of atoms there are few
+    for value in set(flat):
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        texts[value] = str(text).strip(" '\"\0")
+    return np.array([texts[value] for value in flat], dtype=str)
 
 
 def _unit(node: Any) -> str | None:
