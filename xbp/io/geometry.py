@@ -227,7 +227,7 @@ def find_geometry(
     most = each * (1 + 1e-9)
     seen = bins.seen
     if low == high and finite.size == each.size:
-        most, seen = most[:1], seen.any(axis=0, keepdims=True)
+        most, seen = most[:1], np.asarray(seen.any(axis=0, keepdims=True))
     if kind is None and (seen & (bins.lower > most)).any():
         kind = "indirect"
     if kind is None and low > limit:

@@ -307,13 +307,17 @@ def require_finite(where: Callable[[int], str], *arrays: np.ndarray | None) -> N
     FileFormatError
     """
     for values in arrays:
-        # Parts that fit into the cache: maximum and minimum are NaN if one value is.
-        flat = () if values is None else values.reshape(-1)
-        parts = (flat[at : at + 2**14] for at in range(0, len(flat), 2**14))
-        if all(part.max() < 1e30 and part.min() > -1e30 for part in parts):
+        if values is None or _is_plain(values):
             continue
-        assert values is not None
         for wrong in np.argwhere(~(np.abs(values) < 1e30))[:1].tolist():
             problem = f"it contains the value {values[tuple(wrong)]:g}"
             at = wrong[0] if values.ndim == 3 else 0
             require_file(False, where(at), problem, fix="leave that frame out: frames=")
+
+
+def _is_plain(values: np.ndarray, size: int = 2**14) -> bool:
+    """Return whether all are below 1e30; the parts of them fit into the cache."""
+    flat = values.reshape(-1)
+    parts = (flat[at : at + size] for at in range(0, flat.size, size))
+    # Maximum and minimum need no memory, and are NaN if one value is.
+    return all(part.max() < 1e30 and part.min() > -1e30 for part in parts)
