@@ -1,0 +1,306 @@
+"""The tables of the pages on glasses have the numbers of the embedded data."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.analysis.pair import correlation_error
+from xbp.data.make_model_glasses import ANALYSIS
+from xbp.models.dimension import debye_level
+
+ROOT = Path(__file__).parents[2]
+Q_RANGE = ("2.1 1/angstrom", "8.5 1/angstrom")
+NAMES = ("kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl")
+NUMBER = re.compile(r"−?\d+(?:\.\d+)?")
+#: Page, and a part of it.
+LATTICE, GLASSES, SERIES = "lattice.md", "glasses.md", "### Series"
+
+
+def text_of(page: str) -> str:
+    return (ROOT / "docs" / page).read_text()
+
+
+def row(text: str, head: str) -> list[str]:
+    """Return the cells of the only row of a table that begins with `head`."""
+    (found,) = (one for one in text.splitlines() if one.startswith(f"| {head} |"))
+    return [cell.strip(" *") for cell in found.split("|")[2:-1]]
+
+
+def agree(cell: str, *values: float) -> None:
+    """Compare the first numbers of a cell, to their last digits."""
+    said = [n.replace("−", "-") for n in NUMBER.findall(cell)]
+    assert len(said) >= len(values), cell
+    for number, value in zip(said, values, strict=False):
+        step = 10.0 ** -len(number.partition(".")[2])
+        assert float(number) == pytest.approx(value, abs=0.52 * step), cell
+
+
+@pytest.fixture(scope="module")
+def each() -> list[xr.Dataset]:
+    """The g(E) of glasses a to d, their mean, 10 000 atoms, and 4000 at 300 K."""
+    nodes = xbp.tutorial.open_datatree("zr46cu46al8_glasses").children.values()
+    *small, large = (node["dos"].to_dataset() for node in nodes)
+    mean = xbp.tutorial.open_dataset("zr46cu46al8")[["g", "g_std"]]
+    md = xbp.tutorial.open_dataset("zr46cu46al8_md")[["g", "g_std"]]
+    return [*small, mean, large, md]
+
+
+def test_the_table_of_densities_of_states(each: list[xr.Dataset]) -> None:
+    text = text_of(LATTICE)
+    whole = [one.bp.rebin(E=np.arange(0.6, 12.1, 0.4)) for one in each]
+    for E in (0.8, 1.2, 1.6, 2.0, 2.4, 2.8, 3.2, 4.0, 5.2, 6.0):
+        head = "g/E² (10⁻³ meV⁻³) at 0.8 meV" if E == 0.8 else f"{E}"
+        cells = row(text, head)
+        for i, one in enumerate(whole):
+            at = one.sel(E=E, method="nearest")
+            g, std = float(at.g), float(at.g_std)
+            if i == 6:  # one box, whose modes are few
+                std = max(std, g / np.sqrt(3 * 4000 * g * 0.4))
+            agree(cells[i], 1e3 * g / E**2, 1e3 * std / E**2)
+    for one, level in zip(each[:6], debye_levels(), strict=True):
+        falls = one.bp.rebin(E=np.arange(9.0, 13.1, 0.4))
+        below = falls.E[(1e3 * falls.g / falls.E**2 < level).values]
+        assert 9.7 < float(below[0]) < 12.3
+
+
+def debye_levels() -> list[float]:
+    """Return the Debye levels of a to d, their mean and 10 000 atoms, 10⁻³ meV⁻³."""
+    cells = row(text_of(LATTICE), "Debye level (10⁻³ meV⁻³)")
+    return [float(NUMBER.findall(cell)[0]) for cell in cells[:6]]
+
+
+def test_debye_levels_follow_from_the_velocities() -> None:
+    text, glass = text_of(LATTICE), xbp.tutorial.open_dataset("zr46cu46al8")
+    cells = row(text, "v_L, v_T (m/s), by elastic constants; MD: by currents")
+    node = xbp.tutorial.open_datatree("zr46cu46al8_glasses")["11/at_rest"]
+    n = 1500 / abs(np.linalg.det(node.cell.values.reshape(3, 3)))
+    levels = row(text, "Debye level (10⁻³ meV⁻³)")
+    v = []
+    for i in (0, 1, 2, 3, 5, 6, 7):
+        said = [float(x) for x in NUMBER.findall(cells[i].replace("± ", ""))]
+        v_L, v_T = said if len(said) == 2 else said[::2]
+        v.append((v_L, v_T))
+        speed = (3 / (v_L**-3 + 2 * v_T**-3)) ** (1 / 3)
+        energy = 6.582119569e-3 * speed * (6 * np.pi**2 * n) ** (1 / 3)
+        # Of MD to two digits; velocities are whole numbers.
+        assert 3e3 / energy**3 == pytest.approx(
+            float(NUMBER.findall(levels[i])[0]), abs=1.2e-3 if i < 6 else 5e-3
+        )
+    mean, std = np.mean(v[:4], axis=0), np.std(v[:4], axis=0, ddof=1) / 2
+    np.testing.assert_allclose(glass.velocity, mean, atol=0.6)
+    np.testing.assert_allclose(glass.velocity_std, std, atol=0.6)
+    own = zip(glass.velocity.values, glass.velocity_std.values, strict=True)
+    agree(cells[4], *(float(x) for pair in own for x in pair))
+    level = 1e3 * debye_level(float(glass.debye_energy), 3)
+    relative = 3 * float(glass.debye_energy_std / glass.debye_energy)
+    agree(levels[4], level, level * relative)
+
+
+def test_the_fits_of_the_table(each: list[xr.Dataset]) -> None:
+    text = text_of(LATTICE)
+    heights = row(text, "height over this level")
+    fits = row(text, "maximum of g/E², fit over 0.9–8 (MD: 1.2–8) meV")
+    for one, level, height, fit in zip(
+        each[:6], debye_levels(), heights, fits, strict=False
+    ):
+        peak = one.bp.to_bqe().bp.boson_peak(
+            E_range=(0.9, 8), debye_level=f"{level * 1e-3} 1/meV**3"
+        )
+        agree(height, float(peak.excess), float(peak.excess_std))
+        if peak.status == "ok":
+            agree(fit, float(peak.energy), float(peak.energy_std))
+        else:
+            assert fit.startswith("none")
+            agree(fit, float(peak.excess_energy))
+    md = each[6].bp.to_bqe().bp.boson_peak(E_range=(1.2, 8))
+    assert f'none ("{md.status.values}")' == fits[6]
+
+
+def test_what_the_average_has_and_the_paper_has_not(unboxed: xr.Dataset) -> None:
+    text = " ".join(text_of(LATTICE).split())
+    b = unboxed.bp.to_bqe()
+    fits = {
+        E: b.bp.cut_E(E, 0.5).bp.scale_to_sq(unboxed.Sq, Q_RANGE)
+        for E in (1.25, 3.25, 5, 8, 10, 15, 20)
+    }
+    (said,) = re.findall(r"wherever the energy is low\*\* \(([^)]*)\)", text)
+    pairs = re.findall(r"(−?\d\.\d\d) at (\d+(?:\.\d+)?)", said)
+    assert len(pairs) == 7
+    for number, E in pairs:
+        agree(number, float(fits[float(E)].pearson_r))
+    ratio = fits[3.25].ratio.sel(Q=slice(4, None)) - 1
+    assert f"{100 * float(fits[3.25].ratio_rms):.0f} % over 2.1–8.5 Å⁻¹" in text
+    assert f"by {100 * float(np.sqrt((ratio**2).mean())):.0f} % beyond 4 Å⁻¹" in text
+    for E in (3.25, 15):
+        assert f"{float(fits[E].pearson_r_std):.2f} at {E}" in text
+    eq2 = b.sel(E=slice(0.5, 20)).bp.fit_bqe(unboxed.Sq, "free", Q_range=Q_RANGE)
+    cells = json.loads((ROOT / "notebooks" / "2_the_paper.ipynb").read_text())["cells"]
+    notebook = " ".join("".join(cell["source"]) for cell in cells)
+    one, two, three = (float(eq2.rms_E.interp(E=E)) for E in (1.5, 3.25, 8))
+    assert (
+        f"{one:.2f} at 1.5 meV, {two:.2f} at 3.25 meV and {three:.2f} at 8" in notebook
+    )
+
+
+def test_the_theory_of_fluctuating_elasticity_has_no_such_excess() -> None:
+    """With the variance of the shear modulus of glass b, a seventh at most."""
+    E = np.arange(0.3, 20, 0.1)
+    known = {"area": 1, "energy_D": "20.14 meV", "disorder": 0.10}
+    g = xbp.models.evaluate("fluctuating_elasticity_dos", E, **known).g.values
+    assert (g / E**2).max() / (g[0] / E[0] ** 2) == pytest.approx(8 / 7, abs=0.02)
+
+
+def test_the_table_of_a_run_of_4000_atoms(glass: xr.Dataset) -> None:
+    text = text_of("md_spectra.md")
+    b = glass.bp.to_bqe()
+    (cell,) = row(text, "Pearson's r of B(Q,E) with S(Q), 2.1–8.5 Å⁻¹")
+    pairs = re.findall(r"(−?\d\.\d\d) \(([\d.]+)", cell)
+    assert len(pairs) == 9
+    for number, E in pairs:
+        cut = b.bp.cut_E(float(E), 0.5)
+        agree(number, float(cut.bp.scale_to_sq(glass.Sq, Q_RANGE).pearson_r))
+    B = b.bp.cut_Q(Q_RANGE)
+    level = B.B.sel(E=slice(1.6, 3.4))
+    assert float(abs(level / level.mean() - 1).max()) == pytest.approx(0.06, abs=5e-3)
+    assert text.count("level within 6 %") == 1
+    ignored = B.drop_vars("box_phonon")
+    ignored.B.attrs["origin"] = "measurement"
+    gap = [ignored.bp.boson_peak(E_range=(1.2, end)).energy for end in (8, 12, 20)]
+    assert f"gives {min(gap):.1f} to {max(gap):.1f} meV" in text
+    for start in (1.3, 1.7, 2.2):
+        assert ignored.bp.boson_peak(E_range=(start, 12)).status != "ok"
+
+
+@pytest.mark.parametrize(("column", "name"), list(enumerate(NAMES)))
+def test_the_table_of_five_glasses(column: int, name: str) -> None:
+    text, tree = text_of(GLASSES), xbp.tutorial.open_datatree(name)
+    s, f = (tree[part].to_dataset() for part in ("spectra", "fluctuations"))
+    *_, E_range, Q_range, _ = ANALYSIS[name]
+    box = float(s.box_phonon)
+
+    def cell(head: str) -> str:
+        return row(text, head)[column]
+
+    T_g = tree["transition"]
+    digits = 10 if name == "SiO2" else 1
+    said = [float(x) for x in NUMBER.findall(cell("T_g from the kink (K)"))]
+    np.testing.assert_allclose(said, [T_g.Tg, T_g.Tg_std], atol=0.52 * digits)
+    agree(cell("first phonon of the box (meV)"), box)
+    agree(cell("first maximum of S(Q) (Å⁻¹)"), float(s.Q[np.nanargmax(s.Sq)]))
+    b = s.bp.to_bqe()
+    r = b.bp.correlation_map(s.Sq, Q_range).pearson_r
+    at = (1, 2, 4, 8, 10)
+    head = "r of B(Q,E) with S(Q) at 1, 2, 4, 8, 10 × box phonon"
+    agree(cell(head), *(float(r.interp(E=k * box)) for k in at))
+    average = b.bp.cut_Q(Q_range).B.sel(E=slice(*E_range))
+    highest = float(average.E[average.argmax("E")])
+    assert abs(highest - box) < float(average.E[1] - average.E[0])
+    shear = f.sel(field="shear_strain")
+    chi = cell("maximum of χ(E) of the shear strain (meV)")
+    if shear.chi_status == "ok":
+        agree(chi, float(shear.chi_energy), float(shear.chi_energy_std))
+        assert 1.4 < float(shear.chi_energy) / box < 1.6
+    else:
+        assert chi == "none found"
+    counts = (float(shear[n]) for n in ("mean_energy", "n_peaks", "n_Q"))
+    agree(cell("maxima of its Ω(Q,E) (meV), at n Q"), *counts)
+    inside = f.Q.isin(f.Q.sel(Q=slice(*Q_range))).values
+    omega = f.Omega.interp(E=float(f.E_BP)).isel(Q=inside)
+    for field, head in (
+        ("shear_strain", "r of Ω with S(Q) at 0.95, 0.95, 3.8, 8.1, 3.8 meV: shear strain"),
+        ("coordination", "coordination"),
+        ("volumetric_strain", "volumetric strain"),
+    ):  # fmt: skip
+        own = float(f.r_at_boson_peak.sel(field=field))
+        std = error_of(omega.sel(field=field).values, f.Sq.values[inside], own)
+        agree(cell(head), own)
+        assert float(NUMBER.findall(cell(head))[1]) == pytest.approx(std, abs=0.011)
+
+
+def error_of(x: np.ndarray, y: np.ndarray, r: float) -> float:
+    """Return the error of r by another route: n_eff from sums over lags, one by one."""
+    x, y = x - x.mean(), y - y.mean()
+    n, total = x.size, 1.0
+    for lag in range(1, n):
+        product = (x[lag:] @ x[:-lag]) / (x @ x) * (y[lag:] @ y[:-lag]) / (y @ y)
+        if product <= 0:
+            break
+        total += 2 * product
+    return float(correlation_error(np.array(r), np.array(n / total)))
+
+
+def test_the_table_of_the_series() -> None:
+    tree, text = xbp.tutorial.open_datatree("kob_andersen_series"), text_of(GLASSES)
+    lines = text.partition(SERIES)[2].splitlines()
+    rows = [one.split("|")[1:-1] for one in lines if one.startswith("| 10")]
+    assert len(rows) == 5
+    for rate, atoms, box, g, u2, fit, r in rows:
+        size = float(atoms.replace(" ", ""))
+        dim = "cooling_rate" if size == 16000 else "n_atoms"
+        power = {"10¹²": 1e12, "10¹¹": 1e11, "10¹⁰": 1e10}[rate.strip()]
+        one = tree[dim].to_dataset()
+        one = one.sel({dim: power if size == 16000 else size})
+        agree(box, float(one.box_phonon))
+        agree(u2, float(one.u2))
+        energies = (0.31, 0.41, 0.52, 0.83, 1.55)
+        level = 1e3 * one.g / one.E**2
+        agree(g, *(float(level.sel(E=E, method="nearest")) for E in energies))
+        b = one.bp.to_bqe()
+        c = b.bp.correlation_map(one.Sq, (1.4, 4.2)).pearson_r
+        agree(r, *(float(c.interp(E=E)) for E in (0.5, 2, 4, 6)))
+        ignored = b.bp.cut_Q((1.4, 4.2)).drop_vars("box_phonon")
+        ignored.B.attrs["origin"] = "measurement"
+        peak = ignored.bp.boson_peak(E_range=(0.25, 1.5))
+        if peak.status == "ok":
+            agree(fit, float(peak.energy), float(peak.energy_std))
+        else:
+            assert fit.strip() == "none"
+    g = tree["cooling_rate"].to_dataset().g
+    modes = 3 * 16000 * g.sel(E=slice(0.36, 0.67)).sum("E") * float(g.E[1] - g.E[0])
+    slow, middle, fast = modes.values
+    assert f"has {fast:.0f} modes, that at 10¹¹ {middle:.0f}" in text
+    assert f"10¹⁰ {slow:.0f} (each ± 15, by counting)" in text
+    assert 2 < (fast - slow) / np.sqrt(fast + slow) < 2.5
+
+
+def test_the_table_of_fields() -> None:
+    table = xbp.tutorial.open_dataset("zr46cu46al8_fluctuations")
+    text = text_of("fluctuations.md").replace("**shear strain**", "shear strain")
+    text = text.replace("neighbor distance |", "neighbor_distance |")
+    for field, head in (
+        ("coordination", "coordination"),
+        ("neighbor_distance", "neighbor_distance"),
+        ("d2min", "D²_min"),
+        ("volumetric_strain", "volumetric strain"),
+        ("shear_strain", "shear strain"),
+        ("von_mises_strain", "von Mises strain"),
+    ):
+        one = table.sel(field=field)
+        chi, mean, n, slope, r = row(text, head)
+        agree(r, float(one.r_at_boson_peak), float(one.r_at_boson_peak_std))
+        agree(n, float(one.n_peaks))
+        if chi == "none":
+            assert one.chi_status != "ok"
+            continue
+        agree(chi, float(one.chi_energy), float(one.chi_energy_std))
+        agree(mean, float(one.mean_energy), float(one.scatter))
+        agree(slope, float(one.slope), float(one.slope_std))
+    shown = table.sel(field="volumetric_strain").Omega.sel(E=slice(0.8, None))
+    phonons = table.phonon_energy.sel(branch="longitudinal", Q_branch=slice(0, 1.1))
+    top = shown.idxmax("E").interp(Q=phonons.Q_branch, method="nearest")
+    assert float(abs(top - phonons).max()) < 1
+
+
+def test_how_well_the_low_side_is_known(each: list[xr.Dataset]) -> None:
+    shoulder = each[4].bp.rebin(E=np.array([1.0, 1.8]))
+    relative = float(shoulder.g_std[0] / shoulder.g[0])
+    text = text_of(LATTICE)
+    assert f"from 1 to 1.8 meV the average is known to {100 * relative:.0f} %" in text
+    assert 4 * (relative / (0.1 / 3)) ** 2 == pytest.approx(30, abs=5)
