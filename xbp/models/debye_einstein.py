@@ -398,12 +398,14 @@ def start_of_fit(
         for theta in candidates("theta_E")
         for sigma in candidates("sigma_E", theta)
     ]
+    shape = functools.partial(_shape_at, T.astype(float).tobytes())
     # Shapes over (Einstein modes, Debye phonons, T), relative to every point.
     shapes = {
         "gamma": (T / C)[None, None],
-        "n_D": np.stack([debye_heat_capacity(T, theta) for theta in debyes])[None] / C,
+        "n_D": np.stack([shape(debye_heat_capacity, theta) for theta in debyes])[None]
+        / C,
         "n_E": np.stack(
-            [gaussian_einstein_heat_capacity(T, *one) for one in einsteins]
+            [shape(gaussian_einstein_heat_capacity, *one) for one in einsteins]
         )[:, None] / C,
     }  # fmt: skip
     rest = np.ones((len(einsteins), debyes.size, T.size))
@@ -428,6 +430,14 @@ def start_of_fit(
         for name, v in best.items()
         if name not in known
     }
+
+
+@functools.lru_cache(maxsize=256)
+def _shape_at(
+    T: bytes, function: Callable[..., np.ndarray], *parameters: float
+) -> np.ndarray:
+    """Return a function at temperatures; many samples have the same ones."""
+    return function(np.frombuffer(T), *parameters)
 
 
 def _least_misfit(shapes: Sequence[np.ndarray], rest: np.ndarray) -> np.ndarray:
