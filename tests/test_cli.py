@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,25 @@ def test_info_takes_options_of_the_reader(tmp_path: Path) -> None:
         assert call("info", tmp_path / "g.txt", "-o", wrong)[0] == 2
     code, text = call("info", tmp_path / "none.nc")
     assert (code, "does not exist" in text) == (1, True)
+
+
+def test_errors_advise_what_is_typed_in_a_shell(tmp_path: Path) -> None:
+    """What is advised is typed, until the file opens."""
+    table = tmp_path / "my table.txt"
+    table.write_text("E S e\n0.5 1 0.1\n1.0 2 0.1\n1.5 3 0.1\n2 2.5 0.1\n")
+    code, text = call("info", table)
+    advice = text.partition("fix:")[2].partition(", or")[0]
+    name, command, file, *options = shlex.split(advice)
+    assert (code, name, command, file) == (1, "xbp", "info", str(table))
+    assert "-o 'quantity=S(Q,E)'" in text
+    code, text = call("info", table, *options)
+    assert (code, text[:7], "deviations" in text) == (0, "I: I(E)", False), text
+    code, text = call("info", table, *options, "-o", "has_std=false")
+    assert (code, "missing: standard deviations" in text) == (0, True), text
+    table.write_text("hello\n")
+    assert "fix:  in Python: " in call("info", table)[1]
+    table.write_text("ITEM: TIMESTEP\n0\n")
+    assert f"xbp convert '{table}' glass.nc" in call("info", table)[1]
 
 
 RECIPE = """

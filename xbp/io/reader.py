@@ -237,6 +237,12 @@ class Format:
         """Names of the keyword arguments of the reader."""
         return list(inspect.signature(self.open).parameters)[1:]
 
+    def kinds(self, option: str) -> list[Any]:
+        """Return the types that an option may have, and its words; none if unknown."""
+        if option not in self.options:
+            return []
+        return _members(typing.get_type_hints(self.open)[option])
+
     def backend(self) -> type[BackendEntrypoint]:
         """Return the class by which xarray opens the format."""
         format_ = self
