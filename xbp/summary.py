@@ -6,12 +6,14 @@ Nothing is computed here, and lazy dask arrays are not computed either.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 
+from xbp.core.common_errors import SOURCE, common_name
 from xbp.core.data import is_lazy, require_xarray, unwrap
 from xbp.core.operation import RESULTS, kinds_of, next_steps, steps_after
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, symbol_of
@@ -191,7 +193,7 @@ def _called(table: xr.Dataset, name: str) -> str:
 
 
 def _value(table: xr.Dataset, name: str, at: dict[Hashable, int] | None = None) -> str:
-    """Format a value with its units and statistical, systematic and common errors."""
+    """Format a value with its units, and its error by where it comes from."""
     one = table if at is None else table.isel(at, missing_dims="ignore")
     value = float(one[name])
     if not np.isfinite(value):
@@ -205,15 +207,22 @@ def _value(table: xr.Dataset, name: str, at: dict[Hashable, int] | None = None) 
         "energy_E": "systematic_E",
         "u2": "u2_systematic",
     }
-    further = {
-        "systematic": one.get(systematic.get(name, "")),
-        "common": one.get(f"{name}_std_common"),
-    }
-    for kind, error in further.items():
-        size = np.nan if error is None else float(np.sqrt((error**2).sum()))
-        if size > 0:
-            text += f" ± {size:.2g} ({kind})"
-    return f"{text}{_units(table[name])}"
+    further = one.get(systematic.get(name, ""))
+    if further is not None and float(further) > 0:
+        text += f" ± {float(further):.2g} (systematic)"
+    return f"{text}{_units(table[name])}{_of_factors(one, name)}"
+
+
+def _of_factors(one: xr.Dataset, name: str) -> str:
+    """Name the part of an error that is of factors, such as the scale of a can."""
+    common = one.get(common_name(name))
+    size = 0.0 if common is None else float(np.sqrt((common**2).sum()))
+    if not size > 0:
+        return ""
+    labels = common[SOURCE].where(common != 0, drop=True) if SOURCE in one else ()
+    # The name of a factor ends with a digest of what it is of.
+    names = [re.sub(r" [0-9a-f]{10}$", "", str(label.item())) for label in labels]
+    return f" ({size:.2g} of the error from {', '.join(names) or 'common factors'})"
 
 
 def _of_many(table: xr.Dataset, name: str) -> Iterator[str]:

@@ -217,7 +217,10 @@ def test_figures(table: xr.Dataset) -> None:
         [table, table.isel(field=[0]).assign_coords(field=["d2min"])],
         "field",
         data_vars="minimal",
-    ).bp.plot.fluctuations()
+    )
+    four = four.assign(E_BP=table.E_BP.copy(data=3.0)).bp.plot.fluctuations()
+    # To four times the boson peak: above it the maps of a soft glass are empty.
+    assert four.axes[0].get_ylim()[1] == pytest.approx(12, abs=float(table.E[1]))
     low = [ax.get_xlabel() for ax in four.axes if ax.collections and not ax.get_label()]
     assert low == ["", "$Q$ (Å$^{-1}$)", "$Q$ (Å$^{-1}$)", "$Q$ (Å$^{-1}$)"]
     ax = table.bp.plot.field_correlations()

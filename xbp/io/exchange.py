@@ -129,7 +129,7 @@ def to_csv(
 ) -> None:
     """Write a signal, or a table of results, as comma-separated values.
 
-    One line of titles with units, then numbers with all their digits, for Origin, Excel
+    One line of titles with units, then numbers with twelve digits, for Origin, Excel
     and similar programs; empty cells are NaN. It contains no attributes: to read data
     back into xbp, write them with `to_netcdf`, or a spectrum with `to_columns`.
 
@@ -159,7 +159,9 @@ def to_csv(
     ...     pathlib.Path(f"{folder}/cut.csv").read_text().splitlines()[0]
     'E (meV),S (1/meV),S_std (1/meV)'
     """
-    text = to_dataframe(data, layout).to_csv(index=False, lineterminator="\n")
+    text = to_dataframe(data, layout).to_csv(
+        index=False, lineterminator="\n", float_format="%.12g"
+    )
     write_text(path, text.splitlines(), overwrite=overwrite)
 
 

@@ -385,7 +385,12 @@ def peak(
     if "box_phonon" in value.coords:
         show_legend(axes)
     if str(table.status.values) != Status.OK:
-        set_title(axes, f"no peak: {table.status.values}")
+        set_title(axes, f"$E_\\mathrm{{BP}}$: {table.status.values}")
+        low, high = float(table.E_low), float(table.E_high)
+        if np.isfinite(low):
+            # A fit shows its range by its curve.
+            axes.axvspan(low, high, color=GREY, alpha=0.12, lw=0, label="fitted range")
+            show_legend(axes)
         _show(axes, signal, shown)
         return axes
     E = np.linspace(float(table.E_low), float(table.E_high), 300)

@@ -11,6 +11,7 @@ from xbp.core.grid import bin_limits, select_range
 from xbp.core.operation import operation
 from xbp.core.schema import QUANTITIES, symbol_of
 from xbp.core.status import Status
+from xbp.core.units import convert_factor
 from xbp.md.fields import FIELDS
 from xbp.plot.axes import label_axes, on_axes, show_legend
 from xbp.plot.curves import draw_curve
@@ -199,7 +200,7 @@ def separability(
 @operation(takes="compare_fluctuations", step=50, where="plot")
 def fluctuations(
     table: xr.Dataset,
-    E_range: Any = ("1 meV", "20 meV"),
+    E_range: Any = None,
     *,
     figure: Figure | None = None,
     **kwargs: Any,
@@ -210,8 +211,9 @@ def fluctuations(
     ----------
     table : xarray.Dataset
         What `compare_fluctuations` returned.
-    E_range : pair of scalars with units
-        Energies to show; the colours are scaled to what is shown.
+    E_range : pair of scalars with units, optional
+        Energies to show; the colours are scaled to what is shown. By default from a
+        quarter of the boson peak, at most 1 meV, to four times it, at most 20 meV.
     figure : matplotlib.figure.Figure, optional
         Where to draw; by default a new one, three panels wide.
     **kwargs
@@ -234,6 +236,13 @@ def fluctuations(
     """
     table, _ = read_table(table, "compare_fluctuations", "r_of_B")
     names = table.field.values.tolist()
+    if E_range is None:
+        peak = float(table.E_BP)
+        to_units = convert_factor("meV", str(table.E.attrs["units"]), energy=True)
+        E_range = (
+            np.fmin(to_units, peak / 4),
+            np.fmin(20 * to_units, 4 * peak),
+        )
     n_rows = -(-(len(names) + 1) // 3)
     if figure is None:
         size = 11, 3.6 * n_rows
