@@ -215,8 +215,10 @@ def _value(table: xr.Dataset, name: str, at: dict[Hashable, int] | None = None) 
 
 def _of_factors(one: xr.Dataset, name: str) -> str:
     """Name the part of an error that is of factors, such as the scale of a can."""
-    common = one.get(common_name(name))
-    size = 0.0 if common is None else float(np.sqrt((common**2).sum()))
+    if common_name(name) not in one:
+        return ""
+    common = one[common_name(name)]
+    size = float(np.sqrt((common**2).sum()))
     if not size > 0:
         return ""
     labels = common[SOURCE].where(common != 0, drop=True) if SOURCE in one else ()
