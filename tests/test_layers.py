@@ -21,7 +21,7 @@ LAYERS = (
     {"analysis", "summary"},
     {"plot"},
     {"study", "demo"},
-    {"accessor", "recipe", "cli"},
+    {"accessor", "recipe", "cli", "shell"},
 )
 OPTIONAL = {"matplotlib", "bokeh"}
 MODULES = sorted(

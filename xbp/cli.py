@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import re
-import shlex
 import tempfile
 import webbrowser
 from dataclasses import asdict
@@ -23,52 +20,13 @@ from xbp.core.errors import XbpError
 from xbp.core.operation import RESULTS, kinds_of, next_operations
 from xbp.core.schema import QUANTITIES
 from xbp.core.status import diagnostics
-from xbp.io import FORMATS
+from xbp.shell import advice, option_value
 from xbp.summary import describe
 
 __all__ = ["main"]
 
 
 _UNITS = ["real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"]
-_ARGUMENT = r"(\w+)=('[^']*'|[\w.]+)(?![\w.(])"
-#: How errors show the call that opens a file, with its options.
-_OPEN = re.compile(rf"\w+\.open_dataset\(path, ((?:{_ARGUMENT}(?:, )?)+)\)")
-
-
-def _at_the_shell(fix: str, command: click.Command, file: str) -> str:
-    """Write what an error advises as it is typed in a shell.
-
-    Examples
-    --------
-    >>> _at_the_shell("xbp.open_dataset(path, T='300 K', spectrum=0)", info, "a.txt")
-    "xbp info a.txt -o 'T=300 K' -o spectrum=0"
-    >>> _at_the_shell("pass overwrite=True", run, "a.toml")
-    'pass --overwrite'
-    >>> _at_the_shell("pass xbp.new_dataset(...)", info, "a.txt")
-    'in Python: pass xbp.new_dataset(...)'
-    """
-    own = {str(one.name): one for one in command.params}
-
-    def option(found: re.Match[str]) -> str:
-        name, value = found[1], found[2].strip("'")
-        if name in own:
-            given = own[name]
-            is_flag = isinstance(given, click.Option) and given.is_flag
-            return given.opts[0] + ("" if is_flag else f" {shlex.quote(value)}")
-        if "options" in own:
-            return f"-o {shlex.quote(f'{name}={value}')}"
-        return found[0]
-
-    def opened(found: re.Match[str]) -> str:
-        return f"xbp {command.name} {shlex.quote(file)} {found[1].replace(', ', ' ')}"
-
-    text = re.sub(_ARGUMENT, option, _OPEN.sub(opened, fix))
-    text = text.replace(
-        "xbp.md.open_trajectory(path, ...)", f"xbp convert {shlex.quote(file)} glass.nc"
-    )
-    if text == fix and re.search(r"\b(xbp|data|np)\.", fix):
-        return f"in Python: {fix}"
-    return text
 
 
 class _Command(click.Command):
@@ -78,7 +36,7 @@ class _Command(click.Command):
             return super().invoke(ctx)
         except XbpError as error:
             file = ctx.params.get("file", "FILE")
-            fix = _at_the_shell(error.fix, self, str(file))
+            fix = advice(error.fix, self, str(file))
             shown = XbpError(error.summary, reason=error.reason, fix=fix)
             raise click.ClickException(str(shown)) from error
         except OSError as error:
@@ -166,25 +124,8 @@ def _opened(path: Path, options: tuple[str, ...]) -> xr.Dataset:
             raise click.BadParameter(
                 f"{option!r} is not like T='300 K'", param_hint="--option"
             )
-        given[name] = _value(name, text)
+        given[name] = option_value(name, text)
     return xbp.open_dataset(path, **given)
-
-
-def _value(name: str, text: str) -> Any:
-    """Return an option as the readers take it: True, False, a number, else text.
-
-    Examples
-    --------
-    >>> _value("has_std", "false"), _value("spectrum", "0"), _value("units", "1")
-    (False, 0.0, '1')
-    """
-    kinds = {kind for one in FORMATS for kind in one.kinds(name)}
-    if bool in kinds and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if {int, float} & kinds:
-        with contextlib.suppress(ValueError):
-            return (int if int in kinds else float)(text)
-    return text
 
 
 @main.command()

@@ -184,8 +184,6 @@ def draw(study: Study, path: str | Path) -> None:
     top = 1.3 * float(study.spectrum.B.sel(E=slice(low, high)).max())
     axes[0, 1].set(xlim=(0, 20), ylim=(0, top))
     grey = {"color": "0.92", "lw": 0, "zorder": 0}
-    axes[0, 1].axvspan(low, high, label="range of the fit", **grey)
-    axes[0, 1].legend(frameon=False, fontsize="small")
 
     low, high = PLATEAU
     for (Q, shape), color in zip(study.shapes.items(), plot.COLORS, strict=False):

@@ -81,8 +81,8 @@ def test_a_missing_peak_is_said(b: xr.Dataset) -> None:
         ax = spectrum.bp.plot.peak(peak)
         assert ax.get_title() == r"$E_\mathrm{BP}$: no maximum"
         _, labels = ax.get_legend_handles_labels()
-        assert "fitted range" in labels
-        (span,) = (one for one in ax.patches if one.get_label() == "fitted range")
+        assert "range of the fit" in labels
+        (span,) = (one for one in ax.patches if one.get_label() == "range of the fit")
         low, high = float(peak.E_low), float(peak.E_high)
         assert (span.get_x(), span.get_x() + span.get_width()) == (low, high)
 

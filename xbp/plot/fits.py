@@ -389,7 +389,8 @@ def peak(
         low, high = float(table.E_low), float(table.E_high)
         if np.isfinite(low):
             # A fit shows its range by its curve.
-            axes.axvspan(low, high, color=GREY, alpha=0.12, lw=0, label="fitted range")
+            grey: dict[str, Any] = {"color": GREY, "alpha": 0.12, "lw": 0, "zorder": 0}
+            axes.axvspan(low, high, label="range of the fit", **grey)
             show_legend(axes)
         _show(axes, signal, shown)
         return axes
