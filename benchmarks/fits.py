@@ -10,7 +10,7 @@ from scipy.optimize import curve_fit
 
 import xbp
 from xbp.fitting.core import solve
-from xbp.fitting.peak import log_normal
+from xbp.fitting.shapes import log_normal
 
 
 def seconds(work: Callable[[], object], repeats: int = 3) -> float:

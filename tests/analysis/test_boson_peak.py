@@ -12,7 +12,8 @@ from xbp.analysis.boson_peak import fit_peaks
 from xbp.analysis.sides import peak_ranges
 from xbp.analysis.spectra import DEPTH, HIGHEST
 from xbp.errors import QuantityError, RangeError, UnitsError
-from xbp.fitting.peak import Method, evaluate
+from xbp.fitting.peak import evaluate
+from xbp.fitting.shapes import Method
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal, lognormal_sigma
 
 E = np.arange(0.25, 25, 0.5)

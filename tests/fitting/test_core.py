@@ -13,13 +13,8 @@ from scipy.optimize import curve_fit
 import xbp
 from xbp.core.status import statuses
 from xbp.fitting.core import solve, solve_function
-from xbp.fitting.peak import (
-    NUMBERS,
-    _status,
-    fit_shape,
-    gaussian_on_line,
-    log_normal,
-)
+from xbp.fitting.peak import NUMBERS, fit_shape
+from xbp.fitting.shapes import _status, gaussian_on_line, log_normal
 from xbp.fitting.top import around_top, off_parabola
 
 E = np.linspace(1.5, 15, 60)

@@ -16,7 +16,7 @@ from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import Status
 from xbp.fitting.core import Shape
 from xbp.fitting.many import Choices, Curve, fit_everywhere
-from xbp.fitting.peak import gaussian_on_line
+from xbp.fitting.shapes import gaussian_on_line
 from xbp.models.catalogue import guess_gaussian
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
 from xbp.reduction import cut_Q

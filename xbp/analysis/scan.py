@@ -23,7 +23,7 @@ from xbp.core.guards import require_number
 from xbp.core.operation import operation
 from xbp.core.signal import extend_history, read
 from xbp.core.status import POOR_CHI2, POOR_RESIDUAL, Status
-from xbp.fitting.peak import Method
+from xbp.fitting.shapes import Method
 from xbp.reduction.heat_capacity import in_kelvin, kelvins
 
 __all__ = ["scan_boson_peak", "scan_heat_capacity"]

@@ -17,7 +17,8 @@ from xbp.core.guards import choose, require_fraction
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, label_std, map_over, read, result_table
 from xbp.core.status import Status, diagnosed, diagnostics
-from xbp.fitting.peak import Method, evaluate
+from xbp.fitting.peak import evaluate
+from xbp.fitting.shapes import Method
 
 __all__ = ["fit_bqe"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import scipy
 
 from xbp.core.status import Status
-from xbp.fitting.peak import SIGNIFICANT, usable_bins
+from xbp.fitting.peak import usable_bins
 from xbp.fitting.rows import (
     Packed,
     first_true,
@@ -19,6 +19,7 @@ from xbp.fitting.rows import (
     scatter,
     smoothed,
 )
+from xbp.fitting.shapes import SIGNIFICANT
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 
 __all__ = ["judge_sides", "peak_ranges", "sides_are_fitted"]

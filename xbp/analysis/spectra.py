@@ -13,7 +13,8 @@ from xbp.analysis.simulated import excess_over, judge_maximum, sampled_std
 from xbp.core.independence import merged_bins
 from xbp.core.status import Status, statuses
 from xbp.core.threads import in_threads
-from xbp.fitting.peak import NUMBERS, Method, fit_shape
+from xbp.fitting.peak import NUMBERS, fit_shape
+from xbp.fitting.shapes import Method
 
 __all__ = ["DEPTH", "EXCESS", "HIGHEST", "MISFIT", "fit_spectra"]
 

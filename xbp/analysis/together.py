@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from xbp.core.signal import Signal, read, result_table
 from xbp.core.status import FIT_LABELS, Status
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.fitting.fit import choices, named_curve
-from xbp.fitting.many import Curve, fit_everywhere
+from xbp.fitting.many import Choices, Column, Curve, fit_everywhere
 from xbp.models.catalogue import find_model
 from xbp.models.model import Model, parameter_units, powers_of
 from xbp.reduction.arithmetic import convert
@@ -169,84 +169,26 @@ def fit_together(
         if _are_the_same(one, other):
             raise QuantityError("the same data are given twice")
     names = [*row.parameters, "gamma", *(f"scale_{i + 1}" for i in range(len(sets)))]
-    held = _scales(scales, sets)
-    units = parameter_units(row, "meV", "1/meV") | {"gamma": "J/mol/K**2"}
-    for i, one in enumerate(sets):
-        ratio = parse_unit(one.units) / parse_unit(_UNITS[one.row.quantity])
-        units[f"scale_{i + 1}"] = format_unit(ratio)
+    units = _units(row, sets)
+    held = row.held | {"gamma": 0.0} | _scales(scales, sets)
     sample = {"number_density": number_density, "mass": mass, "T": T}
-    energies = energies_of([row])
-
-    def in_mev(values: Mapping[str, Any] | None) -> dict[str, Any]:
-        return {
-            n: as_energy(value, n, **sample) if n in energies else value
-            for n, value in require_keys(values, "start and fixed", names).items()
-        }
-
-    chosen = choices(names, units, in_mev(start), in_mev(fixed), bounds, None)
-    free = {*chosen.start, *chosen.bounds}
-    for name, value in (row.held | {"gamma": 0.0} | held).items():
-        if name not in free:
-            chosen.fixed.setdefault(name, value)
-
-    def curves(p: Mapping[str, float]) -> list[np.ndarray]:
-        return [one.curve(p, p[f"scale_{i + 1}"]) for i, one in enumerate(sets)]
-
-    def function(at: np.ndarray, *values: float) -> np.ndarray:
-        p = dict(zip(names, values, strict=True))
-        return np.asarray(np.concatenate(curves(p))[np.round(at).astype(int)])
-
-    y, std = (np.concatenate([getattr(s, n) for s in sets]) for n in ("y", "std"))
-    known = chosen.start | chosen.fixed
-    starts = [_scaled(one, sets, known) for one in _starts(row, sets)]
-    limits = dict(named_curve(row).limits)
-    limits |= {n: (0.0, np.inf) for n in names if n not in row.parameters}
-    curve = Curve(names, lambda x, y: starts, lambda: function, limits=limits)
-    columns, coords = fit_everywhere(
-        xr.DataArray(y, dims="point"),
-        xr.DataArray(std, dims="point"),
-        "point",
-        np.arange(y.size, dtype=float),
-        curve,
-        chosen,
-        {**units, "point": "1"},
+    chosen = _chosen(
+        names, units, held, energies_of([row]), sample, start, fixed, bounds
     )
-    for name in ("point_low", "point_high"):
-        del columns[name]
+    columns, coords = _fit(row, sets, names, units, chosen)
     found = {name: float(columns[name][0]) for name in names}
-    fitted = curves(found) if np.isfinite(found[names[0]]) else [
+    curves = _curves(sets, found) if np.isfinite(found[names[0]]) else [
         np.full(one.x.size, np.nan) for one in sets
     ]  # fmt: skip
-    left = [(s.y - f) / s.std for s, f in zip(sets, fitted, strict=True)]
-    per_point = np.array([float(np.mean(r**2)) for r in left])
-    chi2 = float(sum((r**2).sum() for r in left))
-    free_count = sum(float(columns[f"{name}_std"][0]) > 0 for name in names)
     table: dict[str, Any] = dict(columns)
     for name, meaning in row.meaning.items():
         array, unit, label = columns[name]
         table[name] = (array, unit, meaning or label)
-    table["BIC"] = (
-        xr.Variable((), chi2 + free_count * np.log(y.size)),
-        "1",
-        FIT_LABELS["BIC"],
-    )
-    table["chi2_per_point"] = (
-        xr.Variable("data_set", per_point), "1", "mean squared residual over its error"
-    )  # fmt: skip
+    table |= _quality(columns, names, sets, curves)
     table |= _maximum(row, table, sets)
-    for i, (one, f, r) in enumerate(zip(sets, fitted, left, strict=True), start=1):
-        dim = f"x_{i}"
-        kelvin = one.row.quantity in ("heat_capacity", "reduced_heat_capacity")
-        axis = {"units": "K" if kelvin else "meV", "long_name": one.row.quantity}
-        coords[dim] = xr.Variable(dim, one.x, axis)
-        for name, values, unit, text in (
-            ("measured", one.y, one.units, "points fitted"),
-            ("measured_{}_std", one.std, "", ""),
-            ("fitted", f, one.units, "fitted curve"),
-            ("residual", r, "1", "residual over its error"),
-        ):
-            key = name.format(i) if "{}" in name else f"{name}_{i}"
-            table[key] = (xr.Variable(dim, values), unit, text)
+    for i, (one, curve) in enumerate(zip(sets, curves, strict=True), start=1):
+        coords[f"x_{i}"], points = _points(i, one, curve)
+        table |= points
     coords["data_set"] = xr.Variable(
         "data_set", [str(signal.value.name or one.row.quantity)
                      for signal, one in zip(signals, sets, strict=True)]
@@ -264,6 +206,120 @@ def fit_together(
         coords=coords,
     )  # fmt: skip
     return rewrap(answer)  # type: ignore[no-any-return]
+
+
+def _units(row: Model, sets: Sequence[_Set]) -> dict[str, str]:
+    """Return the units of all parameters."""
+    units = parameter_units(row, "meV", "1/meV") | {"gamma": "J/mol/K**2"}
+    for i, one in enumerate(sets, start=1):
+        ratio = parse_unit(one.units) / parse_unit(_UNITS[one.row.quantity])
+        units[f"scale_{i}"] = format_unit(ratio)
+    return units
+
+
+def _chosen(
+    names: list[str],
+    units: Mapping[str, str],
+    held: Mapping[str, float],
+    energies: set[str],
+    sample: Mapping[str, Any],
+    start: Mapping[str, Any] | None,
+    fixed: Mapping[str, Any] | None,
+    bounds: Mapping[str, Any] | None,
+) -> Choices:
+    """Return what the user chose; `held` are values of what they did not free."""
+
+    def in_mev(values: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {
+            n: as_energy(value, n, **sample) if n in energies else value
+            for n, value in require_keys(values, "start and fixed", names).items()
+        }
+
+    chosen = choices(names, units, in_mev(start), in_mev(fixed), bounds, None)
+    free = {*chosen.start, *chosen.bounds}
+    for name, value in held.items():
+        if name not in free:
+            chosen.fixed.setdefault(name, value)
+    return chosen
+
+
+def _curves(sets: Sequence[_Set], p: Mapping[str, float]) -> list[np.ndarray]:
+    """Return the curve of each data set, for parameters of g(E) in meV and scales."""
+    return [one.curve(p, p[f"scale_{i}"]) for i, one in enumerate(sets, start=1)]
+
+
+def _fit(
+    row: Model,
+    sets: Sequence[_Set],
+    names: list[str],
+    units: Mapping[str, str],
+    chosen: Choices,
+) -> tuple[dict[str, Column], dict[Hashable, xr.Variable]]:
+    """Fit all points at once: columns and coordinates as of `fit_everywhere`."""
+
+    def function(at: np.ndarray, *values: float) -> np.ndarray:
+        p = dict(zip(names, values, strict=True))
+        every = np.concatenate(_curves(sets, p))
+        return np.asarray(every[np.round(at).astype(int)])
+
+    y, std = (np.concatenate([getattr(s, n) for s in sets]) for n in ("y", "std"))
+    known = chosen.start | chosen.fixed
+    starts = [_scaled(one, sets, known) for one in _starts(row, sets)]
+    limits = dict(named_curve(row).limits)
+    limits |= {n: (0.0, np.inf) for n in names if n not in row.parameters}
+    columns, coords = fit_everywhere(
+        xr.DataArray(y, dims="point"),
+        xr.DataArray(std, dims="point"),
+        "point",
+        np.arange(y.size, dtype=float),
+        Curve(names, lambda x, y: starts, lambda: function, limits=limits),
+        chosen,
+        {**units, "point": "1"},
+    )
+    for name in ("point_low", "point_high"):
+        del columns[name]
+    return columns, coords
+
+
+def _quality(
+    columns: Mapping[str, Column],
+    names: Sequence[str],
+    sets: Sequence[_Set],
+    curves: Sequence[np.ndarray],
+) -> dict[str, Column]:
+    """Return BIC, and χ² per point of each data set."""
+    left = [(s.y - f) / s.std for s, f in zip(sets, curves, strict=True)]
+    chi2 = float(sum((r**2).sum() for r in left))
+    free = sum(float(columns[f"{name}_std"][0]) > 0 for name in names)
+    per_point = np.array([float(np.mean(r**2)) for r in left])
+    bic = chi2 + free * np.log(sum(one.y.size for one in sets))
+    return {
+        "BIC": (xr.Variable((), bic), "1", FIT_LABELS["BIC"]),
+        "chi2_per_point": (
+            xr.Variable("data_set", per_point),
+            "1",
+            "mean squared residual over its error",
+        ),
+    }
+
+
+def _points(
+    i: int, one: _Set, curve: np.ndarray
+) -> tuple[xr.Variable, dict[str, Column]]:
+    """Return the axis of data set i, its points, and the curve through them."""
+    dim = f"x_{i}"
+    kelvin = one.row.quantity in ("heat_capacity", "reduced_heat_capacity")
+    axis = {"units": "K" if kelvin else "meV", "long_name": one.row.quantity}
+    columns = {
+        f"measured_{i}": (one.y, one.units, "points fitted"),
+        f"measured_{i}_std": (one.std, "", ""),
+        f"fitted_{i}": (curve, one.units, "fitted curve"),
+        f"residual_{i}": ((one.y - curve) / one.std, "1", "residual over its error"),
+    }
+    return xr.Variable(dim, one.x, axis), {
+        name: (xr.Variable(dim, values), unit, text)
+        for name, (values, unit, text) in columns.items()
+    }
 
 
 def _plain(data: xr.DataArray | xr.Dataset) -> Signal:
@@ -308,7 +364,7 @@ def _read(signal: Signal, row: Model, E_range: Any, T_range: Any) -> _Set:
     parts = independence(value, str(along))
     part = np.ones(value.size) if parts is None else parts.values
     std = std_along(signal.std, str(along)).values[mask]
-    part, mean, error = merged_bins(part[mask], value.values[mask])
+    part, mean, error, _ = merged_bins(part[mask], value.values[mask])
     units = signal.units
     if thermal and not parse_unit(units).is_compatible_with(_UNITS[name]):
         raise QuantityError(

@@ -27,7 +27,7 @@ from xbp.core.units import (
 )
 from xbp.fitting.core import Shape
 from xbp.fitting.many import Choices, Curve, evaluate, fit_everywhere
-from xbp.fitting.peak import gaussian_on_line
+from xbp.fitting.shapes import gaussian_on_line
 from xbp.models.catalogue import LARGEST, find_model
 from xbp.models.lineshapes import gaussian, lognormal
 from xbp.models.model import Guess, Model, parameter_units

@@ -20,7 +20,7 @@ from xbp.core.schema import quantity_name, require_units
 from xbp.core.signal import read
 from xbp.core.status import Status
 from xbp.core.units import convert_factor
-from xbp.fitting.peak import Method
+from xbp.fitting.shapes import Method
 from xbp.reduction import convert, cut_Q, to_bqe
 from xbp.reduction.dos_area import area_of_all_modes
 

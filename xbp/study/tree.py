@@ -25,7 +25,7 @@ from xbp.core.schema import (
 )
 from xbp.core.signal import extend_history
 from xbp.core.status import FIT_LABELS, Status
-from xbp.fitting.peak import Method
+from xbp.fitting.shapes import Method
 from xbp.io.netcdf import open_tree, tree_to_netcdf
 from xbp.study.leaf import OPTION, leaves_of
 from xbp.summary import describe_tree

@@ -1,0 +1,287 @@
+"""The shapes of a boson peak, each fitted to many spectra at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from xbp.core.status import POOR_CHI2, Status
+from xbp.fitting.core import Shape, solve
+from xbp.fitting.rows import Packed
+from xbp.fitting.top import GAUSS, off_parabola, polynomial
+from xbp.models.lineshapes import FWHM_PER_SIGMA
+
+__all__ = [
+    "FITS",
+    "N_PARAMETERS",
+    "SIGNIFICANT",
+    "Method",
+    "gaussian_on_line",
+    "log_normal",
+    "mean_of_ends",
+]
+
+Method = Literal["lognormal", "quadratic", "gaussian"]
+N_PARAMETERS = {"lognormal": 3, "quadratic": 3, "gaussian": 5}
+
+#: Standard deviations that distinguish a maximum from noise. A search over a whole
+#: spectrum needs more than a single number, hence twice this for its height.
+SIGNIFICANT = 2.5
+
+
+def log_normal(log_x: np.ndarray) -> Shape:
+    """Return the shape exp[b − (ln x − a)²/2σ²] with the parameters (a, b, σ)."""
+
+    def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        place, height, sigma = p.T[:, :, None]
+        u = (log_x - place) / sigma
+        value = np.exp(np.minimum(height - u * u / 2, 300.0))
+        return value, np.stack([value * u / sigma, value, value * u * u / sigma])
+
+    return shape
+
+
+def gaussian_on_line(x: np.ndarray) -> Shape:
+    """Return h exp[−(x − x₀)²/2σ²] + c + s·x, of (x₀, h, σ), (x₀, h, σ, c) or all."""
+
+    def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        place, height, sigma, *line = p.T[:, :, None]
+        u = (x - place) / sigma
+        one = np.exp(-u * u / 2)
+        by_place = height * one * u / sigma
+        powers = [np.ones_like(one), np.broadcast_to(x, one.shape)][: len(line)]
+        value = height * one
+        for factor, power in zip(line, powers, strict=True):
+            value = value + factor * power
+        return value, np.stack([by_place, one, by_place * u, *powers])
+
+    return shape
+
+
+def mean_of_ends(make: Callable[[np.ndarray], Shape]) -> Shape:
+    """Return the means of a shape over bins, from its values at `places_in_bins`."""
+
+    def shape(p: np.ndarray, *ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if len(ends) == 1:
+            return make(ends[0])(p)
+        (low, by_low), (high, by_high) = (make(end)(p) for end in ends)
+        low += high
+        by_low += by_high
+        return low / 2, by_low / 2
+
+    return shape
+
+
+def places_in_bins(x: np.ndarray, half: np.ndarray | float) -> list[np.ndarray]:
+    """Return where Gauss's rule of two points takes a mean over bins x ± half."""
+    return [x + way * half * GAUSS for way in (-1, 1)] if np.any(half) else [x]
+
+
+_Found = tuple[dict[str, np.ndarray], np.ndarray]
+_Ends = tuple[np.ndarray, np.ndarray]
+_Pair = tuple[np.ndarray, np.ndarray]
+
+
+def _status(
+    ends: _Ends, energy: _Pair, height: _Pair, width: _Pair, lost: Any = False
+) -> np.ndarray:
+    """Return whether maxima lie inside the range and are no play of the noise.
+
+    Each is (value, std); `width` is the one that decides about the curvature, which
+    goes as 1/width², so that its relative error is twice that of the width. `lost` are
+    fits that did not converge.
+    """
+    low, high = ends
+    margin = SIGNIFICANT * energy[1]
+    finite = np.isfinite([*energy, *height, *width]).all(axis=0)
+    inside = (energy[0] - margin > low) & (energy[0] + margin < high)
+    clear = (height[0] > 2 * SIGNIFICANT * height[1]) & (
+        width[0] > 2 * SIGNIFICANT * width[1]
+    )
+    within = (low < energy[0]) & (energy[0] < high)
+    cases = {
+        Status.NO_MAXIMUM: lost & ~within,
+        Status.FAILED: lost | ~finite,
+        "wide": margin > high - low,
+        Status.AT_EDGE: ~inside,
+        "unclear": ~clear,
+    }
+    codes = [
+        s.code
+        for s in (Status.NO_MAXIMUM, Status.FAILED, Status.NO_MAXIMUM, Status.AT_EDGE)
+    ]
+    codes.append(Status.NO_MAXIMUM.code)
+    return np.asarray(np.select(list(cases.values()), codes, Status.OK.code))
+
+
+def _packed(
+    y: np.ndarray, weight: np.ndarray, places: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Return data, weights and places of their bins without those that weigh 0."""
+    pack = Packed(weight > 0)
+    inside = np.where(pack.inside, pack(weight), 0.0)
+    shape = inside.shape
+    return pack(y), inside, [np.broadcast_to(pack(x), shape) for x in places]
+
+
+def _log_normal(
+    E: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    ends: _Ends,
+    free: np.ndarray,
+    known: bool,
+    bins: np.ndarray | float,
+) -> _Found:
+    log_x = np.log(np.where(E > 0, E, 1.0))
+    # ln y is a parabola in ln x: its least-squares parabola is where the fit starts.
+    positive = (y > 0) & (weight > 0)
+    part = np.where(positive, y * weight, 0.0)
+    part = part / part.max(axis=1, keepdims=True, initial=1e-300)
+    middle = (part**2 * log_x).sum(axis=1) / (part**2).sum(axis=1)
+    log_y, u = np.log(np.where(positive, y, 1.0)), log_x - middle[:, None]
+    (a, b, c), _, _ = polynomial(u, log_y, part, 2)
+    bent = (positive.sum(axis=1) > 2) & (c < 0)
+    c = np.where(bent, c, -0.5)
+    parabola = np.stack(
+        [middle - b / (2 * c), a - b * b / (4 * c), np.sqrt(-0.5 / c)], axis=1
+    )
+    # Or at the highest bin, as wide as those of half its height about it.
+    tall = np.where(weight > 0, y, -np.inf)
+    highest, top = tall.max(axis=1), tall.argmax(axis=1)[:, None]
+    low, i = (tall < highest[:, None] / 2) & (weight > 0), np.arange(E.size)
+    first = np.where(low & (i < top), i, 0).max(axis=1)
+    last = np.where(low & (i > top), i, E.size - 1).min(axis=1)
+    extent = np.maximum((log_x[last] - log_x[first]) / FWHM_PER_SIGMA, 0.05)
+    bins_about = [log_x[top[:, 0]], np.log(np.maximum(highest, 1e-300)), extent]
+    peak = np.stack(bins_about, axis=1)
+    places = [np.log(np.where(x > 0, x, 1e-300)) for x in places_in_bins(E, bins)]
+    shape = mean_of_ends(log_normal)
+    y, weight, places = _packed(y, weight, places)
+    misfits = [
+        (((y - shape(start, *places)[0]) * weight) ** 2).sum(axis=1)
+        for start in (parabola, peak)
+    ]
+    start = np.where((bent & (misfits[0] <= misfits[1]))[:, None], parabola, peak)
+    fit = solve(shape, y, weight, start, *places, known=known)
+    chi2, covariance, stds = fit.errors(free, known)
+    place, log_height, sigma = fit.values.T
+    half = np.abs(sigma) * FWHM_PER_SIGMA / 2
+    energy, height = np.exp(place), np.exp(log_height)
+    width = 2 * energy * np.sinh(half)
+    by_sigma = np.sign(sigma) * energy * np.cosh(half) * FWHM_PER_SIGMA
+    gradient = np.stack([width, np.zeros_like(width), by_sigma], axis=1)
+    width_std = np.sqrt(np.einsum("mi,mij,mj->m", gradient, covariance, gradient))
+    energy_std, height_std = energy * stds[:, 0], height * stds[:, 1]
+    # ln y = … − (ln E/E_BP)²/2σ²: σ distinguishes a bend from a straight power law.
+    lost = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
+    sigmas = (np.abs(sigma), stds[:, 2])
+    status = _status(ends, (energy, energy_std), (height, height_std), sigmas, lost)
+    sane = (np.abs(place) < 100) & (np.abs(log_height) < 300) & (half < 50)
+    status = np.where(sane, status, Status.NO_MAXIMUM.code)
+    return {
+        "energy": energy, "energy_std": energy_std, "height": height,
+        "height_std": height_std, "width": width, "width_std": width_std,
+        "chi2_reduced": chi2,
+    }, status  # fmt: skip
+
+
+def _gaussian(
+    E: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    ends: _Ends,
+    free: np.ndarray,
+    known: bool,
+    bins: np.ndarray | float,
+) -> _Found:
+    used, rows = weight > 0, np.arange(len(y))
+    first, last = used.argmax(axis=1), E.size - 1 - used[:, ::-1].argmax(axis=1)
+    extent = ends[1] - ends[0]
+    # The background starts as the line through the first and the last point.
+    slope = (y[rows, last] - y[rows, first]) / extent
+    level = y[rows, first] - slope * ends[0]
+    above = np.where(used, y - level[:, None] - slope[:, None] * E, -np.inf)
+    height = np.maximum(above.max(axis=1), 1e-3)
+    top = E[above.argmax(axis=1)]
+    start = np.stack([top, height, extent / 5, level, slope], axis=1)
+    y, weight, places = _packed(y, weight, places_in_bins(E, bins))
+    shape = mean_of_ends(gaussian_on_line)
+    # Further away, or wider, all Gaussians are the same parabola.
+    away, nowhere = 3 * extent, np.full(len(y), np.inf)
+    low, high = ends[0] - extent, ends[1] + extent
+    fit = solve(
+        shape, y, weight, start, *places, known=known, linear=(1, 3, 4),
+        low=np.stack([low, -nowhere, -away, -nowhere, -nowhere], axis=1),
+        high=np.stack([high, nowhere, away, nowhere, nowhere], axis=1),
+    )  # fmt: skip
+    chi2, covariance, stds = fit.errors(free, known)
+    energy, height, sigma, background, slope = fit.values.T
+    sigma = np.abs(sigma)
+    lost = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
+    pairs = [(v, stds[:, i]) for i, v in enumerate((energy, height, sigma))]
+    status = _status(ends, pairs[0], pairs[1], pairs[2], lost)
+    wide = (status == Status.OK.code) & (sigma > extent)
+    wide |= fit.at_bound[:, [0, 2]].any(axis=1)
+    return {
+        "energy": energy, "energy_std": stds[:, 0],
+        "height": height, "height_std": stds[:, 1],
+        "width": FWHM_PER_SIGMA * sigma, "width_std": FWHM_PER_SIGMA * stds[:, 2],
+        "chi2_reduced": chi2, "background": background, "background_slope": slope,
+    }, np.where(wide, Status.NO_MAXIMUM.code, status)  # fmt: skip
+
+
+def _parabola(
+    E: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    ends: _Ends,
+    free: np.ndarray,
+    known: bool,
+    bins: np.ndarray | float,
+) -> _Found:
+    """Fit the tops, each by a parabola about its own middle."""
+    used = weight > 0
+    centre = (E * used).sum(axis=1) / used.sum(axis=1)
+    away = E - centre[:, None]
+    (a, b, c), covariance, chi2 = polynomial(away, y, weight, 2, bins)
+    chi2 = chi2 / free
+    covariance = covariance * (1.0 if known else chi2[:, None, None])
+    flat = (c >= 0) | (-c * (ends[1] - ends[0]) ** 2 < 1e-9 * np.abs(y).max(axis=1))
+    energy, height = centre - b / (2 * c), a - b * b / (4 * c)
+    half = np.sqrt(np.maximum(height, 0.0) / (-2 * c))
+    # Gradients with respect to (a, b, c).
+    zero = np.zeros_like(c)
+    by_energy = np.stack([zero, -1 / (2 * c), b / (2 * c * c)], axis=1)
+    by_height = np.stack([zero + 1, -b / (2 * c), b * b / (4 * c * c)], axis=1)
+    by_width = by_height / (-2 * c)[:, None]
+    by_width[:, 2] += height / (2 * c * c)
+    by_width /= np.maximum(half, 1e-300)[:, None]
+    stds = [
+        np.sqrt(np.maximum(np.einsum("mi,mij,mj->m", g, covariance, g), 0.0))
+        for g in (by_energy, by_height, by_width)
+    ]
+    status = _status(ends, (energy, stds[0]), (height, stds[1]), (2 * half, stds[2]))
+    status = np.where(flat, Status.NO_MAXIMUM.code, status)
+    # The height has an error of that kind of its own.
+    wider = np.sqrt(chi2) if known else np.ones_like(chi2)
+    stds[0], stds[2] = (np.where(chi2 > POOR_CHI2, s * wider, s) for s in stds[::2])
+    of_scatter = (
+        weight if known else weight / np.sqrt(np.maximum(chi2, 1e-300))[:, None]
+    )
+    moved = off_parabola(E, y - c[:, None] * bins**2 / 3, of_scatter, energy)
+    return {
+        "energy": energy, "energy_std": stds[0], "energy_off": moved[0],
+        "height": height, "height_std": np.hypot(stds[1], moved[1]),
+        "width": 2 * half, "width_std": stds[2], "chi2_reduced": chi2,
+    }, status  # fmt: skip
+
+
+#: The fit of each method: what it finds of `NUMBERS`, and `Status.code`.
+FITS: dict[Method, Callable[..., _Found]] = {
+    "lognormal": _log_normal,
+    "quadratic": _parabola,
+    "gaussian": _gaussian,
+}
