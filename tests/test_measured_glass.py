@@ -1,4 +1,4 @@
-"""The embedded measured metallic glass: what its table says, and where it comes from."""
+"""The embedded measured glasses: what their tables say, and where they come from."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.data import make_silicates_raman
 from xbp.data.make_bmg_lrmecs import table
 
 SHARED = Path(
     os.environ.get("XBP_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")
 )
 FILES = [SHARED / "ins" / f"{n}_LRMECS_Ei78.nxspe" for n in ("bmg", "vanadium")]
+
+LIGHT = [SHARED / "raman" / name for name in ("ae0202.txt", "BD1469.txt")]
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +109,24 @@ def test_what_goes_with_the_elastic_line() -> None:
         assert said.startswith(f"{share} of the inelastic")
     mean = float(own.inelastic_lost.sel(Q=slice(2.1, 8.5)).mean())
     assert mean == pytest.approx(0.044, abs=5e-4)
+
+
+def test_raman_spectra_of_silicate_glasses() -> None:
+    """Both peak near 7.9 meV for a constant coupling, and at lower energy for another."""
+    light = xbp.tutorial.open_dataset("silicates_raman")
+    constant, linear = (
+        light.bp.to_reduced_raman(coupling=coupling).bp.convert(E="meV")
+        for coupling in ("constant", "linear")
+    )
+    peak = constant.bp.boson_peak(E_range=(3.5, 20))
+    assert (peak.status == "ok").all()
+    np.testing.assert_allclose(peak.energy, 7.9, atol=0.1)
+    low, high = (linear.B.sel(E=at, method="nearest") for at in (4, 7.9))
+    assert (low > high).all()
+    assert "rampy" in light.attrs["source"]
+
+
+@pytest.mark.skipif(not LIGHT[0].is_file(), reason="the measured spectra are not here")
+def test_the_script_makes_the_table_of_raman_spectra() -> None:
+    made = make_silicates_raman.table(*map(str, LIGHT))
+    xr.testing.assert_allclose(made, xbp.tutorial.open_dataset("silicates_raman"))

@@ -17,6 +17,7 @@ NAMES = (
     "zr46cu46al8_fluctuations",
     "kob_andersen_trajectory",
     "bmg_lrmecs",
+    "silicates_raman",
 )
 GLASSES = ("kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl")
 TREES = {
@@ -34,7 +35,7 @@ def open_dataset(name: str) -> xr.Dataset:
     ----------
     name : {"zr46cu46al8",
     "zr46cu46al8_md", "zr46cu46al8_fluctuations", "kob_andersen_trajectory",
-    "bmg_lrmecs"}
+    "bmg_lrmecs", "silicates_raman"}
         ``zr46cu46al8_md``: S(Q,E), S(Q) and g(E), with standard deviations, of a
         Zr46Cu46Al8 metallic glass of 4000 atoms from classical MD at 300 K.
         ``zr46cu46al8_fluctuations``: what `compare_fluctuations` finds of six local
@@ -44,6 +45,9 @@ def open_dataset(name: str) -> xr.Dataset:
         0.2 1/angstrom and 2 meV, the elastic line (``line``, FWHM 5.8 meV) subtracted,
         and S(Q) of that line; its scale is arbitrary, and ``u2`` is that of simulated
         Zr46Cu46Al8. Derived from raw spectra in danse-inelastic/ins-data.
+        ``silicates_raman``: Raman spectra I(E) of two silicate glasses, 26 to 281 1/cm
+        in bins of 3 1/cm, on an arbitrary scale and without errors. Derived from
+        examples of charlesll/rampy.
 
     Returns
     -------
