@@ -109,6 +109,60 @@ def test_a_fit_at_a_bound_or_degenerate_says_so() -> None:
     assert np.isnan(found.BIC).all()
 
 
+#: Data, what is fitted to them, and the parameter that they do not determine, or that
+#: ends at its bound.
+ATTACKS = [
+    ("quartic_dos", "lognormal", "undetermined", "energy"),
+    ("einstein_modes_dos", "soft_oscillators_dos", "undetermined", "energy_star"),
+    ("soft_potential_dos", "damped_phonons_dos", "parameter at bound", "damping"),
+    ("soft_potential_dos", "bi_hill", "undetermined", "height"),
+]
+ATTACKED = {
+    "quartic_dos": {"A_4": 1e-6},
+    "einstein_modes_dos": {"n_E": 0.5, "energy_E": 8.0, "sigma_E": 2.0},
+    "soft_potential_dos": {"slope": 0.01, "energy_b": 4.0},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "model", "status", "limiting"), ATTACKS)
+def test_a_fit_that_runs_away_says_where(
+    name: str, model: str, status: str, limiting: str
+) -> None:
+    data = noisy(name, E[::2], 0.03, seed=1, **ATTACKED[name])
+    fixed = {"area": 1.0} if "area" in MODELS[model].parameters else {}
+    found = data.bp.compare_models([model], fixed=fixed).isel(model=0)
+    assert str(found.status.values) == status
+    assert str(found.limiting_parameter.values) == limiting
+
+
+@pytest.mark.slow
+def test_an_unstable_medium_is_at_a_bound(glass: xr.Dataset) -> None:
+    """Its disorder is then next to 1, where there is no medium any more."""
+    hot = glass[["g", "g_std"]].bp.rebin(E="0.4 meV").bp.to_bqe()
+    one = "heterogeneous_elasticity_dos"
+    found = hot.bp.compare_models([one], x_range=(2, 9), fixed={"velocity_ratio": 2.45})
+    assert str(found.status.values[0]) == "parameter at bound"
+    assert str(found.limiting_parameter.values[0]) == "disorder"
+    # With a velocity fixed the fit is bad, and ends.
+    known = {"area": 1, "energy_T": 18.03, "velocity_ratio": 2.45}
+    found = hot.bp.compare_models([one], x_range=(2, 9), fixed=known)
+    assert str(found.status.values[0]) == "ok"
+    assert float(found.chi2_reduced[0]) > 100
+
+
+def test_the_range_is_that_of_all_bins_that_were_fitted(glass: xr.Dataset) -> None:
+    """Bins that share counts are fitted as one, from the first of them to the last."""
+    hot = glass[["g", "g_std"]].bp.rebin(E="0.4 meV").bp.to_bqe()
+    found = hot.bp.compare_models(["lognormal"], x_range=(2, 9)).isel(model=0)
+    inside = hot.E.sel(E=slice(2, 9))
+    assert int(found.n_points) < inside.size
+    assert float(found.E_low) == float(inside[0])
+    assert float(found.E_high) == float(inside[-1])
+    shown = found.fitted.dropna("E").E
+    np.testing.assert_array_equal(shown, inside)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("onset", "status"), [(0.4, "ok"), (0.8, "ok"), (0.02, "parameter at bound")]

@@ -751,3 +751,42 @@ def test_a_heat_capacity_without_errors_has_relative_ones() -> None:
     for name, value in true.items():
         pulls = (found[name] - value) / found[f"{name}_std"]
         assert float(abs(pulls).max()) < 4
+
+
+def test_a_start_that_ends_in_a_minimum_of_its_own_is_not_the_answer() -> None:
+    """The other one leads to where the model has no values, and fits better before."""
+
+    def two(x: np.ndarray, a: float) -> np.ndarray:
+        curve = np.where(np.arange(x.size) % 2, (a - 2) * (a - 6), 0.3 * (a - 6.5))
+        return curve if a < 5.9 else np.full(x.shape, np.nan)
+
+    row: dict[str, Any] = {
+        "name": "two", "function": two, "quantity": "reduced_dos",
+        "parameters": {"a": "1"}, "about": "two minima", "positive": ("a",),
+    }  # fmt: skip
+    x = np.linspace(1, 5, 9)
+    flat = xbp.new_dataset(
+        "reduced_dos", 0 * x, units="1", std=0 * x + 0.1, coords={"E": (x, "meV")}
+    )
+    first, second = {"a": 1.5}, {"a": 5.0}
+    alone = flat.bp.fit(Model(**row, guess=lambda x, y: first))
+    assert str(alone.status.values) == "ok"
+    assert 1.9 < float(alone.a) < 2.2
+    both = flat.bp.fit(Model(**row, guess=lambda x, y: [first, second]))
+    assert str(both.status.values) == "fit failed"
+
+
+@pytest.mark.slow
+def test_the_best_place_of_a_step_is_found() -> None:
+    """Also where the fit at the first place has not come to an end."""
+    E = np.linspace(0.5, 15, 16)
+    data = xbp.models.evaluate("soft_potential_dos", E, slope=0.01, energy_b=4.0)
+    data["g_std"] = (0.03 * data.g).assign_attrs(units="1/meV")
+    found = data.bp.fit("jamming_dos")
+    assert str(found.status.values) == "ok"
+    near = {name: float(found[name]) for name in ("area_star", "energy_star")}
+    for onset in (0.6, 1.0, 2.0, 4.0):
+        other = data.bp.fit("jamming_dos", fixed={"energy_0": onset}, start=near)
+        free = 16 - 3, 16 - 2
+        chi2 = float(found.chi2_reduced) * free[0], float(other.chi2_reduced) * free[1]
+        assert chi2[0] < chi2[1] or np.isnan(chi2[1])

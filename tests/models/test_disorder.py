@@ -162,6 +162,25 @@ def test_self_energy_of_elastic_waves() -> None:
     np.testing.assert_allclose(g, [0, 0.0474435, 0.4539747, 0.8520009], atol=6e-8)
 
 
+def test_self_energies_solve_their_equation_by_quadrature() -> None:
+    """The residual is that of rounding, at the energies of the tables above."""
+    u, weights = np.polynomial.legendre.leggauss(40)
+    kappa = ((np.arange(40)[:, None] + (1 + u) / 2) / 40).ravel()
+    weights = np.tile(weights / 80, 40)
+
+    def response(x: float, c2: complex) -> complex:
+        return complex((3 * weights * kappa**4 / (kappa**2 * c2 - x**2)).sum())
+
+    for x in (0.1, 0.5, 1.0):
+        (sigma,) = elastic_self_energy(np.array([x]), 0.24, 1.0)
+        assert abs(sigma - 0.24 * response(x, 1 - sigma)) < 1e-13
+    gamma = 0.9 * critical_disorder(1.0, 4.0)
+    for x in (0.3, 1.0):
+        (sigma,) = elastic_self_energy(np.array([x]), gamma, 1.0, 4.0)
+        found = response(x, 4 - 2 * sigma) + response(x, 1 - sigma)
+        assert abs(sigma - gamma * found) < 1e-13
+
+
 def test_critical_disorder() -> None:
     for ratio, gamma in ((2.0, 0.21479024), (1.8, 0.20492922), (2.2, 0.22161040)):
         assert critical_disorder(1.0, ratio**2) == pytest.approx(gamma, abs=6e-9)

@@ -70,6 +70,16 @@ def test_area_is_one_for_causal_velocities(dimension: int) -> None:
         assert area == pytest.approx(1, abs=5e-5)
 
 
+def test_damped_sound_has_the_area_one_and_without_damping_is_debyes() -> None:
+    u = (np.arange(200_000) + 0.5) / 200_000 * np.pi / 2
+    x = np.tan(u)
+    g = medium_dos(x, damped_modulus(x, 1.0, 0.3))
+    area = (g * (1 + x**2)).mean() * np.pi / 2
+    assert area == pytest.approx(1, abs=2e-6)
+    still = medium_dos(E, damped_modulus(E, 1.0, 0.0))
+    np.testing.assert_allclose(still, medium_dos(E, 1.0))
+
+
 def test_closed_form_is_its_integral() -> None:
     kappa = (np.arange(200_000) + 0.5) / 200_000
     c2, Z = 0.8 - 0.1j, 0.5 + 0.02j
@@ -252,4 +262,4 @@ def test_density_of_states_is_that_of_the_currents_below_the_debye_wave_number()
         (generalized_debye_dos(x, 1.0, width, form="line"), width),
     ):
         current = damped_oscillator_current(x[0], 1.0, q, gamma)
-        assert (3 * q**2 * current).mean() == pytest.approx(found[0], rel=1e-6)
+        assert (3 * q**2 * current).mean() == pytest.approx(found[0], rel=1e-8)

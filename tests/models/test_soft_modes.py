@@ -221,6 +221,16 @@ def test_jamming(onset: float, at: float) -> None:
         assert at == pytest.approx(2**-0.25 * np.sqrt(onset), rel=6e-3)
 
 
+def test_jamming_without_and_with_compression() -> None:
+    """∝ √(x² − 1)/x without; under compression ∝ E² from far above E₀ to E_*."""
+    x = np.array([1.1, 1.5, 4.0])
+    g = jamming_dos(x, np.pi / 4, 1.0, 1.0)
+    np.testing.assert_allclose(g, np.sqrt(x**2 - 1) / x, rtol=1e-12)
+    E = np.array([0.003, 0.01])
+    slope = np.diff(np.log(jamming_dos(E, 1.0, 1e-4, 1.0))) / np.diff(np.log(E))
+    assert slope[0] == pytest.approx(2, abs=1e-3)
+
+
 def test_jamming_has_no_modes_below_its_onset_and_a_plateau() -> None:
     g = jamming_dos(np.array([-1.0, 0.0, 0.4, 0.49, 100.0]), 2.0, 0.5, 1.0)
     assert (g[:4] == 0).all()

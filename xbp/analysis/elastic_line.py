@@ -188,7 +188,7 @@ def _counting(
     S, std, part = (np.broadcast_to(a, (*outer, E.size)) for a in (S, std, part))
     p = np.stack([value.ravel() for value in values], axis=1)
     S, std, part = (a.reshape(-1, E.size) for a in (S, std, part))
-    part, mean, error = merged_bins(part, S)
+    part, mean, error, _ = merged_bins(part, S)
     E, S, std = mean(E), mean(S), error(std)
     curve, slopes = _shape(E)(p)
     known, used = np.isfinite(std), std > 0

@@ -77,7 +77,7 @@ def fit_spectra(
     boxes, sounds, widths, modes = (
         np.broadcast_to(a, outer).ravel() for a in (box, sound, fwhm, n_modes)
     )
-    parts, mean, std_of = merged_bins(parts, rows, inside)
+    parts, mean, std_of, _ = merged_bins(parts, rows, inside)
     E, inside, rows, seen = mean(E), mean(inside) > 0.5, mean(rows), mean(seen)
     known = std_of(known)
     # Bins that were put together are as wide as all of them.

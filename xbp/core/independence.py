@@ -106,7 +106,9 @@ def std_along(std: xr.DataArray, *dims: str) -> xr.DataArray:
 
 def merged_bins(
     part: np.ndarray, values: np.ndarray, inside: np.ndarray | None = None
-) -> tuple[np.ndarray, Callable[[Any], np.ndarray], Callable[[Any], np.ndarray]]:
+) -> tuple[
+    np.ndarray, Callable[[Any], np.ndarray], Callable[[Any], np.ndarray], np.ndarray
+]:
     """Put bins that share counts together to independent ones, such as a fit needs.
 
     The parts of one bin have one error: neither their scatter about a curve nor their
@@ -125,17 +127,19 @@ def merged_bins(
         f of the new bins.
     mean, error : callable
         Values of the bins (..., n) → those of the new ones; σ/√f → σ of these.
+    first : numpy.ndarray of int, shape (m,)
+        The first of the bins in each new one.
 
     Examples
     --------
     >>> y, std = np.array([1.0, 3.0, 3.0, 4.0]), np.array([1.0, 2.0, 2.0, 1.0]) ** 0.5
-    >>> part, mean, error = merged_bins(np.array([0.4, 0.5, 0.5, 1.0]), y)
-    >>> part, mean(y), error(std)
-    (array([0.4, 1. , 1. ]), array([1., 3., 4.]), array([1., 1., 1.]))
+    >>> part, mean, error, first = merged_bins(np.array([0.4, 0.5, 0.5, 1.0]), y)
+    >>> part, mean(y), error(std), first
+    (array([0.4, 1. , 1. ]), array([1., 3., 4.]), array([1., 1., 1.]), array([0, 1, 3]))
     """
     least = part.reshape(-1, part.shape[-1]).min(axis=0, initial=1.0)
     if (least > 1 - _ROUNDING).all():
-        return part, np.asarray, np.asarray
+        return part, np.asarray, np.asarray, np.arange(least.size)
     rows = values.reshape(-1, least.size)
     size = np.fmax(np.abs(rows[:, 1:]), np.abs(rows[:, :-1]))
     with np.errstate(invalid="ignore"):
@@ -160,7 +164,7 @@ def merged_bins(
     def error(std: Any) -> np.ndarray:
         return np.asarray(np.sqrt(mean(np.square(std)) / count))
 
-    return np.minimum(mean(part) * count, 1.0), mean, error
+    return np.minimum(mean(part) * count, 1.0), mean, error, np.array(starts)
 
 
 def mixed_independence(

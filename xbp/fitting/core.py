@@ -12,6 +12,7 @@ import scipy
 from xbp.core.status import POOR_CHI2
 
 __all__ = [
+    "SLACK",
     "Function",
     "Shape",
     "Solutions",
@@ -30,6 +31,8 @@ Function = Callable[..., np.ndarray]
 # Curves solved together: more leave the cache of the processor.
 _CHUNK = 1000
 _EPS = float(np.finfo(float).eps)
+#: Parts of the start value within which a parameter is at a limit.
+SLACK = 1e-5
 # Relative step of central differences: the cube root of the rounding error.
 _STEP = _EPS ** (1 / 3)
 
@@ -319,7 +322,7 @@ def _solve(
         length == 0
     )
     # At a limit the error means nothing.
-    slack = 1e-5 * np.where(start != 0, np.abs(start), np.abs(values))
+    slack = SLACK * np.where(start != 0, np.abs(start), np.abs(values))
     at_bound = np.minimum(values - low, high - values) <= slack
     return Solutions(
         values, inverse / unit, chi2, size, length, converged, at_bound, vague

@@ -118,7 +118,7 @@ def fit(
         ``chi2_reduced`` where errors are known; ``relative_residual``, the rms of what
         the fit leaves of the points over the largest of them; the range fitted,
         ``<dim>_low``, ``<dim>_high``, ``n_points``; ``status``: "ok", "no data", "too
-        few points", "parameter at bound", "undetermined" (an error a thousand times the
+        few points", "parameter at bound", "undetermined" (an error ten times the
         parameter: start nearer) or "fit failed", the numbers being NaN wherever it is
         not "ok"; ``limiting_parameter``, the one that is at its bound or undetermined.
         Neighbouring points are taken as independent, and those that share counts put
@@ -224,8 +224,10 @@ def fit(
 
 def named_curve(row: Model, guess: Guess | None = None) -> Curve:
     """Return a named model as it is fitted; `guess` replaces its own."""
+    # Models have no values at their upper limits.
+    most = {name: np.nextafter(value, -np.inf) for name, value in row.below.items()}
     limits = {
-        name: (0.0 if name in row.positive else -np.inf, row.below.get(name, np.inf))
+        name: (0.0 if name in row.positive else -np.inf, most.get(name, np.inf))
         for name in row.parameters
     }
     return Curve(

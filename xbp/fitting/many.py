@@ -13,7 +13,14 @@ from xbp.core.errors import QuantityError, shown
 from xbp.core.independence import collapsed, independence, merged_bins, std_along
 from xbp.core.signal import map_over
 from xbp.core.status import FIT_LABELS, Status
-from xbp.fitting.core import Shape, Solutions, permitted, solve, solve_function
+from xbp.fitting.core import (
+    SLACK,
+    Shape,
+    Solutions,
+    permitted,
+    solve,
+    solve_function,
+)
 from xbp.fitting.rows import Packed, scatter
 from xbp.fitting.step import solve_with_step
 from xbp.models.model import Guess
@@ -163,7 +170,8 @@ def _fit_many(
         np.broadcast_to(a, (*outer, x.size)).reshape(-1, x.size).astype(float)
         for a in (value, std, part)
     )
-    parts, mean, error = merged_bins(parts, ys)
+    parts, mean, error, first = merged_bins(parts, ys)
+    lows, highs = (end.reduceat(x, first) for end in (np.minimum, np.maximum))
     x, ys, stds = mean(x), mean(ys), error(stds)
     m, n, known = len(ys), len(curve.names), bool(std.ndim)
     # The squares of others overflow.
@@ -204,16 +212,21 @@ def _fit_many(
     # The user's start decides, unless it misses the curve and the model's own does not.
     missed = _misses(left * weights[rows], usable[rows], chi2, free[rows], known)
     rank = np.where(missed, 2 + own, own)
-    order = np.lexsort((found.chi2, rank, ~found.converged, rows))
-    rows, first = np.unique(rows[order], return_index=True)
-    best = order[first]
+    # One that did not end decides where it is better by more than noise.
+    least = np.full(m, np.inf)
+    np.minimum.at(least, rows, np.where(found.converged, found.chi2, np.inf))
+    noise = 1.0 if known else least[rows] / free[rows]
+    stuck = ~found.converged & ~(found.chi2 < least[rows] - noise)
+    order = np.lexsort((found.chi2, rank, stuck, rows))
+    rows, best = np.unique(rows[order], return_index=True)
+    best = order[best]
     status[rows], limiting[rows] = found_status[best], found_limiting[best]
     whole_table = np.column_stack([whole, stds, matrix, chi2, residual])
     table[rows] = whole_table[best]
     table[status != Status.OK] = np.nan
     inside = count > 0
-    low = np.where(inside, np.where(usable, x, np.inf).min(axis=1), np.nan)
-    high = np.where(inside, np.where(usable, x, -np.inf).max(axis=1), np.nan)
+    low = np.where(inside, np.where(usable, lows, np.inf).min(axis=1), np.nan)
+    high = np.where(inside, np.where(usable, highs, -np.inf).max(axis=1), np.nan)
     pieces = np.split(table, [n, 2 * n, 2 * n + n * n, -1], axis=1)
     shapes: list[tuple[int, ...]] = [(n,), (n,), (n, n), (), ()]
     numbers = [
@@ -371,22 +384,26 @@ class _Fit:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the status of each fit, and the parameter that limits it or ""."""
         size = np.maximum(np.abs(found.values), np.abs(self.begin))
-        # An error a thousand times a parameter and its start: the data do not depend on
+        # An error ten times a parameter and its start: the data do not depend on
         # it. The guess of one that may be zero does not show its size; the user's start
         # does.
-        most = np.where(self.low >= 0, 1e3 * size, 1e6 * self.given)
+        most = np.where(self.low >= 0, 10 * size, 1e6 * self.given)
         astray = (stds > np.maximum(most, np.abs(found.values))) & (most > 0)
-        lost = self._without_effect() & ~found.converged[:, None]
+        failed = ~found.converged[:, None]
+        lost = self._without_effect() & failed
+        nearest = np.minimum(found.values - self.low, self.high - found.values)
+        at_bound = found.at_bound | (failed & (nearest <= SLACK * np.abs(self.begin)))
+        # A valley without an end, in which the data allow any value.
+        endless = failed & (self.low >= 0) & (stds > np.abs(found.values))
         finite = np.isfinite(stds).all(axis=1) & np.isfinite(residual)
         status = np.full(len(stds), Status.OK, dtype="<U18")
         limiting = np.full(len(stds), "", dtype=f"<U{max(map(len, self.curve.names))}")
         for name, flags in (
             (Status.UNDETERMINED, lost),
-            (Status.FAILED, ~found.converged),
-            (Status.AT_BOUND, found.at_bound),
+            (Status.AT_BOUND, at_bound),
             (Status.UNDETERMINED, found.vague),
-            (Status.FAILED, ~finite),
-            (Status.UNDETERMINED, astray),
+            (Status.UNDETERMINED, astray | endless),
+            (Status.FAILED, ~found.converged | ~finite),
         ):
             each = flags.ndim == 2
             here = (flags.any(axis=1) if each else flags) & (status == Status.OK)

@@ -35,6 +35,7 @@ class _Interval:
     jacobian: np.ndarray
     at_bound: np.ndarray
     vague: np.ndarray
+    converged: bool
 
 
 def solve_with_step(
@@ -156,11 +157,13 @@ class _Search:
         _, slopes = by_differences(self.function)(values, sizes, near_low, near_high)
         out: dict[int, _Interval | None] = {}
         for i, k in enumerate(ks.tolist()):
-            flags = np.zeros((2, n), dtype=bool)
-            flags[:, rest] = found.at_bound[i], found.vague[i]
+            at_bound, vague = np.zeros((2, n), dtype=bool)
+            at_bound[rest], vague[rest] = found.at_bound[i], found.vague[i]
             jacobian = (slopes[:, i] * self.weight).T
-            one = _Interval(values[i], float(found.chi2[i]), jacobian, *flags)
-            out[k] = one if found.converged[i] else None
+            chi2, converged = float(found.chi2[i]), bool(found.converged[i])
+            one = _Interval(values[i], chi2, jacobian, at_bound, vague, converged)
+            # What has not converged yet is an upper limit of χ².
+            out[k] = one if np.isfinite(chi2) else None
         return out
 
     def result(self) -> Solutions:
@@ -174,7 +177,8 @@ class _Search:
         fit = self.fits[k]
         if fit is None:
             return self._solution(None, np.full((n, n), np.nan))
-        self.best = fit.values
+        if fit.converged:
+            self.best = fit.values
         # As where the level is fixed.
         self.within = not _covariance(fit.jacobian)[1][self.edge]
         if self.within:
@@ -194,6 +198,11 @@ class _Search:
     def _over_intervals(self, place: int) -> Solutions:
         """Return the best fit with the spread over all intervals that χ² allows."""
         best, n = self.fits[place], self.best.size
+        if best is not None and not best.converged:
+            # With as many steps as it needs.
+            self.best = best.values
+            self.fits.clear()
+            best = self.fits[self.visit(place)]
         if best is None:
             return self._solution(None, np.full((n, n), np.nan))
         least = np.finfo(float).eps ** 2 * ((self.y * self.weight) ** 2).sum()
@@ -215,7 +224,8 @@ class _Search:
                 at += direction
         total, covariance, vague = 0.0, np.zeros((n, n)), best.vague.copy()
         for at in allowed:
-            if (fit := self.fits[at]) is None:
+            fit = self.fits[at]
+            if fit is None or not (fit.converged or fit is best):
                 continue
             own = self._within_interval(fit.jacobian, at, error)
             vague[self.edge] |= not np.isfinite(own).all()
@@ -254,7 +264,7 @@ class _Search:
             )
         return Solutions(
             fit.values[None], covariance[None], np.array([fit.chi2]), size,
-            np.linalg.norm(fit.jacobian, axis=0)[None], np.ones(1, dtype=bool),
+            np.linalg.norm(fit.jacobian, axis=0)[None], np.array([fit.converged]),
             fit.at_bound[None], fit.vague[None],
         )  # fmt: skip
 

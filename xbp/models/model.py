@@ -71,7 +71,7 @@ class Model:
     x_units, y_units : str or None
         Units the function is written in, where it holds constants of nature.
     below : dict of str to float
-        Upper limits of parameters.
+        Upper limits of parameters, which they do not reach.
     zero : tuple of str
         Positive parameters that may be 0.
     edge : str or None

@@ -44,14 +44,17 @@ _SPREAD: Final = (0.1, 0.2, 0.35, 0.6, 1.0, 1.7)
 
 
 def _search(
-    function: Callable[..., np.ndarray], scale: str, **grids: Sequence[float]
+    function: Callable[..., np.ndarray],
+    scale: str,
+    n_starts: int = 1,
+    **grids: Sequence[float],
 ) -> Guess:
-    """Return a guess: the best of all values of a grid; energies in parts of x[-1]."""
+    """Return a guess: the best points of a grid; energies in parts of x[-1]."""
 
-    def guess(x: np.ndarray, y: np.ndarray) -> Mapping[str, float]:
+    def guess(x: np.ndarray, y: np.ndarray) -> Sequence[Mapping[str, float]]:
         step = max(x.size // _SEARCHED, 1)
         x, y = x[::step], y[::step]
-        best, least = {scale: 1.0}, np.inf
+        found = []
         for values in itertools.product(*grids.values()):
             p = dict(zip(grids, map(float, values), strict=True))
             p = {
@@ -62,9 +65,10 @@ def _search(
             size = float(curve @ curve)
             amount = max(float(curve @ y) / size, 0.0) if size > 0 else 0.0
             misfit = float(np.sum((y - amount * curve) ** 2))
-            if misfit < least or not np.isfinite(least):
-                best, least = {scale: amount or 1.0, **p}, misfit
-        return best
+            misfit = misfit if np.isfinite(misfit) else np.inf
+            found.append((misfit, {scale: amount or 1.0, **p}))
+        found.sort(key=lambda one: one[0])
+        return [p for _, p in found[:n_starts]]
 
     return guess
 
@@ -207,6 +211,7 @@ THEORIES: Final = (
         guess=_search(
             resonant_phonons_dos,
             "area",
+            n_starts=2,
             energy_T=(0.6, 1.2, 3.0),
             energy_0=(0.05, 0.1, 0.2, 0.3, 0.45, 0.7),
             softening=(0.1, 0.3),
@@ -348,6 +353,7 @@ THEORIES: Final = (
         guess=_search(
             heterogeneous_elasticity_dos,
             "area",
+            n_starts=2,
             energy_T=(0.25, 0.4, 0.6, 1.0, 2.0),
             disorder=(0.3, 0.7, 0.9),
             velocity_ratio=(_VELOCITY_RATIO,),
