@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,10 @@ def started(job: dict[str, Any], file: Path, kelvin: float, suffix: str, skin: f
     return lmp
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     """Print steps per second at the temperatures of the liquid and of the glass."""
-    own = len(sys.argv) > 1
-    file = Path(sys.argv[1]) if own else shipped_potential("CuZr_mm.eam.fs")
+    own = len(arguments) > 0
+    file = Path(arguments[0]) if own else shipped_potential("CuZr_mm.eam.fs")
     system = choose_system("ZrCuAl" if own else "CuZr", None, file)
     asked = {
         "n_atoms": N_ATOMS, "melt": None, "temperature": None, "timestep": None,
@@ -78,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -38,6 +38,7 @@ from xbp.md.lammps.systems import System
 from xbp.md.lammps.worker import THERMO
 from xbp.md.models import new_trajectory
 from xbp.md.open import open_trajectory
+from xbp.md.storage import write_trajectory
 
 if TYPE_CHECKING:
     import lmfit
@@ -301,11 +302,8 @@ def _finish(
         "history": extend_history(None, maker, arguments),
     }
     traj = traj.assign_coords(_rate(job))
-    packed = {"zlib": True, "complevel": 4, "shuffle": True, "_FillValue": None}
-    chunks = (min(50, len(frames)), n_atoms, 3)
-    how = {n: {**packed, "chunksizes": chunks} for n in ("position", "velocity")}
     with new_file(where, overwrite=overwrite) as (part, _):
-        traj.to_netcdf(part, engine="netcdf4", encoding=how)
+        write_trajectory(traj, Path(part))
         _thermo(folder, job).to_netcdf(part, engine="netcdf4", mode="a", group="thermo")
 
 
