@@ -47,6 +47,25 @@ def test_header_and_columns(tmp_path: Path, encoding: str) -> None:
         xr.testing.assert_identical(back, ds)
 
 
+def test_maps_and_series(tmp_path: Path) -> None:
+    """A row of the axis behind a tab for each column of places, then the spectra."""
+    header = HEADER + "#AxisUnit[2]=\tµm\n"
+    rows = "\t30\t20\t10\n0\t3\t2\t1\n1.5\t6\t5\t4\n"
+    line = open_labspec(write(tmp_path / "a.txt", header, rows, encoding="utf-8"))
+    assert line.I.sizes == {"spectrum": 2, "E": 3}
+    np.testing.assert_array_equal(line.I, [[1, 2, 3], [4, 5, 6]])
+    np.testing.assert_array_equal(line.E, [10, 20, 30])
+    assert line.place.values.tolist() == [0, 1.5]
+    assert line.place.attrs["units"] == "µm"
+    rows = "\t\t30\t20\t10\n-1\t7\t3\t2\t1\n"
+    plane = open_labspec(write(tmp_path / "b.txt", rows=rows))
+    assert (float(plane.place_0[0]), float(plane.place_1[0])) == (-1, 7)
+    np.testing.assert_array_equal(plane.I, [[1, 2, 3]])
+    for wrong in (rows[:-3] + "\n", "\t30\t20\n", "\t\t\t3\t2\n1\t2\t3\t4\t5\n"):
+        with pytest.raises(FileFormatError, match="numbers|no spectra"):
+            open_labspec(write(tmp_path / "c.txt", rows=wrong))
+
+
 def test_axis_in_wavelengths(tmp_path: Path) -> None:
     rows = "532\t1\n533\t2\n534\t3\n"
     path = write(tmp_path / "a.txt", HEADER.replace("cm-¹", "nm"), rows)

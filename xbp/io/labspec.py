@@ -45,8 +45,8 @@ FORMAT = Format(
     guide=Guide(
         "light",
         "Horiba LabSpec, text",
-        "Raman spectrum; latin-1, descending axes; a shift in 1/cm, whatever its "
-        "header calls it",
+        "Raman spectrum, or those of a map or series, `I(spectrum, E)`; latin-1, "
+        "descending axes; a shift in 1/cm, whatever its header calls it",
         example("I", '"glass.txt", T="295 K"'),
         asks=("T",),
     ),
@@ -62,12 +62,13 @@ def open_labspec(
     temperature: Any = None,
     laser: Any = None,
 ) -> xr.Dataset:
-    r"""Read a Raman spectrum exported as text by Horiba LabSpec (LabRAM).
+    r"""Read Raman spectra exported as text by Horiba LabSpec (LabRAM).
 
     Parameters
     ----------
     path : path-like
-        The exported text of one spectrum, UTF-8 or Latin-1.
+        The exported text, UTF-8 or Latin-1: two columns, or for a map or series a row
+        of the axis and one for each spectrum, behind its place.
     units : str, optional
         Units of the axis, if the header has none (``Spectro (cm-¹)`` or
         ``AxisUnit[1]``), or to overrule it.
@@ -82,7 +83,9 @@ def open_labspec(
     -------
     xarray.Dataset
         ``I(E)`` in counts (units "1"), E the shift, positive on the Stokes side, in the
-        units of the file; every header row as an attribute ``labspec_...``.
+        units of the file; ``I(spectrum, E)`` of a map or series, with the places beside
+        as ``place`` or ``place_0`` and ``place_1``, in the units of the header, if it
+        has any; every header row as an attribute ``labspec_...``.
 
     Raises
     ------
@@ -90,8 +93,7 @@ def open_labspec(
         If `units` are neither of a shift nor of a wavelength, or `laser` is not a
         wavelength.
     FileFormatError
-        If it is of another kind, is truncated, contains a map, or has no units of its
-        axis.
+        If it is of another kind, is truncated, or has no units of its axis.
 
     Examples
     --------
@@ -119,15 +121,21 @@ def open_labspec(
         require_positive(laser, "laser", "nm")
     elif axis == "nm" and header.get("Laser (nm)"):
         laser = f"{header['Laser (nm)']} nm"
-    numbers = _columns(lines)
-    place, values = numbers[np.argsort(numbers[:, 0], kind="stable")].T
+    points, values, places = _spectra(lines)
+    order = np.argsort(points, kind="stable")
+    names = [str(i) for i in range(len(values))]
+    coords: dict[str, Any] = {} if places is None else {"spectrum": names}
     ds = new_dataset(
         "raman_intensity",
-        values,
+        values[..., order],
         units="1",
-        coords={dim: (place, axis)},
+        coords=coords | {dim: (points[order], axis)},
         temperature=temperature,
     )
+    for i, place in enumerate([] if places is None else places.T):
+        name = "place" if places.shape[1] == 1 else f"place_{i}"
+        unit = header.get(f"AxisUnit[{i + 2}]", "")
+        ds = ds.assign_coords({name: ("spectrum", place, {"units": unit or "1"})})
     if dim == "wavelength" and laser is not None:
         ds = to_raman_shift(ds, laser)
     ds.attrs["source"] = f"LabSpec export {path.name}"
@@ -152,19 +160,34 @@ def _header(lines: list[str]) -> dict[str, str]:
     return found
 
 
-def _columns(lines: list[str]) -> np.ndarray:
-    """Return the two columns below the header; commas may be decimal."""
+def _spectra(
+    lines: list[str],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return the axis, the intensities, and the places of several spectra.
+
+    Below the header are two columns; or a row of the axis, which begins with a tab for
+    each column of places, and the rows of the spectra. Commas may be decimal.
+    """
     rows: list[list[float]] = []
+    blank = 0
     for i, line in enumerate(lines, start=1):
         if not line.strip() or (line.startswith("#") and not _is_hidden_row(line)):
             continue
+        if not rows:
+            blank = len(line) - len(line.lstrip("\t"))
         values = [number(word) for word in line.split()]
         known = [v for v in values if v is not None and abs(v) != np.inf]
-        what = f"line {i}, {line.strip()[:60]!r}, is not two numbers"
-        check(len(known) == len(values) == 2, what)
+        size = len(rows[0]) + blank if blank and rows else len(values) if blank else 2
+        what = f"line {i}, {line.strip()[:60]!r}, is not {size} numbers"
+        check(len(known) == len(values) == size, what)
         rows.append(known)
     check(rows, "it ends with its header")
-    return np.array(rows)
+    if not blank:
+        points, intensities = np.array(rows).T
+        return points, intensities, None
+    check(blank <= 2 and len(rows) > 1, "it has no spectra below the row of its axis")
+    table = np.array(rows[1:])
+    return np.array(rows[0]), table[:, blank:], table[:, :blank]
 
 
 def _is_hidden_row(line: str) -> bool:
