@@ -62,7 +62,7 @@ def test_maps_and_series(tmp_path: Path) -> None:
     assert (float(plane.place_0[0]), float(plane.place_1[0])) == (-1, 7)
     np.testing.assert_array_equal(plane.I, [[1, 2, 3]])
     for wrong in (rows[:-3] + "\n", "\t30\t20\n", "\t\t\t3\t2\n1\t2\t3\t4\t5\n"):
-        with pytest.raises(FileFormatError, match="numbers|no spectra"):
+        with pytest.raises(FileFormatError, match=r"numbers|no spectra"):
             open_labspec(write(tmp_path / "c.txt", rows=wrong))
 
 
