@@ -132,8 +132,9 @@ def open_labspec(
         coords=coords | {dim: (points[order], axis)},
         temperature=temperature,
     )
-    for i, place in enumerate([] if places is None else places.T):
-        name = "place" if places.shape[1] == 1 else f"place_{i}"
+    columns = [] if places is None else list(places.T)
+    for i, place in enumerate(columns):
+        name = "place" if len(columns) == 1 else f"place_{i}"
         unit = header.get(f"AxisUnit[{i + 2}]", "")
         ds = ds.assign_coords({name: ("spectrum", place, {"units": unit or "1"})})
     if dim == "wavelength" and laser is not None:
