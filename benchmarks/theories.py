@@ -1,4 +1,7 @@
-"""Which model BIC chooses for spectra of each model: `python -m benchmarks.theories`."""
+"""Which model BIC chooses for spectra of each model: `python -m benchmarks.theories`.
+
+`python -m benchmarks.theories 10 0.01` does it for 10 draws with 1 % of noise only.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from xbp.models import MODELS
 E = np.linspace(0.5, 15, 60)
 #: Areas of phonons are 1; strings are a fraction of modes beside Debye's phonons.
 FIXED = {"area": 1.0, "energy_D": 25.0}
+LEVELS = (0.01, 0.03, 0.1)
 STRINGS = MODELS["debye_phonons_dos"] + MODELS["stringlets_dos"].renamed(area="n_s")
 TRUE: dict[str, dict[str, float]] = {
     "lognormal": {"energy": 4.5, "height": 1e-3, "sigma": 0.6},
@@ -58,7 +62,7 @@ def compared(data: xr.Dataset) -> xr.Dataset:
     return table
 
 
-def main(draws: int = 10, levels: tuple[float, ...] = (0.01, 0.03, 0.1)) -> None:
+def main(draws: int = 10, levels: tuple[float, ...] = LEVELS) -> None:
     """Print how far the curves of any two models differ, and which are chosen."""
     warnings.simplefilter("ignore")
     print("pairs whose fitted curves differ by less than 3 % (rms):")
@@ -91,4 +95,5 @@ def main(draws: int = 10, levels: tuple[float, ...] = (0.01, 0.03, 0.1)) -> None
 
 
 if __name__ == "__main__":
-    main(*(int(n) for n in sys.argv[1:2]))
+    draws, *levels = sys.argv[1:] or ("10",)
+    main(int(draws), tuple(map(float, levels)) or LEVELS)
