@@ -144,6 +144,13 @@ def test_an_unstable_medium_is_at_a_bound(glass: xr.Dataset) -> None:
     found = hot.bp.compare_models([one], x_range=(2, 9), fixed={"velocity_ratio": 2.45})
     assert str(found.status.values[0]) == "parameter at bound"
     assert str(found.limiting_parameter.values[0]) == "disorder"
+    # Bounds do not lead beyond it.
+    known = {"velocity_ratio": 2.45}
+    beyond = {"disorder": (0, 2)}
+    found = hot.bp.compare_models([one], x_range=(2, 9), fixed=known, bounds=beyond)
+    assert str(found.status.values[0]) == "parameter at bound"
+    with pytest.raises(QuantityError, match="disorder=1 must be below 1"):
+        hot.bp.compare_models([one], fixed={"disorder": 1})
     # With a velocity fixed the fit is bad, and ends.
     known = {"area": 1, "energy_T": 18.03, "velocity_ratio": 2.45}
     found = hot.bp.compare_models([one], x_range=(2, 9), fixed=known)

@@ -224,10 +224,8 @@ def fit(
 
 def named_curve(row: Model, guess: Guess | None = None) -> Curve:
     """Return a named model as it is fitted; `guess` replaces its own."""
-    # Models have no values at their upper limits.
-    most = {name: np.nextafter(value, -np.inf) for name, value in row.below.items()}
     limits = {
-        name: (0.0 if name in row.positive else -np.inf, most.get(name, np.inf))
+        name: (0.0 if name in row.positive else -np.inf, _most(row, name))
         for name in row.parameters
     }
     return Curve(
@@ -238,6 +236,12 @@ def named_curve(row: Model, guess: Guess | None = None) -> Curve:
         limits,
         row.edge,
     )
+
+
+def _most(row: Model | None, name: str) -> float:
+    """Return the largest value of a parameter: models have none at their limits."""
+    limit = np.inf if row is None else row.below.get(name, np.inf)
+    return float(np.nextafter(limit, -np.inf)) if np.isfinite(limit) else np.inf
 
 
 def _own_curve(worker: Any, names: list[str], chosen: Choices, x: np.ndarray) -> Curve:
@@ -339,7 +343,7 @@ def choices(
             raise QuantityError(
                 f"bounds of {name} are {shown(pair)}; the lower one must come first"
             )
-        limits[name] = (low, high)
+        limits[name] = (low, min(high, _most(row, name)))
 
     def within(given: Mapping[str, Any] | None, argument: str) -> dict[str, float]:
         found = {}
@@ -399,6 +403,8 @@ def _require_limits(curve: Curve, chosen: Choices) -> None:
 def _require_between(value: float, low: float, high: float, name: str) -> None:
     """Refuse a value outside the bounds that were given, or the limits of the model."""
     if not low <= value <= high:
+        if f"{value:g}" == f"{high:g}":
+            raise QuantityError(f"{name}={value:g} must be below {high:g}")
         raise QuantityError(f"{name}={value:g} is outside {low:g} to {high:g}")
 
 
