@@ -151,6 +151,8 @@ def test_an_unstable_medium_is_at_a_bound(glass: xr.Dataset) -> None:
     assert str(found.status.values[0]) == "parameter at bound"
     with pytest.raises(QuantityError, match="disorder=1 must be below 1"):
         hot.bp.compare_models([one], fixed={"disorder": 1})
+    with pytest.raises(QuantityError, match="must be below 1"):
+        hot.bp.compare_models([one], bounds={"disorder": (1.5, 2)})
     # With a velocity fixed the fit is bad, and ends.
     known = {"area": 1, "energy_T": 18.03, "velocity_ratio": 2.45}
     found = hot.bp.compare_models([one], x_range=(2, 9), fixed=known)

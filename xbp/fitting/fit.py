@@ -343,7 +343,12 @@ def choices(
             raise QuantityError(
                 f"bounds of {name} are {shown(pair)}; the lower one must come first"
             )
-        limits[name] = (low, min(high, _most(row, name)))
+        most = _most(row, name)
+        if not low < most:
+            raise QuantityError(
+                f"bounds of {name} are {shown(pair)}; it must be below {most:g}"
+            )
+        limits[name] = (low, min(high, most))
 
     def within(given: Mapping[str, Any] | None, argument: str) -> dict[str, float]:
         found = {}
