@@ -21,7 +21,7 @@ Q = {"Q_max": 2, "dQ": 0.25, "precision": "double", "weights": "unit", **WINDOW}
 def drifting() -> xr.Dataset:
     """Return a solid that drifts, in chunks of frames and atoms."""
     solid = xbp.md.models.einstein_solid(
-        N_ATOMS, 90, cell=10, energy="8 meV", T=300, mass=40, time_step=0.05, seed=1
+        N_ATOMS, 90, cell=10, energy="8 meV", T=300, mass=40, time_step=0.05, rng=1
     )
     time = solid.time.values[:, None, None]
     moved = solid.assign(
