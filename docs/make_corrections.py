@@ -36,7 +36,7 @@ def broadened(reference: xr.DataArray, at: xr.DataArray) -> np.ndarray:
 def main(folder: Path) -> None:
     """Draw and print."""
     figure, (left, middle, right) = plt.subplots(
-        1, 3, figsize=(13, 3.8), layout="constrained"
+        1, 3, figsize=(9.5, 3.4), layout="constrained"
     )
     vanadium = xbp.open_dataset(folder / "V_ARCS_Ei120_iqe.h5")
     table = xr.open_dataset(
@@ -126,10 +126,11 @@ def main(folder: Path) -> None:
         ylabel="$S(E)$ (meV$^{-1}$)",
         yscale="log",
         xlim=(-2, 2),
+        ylim=(2e-4, 2e3),
     )
-    for ax, place in ((left, "upper right"), (right, "center left")):
+    for ax, place in ((left, "upper right"), (right, "upper right")):
         ax.legend(frameon=False, fontsize="small", loc=place)
-    figure.savefig(Path(__file__).parent / "images" / "corrections.png", dpi=110)
+    figure.savefig(Path(__file__).parent / "images" / "corrections.png", dpi=150)
 
 
 if __name__ == "__main__":

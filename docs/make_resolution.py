@@ -35,7 +35,7 @@ def main() -> None:
         )
         for name, times in SETTINGS.items()
     }
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.3), layout="constrained")
     for (name, curve), colour in zip(curves.items(), (BLUE, ORANGE), strict=True):
         axes[0].plot(curve.E, curve, color=colour, label=f"{name}, $E_i$ = 70 meV")
     resins = xbp.instrument_resolution(
@@ -75,7 +75,7 @@ def main() -> None:
         xlabel="$E$ (meV)", ylabel="$B(E)$ (10$^{-5}$ Å$^2$ meV$^{-2}$)", ylim=(0, None)
     )
     axes[2].legend(frameon=False, fontsize="small")
-    figure.savefig(Path(__file__).parent / "images" / "resolution.png", dpi=100)
+    figure.savefig(Path(__file__).parent / "images" / "resolution.png", dpi=150)
 
 
 if __name__ == "__main__":

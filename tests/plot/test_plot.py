@@ -593,6 +593,7 @@ def test_what_is_no_axes_or_another_table_is_refused(b: xr.Dataset) -> None:
 def test_the_phonon_of_the_box_is_marked_everywhere(b: xr.Dataset) -> None:
     at = float(b.box_phonon)
     assert any(np.allclose(line.get_ydata(), at) for line in b.bp.plot.map().lines)
+    assert b.bp.plot.map(E_range=(at + 1, 12)).get_legend() is None
     spectrum = b.bp.cut_Q((2.1, 8.5))
     for E_range in ((1.2, 12), (5, 12)):
         ax = spectrum.bp.plot.peak(spectrum.bp.boson_peak(E_range=E_range))

@@ -133,7 +133,13 @@ def map(  # the method users know from xarray-like libraries
     if peak is not None:
         style = {"ms": 3, "lw": 0.7, "color": "white", "label": "boson peak"}
         draw_energies(peak, axes, like=value, **style)
-    mark_box_phonon(functools.partial(axes.axhline, zorder=2), value, "white")
+    low, high = sorted(axes.get_ylim())
+
+    def mark(at: float, **style: Any) -> None:
+        if low <= at <= high:  # else the legend would name a line that is not there
+            axes.axhline(at, zorder=2, **style)
+
+    mark_box_phonon(mark, value, "white")
     top = axes
     if sq is not None:
         if other != "Q":
