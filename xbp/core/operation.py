@@ -202,8 +202,8 @@ def _within_memory(function: F) -> F:
             raise
         except (MemoryError, ValueError) as error:
             # numpy's words for an array that no memory could hold
-            beyond = str(error).startswith(("Maximum allowed", "array is too big"))
-            if not beyond and not isinstance(error, MemoryError):
+            beyond = ("Unable to allocate", "Maximum allowed", "array is too big")
+            if not str(error).startswith(beyond):
                 raise
             given = inspect.signature(function).bind(*args, **kwargs).arguments
             numbers = ", ".join(
@@ -211,7 +211,7 @@ def _within_memory(function: F) -> F:
                 for name, value in given.items()
                 if isinstance(value, int | float | str)
             )
-            what = str(error).partition(" and data type")[0] or "unknown"
+            what = str(error).partition(" and data type")[0]
             message = f"{function.__name__}({numbers}) needs more memory than there is"
             fix = "wider bins, a shorter range, or fewer of what is counted"
             raise RangeError(message, reason=what, fix=fix) from error
