@@ -65,7 +65,9 @@ def test_every_column_is_that_of_its_own_step(
     for name in ("volumetric_strain", "shear_strain"):
         own = solid.bp.fluctuation_spectrum(name, 4, 0.2, cutoff=3, **ARGUMENTS)
         omega, row = own[["Omega", "Omega_std"]], table.sel(field=name)
-        np.testing.assert_allclose(row.Omega, own.Omega, rtol=1e-6)
+        # Fields are transformed together there, in single precision.
+        small = 1e-9 * float(own.Omega.max())
+        np.testing.assert_allclose(row.Omega, own.Omega, rtol=1e-6, atol=small)
         local = own[["chi", "chi_std"]].bp.boson_peak(E_range=RANGES["E_range"])
         assert float(row.chi_energy) == pytest.approx(float(local.energy), rel=1e-6)
         assert str(row.chi_status.values) == str(local.status.values) == "ok"
@@ -79,7 +81,10 @@ def test_every_column_is_that_of_its_own_step(
         assert int(row.n_peaks) == int(flat.n_points)
         assert int(row.n_Q) == int(sqe.sel(Q=slice(1.2, 3.5)).sizes["Q"])
         r = omega.bp.correlation_map(sqe.Sq, RANGES["Q_range"]).pearson_r
-        np.testing.assert_allclose(row.pearson_r, r, atol=1e-5)
+        # Where there is nothing but rounding, r is that of the rounding.
+        seen = own.Omega.max("Q") > 1e-4 * own.Omega.max()
+        np.testing.assert_allclose(row.pearson_r[seen], r[seen], atol=1e-5)
+        assert seen.sum() > 5
         assert float(row.r_at_boson_peak) == pytest.approx(
             float(r.interp(E=8)), abs=1e-5
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -20,7 +21,7 @@ import xbp
 from xbp.errors import FileFormatError
 from xbp.io import publish
 from xbp.io.geometry import angle_dataset
-from xbp.io.publish import make_folder, new_file, new_folder
+from xbp.io.publish import make_folder, new_file, new_folder, remove_tree
 
 
 def cut(E: np.ndarray | None = None) -> xr.Dataset:
@@ -495,3 +496,24 @@ def test_make_folder(tmp_path: Path) -> None:
     ):
         with pytest.raises(FileFormatError):
             make_folder(bad)  # type: ignore[arg-type]
+
+
+def test_a_folder_is_removed_while_a_thread_still_writes_into_it(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "part"
+    folder.mkdir()
+    begun = threading.Event()
+
+    def write() -> None:
+        for i in range(2000):
+            with contextlib.suppress(FileNotFoundError):
+                (folder / f"{i % 50}").write_text("chunk")
+            begun.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    begun.wait()
+    remove_tree(folder)
+    writer.join()
+    assert not folder.exists()

@@ -124,7 +124,8 @@ def survey(
 
 def _is_below(values: np.ndarray, limit: float) -> bool:
     """Return whether Σx² is below that of the limit, which takes one fast pass."""
-    return values.dtype == np.float64 and bool(np.dot(values, values) < limit**2)
+    with np.errstate(over="ignore"):
+        return values.dtype == np.float64 and bool(np.dot(values, values) < limit**2)
 
 
 def _any_above(std: np.ndarray, seen: np.ndarray) -> bool:

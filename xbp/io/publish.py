@@ -14,6 +14,7 @@ import secrets
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -217,7 +218,16 @@ def _discard(part: Path) -> None:
             place = part.parent / old.name
             if not os.path.lexists(place):
                 os.rename(old, place)
-        shutil.rmtree(part, ignore_errors=True)
+        remove_tree(part)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder, also while other threads end what they write into it."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.lexists(folder):
+            return
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager

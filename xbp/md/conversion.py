@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import xarray as xr
 
 from xbp.core.errors import VERSION, require
-from xbp.io.publish import new_folder
+from xbp.io.publish import new_folder, remove_tree
 from xbp.io.zarr_store import why_no_store
 from xbp.md.open import open_trajectory
 from xbp.md.source import require_file
@@ -167,9 +166,9 @@ def _unfinished(where: Path, job: dict[str, Any]) -> Iterator[_Unfinished]:
             folder.find()
             yield folder
         except Exception:
-            shutil.rmtree(folder.path)
+            remove_tree(folder.path)
             raise
-        shutil.rmtree(folder.path)
+        remove_tree(folder.path)
 
 
 _JOB, _LOCK, _STORE = "job.json", "lock", "trajectory.zarr"
