@@ -22,6 +22,8 @@ import xbp
 from xbp import cli
 from xbp.core.operation import all_operations
 
+HERE = Path(__file__).parent
+
 #: Title of a page, and the packages whose functions stand on it.
 GROUPS = (
     (
@@ -253,13 +255,26 @@ def copy_notebooks(source: Path, folder: Path, *, run: bool) -> None:
     for path in found:
         notebook = nbformat.read(path, as_version=4)
         if run:
+            # Figures whatever the environment says of matplotlib.
+            inline = nbformat.v4.new_code_cell("%matplotlib inline")
+            notebook.cells.insert(0, inline)
             with tempfile.TemporaryDirectory() as elsewhere:
                 NotebookClient(
                     notebook, timeout=300, resources={"metadata": {"path": elsewhere}}
                 ).execute()
+            del notebook.cells[0]
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = re.sub(r"`docs/([\w/]+\.md)`", _link, cell.source)
         text = f"{{download}}`Download this notebook <{path.name}>`, and run it with JupyterLab."
         notebook.cells.append(nbformat.v4.new_markdown_cell(text))
         nbformat.write(notebook, folder / path.name)
+
+
+def _link(page: re.Match[str]) -> str:
+    """Return a link from a notebook to a page, which the repository's path named."""
+    title = (HERE / page[1]).read_text().partition("\n")[0].lstrip("# ")
+    return f"[{title}](../{page[1]})"
 
 
 def _page(title: str, says: str, tables: list[tuple[str, list[str]]]) -> str:

@@ -191,3 +191,14 @@ def test_both_cuts_follow_the_pointer(
     assert len({tuple(place.values()) for place in places}) == 3
     assert not broken
     page.close()
+
+
+def test_the_first_cut_is_where_there_is_data() -> None:
+    """A masked elastic line may lie at the energy where the cut would be."""
+    b = xbp.tutorial.open_dataset("zr46cu46al8").bp.to_bqe()
+    low, high = float(b.E[0]), float(b.E[-1])
+    hidden = abs(b.E - (low + (high - low) / 5)) < 3
+    explorer = b.where(~hidden).bp.plot.explore()
+    first = source(explorer, "over_Q")
+    assert len(first["x"]) > 100
+    assert np.isfinite(first["y"]).all()

@@ -159,10 +159,14 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+#: Symbols of quantities beside their labels.
+_ALSO = {"reduced_dos": ("g(E)/E²", "g(E)/E^2")}
+
+
 def find_quantity(given: object, name: str = "quantity") -> Quantity:
     """Return the quantity of a name such as "reduced_dos", or of a symbol.
 
-    In a symbol q, ω and blanks are read as Q, E and nothing.
+    In a symbol q, ω and blanks are read as Q, E and nothing; B(E) is B(Q,E) without Q.
 
     Raises
     ------
@@ -173,13 +177,19 @@ def find_quantity(given: object, name: str = "quantity") -> Quantity:
     --------
     >>> find_quantity("S(Q,E)").name, find_quantity("S(q, ω)").name
     ('dynamic_structure_factor', 'dynamic_structure_factor')
+    >>> find_quantity("B(E)").name, find_quantity("g(E)/E²").name
+    ('reduced_dos', 'reduced_dos')
     >>> find_quantity("dynamical_structure_factor")
     Traceback (most recent call last):
         ...
     xbp.core.errors.QuantityError: quantity='dynamical_structure_factor' is unknown
       fix:  quantity='dynamic_structure_factor', which is S(Q,E)
     """
-    known = {key: row for row in _ROWS for key in (row.name, _bare(row.label))}
+    known = {
+        _bare(symbol): row
+        for row in _ROWS
+        for symbol in (row.label.replace("(Q,E)", "(E)"), *_ALSO.get(row.name, ()))
+    } | {key: row for row in _ROWS for key in (row.name, _bare(row.label))}
     text = _bare(given) if isinstance(given, str) else ""
     row = known.get(given if isinstance(given, str) else "") or known.get(text)
     if row is not None:

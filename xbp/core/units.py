@@ -469,7 +469,7 @@ def with_error(value: float, std: float) -> str:
     if not 1e-4 <= size < 1e6:
         power = math.floor(math.log10(size))
         scaled = with_error(value / 10.0**power, std / 10.0**power)
-        return f"({scaled})e{power:03d}".replace("-", "−")
+        return f"({scaled})e{power:+03d}".replace("-", "−")
     digits = 1 - math.floor(math.log10(std))
     written = [f"{round(x, digits):.{max(digits, 0)}f}" for x in (value, std)]
     return " ± ".join(written).replace("-", "−")

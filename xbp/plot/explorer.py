@@ -181,6 +181,15 @@ def _in_view(value: xr.DataArray, shown: dict[str, Any]) -> np.ndarray:
     return np.asarray(value.values[np.isfinite(value.values)])
 
 
+def _measured(value: xr.DataArray, dim: str, at: float) -> float:
+    """Return a place, or the nearest bin with a number if that at it has none."""
+    seen = value.notnull().any([d for d in value.dims if d != dim]).values
+    away = np.abs(value[dim].values - at)
+    if seen[away.argmin()] or not seen.any():
+        return at
+    return float(value[dim].values[np.where(seen, away, np.inf).argmin()])
+
+
 def _structure_factor(sq: Any, signal: Signal) -> tuple[np.ndarray, np.ndarray]:
     """Return Q in the units of the map, and S(Q)."""
     value = read(sq, "static_structure_factor").value
@@ -208,7 +217,10 @@ def _panes(
     height = f"{name} ({inside})" if inside else name
     # Where boson peaks usually are: low in the range of energies.
     low, high = shown["E"]
-    start = {"Q": sum(shown["Q"]) / 2, "E": low + (high - low) / 5}
+    start = {
+        "Q": _measured(value, "Q", sum(shown["Q"]) / 2),
+        "E": _measured(value, "E", low + (high - low) / 5),
+    }
     source = models.ColumnDataSource
     point = source({dim: [at] for dim, at in start.items()}, name="point")
     white = {"fill_color": "white", "fill_alpha": 0.25, "line_color": "white"}

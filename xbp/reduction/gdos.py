@@ -385,7 +385,10 @@ def _reform(
     reduces = source != target and not by_powers
     by_n = [c is not None and "n" in c for c in (source, target)]
     if reduces:
-        fix = "reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)"
+        fix = (
+            "reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...); "
+            "a spectrum without Q: page 'Bring your own data'"
+        )
         require_dims(value, ("E", "Q"), operation, error=CoordinateError, fix=fix)
         if any(by_n):
             statistics_of(value)  # refused if missing
