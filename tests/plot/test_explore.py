@@ -199,6 +199,6 @@ def test_the_first_cut_is_where_there_is_data() -> None:
     low, high = float(b.E[0]), float(b.E[-1])
     hidden = abs(b.E - (low + (high - low) / 5)) < 3
     explorer = b.where(~hidden).bp.plot.explore()
-    first = source(explorer, "over_Q")
+    first = explorer.layout.select_one({"name": "over_Q"}).data
     assert len(first["x"]) > 100
     assert np.isfinite(first["y"]).all()
