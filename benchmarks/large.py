@@ -6,7 +6,6 @@ folder.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import numpy as np
 
 import xbp
 from benchmarks.md import DENSITY
+from benchmarks.process import cost_of
 from xbp.md.storage import write_trajectory
 from xbp.md.wavevectors import allowed_wavevectors
 
@@ -80,22 +80,11 @@ def cost(
     window = "" if operation == "structure_factor" else f"window='{WINDOW * STEP} ps', "
     weights = "" if operation == "vdos" else "weights='unit', "
     folding = "" if operation == "structure_factor" else "folding=None, "
-    code = (
-        "import time, xbp\n"
-        f"traj = xbp.md.open_trajectory({str(path)!r})"
-        f".isel(time=slice({n_frames}))\n"
-        "start = time.perf_counter()\n"
-        f"traj.bp.{operation}({window}{weights}{folding}{arguments})\n"
-        "seconds = time.perf_counter() - start\n"
-        "high = next(line for line in open('/proc/self/status') if "
-        "line.startswith('VmHWM'))\n"
-        "print(seconds, int(high.split()[1]) / 1e6)\n"
+    return cost_of(
+        f"import xbp\ntraj = xbp.md.open_trajectory({str(path)!r})"
+        f".isel(time=slice({n_frames}))",
+        f"traj.bp.{operation}({window}{weights}{folding}{arguments})",
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    )
-    seconds, memory = done.stdout.split()
-    return float(seconds), float(memory)
 
 
 def frames_of(operation: str, n_frames: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 import xbp
+from benchmarks.process import cost_of
 from xbp.md.density import slabs
 from xbp.md.plan import Precision
 from xbp.md.wavevectors import allowed_wavevectors
@@ -149,23 +149,11 @@ def whole_seconds(n_frames: int = 240, window: int = 60) -> tuple[float, float]:
 
 def cost(n_frames: int, n_atoms: int, q_max: float) -> tuple[float, float]:
     """Return seconds and peak memory (GB) of one S(Q,E), in a process of its own."""
-    code = (
-        "import time, benchmarks.md as m\n"
-        f"traj = m.vibrating({n_frames}, {n_atoms})\n"
-        "start = time.perf_counter()\n"
+    return cost_of(
+        f"import benchmarks.md as m\ntraj = m.vibrating({n_frames}, {n_atoms})",
         f"traj.bp.dynamic_structure_factor({q_max}, 0.05, window='4 ps', "
-        "weights='unit')\n"
-        "seconds = time.perf_counter() - start\n"
-        # Not ru_maxrss, which a child inherits of its parent.
-        "high = next(line for line in open('/proc/self/status') if "
-        "line.startswith('VmHWM'))\n"
-        "print(seconds, int(high.split()[1]) / 1e6)\n"
+        "weights='unit')",
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    )
-    seconds, memory = done.stdout.split()
-    return float(seconds), float(memory)
 
 
 #: What varies, the values it takes, and the arguments of `cost` with it.

@@ -1,0 +1,27 @@
+"""Time and memory of a call in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+__all__ = ["cost_of"]
+
+
+def cost_of(setup: str, call: str) -> tuple[float, float]:
+    """Return the seconds of a call after its setup, and the peak memory (GB)."""
+    code = (
+        f"import time\n{setup}\n"
+        "start = time.perf_counter()\n"
+        f"{call}\n"
+        "seconds = time.perf_counter() - start\n"
+        # Not ru_maxrss, which a child inherits of its parent.
+        "high = next(line for line in open('/proc/self/status') if "
+        "line.startswith('VmHWM'))\n"
+        "print(seconds, int(high.split()[1]) / 1e6)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    seconds, memory = done.stdout.split()
+    return float(seconds), float(memory)
