@@ -354,9 +354,9 @@ def convert(
 @click.argument("system")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     required=True,
-    help="netCDF file to make.",
+    help="File to make: netCDF, or Zarr if it ends in .zarr.",
 )
 @click.option(
     "--atoms",

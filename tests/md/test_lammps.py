@@ -135,6 +135,28 @@ def test_thermodynamics(argon: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_glass_in_a_Zarr_store_is_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    in_file = make_glass("kob_andersen", tmp_path / "g.nc", **BRIEF)
+    in_store = make_glass("kob_andersen", tmp_path / "g.zarr", **BRIEF)
+    assert in_store.drop_attrs().identical(in_file.drop_attrs())
+    assert open_thermo(tmp_path / "g.zarr").identical(open_thermo(tmp_path / "g.nc"))
+    assert {p.name for p in tmp_path.iterdir()} == {"g.nc", "g.zarr"}
+    (tmp_path / "g.zarr" / "notes.txt").write_text("mine")
+    with pytest.raises(FileFormatError, match=r"contains notes\.txt"):
+        make_glass("kob_andersen", tmp_path / "g.zarr", overwrite=True, **BRIEF)
+    (tmp_path / "g.zarr" / "notes.txt").unlink()
+    make_glass("kob_andersen", tmp_path / "g.zarr", overwrite=True, **BRIEF)
+    assert (
+        open_thermo(tmp_path / "g.zarr").sizes == open_thermo(tmp_path / "g.nc").sizes
+    )
+    xbp.md.convert(tmp_path / "g.nc", tmp_path / "plain.zarr")
+    for path in (tmp_path / "plain.zarr", tmp_path):
+        with pytest.raises(FileFormatError, match="has no thermodynamics"):
+            open_thermo(path)
+
+
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_glass(argon: Path, tmp_path: Path) -> None:
     again = make_glass("kob_andersen", tmp_path / "b.nc", n_atoms=300, rng=7, **FAST)
     other = make_glass("kob_andersen", tmp_path / "c.nc", n_atoms=300, rng=8, **FAST)

