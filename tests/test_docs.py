@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -255,3 +256,23 @@ def test_every_page_has_a_place_in_the_order_of_the_site() -> None:
     }
     pages = {p.with_suffix("") for p in PAGES} - {DOCS / "index"}
     assert not {str(p.relative_to(DOCS)) for p in (pages | notebooks) - placed}
+
+
+def test_no_page_is_longer_than_2500_words() -> None:
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
+        words = [word for word in text.split() if re.search(r"\w", word)]
+        assert len(words) <= 2500, page.name
+
+
+def test_every_guide_shows_its_figure() -> None:
+    for page in (DOCS / "howto").glob("*.md"):
+        if page.name != "index.md":
+            assert re.search(r"!\[[^\]]+\]\(\.\./images/", page.read_text()), page.name
+
+
+def test_every_notebook_ends_with_two_exercises() -> None:
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        last = "".join(json.loads(path.read_text())["cells"][-1]["source"])
+        assert last.startswith("## Exercises\n\n1. "), path.name
+        assert "\n2. " in last, path.name

@@ -1,4 +1,4 @@
-"""The examples of docs/files.md and docs/files_writing.md run."""
+"""The examples of docs/files_columns.md and docs/files_writing.md run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ DOCS = Path(__file__).parents[1] / "docs"
 @pytest.mark.slow
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = (DOCS / "files.md").read_text() + (DOCS / "files_writing.md").read_text()
+    text = (DOCS / "files_columns.md").read_text()
+    text += (DOCS / "files_writing.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert len(blocks) == 4
     names: dict[str, object] = {}
     for block in blocks:
-        exec(compile(block, "files.md", "exec"), names)
+        exec(compile(block, "page", "exec"), names)
     cut, glass, mine = names["cut"], names["glass"], names["mine"]
     first = names["first"]
     assert isinstance(first, xr.Dataset)

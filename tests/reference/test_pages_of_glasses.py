@@ -20,7 +20,7 @@ Q_RANGE = ("2.1 1/angstrom", "8.5 1/angstrom")
 NAMES = ("kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl")
 NUMBER = re.compile(r"−?\d+(?:\.\d+)?")
 #: Page, and a part of it.
-LATTICE, GLASSES, SERIES = "lattice.md", "glasses.md", "### Series"
+LATTICE, GLASSES, SERIES = "lattice_glass.md", "glasses.md", "### Series"
 
 
 def text_of(page: str) -> str:

@@ -78,7 +78,7 @@ FORMAT = Format(
         "any",
         "any program: two or three columns",
         "any spectrum; units are given, never guessed; commas, blanks, semicolons, "
-        "1D-3, U+2212, NA: [below](#columns)",
+        "1D-3, U+2212, NA: [rules](files_columns.md#columns)",
         'g = xbp.open_dataset("dos.txt").S\nprint(g.bp)',
         asks=("quantity", "units", "coordinate_units"),
     ),

@@ -95,8 +95,8 @@ FORMAT = Format(
         "neutrons",
         "Gudrun `.mint01`, NOMAD, McStas `.qSq`, PDFgetN, PDFgetX",
         "F(Q), which tends to 0, or S(Q), which tends to 1; `composition=` makes "
-        "[S(Q) of F(Q)](#total-scattering); rows of zeros become NaN; a header that "
-        'does not name the function: `engine="total_scattering", kind=`',
+        "[S(Q) of F(Q)](files_columns.md#total-scattering); rows of zeros become NaN; "
+        'a header that does not name the function: `engine="total_scattering", kind=`',
         'sq = xbp.open_dataset("glass.mint01", composition="SiO2").Sq\n'
         'sq.bp.to_radial_distribution("10 Å", number_density="0.066 1/Å^3")',
         asks=("kind", "composition"),
