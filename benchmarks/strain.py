@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import time
 import warnings
 
@@ -79,11 +77,6 @@ def peer_seconds(traj: xr.Dataset, *, nonaffine: bool) -> tuple[float, np.ndarra
 
 def main() -> None:
     """Print both."""
-    packages = ("numpy", "scipy", "finufft", "vesin", "ovito", "xarray-bosonpeak")
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in packages
-    )
-    print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores\n")
     traj = vibrating(20, N_ATOMS).compute()
     for names, nonaffine in ((NAMES, False), ((*NAMES, "d2min"), True)):
         own, fields = own_seconds(traj, names)
