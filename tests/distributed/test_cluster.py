@@ -13,6 +13,8 @@ import pytest
 import xarray as xr
 from memory import forget_peak, needs_linux, peak_memory
 
+import xbp.md.block
+import xbp.md.run
 from xbp.md import new_trajectory
 
 dask = pytest.importorskip("dask")
@@ -124,11 +126,32 @@ def test_a_workers_memory_does_not_grow_with_the_trajectory(cluster: object) -> 
     assert (many.Sq_std < few.Sq_std).mean() > 0.9
 
 
+def hold(n_bytes: int) -> None:
+    """Let a task of this process hold so much of its frames."""
+    for module in (xbp.md.block, xbp.md.run):
+        module.BLOCK_BYTES = n_bytes
+
+
+@pytest.fixture
+def small_blocks(cluster: object) -> Iterator[None]:
+    """Segments that do not fit in memory, here and on the workers."""
+    kept = xbp.md.block.BLOCK_BYTES
+    hold(100_000)
+    cluster.register_worker_callbacks(lambda: hold(100_000))  # type: ignore[attr-defined]
+    yield
+    hold(kept)
+
+
 @pytest.mark.slow
-def test_a_worker_killed_midway_is_made_up_for(cluster: object) -> None:
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_worker_killed_midway_is_made_up_for(
+    cluster: object, streams: bool, request: pytest.FixtureRequest
+) -> None:
     traj = vibrating(3_000, 120, 50)
     with dask.config.set(scheduler="threads"):
         expected = spectra(traj)
+    if streams:
+        request.getfixturevalue("small_blocks")
     pids = list(cluster.run(os.getpid).values())  # type: ignore[attr-defined]
     killed = threading.Event()
 
