@@ -1,8 +1,8 @@
-"""Write xbp/accessor.pyi and xbp/core/index.py from the registry of operations.
+"""Write what follows from the code: types, index of operations, and the map.
 
-The first has the types of the accessors, the second the module of each operation.
-`python .ci/make_stub.py` writes both; tests/test_accessor.py checks that they are
-current.
+xbp/accessor.pyi has the types of the accessors, xbp/core/index.py the module of each
+operation, CONTRIBUTING.md the first line of every module. `python .ci/make_stub.py`
+writes them; tests/test_accessor.py checks that they are current.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import ast
 import builtins
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import get_origin
@@ -19,6 +20,9 @@ import xbp
 from xbp.core.operation import Operation, registered_operations
 
 ROOT = Path(xbp.__file__).parent
+PAGE = ROOT.parent / "CONTRIBUTING.md"
+#: A folder, the head of its table, and the rows.
+FOLDER = re.compile(r"(`(xbp/[\w/]*)`.*\n\n\| file \|.*\n\|[-|]+\|\n)((?:\|.*\n)+)")
 HEAD = '''"""Types of the accessors; made by .ci/make_stub.py, not by hand."""
 
 import os
@@ -97,7 +101,25 @@ def generated() -> dict[Path, str]:
     return {
         ROOT / "accessor.pyi": stub,
         ROOT / "core" / "index.py": INDEX.format(rows=rows),
+        PAGE: FOLDER.sub(_of_folder, PAGE.read_text(encoding="utf-8")),
     }
+
+
+def _of_folder(found: re.Match[str]) -> str:
+    """Return the table of a folder: docstrings of modules, other rows as they are."""
+    head, folder, table = found.groups()
+    by_hand = re.findall(r"(\| `(?:__init__\.\w+|\S+\.(?!py`)\w+)` .*\n)", table)
+    rows = [
+        f"| `{path.name}` | {_summary(path)} |\n"
+        for path in (ROOT.parent / folder).glob("*.py")
+        if path.name != "__init__.py"
+    ]
+    return head + "".join(sorted(rows + by_hand))
+
+
+def _summary(path: Path) -> str:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n\n")[0].replace("\n", " ")
 
 
 def _method(one: Operation) -> str:

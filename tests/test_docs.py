@@ -184,7 +184,9 @@ def test_every_field_is_in_its_docstring_and_on_the_page() -> None:
     page = DOCS / "fluctuations.md"
     texts = [xbp.md.local_fields.__doc__ or "", page.read_text()]
     for name in FIELDS:
-        assert all(f"`{name}`" in text for text in texts), name
+        assert all(f"`{name}`" in text for text in texts), (
+            f"{name} is missing in the docstring of local_fields or in {page}"
+        )
 
 
 def test_every_figure_is_shown_somewhere() -> None:

@@ -1,4 +1,4 @@
-"""The one family of errors xbp raises: what is wrong, why, and how to fix it."""
+"""The public names of the errors in `core/errors.py`."""
 
 from xbp.core.errors import (
     ArgumentsError,

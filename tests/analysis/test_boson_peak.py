@@ -10,10 +10,9 @@ import xarray as xr
 import xbp
 from xbp.analysis.boson_peak import fit_peaks
 from xbp.analysis.sides import peak_ranges
-from xbp.analysis.spectra import DEPTH, HIGHEST
+from xbp.analysis.spectra import HIGHEST
 from xbp.errors import QuantityError, RangeError, UnitsError
-from xbp.fitting.peak import evaluate
-from xbp.fitting.shapes import Method
+from xbp.fitting.shapes import SHAPES, Method
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal, lognormal_sigma
 
 E = np.arange(0.25, 25, 0.5)
@@ -58,7 +57,7 @@ def test_gaussian_on_a_background_is_recovered_exactly() -> None:
     }.items():
         assert float(peak[name]) == pytest.approx(expected, rel=1e-6), name
     numbers = {str(k): float(v) for k, v in peak.data_vars.items() if k != "status"}
-    np.testing.assert_allclose(evaluate("gaussian", E, numbers), values, rtol=1e-6)
+    np.testing.assert_allclose(SHAPES["gaussian"].curve(E, numbers), values, rtol=1e-6)
 
 
 def test_parabola_is_recovered_exactly() -> None:
@@ -153,7 +152,7 @@ def test_the_residual_is_what_the_curve_leaves_of_the_points_fitted(
     numbers = {str(k): float(v) for k, v in peak.data_vars.items() if k != "status"}
     inside = (numbers["E_low"] <= E) & (numbers["E_high"] >= E)
     assert inside.sum() == numbers["n_points"]
-    left = noisy[inside] - evaluate(method, E[inside], numbers)
+    left = noisy[inside] - SHAPES[method].curve(E[inside], numbers)
     assert numbers["relative_residual"] == pytest.approx(
         np.sqrt(np.mean(left**2)) / numbers["height"], rel=1e-9
     )
@@ -698,7 +697,7 @@ def test_a_range_that_is_found_widens_by_a_power() -> None:
     seen = data.sel(E=slice(0, HIGHEST))
     B, std = seen.B.values[None], seen.B_std.values[None]
     every = np.ones(B.shape, dtype=bool)
-    found_range = peak_ranges(seen.E.values, B, std, every, DEPTH["lognormal"])
+    found_range = peak_ranges(seen.E.values, B, std, every, SHAPES["lognormal"].depth)
     low, high = (float(end[0]) for end in found_range)
     for reach, further in ((1.0, 1.0), (1.5, (high / low) ** 0.25)):
         found = fit_peaks(data, "lognormal", None, reach)

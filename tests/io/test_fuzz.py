@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 import re
@@ -273,6 +274,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "renishaw_text": {"coordinate_units": "1/cm"},
 }
 CONTENT = {entry.engine: entry.content for entry in xbp.io.FORMATS}
+for engine in CONTENT.keys() - FORMATS.keys() - {"netcdf4"}:
+    its_test = importlib.import_module(f"test_{engine}")
+    FORMATS[engine] = its_test.good_file
+    OPTIONS[engine] = getattr(its_test, "OPTIONS", {})
 #: Formats whose files do not say where they end, so that whole rows can be missing.
 ENDLESS = ("ppms", "labspec", "bwtek", "witec", "renishaw_text")
 

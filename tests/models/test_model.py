@@ -192,7 +192,8 @@ def test_models_are_exported() -> None:
 
 def test_every_parameter_says_what_it_means() -> None:
     for row in MODELS.values():
-        assert all(row.meaning[name] for name in row.parameters), row.name
+        missing = [name for name in row.parameters if not row.meaning[name]]
+        assert not missing, f"Model('{row.name}', …) needs meaning= of {missing}"
     both = MODELS["debye_phonons_dos"] + MODELS["debye_phonons_dos"]
     assert both.meaning["energy_D_2"] == both.meaning["energy_D"]
     renamed = both.renamed(n_D="part").of("heat_capacity")

@@ -1,4 +1,4 @@
-"""The boson peak of B(Q,E) or B(E), over any leftover dimensions at once."""
+"""The boson peak of B(Q,E) or B(E), over all remaining dimensions at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import FIT_LABELS, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.fitting.peak import NUMBERS
-from xbp.fitting.shapes import Method
+from xbp.fitting.shapes import SHAPES, Method
 
 __all__ = ["SIGNALS", "boson_peak", "fit_peaks"]
 
@@ -301,7 +301,7 @@ def fit_peaks(
     left_out = {f"{name}_off" for name in MISFIT}
     left_out |= {"chi2_reduced"} if std is None else set()
     left_out |= set() if with_modes else {"modes_below"}
-    left_out |= set() if method == "gaussian" else {"background", "background_slope"}
+    left_out |= {"background", "background_slope"} - {*SHAPES[method].background}
     variables: dict[str, tuple[Any, str, str]] = {}
     for i, column in enumerate((*NUMBERS, "modes_below")):
         column = {"low": "E_low", "high": "E_high"}.get(column, column)

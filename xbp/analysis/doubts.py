@@ -1,4 +1,4 @@
-"""What is doubtful about boson peaks and fitted heat capacities, as diagnostics."""
+"""Diagnostics of boson peaks and fitted heat capacities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Place and width of a measured elastic line."""
+"""Position and width of a measured elastic line."""
 
 from __future__ import annotations
 

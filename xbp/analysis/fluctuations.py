@@ -1,4 +1,4 @@
-"""Which local fluctuation has the two fingerprints of the boson peak."""
+"""Which local fluctuation has both features of the boson peak."""
 
 from __future__ import annotations
 

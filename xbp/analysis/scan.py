@@ -1,4 +1,4 @@
-"""What the choice of range and shape does to the energy of a boson peak.
+"""How the energy of a boson peak depends on the fit range and the line shape.
 
 Its systematic error.
 """
@@ -19,11 +19,11 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.data import unwrap
 from xbp.core.errors import QuantityError
 from xbp.core.grid import interval, is_pair
-from xbp.core.guards import require_number
+from xbp.core.guards import choose, require_number
 from xbp.core.operation import operation
 from xbp.core.signal import extend_history, read
 from xbp.core.status import POOR_CHI2, POOR_RESIDUAL, Status
-from xbp.fitting.shapes import Method
+from xbp.fitting.shapes import SHAPES, Method
 from xbp.reduction.heat_capacity import in_kelvin, kelvins
 
 __all__ = ["scan_boson_peak", "scan_heat_capacity"]
@@ -31,11 +31,6 @@ __all__ = ["scan_boson_peak", "scan_heat_capacity"]
 #: How far the ranges reach that are tried where none are given, over that which
 #: `boson_peak` finds, in ln E.
 _REACHES = {"automatic": 1.0, "narrower": 0.7, "wider": 1.4}
-#: A parabola is of the top alone. Over more of a peak that is steeper on its left, as
-#: boson peaks are, it is shifted to the right, the more the wider, and that is no
-#: uncertainty of the peak: its widest range is the automatic one. That of a Gaussian
-#: holds its background already; beyond, the background is not a straight line.
-_WIDEST = {"quadratic": 1.0, "gaussian": 1.0}
 #: Columns about each fit, beside its energies and its range.
 _QUALITY = ("status", "relative_residual", "chi2_reduced")
 #: The same of temperatures: upper ends over the highest, lower ends over the lowest.
@@ -130,10 +125,11 @@ def scan_boson_peak(
         ranges = {_told(limits): (limits, 1.0) for limits in given}
     tables = []
     for method in shapes:
+        own = SHAPES[choose(method, SHAPES, "method")].widest
         fits: dict[Any, xr.Dataset] = {}
         row = []
         for name, (limits, widest) in ranges.items():
-            reach = min(widest, _WIDEST.get(method, widest))
+            reach = min(widest, own)
             # Of a shape that is not fitted more widely two found ranges are one.
             key = reach if limits is None else name
             if key not in fits:

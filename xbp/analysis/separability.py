@@ -1,4 +1,4 @@
-"""Test whether B(Q,E) is a function of E times the static structure factor."""
+"""Whether B(Q,E) is a function of E times the static structure factor."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from xbp.core.guards import choose, require_fraction
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, label_std, map_over, read, result_table
 from xbp.core.status import Status, diagnosed, diagnostics
-from xbp.fitting.peak import evaluate
-from xbp.fitting.shapes import Method
+from xbp.fitting.shapes import SHAPES, Method
 
 __all__ = ["fit_bqe"]
 
@@ -160,8 +159,8 @@ def fit_bqe(
             own, text = (str(column.attrs.get(k, "")) for k in ("units", "long_name"))
             variables[str(name)] = (column.variable, own, text)
         shaped = map_over(
-            _shape, *(peak[name].variable for name in _OF_SHAPE[shape]), dims="E",
-            gives=[["E"]], sizes={"E": E.size}, E=E, method=shape,
+            _shape, *(peak[name].variable for name in SHAPES[shape].parameters),
+            dims="E", gives=[["E"]], sizes={"E": E.size}, E=E, method=shape,
         )  # fmt: skip
         scaled = (shaped * pair.arrays[1]).transpose(*value.dims)
         scaled = scaled.where(peak["status"].variable == Status.OK)
@@ -178,14 +177,6 @@ def fit_bqe(
         coords=pair.coords,
     )  # fmt: skip
     return answer
-
-
-#: The parameters of each shape.
-_OF_SHAPE = {
-    "lognormal": ("energy", "height", "width"),
-    "quadratic": ("energy", "height", "width"),
-    "gaussian": ("energy", "height", "width", "background", "background_slope"),
-}
 
 
 @np.errstate(invalid="ignore", divide="ignore")
@@ -293,4 +284,5 @@ def _peak(
 def _shape(*numbers: np.ndarray, E: np.ndarray, method: Method) -> np.ndarray:
     """Return the curves of fitted peaks (…) over E."""
     columns = [np.asarray(one)[..., None] for one in numbers]
-    return evaluate(method, E, dict(zip(_OF_SHAPE[method], columns, strict=True)))
+    shape = SHAPES[method]
+    return shape.curve(E, dict(zip(shape.parameters, columns, strict=True)))

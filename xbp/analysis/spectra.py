@@ -14,9 +14,9 @@ from xbp.core.independence import merged_bins
 from xbp.core.status import Status, statuses
 from xbp.core.threads import in_threads
 from xbp.fitting.peak import NUMBERS, fit_shape
-from xbp.fitting.shapes import Method
+from xbp.fitting.shapes import SHAPES, Method
 
-__all__ = ["DEPTH", "EXCESS", "HIGHEST", "MISFIT", "fit_spectra"]
+__all__ = ["EXCESS", "HIGHEST", "MISFIT", "fit_spectra"]
 
 # A maximum less than this part above the first transverse phonon of a simulated box is
 # that phonon, or below all phonons: windows of 10 ps make a line that is some 0.6 meV
@@ -26,11 +26,6 @@ _NEAR = 0.15
 #: Where no range is given, in meV: boson peaks lie at a few, and what Raman spectra
 #: show above this are bands of groups of atoms.
 HIGHEST = 30.0
-
-#: Which part of its way down each side of the peak is fitted, where no range is given:
-#: a parabola is the top's only, and on a side that falls little half the way leads far
-#: from it; of a Gaussian on a background both must be seen.
-DEPTH = {"lognormal": 0.5, "gaussian": 0.8, "quadratic": 0.25}
 
 # Spectra that are treated at once, which need some 50 arrays of their size.
 _CHUNK = 1000
@@ -134,7 +129,7 @@ def _fit_rows(
     chosen = sought.copy()
     if highest is not None:
         sought = inside & (floors * (1 + _NEAR) <= E) & (highest >= E)
-        low, high = peak_ranges(E, rows, given, sought, DEPTH[method])
+        low, high = peak_ranges(E, rows, given, sought, SHAPES[method].depth)
         with np.errstate(invalid="ignore"):
             further = ((high / low) ** ((reach - 1) / 2))[:, None]
             begins, ends = low[:, None] / further, high[:, None] * further

@@ -1,4 +1,4 @@
-"""Errors common to many bins: of a factor, of vanadium, of T or u².
+"""Errors common to many bins: those of a factor, of vanadium, of T or of u².
 
 They do not average out and are kept separately.
 

@@ -1,4 +1,4 @@
-"""Sample conditions and the instrument: temperature, u², statistics, geometry.
+"""Sample conditions, such as temperature, and the instrument.
 
 Each comes from an argument or from the data, never from both with different values, and
 is never guessed.

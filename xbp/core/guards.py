@@ -1,4 +1,4 @@
-"""Checks of arguments that many functions share, each with its error."""
+"""Checks of arguments that many functions share, each with its error message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Histories: how they are written, and the only place where they are parsed.
+"""Histories: how they are written and parsed.
 
 A history is for people: nothing that is computed depends on it. What a later operation
 must know is an attribute of its own.

@@ -1,4 +1,4 @@
-"""Bins whose errors need care: those that share counts, and those without any.
+"""Bins that share counts and so are not independent, and bins without counts.
 
 If a measured bin is split, each part has the value and the error of the whole. So that
 sums over such bins do not underestimate the error, the coordinate ``E_independence``

@@ -1,4 +1,4 @@
-"""The data model: one vocabulary of quantities, and the checks that hold data to it."""
+"""The data model: the names of all quantities, and the checks of data against it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the embedded ``bmg_lrmecs.nc``: a coarse table of a measured metallic glass.
+"""Makes ``bmg_lrmecs.nc``: a coarse table of a measured metallic glass.
 
 Run it as ``python -m xbp.data.make_bmg_lrmecs bmg_LRMECS_Ei78.nxspe
 vanadium_LRMECS_Ei78.nxspe``, two files reduced from raw spectra of the repository

@@ -1,4 +1,4 @@
-"""Make two-dimensional Kob-Andersen glasses, and embed what is known of them.
+"""Makes ``kob_andersen_2d.nc``: glasses in two dimensions.
 
 Run it as ``python -m xbp.data.make_kob_andersen_2d FOLDER``; it takes half an hour of
 one core, and continues if repeated. ``kob_andersen_2d.nc`` has S(Q,E), S(Q), g(E),

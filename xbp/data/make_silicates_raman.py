@@ -1,4 +1,4 @@
-"""Make the embedded ``silicates_raman.nc``: coarse Raman spectra of silicate glasses.
+"""Makes ``silicates_raman.nc``: coarse Raman spectra of silicate glasses.
 
 Run it as ``python -m xbp.data.make_silicates_raman ae0202.txt BD1469.txt``, two files
 that come as examples with rampy (charlesll/rampy, GPL-2).

@@ -1,4 +1,4 @@
-"""Make glasses of Zr46Cu46Al8 and their spectra without a box, and embed both.
+"""Makes ``zr46cu46al8_glasses.nc``: the glasses at rest behind ``zr46cu46al8``.
 
 Run it as ``python -m xbp.data.make_zr46cu46al8_glasses FOLDER POTENTIAL GLASS …``, the
 potential being ZrCuAl2011.eam.alloy. A glass is a seed, or the path of a LAMMPS data

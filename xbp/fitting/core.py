@@ -1,4 +1,4 @@
-"""The fit engine: least squares with bounds and covariance for many curves at once."""
+"""The fit engine: least squares with bounds and covariance, many curves at once."""
 
 from __future__ import annotations
 

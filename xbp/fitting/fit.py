@@ -1,4 +1,4 @@
-"""Fits of any model to any signal, over all its leftover dimensions at once."""
+"""Fits of any model to any signal, over all remaining dimensions at once."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""A boson peak fitted to many spectra, and how far their points are from it."""
+"""A boson peak fitted to many spectra at once, and how far their points are from it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +11,10 @@ from xbp.core.status import Status
 from xbp.fitting.core import permitted
 from xbp.fitting.maximum import clearly_rise_and_fall, rise_and_fall
 from xbp.fitting.rows import Packed, scatter
-from xbp.fitting.shapes import FITS, N_PARAMETERS, Method
+from xbp.fitting.shapes import SHAPES, Method, Points
 from xbp.fitting.top import GAUSS, around_top, off_points, polynomial
-from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
 
-__all__ = ["NUMBERS", "evaluate", "fit_shape", "usable_bins"]
+__all__ = ["NUMBERS", "fit_shape", "usable_bins"]
 
 #: Columns of the answer of `fit_shape`; ``_off`` is how far the points themselves are
 #: from a curve that misses them.
@@ -79,9 +77,9 @@ def fit_shape(
         `Status.code`.
     """
     data = _Spectra.of(E, B, std, inside, method)
-    free = (data.usable * part).sum(axis=1) - N_PARAMETERS[method]
+    free = (data.usable * part).sum(axis=1) - len(SHAPES[method].parameters)
     number, status = _fitted(data, method, free, half)
-    curve = evaluate(method, E, _as_columns(number))
+    curve = SHAPES[method].curve(E, _as_columns(number))
     if np.any(half):
         data = data.at_centres(method, number, curve, half)
     peaked = _rise_and_fall(data, method, number, status, free)
@@ -93,7 +91,7 @@ def fit_shape(
     noise, poor = _misfits(data, method, number, left, free, ok)
     for name in _OFF:
         number[f"{name}_off"] = np.nan_to_num(number[f"{name}_off"])
-    rows = np.flatnonzero(ok & (poor | (method == "quadratic")))
+    rows = np.flatnonzero(ok & (poor | SHAPES[method].of_top))
     if rows.size:
         off = _off_the_points(data, method, number, noise, poor, rows)
         for name, column in off.items():
@@ -151,7 +149,7 @@ class _Spectra:
         unit = np.where(scale > 0, scale, 1.0)[:, None]
         y = np.where(usable, B / unit, 0.0)
         weight = usable * 1.0 if std is None else np.where(usable, unit / std, 0.0)
-        if method == "quadratic":
+        if SHAPES[method].of_top:
             usable = around_top(y, usable)
         weight = np.where(usable, weight, 0.0)
         return cls(E, B, std, usable, measured, scale, unit, y, weight)
@@ -166,7 +164,7 @@ class _Spectra:
         """Return what the data would be at the centres of their bins."""
         fitted = _as_columns(number)
         low, high = (
-            evaluate(method, self.E + way * half * GAUSS, fitted) for way in (-1, 1)
+            SHAPES[method].curve(self.E + way * half * GAUSS, fitted) for way in (-1, 1)
         )
         bent = (low + high) / 2 - curve
         bent = np.where(self.usable & np.isfinite(bent), bent, 0.0)
@@ -186,7 +184,7 @@ def _fitted(
     number["n_points"] = usable.sum(axis=1)
     number["low"] = np.where(usable, E, np.inf).min(axis=1)
     number["high"] = np.where(usable, E, -np.inf).max(axis=1)
-    enough = (number["n_points"] > N_PARAMETERS[method]) & (free > 1e-9)
+    enough = (number["n_points"] > len(SHAPES[method].parameters)) & (free > 1e-9)
     status = np.where(
         number["n_points"] == 0, Status.NO_DATA.code,
         np.where(scale == 0, Status.NO_MAXIMUM.code, Status.TOO_FEW.code),
@@ -195,8 +193,9 @@ def _fitted(
     if rows.size:
         ends = (number["low"][rows], number["high"][rows])
         known = data.std is not None
-        arguments = (E, data.y[rows], data.weight[rows], ends, free[rows], known, half)
-        found, status[rows] = FITS[method](*arguments)
+        y, weight = data.y[rows], data.weight[rows]
+        points = Points(E, y, weight, ends, free[rows], known, half)
+        found, status[rows] = SHAPES[method].fit(points)
         for name, column in found.items():
             number[name] = np.full(len(scale), np.nan)
             number[name][rows] = column
@@ -213,7 +212,7 @@ def _rise_and_fall(
     """Return False where a fit is ok, but the points do not rise and fall."""
     E, y, weight = data.E, data.y, data.weight
     doubtful = status == Status.OK.code
-    if data.std is not None and method != "gaussian":
+    if data.std is not None and not SHAPES[method].background:
         doubtful &= ~clearly_rise_and_fall(E, y, weight, number, free)
     rows = np.flatnonzero(doubtful)
     weights = None if data.std is None else weight[rows]
@@ -246,7 +245,7 @@ def _misfits(
     # of it what is not noise.
     middle = np.where(ok, number["energy"], 1.0)[:, None]
     log_x = np.log(np.where(data.E > 0, data.E, 1.0) / middle)
-    rest, degree = np.nan_to_num(left), N_PARAMETERS[method] + 1
+    rest, degree = np.nan_to_num(left), len(SHAPES[method].parameters) + 1
     _, _, unexplained = polynomial(log_x, rest, data.weight, degree)
     smooth = ((rest * data.weight) ** 2).sum(axis=1) - unexplained
     poor |= (free > 2) & (smooth > 2 * permitted(2, of_noise) * noise**2)
@@ -273,10 +272,10 @@ def _off_the_points(
         np.broadcast_to(error, at.shape),
         at,
         at & (own["low"] <= data.E) & (own["high"] >= data.E),
-        lambda x, some: evaluate(
-            method, x, {name: column[some] for name, column in own.items()}
+        lambda x, some: SHAPES[method].curve(
+            x, {name: column[some] for name, column in own.items()}
         ),
-        line if method == "gaussian" else (flat, flat),
+        line if SHAPES[method].background else (flat, flat),
         own,
     )
     # Of a parabola half the height is beyond the points fitted, whose chi-squared does
@@ -289,15 +288,3 @@ def _off_the_points(
         moved = np.where(counts[name], np.nan_to_num(distance), 0.0)
         found[name] = np.where(np.abs(moved) > np.abs(column), moved, column)[:, 0]
     return found
-
-
-def evaluate(method: Method, E: np.ndarray, fit: Mapping[str, Any]) -> np.ndarray:
-    """Return the fitted curve, from the numbers that the fit reports."""
-    energy, height, width = fit["energy"], fit["height"], fit["width"]
-    if method == "lognormal":
-        sigma = 2 * np.arcsinh(width / (2 * energy)) / FWHM_PER_SIGMA
-        return lognormal(E, energy, height, sigma)
-    if method == "gaussian":
-        peak = gaussian(E, energy, height, width / FWHM_PER_SIGMA)
-        return np.asarray(peak + fit["background"] + fit["background_slope"] * E)
-    return np.asarray(height * (1 - 2 * ((E - energy) / width) ** 2))

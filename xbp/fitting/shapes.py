@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -11,20 +12,20 @@ from xbp.core.status import POOR_CHI2, Status
 from xbp.fitting.core import Shape, solve
 from xbp.fitting.rows import Packed
 from xbp.fitting.top import GAUSS, off_parabola, polynomial
-from xbp.models.lineshapes import FWHM_PER_SIGMA
+from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
 
 __all__ = [
-    "FITS",
-    "N_PARAMETERS",
+    "SHAPES",
     "SIGNIFICANT",
     "Method",
+    "PeakShape",
+    "Points",
     "gaussian_on_line",
     "log_normal",
     "mean_of_ends",
 ]
 
 Method = Literal["lognormal", "quadratic", "gaussian"]
-N_PARAMETERS = {"lognormal": 3, "quadratic": 3, "gaussian": 5}
 
 #: Standard deviations that distinguish a maximum from noise. A search over a whole
 #: spectrum needs more than a single number, hence twice this for its height.
@@ -79,9 +80,73 @@ def places_in_bins(x: np.ndarray, half: np.ndarray | float) -> list[np.ndarray]:
     return [x + way * half * GAUSS for way in (-1, 1)] if np.any(half) else [x]
 
 
-_Found = tuple[dict[str, np.ndarray], np.ndarray]
 _Ends = tuple[np.ndarray, np.ndarray]
 _Pair = tuple[np.ndarray, np.ndarray]
+
+
+class Points(NamedTuple):
+    """Points of m spectra that a shape is fitted to.
+
+    Attributes
+    ----------
+    E : numpy.ndarray, shape (k,)
+    y, weight : numpy.ndarray, shape (m, k)
+        Values, of which the largest is 1, and weights: 0 of bins that are left out.
+    ends : tuple of numpy.ndarray, shape (m,)
+        Lowest and highest energy fitted.
+    free : numpy.ndarray, shape (m,)
+        Degrees of freedom.
+    known : bool
+        Whether the weights are 1/std; otherwise the scatter sets the errors.
+    bins : numpy.ndarray, shape (k,), or float
+        Half the widths of the bins over which the values are means.
+    """
+
+    E: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    ends: _Ends
+    free: np.ndarray
+    known: bool
+    bins: np.ndarray | float
+
+
+#: Columns (energy, height, width, their ``_std``, …), and `Status.code`.
+_Found = tuple[dict[str, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class PeakShape:
+    """A shape of a boson peak.
+
+    Attributes
+    ----------
+    fit : callable
+        Fits it to all spectra at once.
+    curve : callable
+        Returns it at energies, from the columns that the fit found.
+    depth : float
+        Which part of its way down each side of the peak is fitted, where no range is
+        given.
+    background : tuple of str
+        Further columns: the straight line below the peak.
+    of_top : bool
+        Whether it is fitted only to the top of the peak.
+    widest : float
+        How far a scan may extend the range of the fit, over the one found, in ln E.
+    """
+
+    fit: Callable[[Points], _Found]
+    curve: Callable[[np.ndarray, Mapping[str, Any]], np.ndarray]
+    depth: float
+    background: tuple[str, ...] = ()
+    of_top: bool = False
+    widest: float = np.inf
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Columns that fix the curve."""
+        return ("energy", "height", "width", *self.background)
 
 
 def _status(
@@ -126,15 +191,8 @@ def _packed(
     return pack(y), inside, [np.broadcast_to(pack(x), shape) for x in places]
 
 
-def _log_normal(
-    E: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    ends: _Ends,
-    free: np.ndarray,
-    known: bool,
-    bins: np.ndarray | float,
-) -> _Found:
+def _log_normal(points: Points) -> _Found:
+    E, y, weight, ends, free, known, bins = points
     log_x = np.log(np.where(E > 0, E, 1.0))
     # ln y is a parabola in ln x: its least-squares parabola is where the fit starts.
     positive = (y > 0) & (weight > 0)
@@ -188,15 +246,8 @@ def _log_normal(
     }, status  # fmt: skip
 
 
-def _gaussian(
-    E: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    ends: _Ends,
-    free: np.ndarray,
-    known: bool,
-    bins: np.ndarray | float,
-) -> _Found:
+def _gaussian(points: Points) -> _Found:
+    E, y, weight, ends, free, known, bins = points
     used, rows = weight > 0, np.arange(len(y))
     first, last = used.argmax(axis=1), E.size - 1 - used[:, ::-1].argmax(axis=1)
     extent = ends[1] - ends[0]
@@ -233,16 +284,9 @@ def _gaussian(
     }, np.where(wide, Status.NO_MAXIMUM.code, status)  # fmt: skip
 
 
-def _parabola(
-    E: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    ends: _Ends,
-    free: np.ndarray,
-    known: bool,
-    bins: np.ndarray | float,
-) -> _Found:
+def _parabola(points: Points) -> _Found:
     """Fit the tops, each by a parabola about its own middle."""
+    E, y, weight, ends, free, known, bins = points
     used = weight > 0
     centre = (E * used).sum(axis=1) / used.sum(axis=1)
     away = E - centre[:, None]
@@ -279,9 +323,36 @@ def _parabola(
     }, status  # fmt: skip
 
 
-#: The fit of each method: what it finds of `NUMBERS`, and `Status.code`.
-FITS: dict[Method, Callable[..., _Found]] = {
-    "lognormal": _log_normal,
-    "quadratic": _parabola,
-    "gaussian": _gaussian,
+def _log_normal_curve(E: np.ndarray, fit: Mapping[str, Any]) -> np.ndarray:
+    sigma = 2 * np.arcsinh(fit["width"] / (2 * fit["energy"])) / FWHM_PER_SIGMA
+    return lognormal(E, fit["energy"], fit["height"], sigma)
+
+
+def _gaussian_curve(E: np.ndarray, fit: Mapping[str, Any]) -> np.ndarray:
+    peak = gaussian(E, fit["energy"], fit["height"], fit["width"] / FWHM_PER_SIGMA)
+    return np.asarray(peak + fit["background"] + fit["background_slope"] * E)
+
+
+def _parabola_curve(E: np.ndarray, fit: Mapping[str, Any]) -> np.ndarray:
+    u = (E - fit["energy"]) / fit["width"]
+    return np.asarray(fit["height"] * (1 - 2 * u**2))
+
+
+#: Every shape by its name.
+SHAPES: dict[Method, PeakShape] = {
+    "lognormal": PeakShape(_log_normal, _log_normal_curve, depth=0.5),
+    # It is the top's only, and on a side that falls little half the way leads far from
+    # it. Over more of a peak that is steeper on its left, as boson peaks are, it is
+    # shifted to the right, the more the wider, and that is no uncertainty of the peak.
+    "quadratic": PeakShape(
+        _parabola, _parabola_curve, depth=0.25, of_top=True, widest=1.0
+    ),
+    # Both the peak and its background must be seen; further away that is not straight.
+    "gaussian": PeakShape(
+        _gaussian,
+        _gaussian_curve,
+        depth=0.8,
+        background=("background", "background_slope"),
+        widest=1.0,
+    ),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,36 +14,7 @@ import xarray as xr
 from xbp.core.conditions import temperature_coordinate
 from xbp.core.errors import QuantityError, shown
 from xbp.core.guards import not_used
-from xbp.io import (
-    bwtek,
-    columns,
-    dave,
-    euphonic,
-    histogram,
-    inx,
-    jcamp,
-    labspec,
-    labspec6,
-    labspec_xml,
-    lamp,
-    mantid,
-    mdanse,
-    mdmc,
-    netcdf,
-    nmoldyn,
-    nxspe,
-    opus,
-    ppms,
-    renishaw_text,
-    rruff,
-    scipp_file,
-    spc,
-    spe,
-    sqw,
-    total_scattering,
-    wdf,
-    witec,
-)
+from xbp.io import columns, netcdf
 from xbp.io.columns import to_columns
 from xbp.io.exchange import from_scipp, to_csv, to_dataframe, to_scipp
 from xbp.io.guide import Guide, example
@@ -100,37 +73,10 @@ _NETCDF = Format(
     ),
 )
 _NETCDF.open = netcdf.open_netcdf
-#: All formats, in the order in which a file is compared with them.
-FORMATS = (
-    _NETCDF,
-    histogram.FORMAT,
-    nxspe.FORMAT,
-    mantid.FORMAT,
-    lamp.FORMAT,
-    mdanse.FORMAT,
-    scipp_file.FORMAT,
-    nmoldyn.FORMAT,
-    inx.FORMAT,
-    spe.FORMAT,
-    euphonic.FORMAT,
-    mdmc.FORMAT,
-    jcamp.FORMAT,
-    labspec.FORMAT,
-    labspec6.FORMAT,
-    labspec_xml.FORMAT,
-    spc.FORMAT,
-    wdf.FORMAT,
-    opus.FORMAT,
-    rruff.FORMAT,
-    bwtek.FORMAT,
-    witec.FORMAT,
-    renishaw_text.FORMAT,
-    ppms.FORMAT,
-    columns.FORMAT,
-    dave.FORMAT,
-    sqw.FORMAT,
-    total_scattering.FORMAT,
-)
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+#: All formats: every `Format` that a module of this folder makes. A file is of one.
+FORMATS = tuple(sorted(Format.made, key=lambda one: one.engine))
 
 
 def open_dataset(

@@ -1,4 +1,4 @@
-"""Two- and three-column text, labelled by the caller or by a header of xbp."""
+"""Two- and three-column text, labelled by the caller or by a header that xbp wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spectra of detectors at their angles, and the energy that the instrument fixes."""
+"""Spectra of detectors at their angles, and the fixed energy of the instrument."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all readers share: formats, arguments, masks, units of densities."""
+"""What all readers share: formats, arguments, backends, masks, units of densities."""
 
 from __future__ import annotations
 

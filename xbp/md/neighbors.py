@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
@@ -21,10 +21,11 @@ from xbp.models.dimension import ball
 
 __all__ = [
     "Cutoff",
+    "Neighborhoods",
     "choose_cutoff",
-    "coordination_and_distance",
     "end_of_first_shell",
     "first_minimum",
+    "neighborhoods",
     "pairs_within",
 ]
 
@@ -363,9 +364,22 @@ def pairs_within(
     return i, j, shift.astype(np.int64) + moved[i] - moved[j]
 
 
-def coordination_and_distance(
+class Neighborhoods(NamedTuple):
+    """The neighbors of every atom in every frame.
+
+    Attributes
+    ----------
+    number, distance : numpy.ndarray, shape (n_frames, n_atoms)
+        How many, and their mean distance (Å; NaN without a neighbor).
+    """
+
+    number: np.ndarray
+    distance: np.ndarray
+
+
+def neighborhoods(
     scaled: np.ndarray, cells: np.ndarray, cutoff: Cutoff
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Neighborhoods:
     """Count the neighbors of every atom in every frame, and average their distances.
 
     Pairs are sought a skin beyond the cutoff and used again while no atom has moved by
@@ -379,8 +393,7 @@ def coordination_and_distance(
 
     Returns
     -------
-    numpy.ndarray, numpy.ndarray, shape (n_frames, n_atoms)
-        Numbers, and mean distances (Å; NaN without a neighbor).
+    Neighborhoods
     """
     n_frames, _, n = scaled.shape
     counts, distances = np.zeros((n_frames, n)), np.full((n_frames, n), np.nan)
@@ -393,7 +406,7 @@ def coordination_and_distance(
         total = np.bincount(i, d, n) + np.bincount(j, d, n)
         counts[frame] = number
         np.divide(total, number, out=distances[frame], where=number > 0)
-    return counts, distances
+    return Neighborhoods(counts, distances)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Segments of a trajectory as tasks of dask, and the moments of their answers."""
+"""Segments of a trajectory as dask tasks, and the moments of their results."""
 
 from __future__ import annotations
 

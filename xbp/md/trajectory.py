@@ -1,4 +1,4 @@
-"""A trajectory in the data model, held to it, and cut into blocks of plain arrays."""
+"""A trajectory, checked against the data model and cut into blocks of plain arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each atom counts: scattering lengths, form factors, masses, numbers of the user.
+"""The weight of each atom: scattering length, form factor, mass, or a number.
 
 Correlations of the elements add up to totals and partials in each published
 normalization.

@@ -1,4 +1,4 @@
-"""Harmonic heat capacities and the densities of states they are of, on plain arrays.
+"""Harmonic heat capacities and their densities of states, on plain arrays.
 
 Temperatures and characteristic temperatures are in K, energies in meV, heat capacities
 in J/mol/K for 3 N_A modes (a mole of atoms); n = 1 is this number of modes.

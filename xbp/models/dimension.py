@@ -1,4 +1,4 @@
-"""What follows from the number of dimensions d: 3, or 2 of a plane of atoms."""
+"""What follows from the number of dimensions: 3, or 2 of a plane of atoms."""
 
 from __future__ import annotations
 

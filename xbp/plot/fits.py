@@ -19,7 +19,7 @@ from xbp.core.signal import Signal, read
 from xbp.core.status import Status
 from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.many import evaluate
-from xbp.fitting.peak import evaluate as evaluate_peak
+from xbp.fitting.shapes import SHAPES
 from xbp.models.catalogue import MODELS, find_model
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
 from xbp.models.model import Model, parameter_units
@@ -397,7 +397,7 @@ def peak(
     E = np.linspace(float(table.E_low), float(table.E_high), 300)
     scalars = [(str(n), v) for n, v in table.data_vars.items() if not v.ndim]
     numbers = {name: float(v) for name, v in scalars if v.dtype.kind == "f"}
-    curve = evaluate_peak(table.attrs["method"], E, numbers)
+    curve = SHAPES[table.attrs["method"]].curve(E, numbers)
     energy, spread = numbers["energy"], systematic_error(table)
     axes.plot(E, curve, color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")

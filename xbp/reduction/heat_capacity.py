@@ -1,4 +1,4 @@
-"""Heat capacity: of a density of states, and over T³."""
+"""Heat capacity: from a density of states, and divided by T³."""
 
 from __future__ import annotations
 

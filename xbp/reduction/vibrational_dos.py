@@ -1,4 +1,4 @@
-"""From measured S(Q,E) to g(E), multiphonon and multiple scattering taken off."""
+"""From measured S(Q,E) to g(E), with multiphonon and multiple scattering subtracted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studies: experiments, simulations and models in one tree, checked leaf by leaf."""
+"""Studies: experiments, simulation and models in one tree, checked leaf by leaf."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vibrations of a glass without its motion.
+"""Vibrations of a glass in the harmonic approximation.
 
 The dynamical matrix of the inherent structure.
 """

@@ -1,4 +1,4 @@
-"""What a process of LAMMPS does, with the job of a folder: ``job.json``.
+"""The LAMMPS process, which runs the job in a folder (``job.json``).
 
 `main` is a run: frames and thermodynamics are taken in memory and appended to files in
 the folder; restart files and ``state.json`` let a run that was killed go on. `harmonic`

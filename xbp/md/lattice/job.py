@@ -1,4 +1,4 @@
-"""The inputs of a run over wave vectors, as plain numbers."""
+"""What a run over wave vectors depends on, in plain numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from xbp.core.guards import (
     require_seed,
     require_whole,
 )
-from xbp.md.fields import Deformation
+from xbp.md.deformation import Deformation
 from xbp.md.lattice.modes import Springs
 from xbp.md.neighbors import choose_cutoff
 from xbp.md.reference import Reference

@@ -1,4 +1,4 @@
-"""Labels of the results computed from the modes of a glass."""
+"""Labels of what follows from the modes of a glass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work at many wave vectors, one file for each k, so that a run can resume."""
+"""Work at many wave vectors, one file for each, so that a run can resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Means over modes at random wave vectors, and the errors due to this sampling.
+"""How results follow from modes at random wave vectors, and the errors of that.
 
 A few modes give the scattering at many Q, so errors are the scatter between wave
 vectors k, or between glasses, never between bins of Q.

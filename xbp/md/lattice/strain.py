@@ -30,7 +30,7 @@ def field_amplitudes(
         As for `amplitudes`.
     bonds : (first, second, weight)
         Atoms j and l of each bond, and its w, shape (n_bonds, 3), 1/Å; see
-        `xbp.md.fields.Deformation`.
+        `xbp.md.deformation.Deformation`.
 
     Returns
     -------
