@@ -7,15 +7,16 @@ swapped, a constant moved by one or doubled, a sign or a factor dropped, ``and``
 ``or``, returned values swapped. It is killed if the module's own tests (doctests,
 mirror tests and those of its importers, then tests/properties) fail on it, or take ten
 times their usual time.
-The tests that enter the changed function run first, the quickest of them before the
-others; a mutant survives only when every one of them has passed.
+The tests that enter the changed function run, the quickest of them first; where none
+does, as for a constant of the module, all run. A mutant survives when every one of them
+has passed.
 
-Which mutants are drawn follows from the seed. Results are appended to
-FOLDER/results.jsonl, and the same call continues from there.
+Which mutants are drawn, and their order, follows from the seed. Results are appended
+to FOLDER/results.jsonl, and the same call continues from there.
 
 Mutants that compute the same, which no test can see, are listed with the reason in
-``equivalent_mutants.txt``. ``--again`` runs the survivors once more, with the tests and
-the code as they are now.
+``equivalent_mutants.txt``. Tests marked slow are left out; ``--again`` runs the
+survivors once more, with these too, and with the tests and the code as they are now.
 
 Needs a system with fork, and a Python in which xbp's test dependencies are installed.
 """
@@ -311,12 +312,13 @@ def _pytest_in(tree: Path, arguments: list[str], log: Path, watch: Path | None) 
     watch.write_text(json.dumps(plugin.tests))
 
 
-def usual_tests(tree: Path, path: str) -> dict[str, dict[str, Any]]:
+def usual_tests(tree: Path, path: str, slow: bool) -> dict[str, dict[str, Any]]:
     """Return what the tests of one file take and enter without a mutant."""
-    kept = tree.parent / "usual" / f"{path.replace('/', '+')}.json"
+    kept = tree.parent / "usual" / f"{path.replace('/', '+')}{'+slow' * slow}.json"
     if not kept.is_file():
         kept.parent.mkdir(exist_ok=True)
-        status, failed = run_tests(tree, [path], 3600, watch=kept)
+        marked = [] if slow else ["-m", "not slow"]
+        status, failed = run_tests(tree, [path, *marked], 3600, watch=kept)
         if status != "passed":
             kept.unlink(missing_ok=True)
             raise SystemExit(f"without a mutant, {path} does not pass: {failed}")
@@ -324,11 +326,11 @@ def usual_tests(tree: Path, path: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def stages_of(mutant: Mutant, tree: Path) -> list[tuple[list[str], float]]:
-    """Return sets of tests with their usual seconds: those that enter it, then all."""
+def tests_that_see(mutant: Mutant, tree: Path, slow: bool) -> tuple[list[str], float]:
+    """Return the tests that enter it, the quickest first, and their usual seconds."""
     own: dict[str, dict[str, Any]] = {}
     for path in (mutant.file, *tests_of(mutant.file, tree), "tests/properties"):
-        own |= usual_tests(tree, path)
+        own |= usual_tests(tree, path, slow)
     entering = [
         test
         for test, seen in own.items()
@@ -337,13 +339,8 @@ def stages_of(mutant: Mutant, tree: Path) -> list[tuple[list[str], float]]:
             for file, first, last in seen["entered"]
         )
     ]
-    entering.sort(key=lambda test: own[test]["seconds"])
-    others = [test for test in own if test not in set(entering)]
-    return [
-        (tests, sum(own[test]["seconds"] for test in tests))
-        for tests in (entering, others)
-        if tests
-    ]
+    tests = sorted(entering or own, key=lambda test: own[test]["seconds"])
+    return tests, sum(own[test]["seconds"] for test in tests)
 
 
 def preload() -> None:
@@ -417,7 +414,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=300, help="number of mutants")
     parser.add_argument("--seed", type=int, default=18)
     parser.add_argument(
-        "--packages", nargs="*", default=list(PACKAGES), help="in this order"
+        "--packages", nargs="*", default=list(PACKAGES), help="drawn from these"
     )
     parser.add_argument(
         "--again",
@@ -462,7 +459,7 @@ def _run_all(
         (tree / name).write_text(text)
     every = [
         mutant
-        for package in PACKAGES
+        for package in options.packages
         for path in sorted((tree / "xbp" / package).glob("*.py"))
         if path.name != "__init__.py"
         for mutant in mutants_of(path, f"xbp/{package}/{path.name}")
@@ -470,15 +467,12 @@ def _run_all(
     drawn = random.Random(options.seed).sample(every, min(options.n, len(every)))
     if options.again:
         drawn = [m for m in every if results.get(m.key, {}).get("status") == "survived"]
-    order = {package: i for i, package in enumerate(options.packages)}
-    drawn = [m for m in drawn if m.file.split("/")[1] in order]
-    drawn.sort(key=lambda m: (order[m.file.split("/")[1]], m.file, m.span))
     print(f"{len(every)} possible, {len(drawn)} to run", flush=True)
     preload()
     for number, mutant in enumerate(drawn, start=1):
         if mutant.key in results and not options.again:
             continue
-        stages = stages_of(mutant, tree)
+        tests, seconds = tests_that_see(mutant, tree, options.again)
         path = tree / mutant.file
         original = path.read_bytes()
         begin = time.monotonic()
@@ -490,11 +484,7 @@ def _run_all(
                 + mutant.after.encode()
                 + original[mutant.span[1] :]
             )
-            status, failed = "passed", ""
-            for tests, seconds in stages:
-                status, failed = run_tests(tree, tests, 30 + 10 * seconds)
-                if status != "passed":
-                    break
+            status, failed = run_tests(tree, tests, 30 + 10 * seconds)
         finally:
             path.write_bytes(original)
             kept.unlink()

@@ -99,7 +99,7 @@ class BosonPeakAccessor(Generic[Data]):
     def __init__(self, data: Data) -> None: ...
     @property
     def plot(self) -> PlotAccessor: ...
-    def angle_to_Q(self, Q: Any, *, incident_energy: Any = ..., final_energy: Any = ..., angle_width: Any = ..., ki_over_kf: Literal['applied', 'not applied'] | None = ..., variance: Literal['exact', 'shared'] = ...) -> Data:
+    def angle_to_Q(self, Q: Any, *, incident_energy: Any = ..., final_energy: Any = ..., angle_width: Any = ..., ki_over_kf: Literal['applied', 'not applied'] | None = ..., variance: Literal['exact', 'shared'] = ..., reversed_below: float | None = ..., unreachable: float = ..., significance: float = ...) -> Data:
         """Bring spectra of detectors onto bins of Q, weighted by exact overlap.
 
         See `xbp.angle_to_Q`.
@@ -564,7 +564,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.to_structure_factor`.
         """
-    def to_vibrational_dos(self, T: Any = ..., E_range: Any = ..., Q_range: Any = ..., *, mass: Any = ..., composition: str | Mapping[str, float] | None = ..., u2: Any = ..., multiple_scattering: float | Literal['fit'] = ..., below: Literal['debye', 'nothing'] = ..., tolerance: float = ..., initial_dos: xr.DataArray | xr.Dataset | None = ..., join_range: Any = ..., end: float = ..., background: float = ..., uncertain: float = ..., reversed_below: float | None = ..., incident_energy: Any = ..., final_energy: Any = ..., ki_over_kf: Literal['applied', 'not applied'] | None = ...) -> Data:
+    def to_vibrational_dos(self, T: Any = ..., E_range: Any = ..., Q_range: Any = ..., *, mass: Any = ..., composition: str | Mapping[str, float] | None = ..., u2: Any = ..., multiple_scattering: float | Literal['fit'] = ..., below: Literal['debye', 'nothing'] = ..., tolerance: float = ..., initial_dos: xr.DataArray | xr.Dataset | None = ..., join_range: Any = ..., end: float = ..., background: float = ..., uncertain: float = ..., reversed_below: float | None = ..., unreachable: float = ..., significance: float = ..., incident_energy: Any = ..., final_energy: Any = ..., ki_over_kf: Literal['applied', 'not applied'] | None = ...) -> Data:
         """Return g(E) from S(Q,E), multiphonon scattering taken off self-consistently.
 
         See `xbp.to_vibrational_dos`.

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.core.common_errors import fingerprint
 from xbp.core.operation import all_operations
 from xbp.errors import QuantityError
 
@@ -154,6 +155,10 @@ def test_one_factor_is_one_error_in_two_data_sets() -> None:
     # Nor is it if the same can was put in chunks meanwhile.
     scaled, chunks = sample.bp.scale(3), can.chunk(E=7)
     later = scaled.bp.subtract(chunks, scale=SCALE, scale_std=SCALE_STD)
+    assert later.source.values.tolist() == one.source.values.tolist()
+    # Nor if one was opened lazily, or is still to be computed.
+    lazy = can.chunk(E=5).map(lambda v: (v * 3.0) / 3.0, keep_attrs=True)
+    later = scaled.bp.subtract(lazy, scale=SCALE, scale_std=SCALE_STD)
     assert later.source.values.tolist() == one.source.values.tolist()
     # Another scale is another error: they add in squares.
     other = sample.bp.subtract(can, scale=0.8, scale_std=SCALE_STD)
@@ -422,3 +427,33 @@ def test_one_factor_applied_twice_is_one_error() -> None:
     np.testing.assert_allclose(twice.S_std_common[0], 0.2 * twice.S, rtol=1e-9)
     other = sample.bp.scale(2, factor_std=0.2).bp.scale(3, factor_std=0.2)
     assert other.sizes["source"] == 2
+
+
+def test_names_of_factors_are_those_of_their_values() -> None:
+    """Lazy or not, and whatever their unit; of large arrays the middle is computed."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(300, 200))
+    name = fingerprint("can", values)
+    lazy = xr.Variable(("Q", "E"), values).chunk(Q=7)
+    assert fingerprint("can", lazy) == name
+    assert fingerprint("can", lazy * 3.0 / 3.0) == name
+    assert len({name, *(fingerprint("can", values * k) for k in (2, 1e-60))}) == 3
+    touched = []
+
+    def seen(block: np.ndarray) -> np.ndarray:
+        touched.append(block.shape)
+        return block
+
+    counted = lazy.copy(data=lazy.data.map_blocks(seen, meta=np.empty((0, 0))))
+    assert fingerprint("can", counted) == name
+    assert len(touched) < 5
+    # What is masked in the middle is known by the rest.
+    hollow = values.copy()
+    hollow[100:200, 50:150] = np.nan
+    other = hollow.copy()
+    other[0, 0] += 1
+    names = {fingerprint("can", each) for each in (hollow, other, hollow.copy())}
+    assert len(names) == 2
+    assert fingerprint("can", np.array(["a", "b"])) != fingerprint(
+        "can", np.array(["a"])
+    )

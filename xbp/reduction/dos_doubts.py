@@ -44,7 +44,19 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
             "halves of the spectra give g(E) that differ by "
             f"{100 * float(ds['half_difference'].max()):.2g} % of its maximum beyond "
             "counting; g_std contains it",
-            "check the fixed energy, the background and each spectrum",
+            "check the background and each spectrum",
+        )
+    if "g_std_common" in ds and bool(ds["g_std_common"].any()):
+        own, other, std = (
+            float(ds[name].mean()) for name in ("u2", "u2_of_Q", "u2_of_Q_std")
+        )
+        modes = f", but those of its modes {own:.3g}" if np.isfinite(own) else ""
+        yield Diagnostic(
+            "displacement_differs",
+            "info",
+            f"the spectra fall with Q as for u² = {other:.3g} ± {std:.1g} "
+            f"angstrom²{modes}; g_std contains what g changes by",
+            "check the fixed energy, the background, mass and T",
         )
     extended = float(ds["extended"].max())
     if extended > 0.1:

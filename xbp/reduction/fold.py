@@ -33,13 +33,10 @@ from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import format_unit, parse_unit
 from xbp.models.factors import GAIN_INFORMS
 from xbp.reduction.comparable import off_scale
-from xbp.reduction.detailed_balance import (
-    REVERSED_BELOW,
-    require_sign,
-    with_both_signs,
-)
+from xbp.reduction.detailed_balance import with_both_signs
 from xbp.reduction.elastic import elastic_reach
 from xbp.reduction.sample import sample_attribute, sample_labels
+from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["fold", "integrate_E", "mirrored", "one_sided", "require_elastic"]
 

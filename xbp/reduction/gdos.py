@@ -29,8 +29,8 @@ from xbp.core.units import span, times_powers
 from xbp.models.dimension import REDUCED
 from xbp.models.factors import CONVENTIONS, GAIN_INFORMS, Convention
 from xbp.reduction.conventions import FORMS, GDOS, common_of_conditions, form_factors
-from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
 from xbp.reduction.dos_area import real_modes
+from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["leave_temperature", "to_bqe", "to_convention", "to_gdos", "to_sqe"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from xbp.fitting.core import permitted
 
-__all__ = ["Halves", "both_halves", "compare_halves", "upper_half"]
+__all__ = ["Halves", "compare_halves", "second_half"]
 
 
 class Halves(NamedTuple):
@@ -22,32 +22,28 @@ class Halves(NamedTuple):
     size: float
 
 
-def upper_half(weight: np.ndarray, Q: np.ndarray, by_turns: bool) -> np.ndarray:
+def second_half(weight: np.ndarray, Q: np.ndarray) -> np.ndarray:
     """Return which spectra are in the second half, of n_Q.
+
+    In the order of Q one is in the first half, two in the second, two in the first and
+    so on, so that both have the same Q.
 
     Parameters
     ----------
     weight, Q : numpy.ndarray, shape (n_Q, n_E)
         Of one-phonon scattering, and momentum transfers.
-    by_turns : bool
-        In the order of Q one is in the first half, two in the second, two in the first
-        and so on, so that both have the same Q. Else half of the weight is at lower Q.
 
     Examples
     --------
     >>> weight, Q = np.ones((4, 1)), np.array([[1.0], [2.0], [3.0], [4.0]])
-    >>> upper_half(weight, Q, False), upper_half(weight, Q, True)
-    (array([False, False,  True,  True]), array([False,  True,  True, False]))
+    >>> second_half(weight, Q)
+    array([False,  True,  True, False])
     """
     rows = np.flatnonzero(weight.any(axis=1))
     mean = (weight * Q).sum(axis=1)[rows] / weight.sum(axis=1)[rows]
     rows, place = rows[np.argsort(mean, kind="stable")], np.arange(rows.size)
-    inside = weight.any(axis=0)
-    share = (weight[:, inside] / weight[:, inside].sum(axis=0)).sum(axis=1)[rows]
-    centre = share.cumsum() - share / 2
-    second = np.isin(place % 4, (1, 2)) if by_turns else centre > share.sum() / 2
     out = np.zeros(weight.shape[0], dtype=bool)
-    out[rows[second]] = True
+    out[rows[np.isin(place % 4, (1, 2))]] = True
     return out
 
 
@@ -122,28 +118,3 @@ def compare_halves(
         error = error * (np.sqrt(1 - 1 / chi2) if chi2 > permitted(free) else 0.0)
     rms = float(np.sqrt((error[shared] ** 2).mean()))
     return Halves(np.where(shared, error, rms), rms / float(np.abs(g).max()))
-
-
-def both_halves(
-    left: np.ndarray,
-    std: np.ndarray,
-    one: np.ndarray,
-    weight: np.ndarray,
-    Q: np.ndarray,
-    width: np.ndarray,
-    g: np.ndarray,
-    *,
-    by_angle: bool,
-) -> tuple[Halves, Halves]:
-    """Compare halves of the same Q and, of detectors, those of low and of high Q.
-
-    The Q of detectors follow from their angles and the fixed energy, which the second
-    comparison tests. Parameters are as for `compare_halves`.
-    """
-
-    def halves(by_turns: bool) -> Halves:
-        second = upper_half(weight * one, Q, by_turns)
-        return compare_halves(left, std, one, weight, second, width, g)
-
-    tilted = halves(False) if by_angle else Halves(np.zeros(g.size), 0.0)
-    return halves(True), tilted

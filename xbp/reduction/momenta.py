@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -13,21 +13,26 @@ from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy, stated
 from xbp.core.data import is_lazy, require_dims
 from xbp.core.errors import CoordinateError
 from xbp.core.grid import bin_limits, select_range
-from xbp.core.guards import not_used
+from xbp.core.guards import not_used, require_number
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal
 from xbp.reduction.kinematics import detector_degrees, momentum_transfer, wave_numbers
+from xbp.reduction.sign import require_sign
 
 __all__ = [
+    "UNREACHABLE",
     "KiOverKf",
+    "Limits",
     "flux_ratio",
     "flux_state",
-    "on_one_scale",
-    "require_reachable",
+    "require_axis",
     "with_momenta",
 ]
 
 KiOverKf = Literal["applied", "not applied"]
+
+#: Default of ``unreachable=``: part of the inelastic counts.
+UNREACHABLE: Final = 0.05
 
 
 def flux_state(value: xr.DataArray, ki_over_kf: KiOverKf | None) -> str:
@@ -41,12 +46,41 @@ def flux_ratio(E: np.ndarray, fixed: np.ndarray | float, geometry: str) -> np.nd
     return np.where(kf > 0, ki / np.where(kf > 0, kf, 1.0), np.nan)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Where an axis of E is refused, as `xbp.angle_to_Q` explains."""
+
+    reversed_below: float | None
+    unreachable: float
+    significance: float
+
+    @classmethod
+    def of(cls, reversed_below: Any, unreachable: Any, significance: Any) -> Limits:
+        """Check them."""
+        if reversed_below is not None:
+            reversed_below = require_number(reversed_below, "reversed_below")
+        return cls(
+            reversed_below,
+            require_number(unreachable, "unreachable", above=0),
+            require_number(significance, "significance", above=0),
+        )
+
+
 def with_momenta(
-    signal: Signal, Q_range: Any, instrument: Mapping[str, Any]
+    signal: Signal,
+    Q_range: Any,
+    instrument: Mapping[str, Any] | None,
+    kelvin: xr.DataArray,
+    limits: Limits,
 ) -> tuple[Signal, str, np.ndarray, np.ndarray]:
     """Return the map, the dimension of its spectra, their Q in 1/angstrom and weights.
 
     Q and weights are over (Q, 1), or over detectors and E.
+
+    Raises
+    ------
+    CoordinateError
+        If the sign of E is reversed, or as for `angle_to_Q`.
     """
     by_angle = signal.quantity.name == "detector_spectra"
     along = "detector" if by_angle else "Q"
@@ -58,9 +92,16 @@ def with_momenta(
         error=CoordinateError,
     )
     if by_angle:
-        signal, Q = _at_angles(signal, **instrument)
+        signal, Q = _at_angles(signal, kelvin, limits, **(instrument or {}))
         return signal, along, Q, _within(Q, Q_range).astype(float)
-    not_used("S(Q,E) has its Q", **instrument)
+    not_used("S(Q,E) has its Q", **(instrument or {}))
+    require_sign(
+        signal.value,
+        signal.std,
+        kelvin,
+        limits.reversed_below,
+        significance=limits.significance,
+    )
     to_angstrom = per_unit(signal.value, "Q")
     lower, upper = bin_limits(signal.source, "Q")
     inside = select_range(signal.source, "Q", Q_range, name="Q_range")
@@ -69,20 +110,10 @@ def with_momenta(
     return signal, along, Q[:, np.newaxis], weight[:, np.newaxis]
 
 
-def on_one_scale(
-    signal: Signal, Q: np.ndarray, along: str
-) -> tuple[xr.DataArray, xr.DataArray | None]:
-    """Return S and its error, at one angle over Q², so that both sides of E compare."""
-    if along == "Q":
-        return signal.value, signal.std
-    square = xr.Variable((along, "E"), np.where(Q > 0, Q, np.nan) ** 2)
-    return signal.both(
-        lambda part: (part / square).assign_attrs(part.attrs).rename({along: "Q"})
-    )
-
-
 def _at_angles(
     signal: Signal,
+    kelvin: xr.DataArray,
+    limits: Limits,
     *,
     incident_energy: Any = None,
     final_energy: Any = None,
@@ -90,51 +121,65 @@ def _at_angles(
 ) -> tuple[Signal, np.ndarray]:
     """Return S(2θ,E), with kᵢ/k_f applied, and the Q of each detector and energy.
 
-    Parameters
-    ----------
-    signal : Signal
-        ``detector_spectra``.
-    incident_energy, final_energy, ki_over_kf
-        As for `angle_to_Q`.
-
-    Returns
-    -------
-    signal : Signal
-    Q : numpy.ndarray, shape (n_detector, n_E)
-        In 1/angstrom at the angle of the detector and the centre of the bin of E; 0
-        where no neutron can be.
-
-    Raises
-    ------
-    CoordinateError, QuantityError
-        As for `angle_to_Q`.
+    Q is in 1/angstrom at the angle of the detector and the centre of the bin of E; 0
+    where no neutron can be.
     """
     value = signal.value
     applied = flux_state(value, ki_over_kf)
     geometry, fixed = resolve_fixed_energy(
         value, incident_energy=incident_energy, final_energy=final_energy
     )
-    E = value["E"].values * per_unit(value, "E")
-    energies = np.broadcast_to(fixed.values, value.sizes["detector"])[:, np.newaxis]
-    angles = detector_degrees(value, "two_theta")[:, np.newaxis]
-    Q = np.nan_to_num(momentum_transfer(E, energies, angles, geometry))
+    spectra = _Spectra.of(signal, geometry, fixed)
+    Q = np.nan_to_num(spectra.momenta(1))
     if not Q.any():
         raise CoordinateError("no detector has angle and energy")
-    require_reachable(signal, geometry, fixed)
+    require_axis(signal, geometry, fixed, applied, kelvin, limits)
     if applied == "applied":
         return signal, Q
-    ratio = xr.Variable(("detector", "E"), flux_ratio(E, energies, geometry))
+    ratio = xr.Variable(("detector", "E"), spectra.flux(1))
     value, std = signal.both(lambda part: (part * ratio).transpose(*part.dims))
     value.attrs = {**signal.value.attrs, "ki_over_kf": "applied"}
     return replace(signal, value=value, std=std), Q
 
 
-def require_reachable(signal: Signal, geometry: str, fixed: xr.DataArray) -> None:
-    """Refuse spectra with counts where no neutron can be, as on a reversed axis of E.
+class _Spectra(NamedTuple):
+    """Energies in meV, and where detectors are: (n_detector, 1), in meV and degrees."""
 
-    They are counts if their sum is 5 standard deviations above 0, and a twentieth of
-    that from half the lowest such energy on, at either sign. The bin next to the limit,
-    which it may cross, is left out. Dask arrays are not computed, or checked.
+    E: np.ndarray
+    fixed: np.ndarray
+    angles: np.ndarray
+    geometry: str
+
+    @classmethod
+    def of(cls, signal: Signal, geometry: str, fixed: xr.DataArray) -> _Spectra:
+        value = signal.value
+        energies = np.broadcast_to(fixed.values, value.sizes["detector"])
+        angles = detector_degrees(value, "two_theta")
+        E = value["E"].values * per_unit(value, "E")
+        return cls(E, energies[:, np.newaxis], angles[:, np.newaxis], geometry)
+
+    def momenta(self, sign: int) -> np.ndarray:
+        """Return Q, as if E had this sign."""
+        E = sign * self.E
+        return momentum_transfer(E, self.fixed, self.angles, self.geometry)
+
+    def flux(self, sign: int) -> np.ndarray:
+        """Return kᵢ/k_f, as if E had this sign."""
+        return flux_ratio(sign * self.E, self.fixed, self.geometry)
+
+
+def require_axis(
+    signal: Signal,
+    geometry: str,
+    fixed: xr.DataArray,
+    applied: str,
+    kelvin: xr.DataArray | None,
+    limits: Limits,
+) -> None:
+    """Refuse spectra whose axis of E is reversed, or does not fit the fixed energy.
+
+    By counts where no neutron can be, and by detailed balance at the same Q, for which
+    both signs are tried. Dask arrays are not computed, or checked.
 
     Raises
     ------
@@ -142,10 +187,86 @@ def require_reachable(signal: Signal, geometry: str, fixed: xr.DataArray) -> Non
     """
     if is_lazy(signal.value):
         return
-    E = signal.value["E"].values * per_unit(signal.value, "E")
-    energies = np.broadcast_to(fixed.values, signal.value.sizes["detector"])
+    spectra = _Spectra.of(signal, geometry, fixed)
+    _require_reachable(signal, spectra, limits)
+    E = spectra.E
+    if limits.reversed_below is None or kelvin is None or not E[0] < 0 < E[-1]:
+        return
+    own, turned = (_at_common_Q(signal, spectra, applied, sign) for sign in (1, -1))
+    require_sign(
+        *own,
+        kelvin,
+        limits.reversed_below,
+        turned=turned,
+        significance=limits.significance,
+    )
+
+
+@np.errstate(all="ignore")  # where no neutron can be
+def _at_common_Q(
+    signal: Signal, spectra: _Spectra, applied: str, sign: int, most: int = 64
+) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Return S(Q,E) and its error for one sign of E, interpolated between detectors.
+
+    Detectors of like Q are averaged, so that there are at most 64 spectra.
+    """
+    Q = spectra.momenta(sign)
+    held = np.isfinite(Q)
+    middle = np.where(held, Q, 0.0).sum(axis=1) / held.sum(axis=1)
+    order = np.argsort(middle, kind="stable")
+    groups = np.array_split(order, min(most, order.size))
+    ratio = np.ones_like(Q) if applied == "applied" else spectra.flux(sign)
+    lead = [d for d in signal.value.dims if d not in ("detector", "E")]
+    S, std = signal.both(lambda part: part.transpose(*lead, "detector", "E").values)
+    measured = np.isfinite(S) & held
+    parts = [np.where(measured, S * ratio, 0.0)]
+    if std is not None:
+        parts.append(np.where(measured, std * ratio, 0.0) ** 2)
+
+    def means(array: np.ndarray, of: np.ndarray, power: int) -> Any:
+        sums = [array[..., g, :].sum(axis=-2) for g in groups]
+        counts = [of[..., g, :].sum(axis=-2) for g in groups]
+        return np.stack(sums, axis=-2) / np.stack(counts, axis=-2) ** power
+
+    at = means(np.where(held, Q, 0.0), held, 1)
+    known = np.isfinite(at)
+    grid = np.linspace(at[known].min(), at[known].max(), len(groups))
+    answers = []
+    for power, part in enumerate(parts, start=1):
+        mean = means(part, measured, power)
+        mean = mean if power == 1 else np.sqrt(mean)
+        columns = []
+        for i in range(at.shape[1]):
+            place = np.argsort(at[:, i])[: known[:, i].sum()]
+            own, column = at[place, i], mean[..., place, i]
+            if place.size < 2:
+                columns.append(np.full((*mean.shape[:-2], grid.size), np.nan))
+                continue
+            left = np.clip(np.searchsorted(own, grid) - 1, 0, place.size - 2)
+            t = (grid - own[left]) / (own[left + 1] - own[left])
+            t = np.where((t >= 0) & (t <= 1), t, np.nan)
+            columns.append((1 - t) * column[..., left] + t * column[..., left + 1])
+        out = np.stack(columns, axis=-1)
+        E = xr.Variable("E", spectra.E[::sign] * sign, labels("E") | {"units": "meV"})
+        coords = {"Q": xr.Variable("Q", grid, labels("Q")), "E": E}
+        answers.append(
+            xr.DataArray(
+                out[..., ::sign], coords, (*lead, "Q", "E"), attrs=signal.value.attrs
+            )
+        )
+    return answers[0], answers[1] if std is not None else None
+
+
+def _require_reachable(signal: Signal, spectra: _Spectra, limits: Limits) -> None:
+    """Refuse spectra with counts where no neutron can be.
+
+    They are counts if their sum is `significance` standard deviations above 0, and more
+    than `unreachable` of that from half the lowest such energy on, at either sign. The
+    bin next to the limit, which it may cross, is left out.
+    """
+    E, energies, geometry = spectra.E, spectra.fixed, spectra.geometry
     loss = E if geometry == "direct" else -E
-    beyond = loss > energies[:, np.newaxis]
+    beyond = loss > energies
     inner = beyond.copy()
     inner[:, 1:] &= beyond[:, :-1]
     inner[:, :-1] &= beyond[:, 1:]
@@ -158,8 +279,9 @@ def require_reachable(signal: Signal, geometry: str, fixed: xr.DataArray) -> Non
     if not ends.size:
         return
     inelastic = np.abs(E) >= np.abs(ends).min() / 2
-    most = 0.05 * np.nansum(np.where(inelastic, np.abs(S), 0.0), axis=(-2, -1))
-    if ((sums > 5 * error) & (sums > most)).any():
+    every = np.nansum(np.where(inelastic, np.abs(S), 0.0), axis=(-2, -1))
+    found = (sums > limits.significance * error) & (sums > limits.unreachable * every)
+    if found.any():
         name = FIXED_ENERGY[geometry].replace("_", " ")
         raise CoordinateError(
             f"there are counts from {ends.min():.4g} to {ends.max():.4g} meV, where "

@@ -31,7 +31,6 @@ from xbp.models.multiphonon import (
     order_weights,
     orders_needed,
 )
-from xbp.reduction.detailed_balance import require_sign
 from xbp.reduction.dos_area import (
     known_area,
     real_modes,
@@ -39,8 +38,9 @@ from xbp.reduction.dos_area import (
     require_known_area,
 )
 from xbp.reduction.inversion import Inversion
-from xbp.reduction.momenta import on_one_scale, with_momenta
+from xbp.reduction.momenta import UNREACHABLE, Limits, with_momenta
 from xbp.reduction.sample import mass_or_u2
+from xbp.reduction.sign import SIGNIFICANCE
 
 __all__ = ["Axis", "Task", "multiphonon_sqe"]
 
@@ -235,6 +235,7 @@ def multiphonon_sqe(
 _NUMBERS = (
     "u2", "status", "u2_status", "iterations", "change", "orders", "scale", "constant",
     "extended", "highest", "background", "gamma_of_law", "differ",
+    "u2_of_Q", "u2_of_Q_std",
 )  # fmt: skip
 #: Limits of numbers among the options, which are positive.
 _BELOW = {"tolerance": 1.0, "end": 1.0, "background": np.inf, "uncertain": np.inf}
@@ -335,24 +336,25 @@ class Task:
     def of(
         cls, data: Any, T: Any, E_range: Any, Q_range: Any, *, initial_dos: Any,
         reversed_below: float | None, instrument: Mapping[str, Any] | None = None,
+        unreachable: float = UNREACHABLE, significance: float = SIGNIFICANCE,
         **options: Any,
     ) -> Task:  # fmt: skip
-        """Read the map and the arguments of `to_vibrational_dos`.
-
-        With `instrument`, what `at_angles` needs, S(2θ,E) is read too.
-        """
-        name = getattr(initial_dos, "name", None) or "g"
+        """Read the map and the arguments of `to_vibrational_dos`."""
+        named = str(getattr(initial_dos, "name", None) or "g")
         arguments = {
             "T": T, "E_range": E_range, "Q_range": Q_range, **options,
-            "initial_dos": None if initial_dos is None else str(name),
+            "initial_dos": None if initial_dos is None else named,
         }  # fmt: skip
-        kinds = ("dynamic_structure_factor", "detector_spectra")
-        signal = read(data, *kinds[: 1 if instrument is None else 2])
-        signal, along, Q, weight = with_momenta(signal, Q_range, instrument or {})
+        spectra = () if instrument is None else ("detector_spectra",)
+        signal = read(data, "dynamic_structure_factor", *spectra)
+        fix = "traj.bp.vdos(), or data.bp.to_quantum()"
+        statistics_of(signal.value, "quantum", fix)
+        temperature = resolve(signal.value, "temperature", T=T)
+        ends = Limits.of(reversed_below, unreachable, significance)
+        read_as = with_momenta(signal, Q_range, instrument, temperature, ends)
+        signal, along, Q, weight = read_as
         arguments |= {k: v for k, v in (instrument or {}).items() if v is not None}
         value, source = signal.value, signal.source
-        fix = "traj.bp.vdos(), or data.bp.to_quantum()"
-        statistics_of(value, "quantum", fix)
         require_law(options["below"], value)
         for key, limit in _BELOW.items():
             require_number(options[key], key, above=0, below=limit)
@@ -361,8 +363,6 @@ class Task:
         if not fitted:
             C = require_number(scattering, "multiple_scattering", least=0)
             arguments["multiple_scattering"] = C
-        temperature = resolve(value, "temperature", T=T)
-        require_sign(*on_one_scale(signal, Q, along), temperature, reversed_below)
         per_gamma, displacement = mass_or_u2(
             value, **{key: options[key] for key in ("mass", "composition", "u2")}
         )
@@ -449,6 +449,7 @@ class Task:
             return (
                 continued(end.g, end.join * above),
                 continued(end.g_std, end.join * above_std),
+                continued(end.g_apart, np.zeros(above.size)),
                 continued(end.g_common, np.zeros(above.size)),
                 end.many,
                 *(np.float64(x.code if isinstance(x, Status) else x) for x in numbers),
@@ -463,10 +464,10 @@ class Task:
             further.value,
             further.std,
             core=(self.along, "E", "_i"),
-            gives=[("_g",), ("_g",), ("_g",), (self.along, "E"), *[()] * len(_NUMBERS)],
+            gives=[*[("_g",)] * 4, (self.along, "E"), *[()] * len(_NUMBERS)],
             sizes={"_g": int(taken.sum())},
         )
-        names = ("g", "g_std", "g_common", "many", *_NUMBERS)
+        names = ("g", "g_std", "g_apart", "g_common", "many", *_NUMBERS)
         return dict(zip(names, found, strict=True))
 
     def conditions(self, found: dict[str, xr.DataArray]) -> dict[str, Any]:

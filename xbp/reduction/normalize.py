@@ -28,7 +28,6 @@ from xbp.core.units import (
 from xbp.models.factors import beyond_range
 from xbp.reduction.arithmetic import convert
 from xbp.reduction.comparable import another_sample, require_comparable
-from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
 from xbp.reduction.fold import mirrored, one_sided, refuse_parts, require_elastic
 from xbp.reduction.sample import (
     coherent_part,
@@ -36,6 +35,7 @@ from xbp.reduction.sample import (
     resolve_mass,
     sample_mass,
 )
+from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["Rule", "normalize_to_sum_rule", "normalize_to_vanadium"]
 

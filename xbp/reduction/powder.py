@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
+from xbp.core.conditions import FIXED_ENERGY, resolve, resolve_fixed_energy
 from xbp.core.data import Data, is_lazy, require_dims, require_values
 from xbp.core.errors import CoordinateError, require
 from xbp.core.grid import bin_limits
@@ -26,12 +26,15 @@ from xbp.reduction.kinematics import (
     momentum_transfer,
 )
 from xbp.reduction.momenta import (
+    UNREACHABLE,
     KiOverKf,
+    Limits,
     flux_ratio,
     flux_state,
-    require_reachable,
+    require_axis,
 )
 from xbp.reduction.new_bins import bins_text, is_width, new_edges
+from xbp.reduction.sign import REVERSED_BELOW, SIGNIFICANCE
 
 __all__ = ["angle_to_Q"]
 
@@ -49,6 +52,9 @@ def angle_to_Q(
     angle_width: Any = "neighbors",
     ki_over_kf: KiOverKf | None = None,
     variance: Variance = "exact",
+    reversed_below: float | None = REVERSED_BELOW,
+    unreachable: float = UNREACHABLE,
+    significance: float = SIGNIFICANCE,
 ) -> Data:
     """Bring spectra of detectors onto bins of Q, weighted by exact overlap.
 
@@ -88,6 +94,15 @@ def angle_to_Q(
         that each represents, so that cuts and fits over Q have the right errors too.
         "shared": σ² = Σ a_c A_c σ_c²/(Σ a_c)², A_c the whole cell: the sum over all
         bins keeps the total variance, while a single bin is too uncertain.
+    reversed_below : float, optional
+        As for `to_gdos`, if the data have T: the asymmetry of gain and loss at the same
+        Q is compared with detailed balance, for both signs of E, since Q depends on it.
+        The axis is reversed if the factor is below this, or if the other sign describes
+        both sides better. None: no check.
+    unreachable : float
+        Largest part of the inelastic counts where the fixed energy allows no neutrons.
+    significance : float
+        Standard deviations by which either is exceeded in data that are refused.
 
     Returns
     -------
@@ -98,8 +113,8 @@ def angle_to_Q(
     Raises
     ------
     CoordinateError
-        If the angles or the fixed energy are missing or contradictory, or there are
-        counts where the fixed energy allows no neutrons.
+        If the angles or the fixed energy are missing or contradictory, E has the other
+        sign, or there are counts where the fixed energy allows no neutrons.
     RangeError
         If the bins are not ascending or not positive.
     QuantityError
@@ -132,7 +147,9 @@ def angle_to_Q(
         value, incident_energy=incident_energy, final_energy=final_energy
     )
     require_dims(value, ("detector", "E"), "angle_to_Q", error=CoordinateError)
-    require_reachable(signal, geometry, fixed)
+    kelvin = resolve(value, "temperature") if "temperature" in value.coords else None
+    limits = Limits.of(reversed_below, unreachable, significance)
+    require_axis(signal, geometry, fixed, applied, kelvin, limits)
     lower, upper = bin_limits(signal.source, "E")
     e_edges = np.append(lower, upper[-1]) * per_unit(value, "E")
     gaps = np.abs(lower[1:] - upper[:-1])
@@ -140,13 +157,13 @@ def angle_to_Q(
         raise CoordinateError(
             "the bins of E have gaps", fix="drop wrong bounds: data.drop_vars('E_bnds')"
         )
-    limits = _angle_limits(value, angle_width)
+    angles = _angle_limits(value, angle_width)
     each = np.broadcast_to(fixed.values, (value.sizes["detector"],))
-    limits = np.where(np.isfinite(each), limits, np.nan)
-    known = np.isfinite(limits).all(axis=0)
+    angles = np.where(np.isfinite(each), angles, np.nan)
+    known = np.isfinite(angles).all(axis=0)
     if not known.any():
         raise CoordinateError("no detector has angle and energy")
-    energies, widest = np.unique(each[known]), limits[1][known].max()
+    energies, widest = np.unique(each[known]), angles[1][known].max()
     q_edges = _edges(Q, _highest_Q(e_edges, energies, widest, geometry))
     centres = (e_edges[1:] + e_edges[:-1]) / 2
     lead: list[str] = [str(d) for d in value.dims if d not in ("detector", "E")]
@@ -163,7 +180,7 @@ def angle_to_Q(
         part = overlap_sums(
             value.isel(mine),
             None if std is None else std.isel(mine),
-            limits[:, some],
+            angles[:, some],
             e_edges if geometry == "direct" else -e_edges[::-1],
             float(one),
             q_edges,

@@ -26,7 +26,7 @@ from xbp.core.schema import labels, per_unit, require_units
 from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit, span
 from xbp.models.factors import Coupling, Side, raman_factor, raman_shift
-from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
+from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["to_raman_shift", "to_reduced_raman"]
 

@@ -36,7 +36,7 @@ from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 from xbp.reduction.arithmetic import convert
 from xbp.reduction.comparable import require_comparable
-from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
+from xbp.reduction.sign import REVERSED_BELOW, require_sign
 from xbp.reduction.temperature import at_temperature
 
 __all__ = ["convolve", "like", "to_quantum"]

@@ -18,12 +18,12 @@ from xbp.core.signal import over_spectra
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import format_unit, parse_unit
 from xbp.models.multiphonon import Below, law_variance
-from xbp.reduction.detailed_balance import REVERSED_BELOW
 from xbp.reduction.dos_area import area_attributes, area_coordinate
 from xbp.reduction.dos_doubts import dos_doubts
-from xbp.reduction.momenta import KiOverKf
+from xbp.reduction.momenta import UNREACHABLE, KiOverKf
 from xbp.reduction.multiphonon import Axis, Task
 from xbp.reduction.sample import numbers_of
+from xbp.reduction.sign import REVERSED_BELOW, SIGNIFICANCE
 
 __all__ = ["correct_multiphonon", "to_vibrational_dos"]
 
@@ -54,6 +54,8 @@ def to_vibrational_dos(
     background: float = 0.5,
     uncertain: float = 0.3,
     reversed_below: float | None = REVERSED_BELOW,
+    unreachable: float = UNREACHABLE,
+    significance: float = SIGNIFICANCE,
     incident_energy: Any = None,
     final_energy: Any = None,
     ki_over_kf: KiOverKf | None = None,
@@ -124,7 +126,7 @@ def to_vibrational_dos(
     reversed_below : float, optional
         As for `to_gdos`: data are refused if the asymmetry of S(E) and S(−E) shows that
         E has the other sign. None: no check.
-    incident_energy, final_energy, ki_over_kf
+    unreachable, significance, incident_energy, final_energy, ki_over_kf
         Of S(2θ,E), as for `angle_to_Q`.
 
     Returns
@@ -145,17 +147,19 @@ def to_vibrational_dos(
         ``status`` is "ok", "not converged", "fit failed" (no positive area), "no data",
         "multiphonons unknown" (u² is unknown and g changes by more than `uncertain`
         without its multiphonon part), "spectra differ" (``half_difference`` exceeds
-        `uncertain`, as if a detector is broken, or for detectors that of low and high Q
-        exceeds counting and u² disagrees with Q, as if the fixed energy is wrong) or
-        "no multiple scattering" (the fitted C takes all intensity: end E_range at
-        ``highest_phonon``, or cut the data above it); g is NaN unless it is "ok".
+        `uncertain`, as if a detector is broken) or "no multiple scattering" (the fitted
+        C takes all intensity: end E_range at ``highest_phonon``, or cut the data above
+        it); g is NaN unless it is "ok".
 
-        A Dataset has ``g_std``, that of counting at the multiphonon scattering found
-        and of what halves of the spectra, on one area, differ by beyond counting:
-        halves of the same Q (bins are independent), and for detectors, whose Q follow
-        from the fixed energy, those of low and high Q (bins share it:
-        ``g_std_common``). ``half_difference`` is the larger of both, its rms over the
-        maximum of g. The report goes on with ``iterations``, ``change`` (the last),
+        A Dataset has ``g_std``, that of counting at the multiphonon scattering found,
+        and of what halves of the spectra with the same Q, on one area, differ by beyond
+        counting; ``half_difference`` is the rms of this over the maximum of g. It also
+        includes how far g is from that with u² = ``u2_of_Q``, by which the spectra fall
+        with Q at each energy, if chance gives such a distance from u² in less than one
+        of 40 cases: the fixed energy is wrong then, or the background, the mass or T.
+        Bins share this error (``g_std_common``). ``u2_of_Q_std`` is that of counting,
+        or of what blocks of Q differ by. The report goes on with ``iterations``,
+        ``change`` (the last),
         ``orders``, ``scale`` (N), ``multiple_scattering`` (C), ``background``, the part
         of S that does not depend on Q, ``extended``, the part of the area below the
         range, ``E_low`` and ``E_high``, the range with values, and ``highest_phonon``,
@@ -203,7 +207,8 @@ def to_vibrational_dos(
         data, T, E_range, Q_range, mass=mass, composition=composition, u2=u2,
         multiple_scattering=multiple_scattering, below=below, tolerance=tolerance,
         initial_dos=initial_dos, join_range=join_range, end=end, background=background,
-        uncertain=uncertain, reversed_below=reversed_below,
+        uncertain=uncertain, reversed_below=reversed_below, unreachable=unreachable,
+        significance=significance,
         instrument={
             "incident_energy": incident_energy, "final_energy": final_energy,
             "ki_over_kf": ki_over_kf,
@@ -250,9 +255,8 @@ def to_vibrational_dos(
         for name in ("g", "g_std", "g_common")
     )
     common = {}
-    by_angle = task.along == "detector"
-    if signal.std is not None and by_angle and (lazy or bool(g_common.any())):
-        common[fingerprint("spectra of low and high Q", value)] = g_common.variable
+    if signal.std is not None and (lazy or bool(g_common.fillna(0.0).any())):
+        common[fingerprint("u2 of the Q dependence", value)] = g_common.variable
     limits = axis.lower / to_mev, axis.upper / to_mev
     answer: Data = signal.answer(
         g,
@@ -279,6 +283,7 @@ def _error_of_u2(
     def of_one(
         g: np.ndarray,
         std: np.ndarray,
+        apart: np.ndarray,
         common: np.ndarray,
         kelvin: float,
         u2: float,
@@ -290,10 +295,15 @@ def _error_of_u2(
         if not known.any():
             return np.float64(np.nan)
         E, y = axis.centres[known], g[known]
-        error, shared = np.nan_to_num(std[known]), np.nan_to_num(common[known])
+        error, differ, shared = (
+            np.nan_to_num(part[known]) for part in (std, apart, common)
+        )
         per_g = width[known] * (1 / (E * np.tanh(E / (2 * kT))) - gamma)
         per_g[:3] += of_law * E[:3] ** 2 / (E[:3] ** 4).sum()
         variance = ((per_g * error) ** 2).sum() + (per_g * shared).sum() ** 2
+        # Halves may differ by a tilt as well as by what is independent in each bin.
+        tilt = (per_g * differ).sum() ** 2 - ((per_g * differ) ** 2).sum()
+        variance += max(tilt, 0.0)
         return np.float64(
             per_gamma * np.sqrt(variance + of_law**2 * law_variance(E, y, error))
         )
@@ -302,6 +312,7 @@ def _error_of_u2(
         of_one,
         found["g"],
         g_std,
+        found["g_apart"],
         found["g_common"],
         task.temperature,
         found["u2"],
@@ -345,6 +356,10 @@ def _report(
         "multiple_scattering": (found["constant"], "1", "multiple scattering"),
         "background": (found["background"], "1", "part without Q"),
         "half_difference": (found["differ"], "1", "difference of halves"),
+        "u2_of_Q": (found["u2_of_Q"], "angstrom**2", "u2 of the Q dependence"),
+        "u2_of_Q_std": (
+            found["u2_of_Q_std"], "angstrom**2", "standard deviation of u2_of_Q",
+        ),
         "extended": (found["extended"].where(whole), "1", "area below the range"),
         "highest_phonon": (found["highest"] / to_mev, e_units, "end of the phonons"),
         "E_low": (low, e_units, "begin of g"),
