@@ -1,4 +1,4 @@
-"""Whether the spectra of low and of high Q give one g(E), on plain arrays."""
+"""Whether both halves of the spectra give one g(E), on plain arrays."""
 
 from __future__ import annotations
 
