@@ -6,7 +6,7 @@ import numpy as np
 
 from xbp.io.text import check
 
-__all__ = ["counted", "measured", "survey"]
+__all__ = ["counted", "is_below", "measured", "survey"]
 
 
 def measured(
@@ -77,7 +77,7 @@ def counted(values: np.ndarray, std: np.ndarray | None = None) -> np.ndarray:
 
 
 def survey(
-    values: np.ndarray, std: np.ndarray | None = None, *, size: int = 2**14
+    values: np.ndarray, std: np.ndarray | None = None, *, size: int = 2**13
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which bins were measured, and which of them are `counted`.
 
@@ -88,7 +88,8 @@ def survey(
     values, std : numpy.ndarray
         As `measured` takes them.
     size : int
-        Bins of a part.
+        Bins of a part; OpenBLAS shares the squares of 10⁴ and more among threads, which
+        then wait for each other longer than they work.
 
     Examples
     --------
@@ -104,11 +105,11 @@ def survey(
         part, every = slice(at, at + size), flat[at : at + size]
         error = None if errors is None else errors[part]
         # Then none is beyond it, or NaN, and few parts have gaps.
-        plain = _is_below(every, sentinel)
+        plain = is_below(every, sentinel)
         lowest = np.inf
         if error is not None:
             lowest = error.min()
-            plain = plain and bool(lowest >= 0) and _is_below(error, sentinel)
+            plain = plain and bool(lowest >= 0) and is_below(error, sentinel)
         if not plain:
             seen[part] = np.abs(every) < sentinel
             if error is not None:
@@ -122,10 +123,25 @@ def survey(
     return seen.reshape(values.shape), not_zero.reshape(values.shape)
 
 
-def _is_below(values: np.ndarray, limit: float) -> bool:
-    """Return whether Σx² is below that of the limit, which takes one fast pass."""
+def is_below(values: np.ndarray, limit: float) -> bool:
+    """Return whether Σx² is below that of the limit, which takes one fast pass.
+
+    Then no value reaches it, and none is NaN. Integers are not summed: they overflow.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (n,)
+    limit : float
+
+    Examples
+    --------
+    >>> is_below(np.array([1.0, -2.0]), 3.0), is_below(np.array([1.0, np.nan]), 3.0)
+    (True, False)
+    """
+    if values.dtype.kind != "f":
+        return False
     with np.errstate(over="ignore"):
-        return values.dtype == np.float64 and bool(np.dot(values, values) < limit**2)
+        return float(np.dot(values, values)) < limit**2
 
 
 def _any_above(std: np.ndarray, seen: np.ndarray) -> bool:

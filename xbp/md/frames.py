@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from xbp.core.errors import require
+from xbp.io.masks import is_below
 from xbp.md.source import Header, Source, reading, require_file
 
 __all__ = [
@@ -315,9 +316,12 @@ def require_finite(where: Callable[[int], str], *arrays: np.ndarray | None) -> N
             require_file(False, where(at), problem, fix="leave that frame out: frames=")
 
 
-def _is_plain(values: np.ndarray, size: int = 2**14) -> bool:
+def _is_plain(values: np.ndarray, size: int = 2**13) -> bool:
     """Return whether all are below 1e30; the parts of them fit into the cache."""
     flat = values.reshape(-1)
     parts = (flat[at : at + size] for at in range(0, flat.size, size))
     # Maximum and minimum need no memory, and are NaN if one value is.
-    return all(part.max() < 1e30 and part.min() > -1e30 for part in parts)
+    return all(
+        is_below(part, 1e30) or (part.max() < 1e30 and part.min() > -1e30)
+        for part in parts
+    )
