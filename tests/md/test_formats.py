@@ -68,9 +68,39 @@ def test_history_without_velocities_and_in_a_slab(tmp_path: Path) -> None:
     slab = open_trajectory(written(tmp_path, history(level=0, imcon=6)))
     assert "velocity" not in slab
     assert slab.attrs["periodic"] == "110"
-    for imcon in (0, 4, 5, 7):
+    for imcon in (4, 5, 7):
         with pytest.raises(FileFormatError, match=f"imcon = {imcon}"):
             open_trajectory(written(tmp_path, history(imcon=imcon)))
+
+
+@pytest.mark.parametrize("level", [0, 2])
+@pytest.mark.parametrize("n_atoms", [1, 2])
+def test_a_history_without_boundaries_asks_for_the_cell(
+    tmp_path: Path, level: int, n_atoms: int
+) -> None:
+    """DL_POLY 4 writes the cell vectors nevertheless; without, atoms follow at once."""
+    with_vectors = history(level=level, imcon=0)
+    rows = [r for r in with_vectors.splitlines() if not re.match(r" +\d+\.\d{4} ", r)]
+    if n_atoms == 1:  # fewer lines than the cell vectors would have
+        rows = [
+            r
+            for n, r in enumerate(rows)
+            if n < 2 or (n - 2) % (5 + 2 * level) < 3 + level
+        ]
+        rows = [re.sub(r"(timestep +\d+ +)2", r"\g<1>1", row) for row in rows]
+    path = written(tmp_path, "\n".join(rows) + "\n", "HISTORY")
+    with pytest.raises(
+        QuantityError, match=r"HISTORY has no cell\n.*cell='20 angstrom'"
+    ):
+        open_trajectory(path)
+    traj = open_trajectory(path, cell="10 angstrom")
+    assert traj.attrs["periodic"] == "000"
+    np.testing.assert_allclose(traj.cell.values, np.diag([10, 10, 10]))
+    whole = open_trajectory(written(tmp_path, with_vectors, "WHOLE"))
+    atoms = slice(2 - n_atoms, None)
+    for name in ("position", "time", *(["velocity"] if level else [])):
+        wanted = whole.isel(atom=atoms)[name].values
+        np.testing.assert_array_equal(traj[name].values, wanted)
 
 
 def test_times_of_a_history_agree_with_its_steps(tmp_path: Path) -> None:

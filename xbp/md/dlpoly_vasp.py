@@ -25,9 +25,9 @@ from xbp.md.source import (
 
 __all__ = ["is_history", "is_xdatcar", "open_history", "open_xdatcar"]
 
-#: Keys of the boundaries (imcon) for which the cell vectors span the cell; 6 repeats in
-#: two directions.
-_CELLS: Final = {1: "111", 2: "111", 3: "111", 6: "110"}
+#: Keys of the boundaries (imcon) for which the cell vectors span the cell, if there are
+#: any; 6 repeats in two directions, 0 in none.
+_CELLS: Final = {0: "000", 1: "111", 2: "111", 3: "111", 6: "110"}
 
 
 def is_history(head: bytes) -> bool:
@@ -45,9 +45,10 @@ def open_history(source: Source, given: Given) -> Found:
 
     Its lines are: title; levels, boundaries, atoms (and the numbers of frames and
     records); and for each frame ``timestep``, its number, the number of atoms, levels,
-    boundaries, the MD step and (from DL_POLY 4 on) the time; three cell vectors; and
-    for each atom its name, index, mass and charge, its position, and with levels 1 and
-    2 its velocity and its force. All is in Å, ps and Å/ps.
+    boundaries, the MD step and (from DL_POLY 4 on) the time; three cell vectors, which
+    without boundaries may be missing; and for each atom its name, index, mass and
+    charge, its position, and with levels 1 and 2 its velocity and its force. All is in
+    Å, ps and Å/ps.
 
     References
     ----------
@@ -58,7 +59,7 @@ def open_history(source: Source, given: Given) -> Found:
     FileFormatError
         If it is damaged, its boundaries are not those of a cell, or the atoms change.
     QuantityError
-        If a time that is given contradicts it.
+        If a cell or time that is given contradicts it, or it has no cell.
     """
     path, lines = source.path, Lines(source)
     lines.next()
@@ -124,7 +125,7 @@ def open_history(source: Source, given: Given) -> Found:
     times = np.array(own, dtype=float)
     return Found(
         frames,
-        np.stack([head.cell for head in picked]),
+        given.cells(np.stack([head.cell for head in picked])),
         np.array([e.rstrip("+-") for e in element.tolist()], dtype=str),
         frames.first.mass,
         given.times(len(picked), own=times) if step is None else times,
@@ -148,7 +149,7 @@ def _history_header(lines: Lines, where: str) -> Header | None:
     require_file(
         imcon in _CELLS,
         where,
-        f"it has the boundaries imcon = {imcon}, without three cell vectors",
+        f"its cell of boundaries imcon = {imcon} is not spanned by three vectors",
         fix="simulate in a cell (imcon 1, 2, 3) or slab (6)",
     )
     require_file(
@@ -156,13 +157,19 @@ def _history_header(lines: Lines, where: str) -> Header | None:
         where,
         f"{n_atoms} atoms, levels {level}, step {tstep:g} ps",
     )
-    cell = np.array([lines.next().split() for _ in range(3)], dtype=float)
-    cell_volume(cell, where)
     shared = {"atoms, levels, imcon": (n_atoms, level, imcon)}
     time = float(words[6]) if len(words) == 7 else None
-    return Header(
-        n_atoms * (2 + level), cell, shared, step, time, info={"tstep": tstep}
-    )
+    rows, begin, row = n_atoms * (2 + level), lines.at, lines.next().split()
+    cell = np.zeros((3, 3))
+    if imcon == 0 and len(row) > 3:  # an atom: its name, index, mass and charge
+        rows -= 1
+    else:
+        cell = np.array([row, *(lines.next().split() for _ in range(2))], dtype=float)
+        begin = lines.at
+        if imcon:
+            cell_volume(cell, where)
+    info = {"tstep": tstep}
+    return Header(rows, cell, shared, step, time, info=info, begin=begin)
 
 
 _TITLE: Final = re.compile(

@@ -70,6 +70,7 @@ _GUIDES: Final[Mapping[str, Guide]] = {
         "positions, velocities, cell, times, by content",
         '"HISTORY"',
         "elements",
+        "cell",
     ),
     "xdatcar": _guide(
         "VASP `XDATCAR`",

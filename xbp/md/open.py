@@ -101,7 +101,7 @@ FORMATS: tuple[Kind, ...] = (
         "a HISTORY of DL_POLY, in Å, ps and Å/ps",
         _by_head(is_history),
         open_history,
-        (*_COMMON, "timestep"),
+        (*_COMMON, "timestep", "cell"),
     ),
     Kind(
         "xdatcar",
