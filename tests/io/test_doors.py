@@ -539,7 +539,7 @@ ROWS = [
     ),
     Row("SiO2_liq.qSq", silica),
     Row("ybco.dat", ybco),
-    Row("addenda.dat", refused=(({}, "is an addenda file"),)),
+    Row("addenda.dat", refused=(({}, r"is an addenda file .*\n.*of the sample"),)),
     Row("xyy_two_per_line.jdx", two_per_line),
     Row("ac9025.txt", no_peak(None), RAMAN, asked=tuple(RAMAN)),
     Row("VG175_.txt", no_peak(None, LIMITS), SHIFT, asked=tuple(SHIFT)),

@@ -50,6 +50,7 @@ def test_an_array_without_labels() -> None:
     ("options", "error", "says"),
     [
         ({}, UnitsError, "lack quantity, units, coordinate_units\n.*'q': 'meV', 'energy'"),
+        (RENAME, UnitsError, r"label\('dynamic_structure_factor', units='1/meV', coordinate_units={'Q': '1/angstrom', 'E': 'meV'}\)"),
         ({"quantity": "dynamic_structure_factor", **RENAME, "units": "1/meV"}, UnitsError, "lack coordinate_units, statistics"),
         ({"quantity": "spectrum", "units": "1", "coordinate_units": UNITS, **RENAME}, QuantityError, "quantity='spectrum'"),
         ({"rename": {"Q": "q"}}, QuantityError, "rename"),
@@ -105,6 +106,7 @@ def test_a_table_of_pandas_without_units() -> None:
     assert (g.g.values.tolist(), g.g_std.values.tolist()) == ([0.1, 0.2], [0.01, 0.02])
     for wrong, says in (
         (table, "rename={'omega': 'g'}"),
+        (table.rename(columns={"omega": "E", "dos": "g"}), "rename={'err': 'g_std'}"),
         (pd.concat([table, table]), "repeat"),
         (3, "not a table"),
     ):

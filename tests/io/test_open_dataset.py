@@ -208,3 +208,10 @@ def test_readers_that_are_none(tmp_path: Path, engine: object) -> None:
         QuantityError, match="foo= is not an option of the reader for columns"
     ):
         xbp.open_dataset(path, engine="columns", foo=1)
+
+
+def test_a_sound_file_of_another_format_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "table.txt"
+    path.write_text("1 2\n3 4\n")
+    with pytest.raises(FileFormatError, match=r"no \[Header\](.|\n)*finds the format"):
+        xr.open_dataset(path, engine="ppms")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 __all__ = [
     "DISTRIBUTION",
+    "MAYBE_DAMAGED",
     "VERSION",
     "ArgumentsError",
     "CoordinateError",
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 
+#: What to do with a file whose contents do not fit: nobody can tell a damaged one from
+#: a sound one of another kind.
+MAYBE_DAMAGED: Final = "copy it again if it is damaged, or save it in another format"
 _NUMBER: Final = r"[-+]?(?:nan|inf|\d[\d.]*(?:e[-+]?\d+)?|\.\d+)"
 #: A number as numpy writes it within a list.
 _SCALAR: Final = re.compile(r"\bnp\.\w+\(([^()]*)\)")

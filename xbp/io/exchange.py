@@ -351,8 +351,9 @@ def from_scipp(
         names = list(data.keys())
         chosen = names[0] if name is None and len(names) == 1 else name
         if chosen not in names:
+            what = f"name={shown(chosen)} is not in the Dataset"
             raise QuantityError(
-                f"name={shown(chosen)} is not in the Dataset",
+                what if name is not None else "the Dataset has several arrays or none",
                 fix=f"name= one of {', '.join(map(str, names))}",
             )
         data = data[chosen]

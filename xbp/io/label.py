@@ -14,9 +14,17 @@ from xbp.core.data import unwrap
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import choose, not_used, require_keys
 from xbp.core.operation import operation
-from xbp.core.schema import COORDINATES, OF_STATISTICS, find_quantity
+from xbp.core.schema import (
+    COORDINATES,
+    OF_STATISTICS,
+    QUANTITIES,
+    Quantity,
+    find_quantity,
+)
 
 __all__ = ["from_pandas", "label"]
+
+_EXAMPLE: Final = QUANTITIES["vibrational_dos"]
 
 
 @operation(takes="signal")
@@ -92,10 +100,12 @@ def label(
     statistics = statistics or array.attrs.get("statistics")
     if stated and not (given or units) and "units" in array.attrs:
         raise QuantityError(f"the data are labelled as a {stated!r} already")
+    like = _like(quantity or stated, dims)
+    asked_of = {d: COORDINATES.get(d, ("meV",))[0] for d in axes if not own[d]}
     lacking = {
-        "quantity": "" if stated or quantity else "'vibrational_dos'",
-        "units=": "" if unit else "'1/meV'",
-        "coordinate_units=": str({d: "meV" for d in axes if not own[d]} or ""),
+        "quantity": "" if stated or quantity else repr(like.name),
+        "units=": "" if unit else repr(like.units),
+        "coordinate_units=": str(asked_of or ""),
         "statistics=": "'quantum'"
         if (quantity or stated) in OF_STATISTICS and not statistics
         else "",
@@ -131,6 +141,12 @@ def label(
         statistics=statistics,
         dimension=dimension or array.attrs.get("dimension"),
     )
+
+
+def _like(name: str | None, dims: list[str]) -> Quantity:
+    """Return the quantity that is named, or for an example one over the dimensions."""
+    over = (row for row in QUANTITIES.values() if set(row.dims) == set(dims))
+    return QUANTITIES[name or ""] if name in QUANTITIES else next(over, _EXAMPLE)
 
 
 def _parts(
@@ -229,10 +245,11 @@ def from_pandas(
     dims = [n for n in names if n not in (name, error)]
     unknown = [n for n in dims if n not in COORDINATES and n not in row.dims]
     if name not in names or unknown or not dims or len(set(names)) < len(names):
+        free = next((n for n in (name, error) if n not in names), "E")
         raise QuantityError(
             f"the columns {', '.join(names)} are not coordinates, '{name}' and "
             f"'{error}', once each",
-            fix=f"rename={{{(unknown or names)[0]!r}: {name!r}}}, or drop columns",
+            fix=f"rename={{{(unknown or names)[0]!r}: {free!r}}}, or drop columns",
         )
     table = table.set_axis(names, axis=1).set_index(dims)
     if table.index.duplicated().any():

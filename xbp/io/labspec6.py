@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import FileFormatError
+from xbp.core.errors import MAYBE_DAMAGED, FileFormatError
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
@@ -191,7 +191,7 @@ def open_labspec6(
     )
     if not rows:  # the file does not state how long it is
         text = "the file has no parameters: it may be cut behind its spectrum"
-        doubt = Diagnostic("no_parameters", "warning", text, "copy the file again")
+        doubt = Diagnostic("no_parameters", "warning", text, MAYBE_DAMAGED)
         ds["I"].attrs |= diagnosed(ds["I"].attrs, doubt)
     return ds
 

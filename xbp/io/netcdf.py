@@ -15,7 +15,7 @@ import xarray as xr
 from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
 from xbp.core.data import is_lazy, unwrap
-from xbp.core.errors import QuantityError, shown
+from xbp.core.errors import MAYBE_DAMAGED, QuantityError, shown
 from xbp.core.guards import require_flag
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
@@ -267,7 +267,7 @@ def declined(file: h5py.File) -> str | None:
 def open_netcdf(path: Path) -> xr.Dataset:
     """Open a netCDF file lazily, as xarray does: close it, or use ``with``."""
     what = f"{path} cannot be read as netCDF"
-    with translated(what, Exception, fix="copy it again: it may be truncated"):
+    with translated(what, Exception, fix=MAYBE_DAMAGED):
         with open_lazily(path, cache=False) as ds:
             require_readable(ds)
             is_study = ds.attrs.get("quantity") == "study"
@@ -369,7 +369,7 @@ def open_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     """
     where = to_path(path, exists=True)
     what = f"{where} cannot be read as a netCDF file of groups"
-    with translated(what, Exception, fix="copy it again: it may be truncated"):
+    with translated(what, Exception, fix=MAYBE_DAMAGED):
         reason = decline(where)
         check(reason is None, str(reason))
         with xr.open_datatree(where, engine="netcdf4", cache=False) as tree:

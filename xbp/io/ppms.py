@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
-from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.errors import FileFormatError, QuantityError, UnitsError
 from xbp.core.guards import not_used, require_number, require_positive
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, magnitude, to_kelvin
@@ -325,7 +325,9 @@ def _table(
         if len(row) == len(titles) and row[columns["Sample Temp"]].strip()
     ]
     addenda = measured and not any(measured) and "Addenda HC" in columns
-    check(not addenda, "it is an addenda file, without a sample")
+    if addenda:
+        problem = "it is an addenda file of a PPMS, without a sample"
+        raise FileFormatError(problem, fix="open the file of the sample")
     rows, comments = [], []
     comment = titles.index("Comment ()") if "Comment ()" in titles else len(titles)
     for i, fields in split:

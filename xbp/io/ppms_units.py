@@ -165,7 +165,7 @@ def _ratio(
         scale *= magnitude(sample["molar_mass"], "g/mol", name="molar_mass")
         target = "J/mol/K"
     total, addenda = (
-        numbers[name] * convert_factor(units[name], "J/K")
+        numbers[name] * convert_factor(units[name], "J/K", name=f"'{name}'")
         for name in (TOTAL, "Addenda HC")
     )
     heat = numbers["Samp HC"] * convert_factor(own, target)

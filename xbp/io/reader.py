@@ -22,6 +22,7 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.core.conditions import resolve, temperature_coordinate
 from xbp.core.errors import (
+    MAYBE_DAMAGED,
     CoordinateError,
     FileFormatError,
     MissingDependencyError,
@@ -208,10 +209,12 @@ class Format:
             where = to_path(path)
             check_arguments(function, options)
             what = f"{where} cannot be read as {self.name}"
-            fix = "copy the file again"
+            fix = MAYBE_DAMAGED
             with translated(what, *DAMAGE, fix=fix), self._content(where) as content:
                 reason = self.declined(content) if self.strict else None
-                check(not reason, str(reason))
+                if reason:
+                    fix = "xbp.open_dataset(path) finds the format by the content"
+                    raise FileFormatError(what, reason=reason, fix=fix)
                 whole = self.content in ("text", "binary")
                 found = content if whole else self.find(content)
                 with _located(where):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import xarray as xr
 
 from xbp.core.data import unwrap
-from xbp.core.errors import FileFormatError, require
+from xbp.core.errors import MAYBE_DAMAGED, FileFormatError, require
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.io.netcdf import UNFAITHFUL, prepared, require_readable
@@ -117,7 +117,7 @@ def open_zarr(folder: Path) -> xr.Dataset:
         If zarr is not installed.
     """
     require("zarr", "it reads Zarr stores", "md")
-    with translated(f"{folder} cannot be read as Zarr", Exception, fix="copy it again"):
+    with translated(f"{folder} cannot be read as Zarr", Exception, fix=MAYBE_DAMAGED):
         require_stored(folder)
         ds: Any = xr.open_zarr(folder, chunks=None)
         require_readable(ds)
@@ -140,4 +140,4 @@ def require_stored(folder: Path, *, expansion: float = 1100.0) -> None:
         declared = math.prod(array.shape) * array.dtype.itemsize
         problem = f"'{name}' declares {declared:.3g} bytes in a store of {size}"
         if declared > expansion * size + 2**26:
-            raise FileFormatError(f"{folder}: {problem}", fix="copy it again")
+            raise FileFormatError(f"{folder}: {problem}", fix=MAYBE_DAMAGED)

@@ -150,7 +150,8 @@ class _Tng:
         iterator = require("pytng", _PURPOSE, "tng").TNGFileIterator
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of strides in files of one frame
-            with reading(source.path, "gmx trjconv -f run.tng -o run.xtc", "TNG"):
+            fix, why = "gmx trjconv -f run.tng -o run.xtc", "cannot be read by pytng"
+            with reading(source.path, fix, why):
                 self._file = iterator(str(source.path), "r")
         self.n_atoms = int(self._file.n_atoms)
         self.strides: dict[str, int] = dict(self._file.block_strides)

@@ -17,7 +17,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from xbp.core.errors import FileFormatError, MissingDependencyError, XbpError
+from xbp.core.errors import (
+    MAYBE_DAMAGED,
+    FileFormatError,
+    MissingDependencyError,
+    XbpError,
+)
 
 __all__ = [
     "BLOCK",
@@ -32,7 +37,6 @@ __all__ = [
     "require_modest",
 ]
 
-_COPY: Final = "copy the file again"
 #: Bytes that are read, or unpacked, at a time.
 BLOCK: Final = 2**22
 #: Blocks of a compressed file that stay in memory, for tasks in another order; as many
@@ -46,7 +50,9 @@ _MAGIC: Final = {
 }
 
 
-def require_file(ok: bool, where: object, problem: str, *, fix: str = _COPY) -> None:
+def require_file(
+    ok: bool, where: object, problem: str, *, fix: str = MAYBE_DAMAGED
+) -> None:
     """Refuse a file that is damaged, or of another kind, unless `ok`."""
     if not ok:
         raise FileFormatError(f"{where}: {problem}", fix=fix)
@@ -54,7 +60,7 @@ def require_file(ok: bool, where: object, problem: str, *, fix: str = _COPY) -> 
 
 @contextlib.contextmanager
 def reading(
-    where: object, fix: str = _COPY, problem: str = "cannot be read"
+    where: object, fix: str = MAYBE_DAMAGED, problem: str = "cannot be read"
 ) -> Iterator[None]:
     """Turn whatever Python or a library raises on damaged contents into our error."""
     try:
@@ -93,21 +99,14 @@ class Source:
         FileFormatError
             If the file cannot be read or unpacked.
         """
-        try:
+        verb = f"unpacked ({self.packing})" if self.packing else "read"
+        fix = "copy it again, or truncated='drop' for its whole part"
+        with reading(self.path, fix, f"cannot be {verb}"):
             if self.packing:
                 return _stream_of(self).read(begin, end)
             with self.path.open("rb") as stream:
                 stream.seek(begin)
                 return stream.read(end - begin)
-        except XbpError:
-            raise
-        except Exception as error:  # each unpacker has its own errors
-            verb = f"unpacked ({self.packing})" if self.packing else "read"
-            raise FileFormatError(
-                f"{self.path} cannot be {verb}",
-                reason=str(error) or type(error).__name__,
-                fix="copy it again, or truncated='drop' for its whole part",
-            ) from error
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the file from its beginning to its end."""
@@ -484,7 +483,9 @@ def index_frames(lines: Lines, begin: Callable[[str], Header | None]) -> list[He
         if not whole and lines.source.keep_part and found:
             break
         fix = (
-            f"truncated='drop' opens the {len(found)} whole frames" if found else _COPY
+            f"truncated='drop' opens the {len(found)} whole frames"
+            if found
+            else MAYBE_DAMAGED
         )
         require_file(whole, path, f"it is cut short in frame {len(found)}", fix=fix)
         assert head is not None
