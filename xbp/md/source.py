@@ -482,11 +482,9 @@ def index_frames(lines: Lines, begin: Callable[[str], Header | None]) -> list[He
             whole = False
         if not whole and lines.source.keep_part and found:
             break
-        fix = (
-            f"truncated='drop' opens the {len(found)} whole frames"
-            if found
-            else MAYBE_DAMAGED
-        )
+        fix = MAYBE_DAMAGED
+        if found:
+            fix = f"truncated='drop' opens the {len(found)} whole frames"
         require_file(whole, path, f"it is cut short in frame {len(found)}", fix=fix)
         assert head is not None
         before = found[-1] if found else head
