@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import SOURCE, common_name
-from xbp.core.data import is_lazy, require_xarray, unwrap
+from xbp.core.data import is_lazy, unwrap
 from xbp.core.operation import RESULTS, kinds_of, next_steps, steps_after
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, symbol_of
 from xbp.core.status import Status, diagnostics
@@ -77,7 +77,6 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
       next: .bp.to_radial_distribution(…) .bp.fit(…) .bp.plot.cut()
       missing: standard deviations (a DataArray has none: use the Dataset)
     """
-    require_xarray(data)
     plain = unwrap(data)[0]
     kinds = kinds_of(plain)
     if "trajectory" in kinds:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import xarray as xr
 
 from xbp.core.data import is_lazy, unwrap
 from xbp.core.errors import XbpError
+from xbp.core.operation import CARRIER, COMMON
 from xbp.core.status import Status
 
 __all__ = [
@@ -29,17 +30,15 @@ __all__ = [
     "with_common",
 ]
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: Dimension of the components, and coordinate with the names of the factors.
 SOURCE: Final = "source"
-_SUFFIX: Final = "_std_common"
 
 
 def common_name(name: object) -> str:
     """Return the name of the variable with the common errors of another."""
-    return f"{name}{_SUFFIX}"
+    return f"{name}{COMMON}"
 
 
 def fingerprint(label: str, *parts: Any) -> str:
@@ -138,7 +137,7 @@ def with_common(
 
 def _carries(data: Any) -> bool:
     return isinstance(data, xr.Dataset) and any(
-        str(name).endswith(_SUFFIX) for name in data.variables
+        str(name).endswith(COMMON) for name in data.variables
     )
 
 
@@ -146,11 +145,11 @@ class _Split:
     """A Dataset with the independent errors alone, and the components by source."""
 
     def __init__(self, data: xr.Dataset) -> None:
-        commons = [str(n) for n in data.data_vars if str(n).endswith(_SUFFIX)]
+        commons = [str(n) for n in data.data_vars if str(n).endswith(COMMON)]
         self.bare = data.drop_vars([*commons, SOURCE], errors="ignore")
         self.components: dict[str, dict[str, xr.Variable]] = {}
         for common in (data[key] for key in commons):
-            name = str(common.name).removesuffix(_SUFFIX)
+            name = str(common.name).removesuffix(COMMON)
             if not {name, f"{name}_std"} <= {*data.variables} or (
                 SOURCE not in common.dims
             ):
@@ -176,10 +175,8 @@ class _Split:
         return self.bare.assign(changed)
 
 
-def carries_common_errors(
-    *, linear: bool = False
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Propagate common errors through an operation.
+def carries_common_errors(*, linear: bool = False) -> Callable[[F], F]:
+    """Mark the function of an operation through which common errors are carried.
 
     The operation itself receives only the independent errors. The component of a factor
     is the result for data with that factor one standard deviation larger, minus the
@@ -193,26 +190,18 @@ def carries_common_errors(
         exact. Otherwise half the difference between steps to both sides is used.
     """
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        @functools.wraps(function)
-        def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-            given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
-            tables = [data for data in given.values() if isinstance(data, xr.Dataset)]
-            if not any(
-                str(n).endswith(_SUFFIX) for data in tables for n in data.variables
-            ):
-                return function(*args, **kwargs)
-            answer: R = _carried(function, linear, given)
-            return answer
+    def mark(function: F) -> F:
+        function.__dict__[CARRIER] = functools.partial(_carried, function, linear)
+        return function
 
-        return wrapped
-
-    return decorate
+    return mark
 
 
 def _carried(
-    function: Callable[..., Any], linear: bool, given: Mapping[Any, Any]
+    function: Callable[..., Any], linear: bool, /, *args: Any, **kwargs: Any
 ) -> Any:
+    """Call a function for data with common errors, and give its answer theirs."""
+    given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
     opened = {key: unwrap(data) for key, data in given.items() if _carries(data)}
     splits = {key: _Split(plain) for key, (plain, _) in opened.items()}
 

@@ -161,10 +161,9 @@ def resolve(data: xr.DataArray, name: str, **given: Any) -> xr.DataArray:
             raise condition.error(condition.missing, fix=condition.fix)
         return argument
     coordinate, label = data.coords[name], f"coordinate '{name}'"
-    units = require_units(coordinate, label, canonical)
+    units = require_units(coordinate, label, canonical, error=condition.error)
     values = coordinate.values
-    is_number = values.dtype.kind in "fiu"
-    if is_number and units != canonical:
+    if units != canonical:
         if name == "temperature":  # degC has an offset
             values = np.asarray(to_kelvin(values.astype(float), units, name=label))
         else:
@@ -172,7 +171,7 @@ def resolve(data: xr.DataArray, name: str, **given: Any) -> xr.DataArray:
             factor = convert_factor(units, canonical, name=label, energy=energy)
             values = values * factor
     low_enough = values >= 0 if condition.zero else values > 0
-    if not (is_number and (low_enough & (values < np.inf)).all()):
+    if not (low_enough & (values < np.inf)).all():
         raise condition.error(
             f"{label} must be {'zero or ' * condition.zero}positive and finite, not "
             f"{shown(values.tolist())} {canonical}",
@@ -435,9 +434,10 @@ def dimension_of(
     >>> dimension_of(plane), dimension_of(xr.Dataset())
     (2, 3)
     """
-    given: Any = data.attrs.get("dimension", 3)
-    plain = given.item() if isinstance(given, np.generic) else given
-    found: Literal[2, 3] = choose(plain, (2, 3), "dimension")
+    found: Literal[2, 3] = 3
+    if (given := data.attrs.get("dimension")) is not None:
+        plain = given.item() if isinstance(given, np.generic) else given
+        found = choose(plain, (2, 3), "dimension")
     if wanted not in (None, found):
         raise QuantityError(
             f"the data have {found} dimensions; {wanted} are needed", fix=fix

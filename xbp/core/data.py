@@ -27,7 +27,6 @@ __all__ = [
     "require_over",
     "require_some",
     "require_values",
-    "require_xarray",
     "unwrap",
     "weighted_sum",
 ]
@@ -56,17 +55,37 @@ def unwrap(data: Any) -> tuple[Any, Callable[[Any], Any]]:
     rewrap : callable
         Puts an answer back in the same kind; the identity where nothing was wrapped.
 
+    Raises
+    ------
+    QuantityError
+        If they are neither a DataArray nor a Dataset.
+
     Examples
     --------
     >>> import xarray as xr
     >>> plain, rewrap = unwrap(xr.DataArray([1.0], dims="E", attrs={"units": "meV"}))
     >>> plain.attrs
     {'units': 'meV'}
+    >>> unwrap(3)
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: expected an xarray.DataArray or Dataset, got int
+      fix:  xbp.new_dataset(quantity, values, units=..., coords=...) makes one
     """
+    if not isinstance(data, xr.DataArray | xr.Dataset):
+        raise QuantityError(
+            f"expected an xarray.DataArray or Dataset, got {type(data).__name__}",
+            fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
+        )
     variables = (
         data.variables if isinstance(data, xr.Dataset) else data.coords.variables
     )
-    wrapped = {name: v for name, v in variables.items() if hasattr(v.data, "magnitude")}
+    # An index of pandas has no units.
+    wrapped = {
+        name: v
+        for name, v in variables.items()
+        if not isinstance(v, xr.IndexVariable) and hasattr(v.data, "magnitude")
+    }
     own: Any = data.data if isinstance(data, xr.DataArray) else None
     if not wrapped and not hasattr(own, "magnitude"):
         return data, lambda answer: answer
@@ -281,24 +300,6 @@ def refuse_where(
     """
     if not is_lazy(wrong) and bool(wrong.any()):
         raise error(message(), fix=fix)
-
-
-def require_xarray(data: Any) -> None:
-    """Raise an error if data are neither a DataArray nor a Dataset.
-
-    Examples
-    --------
-    >>> require_xarray(3)
-    Traceback (most recent call last):
-        ...
-    xbp.core.errors.QuantityError: expected an xarray.DataArray or Dataset, got int
-      fix:  xbp.new_dataset(quantity, values, units=..., coords=...) makes one
-    """
-    if not isinstance(data, xr.DataArray | xr.Dataset):
-        raise QuantityError(
-            f"expected an xarray.DataArray or Dataset, got {type(data).__name__}",
-            fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
-        )
 
 
 def require_inside(

@@ -20,6 +20,8 @@ from xbp.core.errors import QuantityError, RangeError, XbpError
 from xbp.core.index import MODULES, Where
 
 __all__ = [
+    "CARRIER",
+    "COMMON",
     "RESULTS",
     "Operation",
     "all_operations",
@@ -153,6 +155,10 @@ RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "compare": ("mean_energy", "discrepancy", "chi2", "p_value", "energy"),
 }
 
+#: End of the names of variables with common errors (`xbp.core.common_errors`), and the
+#: attribute of a function with what calls it if the data have some.
+COMMON: Final = "_std_common"
+CARRIER: Final = "carrier_of_common_errors"
 #: The operations of the modules imported so far, by accessor and name.
 _REGISTERED: Final[dict[tuple[Where, str], Operation]] = {}
 
@@ -172,8 +178,10 @@ def operation(
     Returns
     -------
     callable
-        A decorator that returns the function; an array that is larger than the memory
-        is then an xbp error, which names it and the arguments.
+        A decorator that returns the function, through which common errors are carried
+        if it is marked (`xbp.core.common_errors.carries_common_errors`), and in which
+        an array that is larger than the memory is an xbp error, which names it and the
+        arguments.
 
     Examples
     --------
@@ -184,7 +192,7 @@ def operation(
     some = (suggested,) if isinstance(suggested, str) else suggested
 
     def register(function: F) -> F:
-        checked = _within_memory(function)
+        checked = _called(function)
         _REGISTERED[where, function.__name__] = Operation(
             checked, kinds, gives, over, step, some or kinds, when, where
         )
@@ -193,11 +201,22 @@ def operation(
     return register
 
 
-def _within_memory(function: F) -> F:
+def _called(function: F) -> F:
+    """Return the function as users call it: common errors are carried through it."""
+    carrier = function.__dict__.get(CARRIER)
+
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
+        call: Callable[..., Any] = function
+        if carrier is not None and any(
+            str(name).endswith(COMMON)
+            for one in (*args, *kwargs.values())
+            if isinstance(one, xr.Dataset)
+            for name in one.variables
+        ):
+            call = carrier
         try:
-            return function(*args, **kwargs)
+            return call(*args, **kwargs)
         except XbpError:
             raise
         except (MemoryError, ValueError) as error:
@@ -252,9 +271,10 @@ def kinds_of(data: Any) -> dict[str, str]:
     if (isinstance(own, str) and own == "trajectory") or "position" in data:
         return {"trajectory": "position"}
     return {
-        str(variable.attrs["quantity"]): str(name)
-        for name, variable in data.data_vars.items()
-        if "quantity" in variable.attrs and not str(name).endswith("_std")
+        str(attrs["quantity"]): str(name)
+        for name in data.data_vars
+        if "quantity" in (attrs := data.variables[name].attrs)
+        and not str(name).endswith("_std")
     }
 
 

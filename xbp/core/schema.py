@@ -17,6 +17,7 @@ from xbp.core.errors import (
     QuantityError,
     TemperatureError,
     UnitsError,
+    XbpError,
     shown,
 )
 from xbp.core.operation import RESULTS, step_to
@@ -222,7 +223,12 @@ def per_unit(data: xr.DataArray | xr.Dataset, dim: str) -> float:
     >>> per_unit(xr.Dataset(coords={"E": E}), "E")
     1000.0
     """
-    units = str(data.coords.variables[dim].attrs["units"])
+    return canonical_factor(str(data.coords.variables[dim].attrs["units"]), dim)
+
+
+@functools.lru_cache(maxsize=256)
+def canonical_factor(units: str, dim: str) -> float:
+    """Return how much a unit of a coordinate is in its canonical unit."""
     canonical, name = COORDINATES[dim][0], f"coordinate '{dim}'"
     return convert_factor(units, canonical, name=name, energy=dim == "E")
 
@@ -346,10 +352,9 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
             ),
         )
     quantity = QUANTITIES[str(given)]
-    require_real(data, name)
+    require_units(data, name, quantity.units)
     if data.size == 0:
         raise QuantityError(f"{name} is empty (shape {dict(data.sizes)})")
-    require_units(data, name, quantity.units)
     for dim in data.dims:
         if dim in COORDINATES:
             check_coordinate(data, str(dim))
@@ -377,20 +382,31 @@ def _require_per_axis(name: str, units: str, axis: str) -> None:
         )
 
 
-def require_real(data: xr.DataArray, name: str, owner: str = "data") -> None:
-    """Raise an error if data are not real numbers."""
+def require_units(
+    data: xr.DataArray | xr.Variable,
+    name: str,
+    example: str,
+    *,
+    error: type[XbpError] = QuantityError,
+) -> str:
+    """Return ``attrs["units"]`` of real numbers, after checking that xbp knows them.
+
+    Raises
+    ------
+    UnitsError
+        If there are none, or they are unknown.
+    QuantityError or `error`
+        If the values are not real numbers.
+    """
+    _, is_coordinate, label = name.partition("coordinate ")
+    owner = f"data[{label.partition(' ')[0]}]" if is_coordinate else "data"
     if data.dtype.kind not in "fiu":
-        raise QuantityError(
+        raise error(
             f"{name} has values of type {data.dtype}, not real numbers",
             fix=f"{owner}.astype(float)",
         )
-
-
-def require_units(data: xr.DataArray, name: str, example: str) -> str:
-    """Return ``attrs["units"]``, after checking that xbp knows them."""
     units = data.attrs.get("units")
     if units is None:
-        owner = f"data['{data.name}']" if name.startswith("coordinate") else "data"
         raise UnitsError(
             f"{name} has no units",
             fix=f"{owner}.attrs['units'] = '{example}'; '1' if arbitrary",
@@ -429,7 +445,7 @@ def check_coordinate(data: xr.DataArray | xr.Dataset, dim: str) -> None:
             fix=f"data = data.assign_coords({dim}=('{dim}', values, {{'units': "
             f"'{example}'}}))",
         )
-    coordinate = data.coords[dim]
+    coordinate = data.coords.variables[dim]
     values = coordinate.values
     if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         raise CoordinateError(

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import with_common
-from xbp.core.data import is_lazy, require_columns, require_xarray, unwrap
+from xbp.core.data import is_lazy, require_columns, unwrap
 from xbp.core.errors import QuantityError
 from xbp.core.history import extend_history
 from xbp.core.independence import with_one_count
@@ -27,7 +27,6 @@ from xbp.core.schema import (
     Quantity,
     of_atoms,
     quantity_name,
-    require_real,
     require_units,
     validate,
 )
@@ -46,17 +45,13 @@ __all__ = [
 
 T = TypeVar("T")
 
-
 #: Attributes of the numbers as they are: an operation sets or drops them.
 _OF_THE_NUMBERS = {
     "units", "quantity", "long_name", "standard_name", "ancillary_variables", "history",
     "valid_min", "valid_max", "valid_range", "actual_range",
 }  # fmt: skip
-
-
 #: Attributes that tables of results keep.
 _OF_THE_SAMPLE = ("origin", "dimension")
-
 #: Precisions that linear algebra lacks, taken to double.
 _ODD_FLOATS = (np.float16, np.longdouble)
 
@@ -109,12 +104,14 @@ class Signal:
         coords: Mapping[str, xr.Variable] | None = None,
         bounds: Mapping[str, Any] | None = None,
         common: Mapping[str, xr.Variable] | None = None,
+        grid: Mapping[Hashable, xr.Variable] | None = None,
     ) -> Any:
         """Label an answer and give it back in the kind that was passed.
 
         Units, quantity and history are set anew: nothing that xarray carried through
         the arithmetic survives. A Variable is on the grid of the signal, in any order
-        of its dimensions; `coords` are scalar or further coordinates to add or replace.
+        of its dimensions, unless `grid` has the coordinates that are left, those of the
+        signal but for some; `coords` are scalar or further ones to add or replace.
         In a Dataset, companions that share the answer's grid stay, and `bounds`, pairs
         of lower and upper limits, become the CF bounds of changed coordinates. `std`
         belongs to each bin alone; errors of factors that bins share are `common`,
@@ -131,17 +128,21 @@ class Signal:
             **(attrs or {}),
             "history": extend_history(own.get("history"), operation, arguments),
         }
-        grid = self.value if isinstance(value, xr.Variable) else value
-        found = {**grid.coords.variables, **(coords or {})}
-        on_grid: Any = _labelled(found, self, bounds or {})
-        if not grid.xindexes.keys() & (coords or {}).keys():
-            on_grid = xr.Coordinates(on_grid, indexes=dict(grid.xindexes))
+        place = self.value if isinstance(value, xr.Variable) else value
+        at = {**(grid or place.coords.variables), **(coords or {})}
+        # An index stays with its coordinate.
+        indexes = {
+            dim: index
+            for dim, index in place.xindexes.items()
+            if at.get(dim) is place.coords.variables[dim]
+        }
         known = {k: v for k, v in labels.items() if v is not None}
-        if isinstance(value, xr.Variable):
+        if grid is None and isinstance(value, xr.Variable):
             value = value.transpose(*self.value.dims)
         variable = xr.Variable(value.dims, value.data, known)
         if isinstance(self.source, xr.DataArray):
-            return self.rewrap(xr.DataArray(variable, coords=on_grid, name=name))
+            answer = _together({name: variable}, at, self, indexes, bounds or {})
+            return self.rewrap(answer[name])
         variables = {name: variable}
         if std is not None:
             errors = std.transpose(*value.dims)
@@ -152,10 +153,10 @@ class Signal:
             variables[f"{name}_std"] = xr.Variable(errors.dims, errors.data, about)
             variable.attrs["ancillary_variables"] = f"{name}_std"
         own_names = {str(self.value.name), f"{self.value.name}_std", *variables}
-        for companion in self.source.data_vars:
-            if companion not in own_names and _fits(self.source[companion], grid):
+        for companion in (n for n in self.source.data_vars if n not in own_names):
+            if _fits(self.source[companion], variable, at):
                 variables[str(companion)] = self.source[companion].variable
-        ds = xr.Dataset(variables, coords=on_grid)
+        ds = _together(variables, at, self, indexes, bounds or {})
         if std is not None and common:
             ds = with_common(ds, name, ds[f"{name}_std"].variable, common)
         ds.attrs = {**self.source.attrs, "history": labels["history"]}
@@ -164,16 +165,21 @@ class Signal:
         return self.rewrap(ds)
 
 
-def _labelled(
-    found: Mapping[Any, xr.Variable], signal: Signal, bounds: Mapping[str, Any]
-) -> dict[Hashable, xr.Variable]:
-    """Return coordinates with the labels of the signal and their CF bounds.
+def _together(
+    variables: Mapping[Any, xr.Variable],
+    coords: Mapping[Any, xr.Variable],
+    signal: Signal,
+    indexes: Mapping[Any, Any],
+    bounds: Mapping[str, Any],
+) -> xr.Dataset:
+    """Put variables and coordinates together, which are on one grid.
 
-    A DataArray has no bounds, which have a dimension more.
+    Coordinates have the labels of the signal and their CF bounds; a DataArray has none,
+    since they have a dimension more. `xarray.Dataset` would align all first.
     """
     own, known = signal.value.coords.variables, signal.source.coords.variables
-    out: dict[Hashable, xr.Variable] = dict(found)
-    for name, variable in found.items():
+    out: dict[Hashable, xr.Variable] = dict(coords)
+    for name, variable in coords.items():
         attrs = dict(variable.attrs or own.get(name, variable).attrs)
         limits = f"{name}_bnds"
         if isinstance(signal.source, xr.Dataset) and name in bounds:
@@ -191,18 +197,24 @@ def _labelled(
         if attrs != variable.attrs:
             out[name] = variable.copy(deep=False)
             out[name].attrs = attrs
-    return out
+    new = {
+        dim: xr.indexes.PandasIndex.from_variables({dim: variable}, options={})
+        for dim, variable in out.items()
+        if variable.dims == (dim,) and dim not in indexes
+    }
+    every = xr.Coordinates({**out, **variables}, indexes={**indexes, **new})
+    return every.to_dataset().reset_coords(list(variables))
 
 
-def _fits(companion: xr.DataArray, answer: xr.DataArray) -> bool:
+def _fits(
+    companion: xr.DataArray, answer: xr.Variable, at: Mapping[Any, xr.Variable]
+) -> bool:
     """Whether a companion variable is on the grid of the answer."""
+    own = companion.coords.variables
     return all(
         dim in answer.dims
         and answer.sizes[dim] == size
-        and (
-            dim not in companion.coords
-            or np.array_equal(answer[dim].values, companion[dim].values)
-        )
+        and (dim not in own or np.array_equal(at[dim].values, own[dim].values))
         for dim, size in companion.sizes.items()
     )
 
@@ -236,7 +248,6 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
     >>> read(glass, "dynamic_structure_factor").units
     '1/meV'
     """
-    require_xarray(data)
     plain, rewrap = unwrap(data)
     if isinstance(plain, xr.DataArray):
         if plain.dtype in _ODD_FLOATS:
@@ -313,7 +324,6 @@ def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
             f"'{name}' is over {std.dims}, '{value.name}' over {value.dims}",
             fix=f"data['{name}'].broadcast_like(data['{value.name}'])",
         )
-    require_real(std, f"'{name}'", owner=f"data['{name}']")
     units = require_units(std, f"'{name}'", value.attrs["units"])
     factor = convert_factor(units, value.attrs["units"], name=f"'{name}'")
     # Values of dask arrays are not computed for a check.
@@ -354,13 +364,8 @@ def table_signal(
     value = table[variable].copy()
     kept = ("history", "dimension")
     value.attrs |= {key: table.attrs[key] for key in kept if key in table.attrs}
-    row = Quantity(
-        quantity,
-        variable,
-        variable,
-        tuple(map(str, value.dims)),
-        value.attrs.get("units", "1"),
-    )
+    dims, units = tuple(map(str, value.dims)), value.attrs.get("units", "1")
+    row = Quantity(quantity, variable, variable, dims, units)
     return Signal(value, table.get(f"{variable}_std"), row, table, rewrap)
 
 
@@ -402,7 +407,7 @@ def result_table(
             found[key] = labelled
     # A coordinate of the data that a result is named after (u2) gives way to it.
     kept = {key: c for key, c in found.items() if key not in data}
-    ds = xr.Dataset(data, coords=_labelled(kept, signal, {}))
+    ds = _together(data, kept, signal, {}, {})
     ds.attrs = {
         "Conventions": CONVENTIONS,
         "xbp_schema": SCHEMA_VERSION,

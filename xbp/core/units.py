@@ -334,7 +334,7 @@ def split_quantity(value: Any, name: str) -> tuple[Any, str | None]:
         units = units or value.attrs.get("units")
         if units is not None and not isinstance(units, str):
             raise UnitsError(f"the units of {name} are {units!r}, not text like 'meV'")
-        return value.copy(data=magnitude_), units
+        return value.copy(deep=False, data=magnitude_), units
     if hasattr(value, "magnitude") and hasattr(value, "units"):
         return value.magnitude, f"{value.units:C}"
     return value, None

@@ -154,17 +154,18 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
         raise RangeError(f"all data at {dim} = {where} are NaN")
     coords[dim] = xr.Variable(low.dims, (low + high).data / 2, own)
     mean = mean.transpose(*[d for d in value.dims if d != dim])
-    cut = xr.DataArray(mean, coords=coords, name=value.name)
     answer: Data = signal.answer(
-        cut,
+        mean,
         std,
+        grid=coords,
         operation=f"cut_{dim}",
-        attrs=measured(signal, cut),
+        attrs=measured(signal, mean),
         arguments={dim: [f"{end:.10g} {own['units']}" for end in ends]},
         bounds={dim: (low.data, high.data)},
     )
     if isinstance(answer, xr.Dataset):
-        answer = answer.drop_vars("coverage", errors="ignore")
+        if "coverage" in answer:
+            answer = answer.drop_vars("coverage")
         # Dask arrays are not computed to be looked at.
         if is_lazy(value) or not np.isfinite(value.data).all():
             known: Any = np.isfinite(value.variable)

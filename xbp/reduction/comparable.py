@@ -68,7 +68,7 @@ def all_subtracted(signal: Signal, background: Signal, factor: xr.Variable) -> s
     return " ".join(sorted({*own, *its, this}))
 
 
-def measured(signal: Signal, value: xr.DataArray) -> dict[str, str]:
+def measured(signal: Signal, value: xr.DataArray | xr.Variable) -> dict[str, str]:
     """Return the attribute by which new values of a signal are known as its own."""
     if signal.std is None:
         return {}
@@ -82,7 +82,7 @@ def _measurement(value: xr.DataArray) -> str:
     return first if numbers == own else own
 
 
-def _name(value: xr.DataArray) -> str:
+def _name(value: xr.DataArray | xr.Variable) -> str:
     return fingerprint("background", value).split()[-1]
 
 
@@ -198,7 +198,10 @@ def wrong_limit(
     """
     if is_lazy(sq) or sq.sizes.get("Q", 0) < 10:
         return None
-    upper = sq.isel(Q=slice(sq.sizes["Q"] // 2, None))
-    level = float(upper.mean()) * convert_factor(sq.attrs["units"], "1")
+    upper = sq.variable.isel(Q=slice(sq.sizes["Q"] // 2, None)).values
+    known = upper[~np.isnan(upper)]
+    level = float(known.mean() if known.size else np.nan) * convert_factor(
+        sq.attrs["units"], "1"
+    )
     inside = limits[0] < level < limits[1]
     return None if inside or not np.isfinite(level) else level

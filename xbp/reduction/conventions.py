@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.schema import per_unit
+from xbp.core.schema import canonical_factor
 from xbp.models.factors import (
     GAIN_INFORMS,
     Convention,
@@ -39,7 +39,7 @@ def form_factors(
 ) -> tuple[xr.Variable, xr.Variable]:
     """Return the factors in E and in Q at a temperature (K) and u² (angstrom²)."""
     own = value.coords.variables
-    per_e, per_q = per_unit(value, "E"), per_unit(value, "Q")
+    per_e, per_q = (canonical_factor(own[dim].attrs["units"], dim) for dim in "EQ")
     E, Q = (own[dim].values * per for dim, per in (("E", per_e), ("Q", per_q)))
     T, u2 = (at.get(name, xr.Variable((), 0.0)) for name in ("temperature", "u2"))
     kelvin, displacement = T.values[..., None], u2.values[..., None]
