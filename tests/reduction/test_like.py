@@ -118,6 +118,13 @@ def test_a_model_is_seen_with_its_own_answer() -> None:
     np.testing.assert_allclose(seen, coarse.S, rtol=1e-6)
     twice = fine.bp.like(coarse.bp.scale(2.0), "0.02 meV", scale="fit").S
     np.testing.assert_allclose(twice, 2 * seen, rtol=1e-9)
+    # An elastic line within one FWHM, 4 meV, is no part of the factor.
+    wide = fine.bp.like(coarse, "4 meV").S
+    line = coarse.assign(
+        S=(wide * 3 + 50.0 * (abs(wide.E) < 3.8)).assign_attrs(wide.attrs)
+    )
+    thrice = fine.bp.like(line, "4 meV", scale="fit").S
+    np.testing.assert_allclose(thrice, 3 * wide, rtol=1e-9)
 
 
 def test_one_bin_of_few_counts_does_not_set_the_scale(

@@ -5,7 +5,7 @@ import pytest
 
 import xbp
 from xbp.errors import QuantityError
-from xbp.reduction.sample import mean_scattering_lengths, scatterer
+from xbp.reduction.sample import _variation, mean_scattering_lengths, scatterer
 
 pytest.importorskip("periodictable")
 
@@ -67,3 +67,15 @@ def test_a_complex_b_enters_means_and_masses_by_its_absolute_value() -> None:
 def test_a_b_that_is_none_is_refused(b: object) -> None:
     with pytest.raises(xbp.errors.XbpError):
         scatterer("Gd", {"Gd": b})
+
+
+def test_the_change_of_b_is_that_of_its_square() -> None:
+    import periodictable
+
+    for symbol in ("Sm", "Gd", "Cd", "Er"):
+        neutron = getattr(periodictable, symbol).neutron
+        at = np.sqrt(81.804 / np.geomspace(5, 100, 25))
+        b = np.abs(neutron.scattering_by_wavelength(at)[0])
+        own = (b.max() ** 2 - b.min() ** 2) / (b**2).mean()
+        assert _variation(neutron) == pytest.approx(own, rel=1e-12)
+    assert _variation(periodictable.Ni.neutron) == 0.0

@@ -707,6 +707,11 @@ def test_a_third_incident_energy_joins_the_two(
 def test_what_cannot_be_stitched(dos: xr.Dataset, sqe: xr.Dataset) -> None:
     options = {"E_range": (0.5, 15.5), "composition": "V"}
     coarse = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
+    # One bin beyond the data is enough.
+    longer = sqe.bp.to_vibrational_dos(
+        E_range=(0.5, 29.5), composition="V", initial_dos=coarse
+    )
+    assert float(longer.u2) == pytest.approx(float(coarse.u2), rel=1e-3)
     with pytest.raises(RangeError, match=r"ends at 12\.5 meV"):
         sqe.bp.to_vibrational_dos(**options, initial_dos=coarse.sel(E=slice(0, 12)))
     with pytest.raises(RangeError, match="30 to 40 meV"):
