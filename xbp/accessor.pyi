@@ -204,7 +204,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.debye_temperature`.
         """
-    def debye_waller(self, E_range: Any = ..., Q_range: Any = ...) -> xr.Dataset:
+    def debye_waller(self, E_range: Any = ..., Q_range: Any = ..., *, most_broadening: float = ..., least_explained: float = ..., most_chi2: float = ...) -> xr.Dataset:
         """Measure u² from the elastic line.
 
         See `xbp.debye_waller`.

@@ -8,7 +8,7 @@ import scipy
 import xarray as xr
 
 import xbp
-from xbp.errors import QuantityError, RangeError
+from xbp.errors import QuantityError, RangeError, XbpError
 
 
 @pytest.fixture
@@ -81,6 +81,15 @@ def test_a_line_that_widens_is_no_decay() -> None:
     assert str(result.status.values) == "not a Debye-Waller decay"
     assert float(result.broadening) > 2
     assert [d.code for d in result.bp.diagnostics()] == ["quasi_elastic"]
+    # The limits are arguments.
+    wider = data.bp.debye_waller(most_broadening=9)
+    assert str(wider.status.values) == "ok"
+    assert [d.code for d in wider.bp.diagnostics()] == ["poor_fit"]
+    strict = {"most_broadening": 9, "most_chi2": 0, "least_explained": 1}
+    result = data.bp.debye_waller(**strict)
+    assert [d.code for d in result.bp.diagnostics()] == ["coherent_elastic"]
+    with pytest.raises(XbpError, match="most_broadening"):
+        data.bp.debye_waller(most_broadening=-1)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.data import is_lazy, require_dims, unwrap
 from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, select_range
+from xbp.core.guards import require_number
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, over_spectra, read, result_table
@@ -26,16 +27,17 @@ __all__ = [
     "width_at_half_maximum",
 ]
 
-#: The resolution does not depend on Q, and the phonons under the line widen it by a
-#: third (vanadium to 13 1/angstrom); if atoms diffuse or turn it is quasi-elastic, and
-#: widens at least in proportion to Q.
-MOST_BROADENING = 1.5
-
 
 @operation(takes="dynamic_structure_factor", gives="debye_waller", over="QE", step=27)
 @carries_common_errors()
 def debye_waller(
-    data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None
+    data: xr.DataArray | xr.Dataset,
+    E_range: Any = None,
+    Q_range: Any = None,
+    *,
+    most_broadening: float = 1.5,
+    least_explained: float = 0.8,
+    most_chi2: float = 2.0,
 ) -> xr.Dataset:
     r"""Measure u² from the elastic line.
 
@@ -59,6 +61,13 @@ def debye_waller(
         grows with Q² and lowers u².
     Q_range : pair of scalars with units, optional
         Momentum transfers to use; by default all where the whole line was measured.
+    most_broadening : float
+        Largest ``broadening``. The phonons under the line widen it by a third (vanadium
+        to 13 1/angstrom); if atoms diffuse or turn, it widens at least in proportion to
+        Q.
+    least_explained, most_chi2 : float
+        Least ``explained``, or largest ``chi2_reduced`` where errors are known.
+        Coherent lines rise and fall by Bragg peaks or S(Q).
 
     Returns
     -------
@@ -69,8 +78,8 @@ def debye_waller(
         ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the
         fit explains; ``broadening``, the width (FWHM) of S(E) in the upper half of
         these Q over that in the lower half of all Q up to there with the line;
-        ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ²,
-        if known, above 2, or ``broadening`` above 1.5; u2 is NaN) or "too few points".
+        ``status``: "ok", "not a Debye-Waller decay" (beyond these limits; u2 is NaN) or
+        "too few points".
         The std is that of counting. Phonons under the line, a line that widens, and
         Bragg peaks show in ``u2_systematic``: half of the range of ``u2_by_window``,
         the u² of the window used, of windows half and twice as wide in E about its
@@ -99,6 +108,12 @@ def debye_waller(
     0.008
     """
     signal = read(data, "dynamic_structure_factor")
+    limits = {
+        "most_broadening": most_broadening,
+        "least_explained": least_explained,
+        "most_chi2": most_chi2,
+    }
+    limits = {name: require_number(x, name, least=0) for name, x in limits.items()}
     # Larger numbers have overflowed, or their squares would.
     value, std = signal.both(lambda part: part.where(abs(part) < 1e150))
     std = None if std is None else std_along(std, "E")
@@ -151,12 +166,12 @@ def debye_waller(
     broadening = over_spectra(
         _broadening, value, usable, seen, xr.DataArray(E, dims="E"), core=("Q", "E")
     )
-    # Coherent lines rise and fall by Bragg peaks or S(Q): a fit leaves more of
-    # the variance of ln S_el than counting explains. Without errors χ² has no meaning.
-    straight = explained >= 0.8
+    # Without errors χ² has no meaning.
+    straight = explained >= limits["least_explained"]
     if intensity_std is not None:
-        straight = straight | (chi2 < 2)
-    ok = straight & ~(broadening > MOST_BROADENING) & (u2 > 0)
+        straight = straight | (chi2 < limits["most_chi2"])
+    wide = broadening > limits["most_broadening"]
+    ok = straight & ~wide & (u2 > 0)
     status = xr.full_like(u2, Status.OK, dtype="<U24").where(ok, Status.NOT_A_DECAY)
     status = status.where(count >= 3, Status.TOO_FEW)
     q_units, e_units = (str(value[dim].attrs["units"]) for dim in ("Q", "E"))
@@ -185,7 +200,10 @@ def debye_waller(
         signal, variables, quantity="debye_waller", operation="debye_waller",
         arguments={"E_range": used, "Q_range": Q_range}, attrs={"elastic_line": used},
     )  # fmt: skip
-    answer.attrs |= diagnosed(answer.attrs, *_of_the_decay(unwrap(answer)[0]))
+    plain = unwrap(answer)[0]
+    answer.attrs |= diagnosed(
+        answer.attrs, *_of_the_decay(plain, limits["most_broadening"])
+    )
     return answer
 
 
@@ -203,13 +221,13 @@ def _windows(
     }
 
 
-def _of_the_decay(table: xr.Dataset) -> Iterator[Diagnostic]:
+def _of_the_decay(table: xr.Dataset, most_broadening: float) -> Iterator[Diagnostic]:
     """Say why an elastic line does not decay as exp(−Q²u²)."""
     status = table["status"]
     if status.ndim or is_lazy(status) or str(status.values) == Status.OK:
         return
     wider = float(table["broadening"])
-    if wider > MOST_BROADENING:
+    if wider > most_broadening:
         yield Diagnostic(
             "quasi_elastic",
             "warning",
