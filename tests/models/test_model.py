@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy
@@ -31,6 +33,14 @@ def test_a_sum_is_the_sum_and_its_parameters_are_apart() -> None:
     assert list(two.parameters) == ["energy", "height", "sigma", "energy_2", "height_2", "sigma_2"]  # fmt: skip
     assert lmfit_model(two).param_names == list(two.parameters)
     assert lmfit_model(SUM).make_params()["weight"].vary is False
+
+
+def test_a_sum_has_the_units_of_the_part_that_has_some() -> None:
+    own = MODELS["debye_einstein"]
+    bare = replace(own, x_units=None, y_units=None)
+    for both in (own + bare, bare + own, own + own):
+        assert (both.x_units, both.y_units) == ("K", "J/mol/K")
+    assert (bare + bare).y_units is None
 
 
 def test_renamed_to_one_name_parameters_are_shared() -> None:
