@@ -128,6 +128,38 @@ def test_a_parabola_on_a_lognormal_has_an_error_as_large_as_its_shift(
     assert (peak.energy / 5.5 - 1 < 0.15).all()
 
 
+#: Tops that no shape of `boson_peak` has, with their energies.
+OTHERS = {
+    "gaussian": (lambda E: gaussian(E, 7.0, 1.0, 2.5), 7.0),
+    "gamma": (lambda E: (E / 6) ** 3 * np.exp(3 * (1 - E / 6)), 6.0),
+    "lorentz": (lambda E: 1 / (1 + ((E - 7) / 3) ** 2), 7.0),
+}
+
+
+@pytest.mark.parametrize("width", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize("name", OTHERS)
+def test_tops_of_other_shapes(name: str, width: float) -> None:
+    """At 1 % the errors are as large as the shifts; where noise hides the shape, they are not."""
+    at = np.arange(width, 24, width)
+    curve, top = OTHERS[name]
+    shifts = {}
+    for noise in (0.01, 0.1):
+        data = draws("reduced_dos", "E", at, "meV", curve(at), noise).isel(
+            run=slice(80)
+        )
+        for method in ("lognormal", "quadratic") if noise == 0.01 else ("lognormal",):
+            peak = data.bp.boson_peak(method)
+            assert (peak.status == "ok").mean() > 0.5
+            pulls = (peak.energy - top) / peak.energy_std
+            shifts[method, noise] = float((peak.energy - top).mean()) / top
+            size = float((pulls**2).mean()) ** 0.5
+            limits = (0.5, 1.5) if noise == 0.01 else (1.2, 3.7)
+            assert limits[0] < size < limits[1], (method, noise)
+    # The shift itself does not depend on the noise.
+    assert -0.075 < shifts["lognormal", 0.1] < -0.035
+    assert abs(shifts["lognormal", 0.1] - shifts["lognormal", 0.01]) < 0.01
+
+
 def test_fit() -> None:
     b = draws("reduced_dos", "E", E, "meV", lognormal(E, 5.5, 1.0, 0.6), 0.01)
     assert_pulls(
