@@ -150,6 +150,12 @@ def test_a_wrong_fixed_energy_is_in_the_errors(
     if E_i == 70:
         assert str(found.u2_status.values) == "disagrees with Q"
         return
+    if E_i == 42 and dQ is None:  # the numbers of docs/corrections.md
+        assert float(found.u2_of_Q / found.u2) == pytest.approx(1.13, abs=0.005)
+        part = float((off**2).mean() ** 0.5 / found.g.max())
+        assert part == pytest.approx(0.006, abs=0.0005)
+        common = float((found.g_std_common[0, :20] ** 2).mean() ** 0.5 / found.g.max())
+        assert common == pytest.approx(part, rel=0.3)
     true = float(VANADIUM.bp.multiphonon_sqe([1.0], composition="V", area=1).u2)
     assert abs(float(found.u2) - true) < 1.6 * float(found.u2_std)
 
