@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import names  # noqa: E402 (it is beside this file)
+import narrow  # noqa: E402
 import pages  # noqa: E402
 
 import xbp  # noqa: E402
@@ -55,6 +56,7 @@ html_theme = "furo"
 html_title = "xbp"
 html_static_path = ["_static"]
 html_css_files = ["xbp.css"]
+html_js_files = ["narrow.js"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 html_theme_options = {"light_css_variables": {"font-stack": "system-ui, sans-serif"}}
@@ -138,3 +140,4 @@ def setup(app):  # type: ignore[no-untyped-def]
     """Sphinx calls this."""
     app.connect("source-read", to_the_tutorial)
     app.add_transform(names.LinkNames)
+    app.add_transform(narrow.NarrowFigures)

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from one_column import save
 from scipy.ndimage import gaussian_filter1d
 
 import xbp
@@ -130,7 +131,7 @@ def main(folder: Path) -> None:
     )
     for ax, place in ((left, "upper right"), (right, "upper right")):
         ax.legend(frameon=False, fontsize="small", loc=place)
-    figure.savefig(Path(__file__).parent / "images" / "corrections.png", dpi=150)
+    save(figure, "corrections")
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from one_column import IMAGES, save
 
 mpl.use("Agg")
 PAGES = Path(__file__).parent / "howto"
-IMAGES = Path(__file__).parent / "images"
 Names = dict[str, Any]
 
 
@@ -77,32 +77,38 @@ def extend(names: Names) -> None:
     names["spectrum"].bp.plot()
 
 
-DRAW: tuple[Callable[[Names], None], ...] = (
+TWO_PANELS: tuple[Callable[[Names], None], ...] = (
     your_data,
     figures,
     units,
-    errors,
     neutron_choices,
-    background,
-    extend,
 )
+ONE_PANEL: tuple[Callable[[Names], None], ...] = (errors, background, extend)
 
 
 def main(folder: Path | None) -> None:
     """Run the code of each page and draw."""
-    for draw in DRAW:
+    for draw in TWO_PANELS:
+        draw(run(draw.__name__))
+        save(plt.gcf(), f"howto_{draw.__name__}", dpi=100)
+    for draw in ONE_PANEL:
         if draw is background and folder is None:
             continue
-        text = (PAGES / f"{draw.__name__}.md").read_text()
-        names: Names = {"__name__": "page"}
-        with tempfile.TemporaryDirectory() as elsewhere:
-            os.chdir(folder if draw is background and folder else elsewhere)
-            for block in re.findall(r"^```python\n(.*?)^```$", text, re.S | re.M):
-                exec(compile(block, draw.__name__, "exec"), names)
-        plt.close("all")
-        draw(names)
+        draw(run(draw.__name__, folder if draw is background else None))
         plt.gcf().canvas.draw()  # a second layout, with the colour bar in its place
         plt.gcf().savefig(IMAGES / f"howto_{draw.__name__}.png", dpi=100)
+
+
+def run(page: str, folder: Path | None = None) -> Names:
+    """Run the code of a page in a folder, by default an empty one."""
+    names: Names = {"__name__": "page"}
+    text = (PAGES / f"{page}.md").read_text()
+    with tempfile.TemporaryDirectory() as elsewhere:
+        os.chdir(folder or elsewhere)
+        for block in re.findall(r"^```python\n(.*?)^```$", text, re.S | re.M):
+            exec(compile(block, page, "exec"), names)
+    plt.close("all")
+    return names
 
 
 if __name__ == "__main__":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from one_column import save
 
 import xbp
 from xbp.plot.style import BLUE, COLORS, GREY, ORANGE
@@ -75,7 +74,7 @@ def main() -> None:
         xlabel="$E$ (meV)", ylabel="$B(E)$ (10$^{-5}$ Å$^2$ meV$^{-2}$)", ylim=(0, None)
     )
     axes[2].legend(frameon=False, fontsize="small")
-    figure.savefig(Path(__file__).parent / "images" / "resolution.png", dpi=150)
+    save(figure, "resolution")
 
 
 if __name__ == "__main__":

@@ -90,11 +90,12 @@ def test_a_demo_replaces_nothing_of_others(
     # A figure that breaks off leaves the one that was there.
     whole = (tmp_path / "demo.png").read_bytes()
 
-    def break_off(study: object, path: str) -> None:
-        Path(path).write_bytes(b"half")
-        raise OSError("no room")
+    class Broken:
+        def savefig(self, path: str, **_: object) -> None:
+            Path(path).write_bytes(b"half")
+            raise OSError("no room")
 
-    monkeypatch.setattr("xbp.demo.draw", break_off)
+    monkeypatch.setattr("xbp.demo.draw", lambda _: Broken())
     assert CliRunner().invoke(main, ["demo", "--out", str(tmp_path)]).exit_code == 1
     assert (tmp_path / "demo.png").read_bytes() == whole
     assert len(list(tmp_path.iterdir())) == 2

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
@@ -19,6 +20,9 @@ from xbp.io.publish import make_folder, new_file
 from xbp.models.dimension import debye_level
 from xbp.reduction import cut_E, cut_Q, to_bqe, to_gdos
 from xbp.tutorial import open_dataset, open_datatree
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Study", "analyse", "draw", "run", "table"]
 
@@ -163,8 +167,8 @@ def _of(study: Study, E: float, name: str) -> float:
     return float(study.cuts[E][name])
 
 
-def draw(study: Study, path: str | Path) -> None:
-    """Draw the study in one figure, in the manner of the paper's Figs. 1 to 3, as PNG.
+def draw(study: Study) -> Figure:
+    """Draw the study in one figure, in the manner of the paper's Figs. 1 to 3.
 
     Raises
     ------
@@ -202,7 +206,7 @@ def draw(study: Study, path: str | Path) -> None:
     plot.correlation(study.correlation.sel(E=slice(0.8, 45.0)), axes[1, 2])
     for letter, ax in zip("abcdef", axes.flat, strict=True):
         ax.text(-0.16, 1.03, letter, transform=ax.transAxes, fontweight="bold")
-    figure.savefig(path, dpi=150, format="png", metadata={"Software": _MARK})
+    return figure
 
 
 def run(folder: Path, *, overwrite: bool = False) -> str:
@@ -242,7 +246,8 @@ def run(folder: Path, *, overwrite: bool = False) -> str:
     lines = [table(study), "", f"archived: {archive}"]
     try:
         with new_file(picture, overwrite=True) as (temporary, _):
-            draw(study, temporary)
+            metadata = {"Software": _MARK}
+            draw(study).savefig(temporary, dpi=150, format="png", metadata=metadata)
         lines.append(f"figure:   {picture}")
     except MissingDependencyError as error:
         lines.append(f"figure:   not drawn ({error.summary}; {error.fix})")

@@ -304,3 +304,20 @@ def test_how_well_the_low_side_is_known(each: list[xr.Dataset]) -> None:
     text = text_of(LATTICE)
     assert f"from 1 to 1.8 meV the average is known to {100 * relative:.0f} %" in text
     assert 4 * (relative / (0.1 / 3)) ** 2 == pytest.approx(30, abs=5)
+
+
+def test_what_is_said_of_B_and_shear_strain_at_one_energy() -> None:
+    table = xbp.tutorial.open_dataset("zr46cu46al8_fluctuations")
+    shear = table.Omega.sel(field="shear_strain")
+    ratios, r = [], []
+    for data in (shear, table.B, table.Sq):
+        one = data.bp.cut_E("3.2 meV", width="0.8 meV") if "E" in data.dims else data
+        first, after = one.sel(Q=slice(2.1, 3.2)), one.sel(Q=slice(3.2, 4.3))
+        ratios.append(float(first.max() / after.min()))
+        if "E" in data.dims:
+            r.append(float(one.bp.scale_to_sq(table.Sq, Q_range=Q_RANGE).pearson_r))
+    text = " ".join(text_of("fluctuations.md").split())
+    (said,) = re.findall(r"its first maximum is (.*) times\.", text)
+    agree(said, *ratios)
+    (said,) = re.findall(r"r is (0[^r]*) for the shear strain", text)
+    agree(said, *reversed(r))

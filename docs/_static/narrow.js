@@ -1,0 +1,25 @@
+// On narrow screens a table of words that does not fit shows each row as a list, under
+// the titles of its columns; figures of several panels scroll at a legible size.
+const narrow = window.matchMedia("(max-width: 46em)");
+
+function arrange() {
+  for (const table of document.querySelectorAll(".table-wrapper > table")) {
+    const wrapper = table.parentElement;
+    const titles = [...table.querySelectorAll("thead th")].map((th) => th.textContent);
+    const cells = [...table.querySelectorAll("tbody td")];
+    const numbers = cells.filter((td) => /^\s*[−–\d]/.test(td.textContent));
+    table.classList.remove("stacked");
+    const fits = wrapper.scrollWidth <= wrapper.clientWidth;
+    if (!narrow.matches || fits || numbers.length > cells.length / 2) continue;
+    for (const td of cells) td.dataset.title = titles[td.cellIndex] ?? "";
+    table.classList.add("stacked");
+  }
+  for (const img of document.querySelectorAll("article img:not(.wide)")) {
+    if (!img.closest(".gallery") && img.naturalWidth > 720) {
+      img.closest("p, figure, div").classList.add("panels");
+    }
+  }
+}
+
+window.addEventListener("load", arrange);
+narrow.addEventListener("change", arrange);

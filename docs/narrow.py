@@ -1,0 +1,28 @@
+"""Figures of several panels have a version in one column, for narrow screens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+
+
+class NarrowFigures(SphinxTransform):
+    """Put ``x_narrow.png`` behind ``x.png``, if there is one; the style shows one of them."""
+
+    default_priority = 400
+
+    def apply(self, **_: Any) -> None:
+        """Change the document."""
+        folder = Path(self.env.doc2path(self.env.docname)).parent
+        for wide in list(self.document.findall(nodes.image)):
+            path = Path(wide["uri"])
+            uri = str(path.with_stem(f"{path.stem}_narrow"))
+            if (folder / uri).exists():
+                one_column = wide.deepcopy()
+                one_column["uri"] = uri
+                one_column["classes"].append("narrow")
+                wide["classes"].append("wide")
+                wide.parent.insert(wide.parent.index(wide) + 1, one_column)
