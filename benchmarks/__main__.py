@@ -13,8 +13,8 @@ import time
 from benchmarks.process import versions
 
 SECTIONS = (
-    "spectra", "fits", "files", "md", "strain", "lattice", "large", "convert", "lammps",
-    "cluster",
+    "spectra", "fits", "files", "md", "scaling", "strain", "lattice", "large",
+    "convert", "lammps", "cluster",
 )  # fmt: skip
 
 

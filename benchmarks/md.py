@@ -1,11 +1,7 @@
-"""The MD engine beside dynasor, and how its cost grows.
-
-``python -m benchmarks.md [folder for the figure]``.
-"""
+"""The MD engine beside dynasor: ``python -m benchmarks.md``."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,7 +11,6 @@ import numpy as np
 import xarray as xr
 
 import xbp
-from benchmarks.process import cost_of
 from xbp.md.density import slabs
 from xbp.md.plan import Precision
 from xbp.md.wavevectors import allowed_wavevectors
@@ -144,69 +139,6 @@ def whole_seconds(n_frames: int = 240, window: int = 60) -> tuple[float, float]:
     return own, peer
 
 
-def cost(n_frames: int, n_atoms: int, q_max: float) -> tuple[float, float]:
-    """Return seconds and peak memory (GB) of one S(Q,E), in a process of its own."""
-    return cost_of(
-        f"import benchmarks.md as m\ntraj = m.vibrating({n_frames}, {n_atoms})",
-        f"traj.bp.dynamic_structure_factor({q_max}, 0.05, window='4 ps', "
-        "weights='unit')",
-    )
-
-
-#: What varies, the values it takes, and the arguments of `cost` with it.
-SERIES: dict[
-    str, tuple[str, tuple[float, ...], Callable[[float], tuple[int, int, float]]]
-] = {
-    "frames": (
-        "frames",
-        (1000, 2000, 4000, 8000, 16_000),
-        lambda x: (int(x), 1000, 4.0),
-    ),
-    "atoms": ("atoms", (1000, 4000, 16000, 100_000), lambda x: (400, int(x), 2.0)),
-    "Q_max": ("$Q_\\mathrm{max}$ (Å$^{-1}$)", (2, 4, 6, 8), lambda x: (400, 4000, x)),
-}
-
-
-def draw(results: dict[str, list[tuple[float, float, float]]], path: Path) -> None:
-    """Draw time and memory against frames, atoms and Q_max."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator
-
-    figure = Figure(figsize=(10, 5.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 3, sharex="col")
-    for column, (name, rows) in enumerate(results.items()):
-        x, seconds, memory = np.array(rows).T
-        for ax, values, colour in (
-            (axes[0, column], seconds, "#0072B2"),
-            (axes[1, column], memory, "#D55E00"),
-        ):
-            ax.plot(x, values, "o-", color=colour)
-            ax.set_xscale("log")
-            ax.set_xticks(x, [f"{v:g}" for v in x], fontsize="small")
-        if name != "Q_max":
-            axes[0, column].plot(
-                x,
-                seconds[-1] * x / x[-1],
-                "--",
-                color="0.5",
-                lw=1,
-                label="proportional",
-            )
-            axes[0, column].legend(frameon=False)
-        axes[0, column].set_yscale("log")
-        axes[0, column].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes[0, column].yaxis.set_major_formatter("{x:g}")
-        for ax in axes[:, column]:
-            ax.minorticks_off()
-        axes[1, column].set_ylim(0, 1.1 * memory.max())
-        axes[1, column].set_xlabel(SERIES[name][0])
-    axes[0, 0].set_ylabel("time (s)")
-    axes[1, 0].set_ylabel("peak memory (GB)")
-    figure.savefig(path, dpi=150)
-
-
 def main() -> None:
     """Run everything and print one table."""
     import numba
@@ -229,15 +161,6 @@ def main() -> None:
         f"dump on disk -> S(Q,E), all cores: {own:.1f} s, dynasor {peer:.1f} s: "
         f"{peer / own:.0f}x (bar 15x)"
     )
-    results: dict[str, list[tuple[float, float, float]]] = {}
-    for name, (_, values, arguments) in SERIES.items():
-        results[name] = []
-        for value in values:
-            seconds, memory = cost(*arguments(value))
-            results[name].append((value, seconds, memory))
-            print(f"{name} = {value:g}: {seconds:.1f} s, peak {memory:.2f} GB")
-    if len(sys.argv) > 1:
-        draw(results, Path(sys.argv[1], "md_scaling.png"))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ class NarrowFigures(SphinxTransform):
         for wide in list(self.document.findall(nodes.image)):
             path = Path(wide["uri"])
             uri = str(path.with_stem(f"{path.stem}_narrow"))
-            if (folder / uri).exists():
+            linked = isinstance(wide.parent, nodes.reference)  # in the gallery
+            if not linked and (folder / uri).exists():
                 one_column = wide.deepcopy()
                 one_column["uri"] = uri
                 one_column["classes"].append("narrow")

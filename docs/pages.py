@@ -10,6 +10,7 @@ import inspect
 import re
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -266,9 +267,24 @@ def copy_notebooks(source: Path, folder: Path, *, run: bool) -> None:
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 cell.source = re.sub(r"`docs/([\w/]+\.md)`", _link, cell.source)
-        text = f"{{download}}`Download this notebook <{path.name}>`, and run it with JupyterLab."
-        notebook.cells.append(nbformat.v4.new_markdown_cell(text))
+        notebook.cells.append(nbformat.v4.new_markdown_cell(_ways_to_run(path.name)))
         nbformat.write(notebook, folder / path.name)
+
+
+def _ways_to_run(name: str) -> str:
+    """Return how to run a notebook: by download, and by Binder once there is a repository."""
+    text = f"{{download}}`Download this notebook <{name}>`, and run it with JupyterLab"
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
+    link = binder(project["urls"]["Repository"], name)
+    return text + (f", or [open it in Binder]({link})." if link else ".")
+
+
+def binder(repository: str, name: str) -> str:
+    """Return where Binder opens a notebook, or nothing while the address is not known."""
+    if "REPLACE-ME" in repository:
+        return ""
+    place = repository.removeprefix("https://github.com/").strip("/")
+    return f"https://mybinder.org/v2/gh/{place}/HEAD?labpath=notebooks%2F{name}"
 
 
 def _link(page: re.Match[str]) -> str:

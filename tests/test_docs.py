@@ -192,7 +192,8 @@ def test_every_field_is_in_its_docstring_and_on_the_page() -> None:
 def test_every_figure_is_shown_somewhere() -> None:
     text = "".join(p.read_text() for p in [ROOT / "README.md", *PAGES])
     for image in (DOCS / "images").iterdir():
-        assert f"images/{image.name}" in text, f"{image.name} is on no page"
+        shown = image.name.replace("_narrow.png", ".png")
+        assert f"images/{shown}" in text, f"{image.name} is on no page"
 
 
 def test_the_table_of_the_data_model_is_that_of_the_code() -> None:
@@ -278,3 +279,11 @@ def test_every_notebook_ends_with_two_exercises() -> None:
         last = "".join(json.loads(path.read_text())["cells"][-1]["source"])
         assert last.startswith("## Exercises\n\n1. "), path.name
         assert "\n2. " in last, path.name
+
+
+def test_binder_opens_a_notebook_once_the_address_is_known() -> None:
+    binder = pages_module().binder
+    assert binder("https://github.com/REPLACE-ME", "1_the_chain.ipynb") == ""
+    assert binder("https://github.com/them/xbp/", "1_the_chain.ipynb") == (
+        "https://mybinder.org/v2/gh/them/xbp/HEAD?labpath=notebooks%2F1_the_chain.ipynb"
+    )

@@ -11,7 +11,10 @@ function arrange() {
     table.classList.remove("stacked");
     const fits = wrapper.scrollWidth <= wrapper.clientWidth;
     if (!narrow.matches || fits || numbers.length > cells.length / 2) continue;
-    for (const td of cells) td.dataset.title = titles[td.cellIndex] ?? "";
+    for (const td of cells) {
+      td.dataset.title = titles[td.cellIndex] ?? "";
+      td.classList.toggle("empty", !td.textContent.trim());
+    }
     table.classList.add("stacked");
   }
   for (const img of document.querySelectorAll("article img:not(.wide)")) {
