@@ -176,9 +176,8 @@ def draw(study: Study) -> Figure:
         If matplotlib is not installed.
     """
     # Without pyplot: it leaves no figure open, and needs no display.
-    figure = require("matplotlib.figure", "the figure is drawn with it", "plot").Figure(
-        figsize=(12.0, 6.8), layout="constrained"
-    )
+    module = require("matplotlib.figure", "the figure is drawn with it", "plot")
+    figure: Figure = module.Figure(figsize=(12.0, 6.8), layout="constrained")
     axes = figure.subplots(2, 3)
     plot.map(study.b, study.glass.Sq, axes[0, 0], E_range=(1.0, 20.0))
     axes[0, 0].set_xlim(1.5, 8.5)
