@@ -48,7 +48,10 @@ def test_a_temperature_that_is_missing_may_be_estimated(
     bare = model.drop_vars("temperature")
     assert "detailed_balance() estimates it" in repr(bare.bp)
     for other in (bare.sel(E=slice(0, None)), glass.drop_vars("temperature")):
-        assert "missing: the temperature (T= of the next call)" in repr(other.bp)
+        assert (
+            "missing: the temperature (T= of xbp.open_dataset or .bp.to_gdos)"
+            in repr(other.bp)
+        )
 
 
 def test_every_quantity_and_table_is_described() -> None:

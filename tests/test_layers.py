@@ -18,7 +18,7 @@ LAYERS = (
     {"models"},
     {"fitting", "reduction"},
     {"md", "io", "tutorial", "data"},
-    {"analysis", "summary"},
+    {"analysis", "summary", "missing"},
     {"plot"},
     {"study", "demo"},
     {"accessor", "recipe", "cli", "shell"},

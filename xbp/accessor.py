@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import html
 import importlib
@@ -12,7 +11,7 @@ from typing import Any
 
 import xarray as xr
 
-from xbp.core.errors import ArgumentsError, QuantityError
+from xbp.core.errors import QuantityError
 from xbp.core.index import MODULES, Where
 from xbp.core.operation import (
     RESULTS,
@@ -22,6 +21,7 @@ from xbp.core.operation import (
     kinds_of,
     kinds_text,
     next_operations,
+    require_arguments,
     wrong_kind,
 )
 from xbp.core.signal import read
@@ -58,10 +58,7 @@ def _method(cls: type, one: Operation) -> Callable[..., Any]:
         # Before the arguments are checked: those of another method may be right.
         if one.where == "data" and not one.accepts(kinds_of(self._data)):
             raise wrong_kind(self._data, one)
-        try:
-            one.signature.bind(self._data, *args, **kwargs)
-        except TypeError as misfit:
-            raise _misfit(one, str(misfit), kwargs) from misfit
+        require_arguments(one, *args, **kwargs)
         return one.function(self._data, *args, **kwargs)
 
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -71,21 +68,6 @@ def _method(cls: type, one: Operation) -> Callable[..., Any]:
     method.__qualname__ = f"{cls.__name__}.{one.name}"
     method.__doc__ = _docstring(one)
     return method
-
-
-def _misfit(one: Operation, misfit: str, given: dict[str, Any]) -> ArgumentsError:
-    """Return the error of a call whose arguments are not those of the operation."""
-    own = list(one.signature.parameters.values())[1:]
-    names = [p.name for p in own]
-    unknown = [key for key in given if key not in names]
-    near = [m[0] for key in unknown if (m := difflib.get_close_matches(key, names, 1))]
-    bare = [p.replace(annotation=p.empty) for p in own]
-    called = inspect.Signature(bare)
-    return ArgumentsError(
-        f".bp.{one.method}(): {misfit}",
-        reason=f"it is called as .bp.{one.method}{called}",
-        fix=f"did you mean {near[0]}=?" if near else "",
-    )
 
 
 def _docstring(one: Operation) -> str:

@@ -20,6 +20,7 @@ from xbp.core.errors import XbpError
 from xbp.core.operation import RESULTS, kinds_of, next_operations
 from xbp.core.schema import QUANTITIES
 from xbp.core.status import diagnostics
+from xbp.missing import missing
 from xbp.shell import advice, option_value
 from xbp.summary import describe
 
@@ -244,6 +245,7 @@ def _facts(data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
                     if not c.ndim
                 },
                 "next": [f".bp.{one.call}" for one in next_operations(value, kind)],
+                "missing": [] if kind == "trajectory" else [*missing(value, data)],
             }
         )
     return facts | {"diagnostics": [asdict(one) for one in diagnostics(data)]}

@@ -1,15 +1,20 @@
 """A chain of calls written in a TOML file, for those who do not write Python.
 
-Each step is a method of ``.bp``; its arguments are those of the method, and the history
-of each result records them.
+Each step is a method of ``.bp`` or ``.bp.plot``; its arguments are those of the method,
+and the history of each result records them.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 import tomllib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from inspect import Parameter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import xarray as xr
 
@@ -19,18 +24,29 @@ from xbp.core.errors import (
     FileFormatError,
     QuantityError,
     XbpError,
+    nearest,
     require,
 )
 from xbp.core.guards import choose
 from xbp.core.index import MODULES
-from xbp.core.operation import applicable, find_operation, kinds_of
-from xbp.io.publish import new_file
+from xbp.core.operation import (
+    Operation,
+    applicable,
+    find_operation,
+    kinds_of,
+    require_arguments,
+)
+from xbp.core.schema import QUANTITIES, quantity_name
+from xbp.io.publish import check_target, new_folder
+from xbp.io.zarr_store import why_no_store
 
 __all__ = ["Outcome", "run"]
 
 #: What a step contains besides the arguments of its method.
-_OWN = ("do", "on", "name", "save", "figure")
-_TABLES = ("data", "step")
+_OWN: Final = ("do", "on", "name", "save", "figure")
+_TABLES: Final = ("data", "step")
+#: The methods that write a result, by the ending of ``save``.
+_SAVED: Final = {".nc": "to_netcdf", ".csv": "to_csv", ".zarr": "to_zarr"}
 
 
 @dataclass
@@ -52,19 +68,57 @@ class Outcome:
     files: list[Path] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Step:
+    """A step whose names, arguments and files are known to be right.
+
+    Attributes
+    ----------
+    place : str
+        Its number and method, for errors.
+    title : str
+        The name of its result.
+    on : str
+        The name of the data that it works on.
+    one : Operation
+        Its method.
+    call : dict
+        The arguments; "@name" is not replaced yet.
+    files : dict
+        What is written, by the key of the step that names it.
+    """
+
+    place: str
+    title: str
+    on: str
+    one: Operation
+    call: dict[str, Any]
+    files: dict[str, Path]
+
+    @property
+    def writes(self) -> bool:
+        """Whether the method only writes its data to ``path``."""
+        return "path" in self.files
+
+
 def run(path: str | Path, *, overwrite: bool = False) -> Outcome:
     """Run a recipe.
+
+    All of it is checked before anything is opened, and files are written after the last
+    step, so that a recipe that fails leaves none. The exception is ``out`` of a method
+    that computes into a file.
 
     Parameters
     ----------
     path : str or pathlib.Path
         A TOML file. ``[data.NAME]`` has the ``path`` of a file and options of
         `xbp.open_dataset`; ``path = "tutorial:NAME"`` is embedded data. Each
-        ``[[step]]`` has ``do``, a method of ``.bp``, and its arguments. ``on`` names
-        the data or the step it works on (by default the step before), ``name`` the
-        result. ``save`` is a file for it, netCDF or CSV, ``figure`` one for its figure.
-        An argument ``"@NAME"`` is another result, ``"@NAME.VARIABLE"`` a variable of
-        it. Paths are relative to the recipe, those that a method writes to as well.
+        ``[[step]]`` has ``do``, a method of ``.bp`` or ``.bp.plot``, and its arguments.
+        ``on`` names the data or the step it works on (by default the step before),
+        ``name`` the result. ``save`` is a file for it, netCDF, Zarr or CSV, ``figure``
+        one for its figure. An argument ``"@NAME"`` is another result,
+        ``"@NAME.VARIABLE"`` a variable of it, with its standard deviations if it is a
+        signal. Paths are relative to the recipe, those that a method writes to as well.
     overwrite : bool
         Replace files that exist.
 
@@ -75,13 +129,59 @@ def run(path: str | Path, *, overwrite: bool = False) -> Outcome:
     Raises
     ------
     FileFormatError
-        If the recipe is not valid TOML, or has unknown tables.
+        If the recipe is not valid TOML, has unknown tables, or a file exists.
     ArgumentsError
         If a name is unknown.
     XbpError
         As the steps raise it, with the number of the step.
     """
     where = Path(path)
+    data, tables = _tables(where)
+    steps = list(_checked(data, tables, where.parent, overwrite))
+    done = Outcome(tuple(data))
+    for name, options in data.items():
+        done.results[name] = _opened(name, options, where.parent)
+    outputs: list[tuple[_Step, Path, Callable[[Path], None]]] = []
+    for step in steps:
+        with _placed(step.place):
+            source = _data(step.on, done.results)
+            call = {k: _named(v, done.results) for k, v in step.call.items()}
+            method = operator.attrgetter(step.one.method)(xbp.bp(source))
+            if step.writes:
+                write_data = functools.partial(_write, method, call)
+                outputs.append((step, step.files["path"], write_data))
+                continue
+            result = done.results[step.title] = method(**call)
+            if "out" in step.files:
+                done.files.append(step.files["out"])
+            outputs += [(step, *one) for one in _outputs(step, source, result)]
+    with ExitStack() as published:
+        for step, target, write in outputs:
+            with _placed(step.place):
+                temporary, _ = published.enter_context(
+                    new_folder(target, overwrite=overwrite, replaceable=why_no_store)
+                )
+                write(temporary)
+    done.files += [target for _, target, _ in outputs]
+    return done
+
+
+@contextmanager
+def _placed(place: str) -> Iterator[None]:
+    """Raise errors as they are, with the place."""
+    try:
+        yield
+    except XbpError as error:
+        raise type(error)(
+            f"{place}: {error.summary}", reason=error.reason, fix=error.fix
+        ).with_traceback(error.__traceback__) from error.__cause__
+
+
+# Before anything is opened
+
+
+def _tables(where: Path) -> tuple[dict[str, Any], list[Any]]:
+    """Read the data and the steps of a recipe."""
     try:
         recipe = tomllib.loads(where.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -94,33 +194,130 @@ def run(path: str | Path, *, overwrite: bool = False) -> Outcome:
             f"{where} has no data, or steps that are not a list",
             fix='write [data.glass], path = "glass.nc", and [[step]] for each step',
         )
-    done = Outcome(tuple(data))
-    for name, options in data.items():
-        done.results[name] = _opened(name, options, where.parent)
-    before = next(reversed(done.results)) if len(done.results) == 1 else None
-    for number, step in enumerate(steps, 1):
-        if not isinstance(step, dict):
+    return data, steps
+
+
+def _checked(
+    data: dict[str, Any], tables: list[Any], folder: Path, overwrite: bool
+) -> Iterator[_Step]:
+    """Yield the steps after checking all that is known without data."""
+    known = [*data]
+    before = known[0] if len(known) == 1 else None
+    targets: set[Path] = set()
+    for number, table in enumerate(tables, 1):
+        if not isinstance(table, dict):
             raise FileFormatError(f"step {number} is not a table", fix="write [[step]]")
-        title = str(step.get("name", f"step {number}"))
-        try:
-            if title in done.results:
+        with _placed(f"step {number}, {table.get('do', '')}"):
+            title = str(table.get("name", f"step {number}"))
+            if title in known:
                 raise ArgumentsError(
                     f"there is another {title!r}", fix='name = "another"'
                 )
-            call, files = _call(step, done.results, where.parent, overwrite)
-            source, result = _result(step, call, done.results, before)
-            done.results[title] = result
-            files += _written(step, source, result, where.parent, overwrite)
-            done.files += files
-        except XbpError as error:
-            # The same kind of error, with the place.
-            raise type(error)(
-                f"step {number}, {step.get('do', '')}: {error.summary}",
-                reason=error.reason,
-                fix=error.fix,
-            ) from error
-        before = title
-    return done
+            step = _step(number, table, title, before, folder)
+            for key, path in step.files.items():
+                store = why_no_store if path.suffix == ".zarr" else None
+                target = check_target(path, overwrite=overwrite, replaceable=store)
+                if target in targets:
+                    raise ArgumentsError(f"{key}: another step writes {target}, too")
+                targets.add(target)
+            if "overwrite" in step.one.signature.parameters:
+                step.call["overwrite"] = overwrite
+            for name in (step.on, *_references(step.call)):
+                choose(name.partition(".")[0], known, "@", error=ArgumentsError)
+        yield step
+        if not step.writes:
+            known.append(title)
+            before = title
+
+
+def _step(
+    number: int, table: dict[str, Any], title: str, before: str | None, folder: Path
+) -> _Step:
+    """Check the keys of one step."""
+    if "do" not in table:
+        raise ArgumentsError("it has no method", fix='do = "to_bqe"')
+    methods = [*MODULES["data"], *(f"plot.{name}" for name in MODULES["plot"])]
+    do: str = choose(table["do"], methods, "do", error=ArgumentsError)
+    draws, name = do.startswith("plot."), do.removeprefix("plot.")
+    one = find_operation("plot" if draws else "data", name)
+    parameters = one.signature.parameters
+    written = [k for k in ("path", "out") if {k, "overwrite"} <= {*parameters}]
+    # What a method itself writes or draws is not written a second time.
+    own = ["figure"] if draws else ["save", "figure"] * ("path" not in written)
+    call = {k: v for k, v in table.items() if k not in ("do", "on", "name", *own)}
+    if "overwrite" in call:
+        # Whoever runs a recipe decides this, not who wrote it.
+        raise ArgumentsError(
+            "a recipe does not decide about overwrite=",
+            fix="xbp run recipe.toml --overwrite",
+        )
+    _require_keys(one, call, ("do", "on", "name", *own))
+    require_arguments(one, **call)
+    if "on" not in table and before is None:
+        raise ArgumentsError("it does not name its data", fix='on = "glass"')
+    files = {k: _path(table, k, folder) for k in (*own, *written) if k in table}
+    if draws and not files:
+        raise ArgumentsError("it has no file for its figure", fix='figure = "map.png"')
+    if "save" in files:
+        _require_ending("save", files["save"], _SAVED)
+    if "figure" in files:
+        endings = [".html"] if do == "plot.explore" else _picture_endings()
+        _require_ending("figure", files["figure"], endings)
+    call |= {key: files[key] for key in written if key in files}
+    on = str(table.get("on", before))
+    return _Step(f"step {number}, {do}", title, on, one, call, files)
+
+
+def _require_keys(one: Operation, call: Collection[str], own: Collection[str]) -> None:
+    """Refuse a key that is neither one of a step nor an argument of its method."""
+    parameters = list(one.signature.parameters.values())[1:]
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
+        return
+    known = [*own, *(p.name for p in parameters if p.name != "overwrite")]
+    for key in call:
+        if key not in known:
+            near = " or ".join(f"{name} = …" for name in nearest(key, known))
+            raise ArgumentsError(
+                f"{key!r} is not a key of this step",
+                reason=f"it can have {', '.join(known)}",
+                fix=near,
+            )
+
+
+def _path(table: dict[str, Any], key: str, folder: Path) -> Path:
+    name = table[key]
+    if not isinstance(name, str):
+        raise ArgumentsError(
+            f"{key} = {name!r} is not the name of a file", fix=f'{key} = "b.nc"'
+        )
+    return folder / name
+
+
+def _require_ending(key: str, path: Path, endings: Collection[str]) -> None:
+    if path.suffix not in endings:
+        raise ArgumentsError(
+            f"{key} = {path.name!r} does not end in {', '.join(endings)}",
+            fix=f"{key} = {str(path.with_suffix(next(iter(endings))).name)!r}",
+        )
+
+
+def _picture_endings() -> list[str]:
+    why = "the figure is drawn with it"
+    bases = require("matplotlib.backend_bases", why, "plot")
+    kinds = {".png": 0, **{f".{k}": 0 for k in bases.FigureCanvasBase.filetypes}}
+    return list(kinds)
+
+
+def _references(value: Any) -> Iterator[str]:
+    """Yield what "@name" and "@name.variable" name, also within lists."""
+    for one in value.values() if isinstance(value, dict) else value:
+        if isinstance(one, str) and one.startswith("@"):
+            yield one[1:]
+        elif isinstance(one, list | dict):
+            yield from _references(one)
+
+
+# With the data
 
 
 def _opened(name: str, options: Any, folder: Path) -> xr.Dataset:
@@ -137,86 +334,67 @@ def _opened(name: str, options: Any, folder: Path) -> xr.Dataset:
     return xbp.open_dataset(folder / options["path"], **rest)
 
 
-def _call(
-    step: dict[str, Any], results: dict[str, Any], folder: Path, overwrite: bool
-) -> tuple[dict[str, Any], list[Path]]:
-    """Return the arguments of a step, and the files that its method itself writes."""
-    if "do" not in step:
-        raise ArgumentsError("it has no method", fix='do = "to_bqe"')
-    method: str = choose(step["do"], MODULES["data"], "do", error=ArgumentsError)
-    call = {k: _named(v, results) for k, v in step.items() if k not in _OWN}
-    if "overwrite" in call:
-        # Whoever runs a recipe decides this, not who wrote it.
-        raise ArgumentsError(
-            "a recipe does not decide about overwrite=",
-            fix="xbp run recipe.toml --overwrite",
-        )
-    known = find_operation("data", method).signature.parameters
-    if "overwrite" not in known:
-        return call, []
-    call["overwrite"] = overwrite
-    written = {key: _path(call, key, folder) for key in ("path", "out") if key in call}
-    return call | written, list(written.values())
-
-
-def _path(table: dict[str, Any], key: str, folder: Path) -> Path:
-    name = table[key]
-    if not isinstance(name, str):
-        raise ArgumentsError(
-            f"{key} = {name!r} is not the name of a file", fix=f'{key} = "b.nc"'
-        )
-    return folder / name
-
-
-def _result(
-    step: dict[str, Any],
-    call: dict[str, Any],
-    results: dict[str, Any],
-    before: str | None,
-) -> tuple[Any, Any]:
-    """Return the data of a step, and its result."""
-    if "on" not in step and before is None:
-        raise ArgumentsError(
-            "it does not name its data", fix=f'on = "{next(iter(results))}"'
-        )
-    source = _named(f"@{step.get('on', before)}", results)
-    if isinstance(source, list | type(None)):
-        raise ArgumentsError(f"{step.get('on', before)!r} is not data")
-    return source, getattr(xbp.bp(source), step["do"])(**call)
+def _data(name: str, results: dict[str, Any]) -> xr.DataArray | xr.Dataset:
+    found = _named(f"@{name}", results)
+    if not isinstance(found, xr.DataArray | xr.Dataset):
+        kind = type(found).__name__
+        raise ArgumentsError(f"{name!r} is not data, but of type {kind}")
+    return found
 
 
 def _named(value: Any, results: dict[str, Any]) -> Any:
-    """Replace "@name" by the result of that name, also within a list."""
+    """Replace "@name" by the result of that name, also within lists."""
     if isinstance(value, list):
         return [_named(one, results) for one in value]
+    if isinstance(value, dict):
+        return {key: _named(one, results) for key, one in value.items()}
     if not (isinstance(value, str) and value.startswith("@")):
         return value
     name, _, variable = value[1:].partition(".")
-    found = results[choose(name, results, "@", error=ArgumentsError)]
+    found = results[name]
     if not variable:
         return found
-    return found[choose(variable, list(found.variables), "@", error=ArgumentsError)]
+    names = found.variables if isinstance(found, xr.Dataset) else found.coords
+    one = found[choose(variable, [*names], "@", error=ArgumentsError)]
+    if quantity_name(one) not in QUANTITIES or one.name not in found.data_vars:
+        return one
+    return found[
+        [n for n in found if n == variable or f"{n}".startswith(f"{variable}_std")]
+    ]
 
 
-def _written(
-    step: dict[str, Any], source: Any, result: Any, folder: Path, overwrite: bool
-) -> list[Path]:
-    files = []
-    if "save" in step:
-        path = _path(step, "save", folder)
-        as_table = path.suffix == ".csv"
-        method = "to_csv" if as_table else "to_netcdf"
-        getattr(xbp.bp(result), method)(path, overwrite=overwrite)
-        files.append(path)
-    if "figure" in step:
-        path = _path(step, "figure", folder)
-        pyplot = require("matplotlib.pyplot", "the figure is drawn with it", "plot")
-        figure = _figure(source, result).figure
-        with new_file(path, overwrite=overwrite) as (temporary, _):
-            figure.savefig(temporary, format=path.suffix[1:] or "png", dpi=150)
-        pyplot.close(figure)
-        files.append(path)
-    return files
+def _write(method: Any, call: dict[str, Any], path: Path) -> None:
+    method(**call | {"path": path})
+
+
+def _outputs(
+    step: _Step, source: Any, result: Any
+) -> Iterator[tuple[Path, Callable[[Path], None]]]:
+    """Yield the files of a result, each with the function that writes it."""
+    if "save" in step.files:
+        path = step.files["save"]
+        if not isinstance(result, xr.DataArray | xr.Dataset):
+            raise ArgumentsError(f"save: the result is a {type(result).__name__}")
+        saved = _SAVED[path.suffix]
+        yield path, lambda temporary: getattr(xbp.bp(result), saved)(temporary)
+    if "figure" in step.files:
+        draws = step.one.where == "plot"
+        yield (
+            step.files["figure"],
+            lambda temporary: _write_figure(
+                result if draws else _figure(source, result), temporary
+            ),
+        )
+
+
+def _write_figure(drawn: Any, path: Path) -> None:
+    """Write axes, a figure, or the page of `xbp.plot.explore`."""
+    if path.suffix == ".html":
+        drawn.save(path)
+        return
+    pyplot = require("matplotlib.pyplot", "the figure is drawn with it", "plot")
+    drawn.figure.savefig(path, dpi=150)
+    pyplot.close(drawn.figure)
 
 
 def _figure(source: Any, result: Any) -> Any:

@@ -16,9 +16,10 @@ import xarray as xr
 from xbp.core.common_errors import SOURCE, common_name
 from xbp.core.data import is_lazy, unwrap
 from xbp.core.operation import RESULTS, kinds_of, next_steps, steps_after
-from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, symbol_of
+from xbp.core.schema import QUANTITIES, quantity_name, symbol_of
 from xbp.core.status import Status, diagnostics
 from xbp.core.units import with_error
+from xbp.missing import missing
 
 __all__ = ["describe", "describe_html", "describe_tree"]
 
@@ -38,13 +39,6 @@ _ATTRIBUTES: Final = {
     "molar_mass": "molar mass",
     "atoms_per_formula": "atoms",
 }
-#: Spectra in which the first phonon of a simulated box is a maximum.
-_OF_A_BOX: Final = (
-    "dynamic_structure_factor",
-    "generalized_dos",
-    "reduced_dos",
-    "vibrational_dos",
-)
 
 
 def describe(data: xr.DataArray | xr.Dataset) -> str:
@@ -343,7 +337,7 @@ def _of_a_signal(
             if others:
                 yield f"  {key}: {', '.join(others)}"
     yield f"  next: {' '.join(next_steps(value, quantity))}"
-    yield from (f"  missing: {text}" for text in _missing(value, source))
+    yield from (f"  missing: {text}" for text in missing(value, source))
 
 
 def _has_amount(value: xr.DataArray) -> bool:
@@ -358,56 +352,6 @@ def _axis(value: xr.DataArray, dim: Hashable) -> str:
         axis = value[dim]
         text += f" ({_short(axis[0])} to {_short(axis[-1])}{_units(axis)})"
     return text
-
-
-def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> Iterator[str]:
-    """Yield what a signal lacks for the operations on it."""
-    row = QUANTITIES[value.attrs["quantity"]]
-    name = "data" if isinstance(source, xr.DataArray) else f"data['{value.name}']"
-    if "units" not in value.attrs:
-        yield f"units ({name}.attrs['units'] = '{row.units}')"
-    for dim in value.dims:
-        if dim in COORDINATES and dim not in value.coords:
-            yield f"the coordinate {dim}"
-        elif dim in COORDINATES and "units" not in value[dim].attrs:
-            units = COORDINATES[str(dim)][0]
-            yield f"units of {dim} (data['{dim}'].attrs['units'] = '{units}')"
-    is_sqe = row.name == "dynamic_structure_factor"
-    if (is_sqe or row.name == "raman_intensity") and "temperature" not in value.coords:
-        both = is_sqe and "E" in value.coords and value["E"].ndim == 1 and len(value.E)
-        quantum = value.attrs.get("statistics") != "classical"
-        estimate = both and quantum and float(value.E[0]) < 0 < float(value.E[-1])
-        yield "the temperature (T= of the next call" + (
-            "; .bp.detailed_balance() estimates it)" if estimate else ")"
-        )
-    if is_sqe and "u2" not in value.coords:
-        yield (
-            "u2 of the Debye-Waller factor (u2= of the next call; .bp.debye_waller() "
-            "finds it; u2='0 angstrom^2' for a liquid)"
-        )
-    if is_sqe and "statistics" not in value.attrs:
-        yield f"statistics ({name}.attrs['statistics'] = 'quantum' or 'classical' (MD))"
-    molar = "mol" in str(value.attrs.get("units"))
-    if row.name == "heat_capacity" and molar and "amount" not in value.attrs:
-        yield f"per mole of what ({name}.attrs['amount'] = 'atoms' or 'formula units')"
-    simulated = value.attrs.get("statistics") == "classical" and "E" in value.dims
-    if simulated and row.name in _OF_A_BOX and "box_phonon" not in value.coords:
-        yield (
-            "the first phonon of the box, which is not a boson peak "
-            "(.bp.mark_box_phonon(traj.bp.box_phonon()))"
-        )
-    if row.name == "interference_function":
-        yield "<b>^2, for S(Q) (xbp.open_dataset(path, composition='SiO2'))"
-    if isinstance(source, xr.DataArray):
-        yield "standard deviations (a DataArray has none: use the Dataset)"
-    elif f"{value.name}_std" not in source:
-        one = source.attrs.get("segments") == 1
-        window = str(source.attrs.get("window", "")).partition(",")[0]
-        yield "standard deviations" + (
-            f": only one window of {window} fits into the trajectory"
-            if one
-            else f" (a variable '{value.name}_std'); every point has the same weight"
-        )
 
 
 def _of_a_trajectory(traj: xr.Dataset) -> Iterator[str]:

@@ -5,8 +5,10 @@ Also how packages of optional extras are imported, and the name and version of x
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 __all__ = [
@@ -24,6 +26,8 @@ __all__ = [
     "UnitsError",
     "XbpError",
     "install",
+    "listed",
+    "nearest",
     "require",
     "shown",
 ]
@@ -60,6 +64,40 @@ def shown(value: object, width: int = 60) -> str:
         text = f"a {type(value).__name__}"
     text = _ROW.sub(ends, text)
     return text if len(text) <= width else f"{text[:width]}…"
+
+
+def nearest(name: object, known: Iterable[object], *, cutoff: float = 0.6) -> list[str]:
+    """Return the one to three known names that are most like one that is unknown.
+
+    Capitals do not count. `cutoff` is the least similarity, from 0 to 1, of difflib.
+
+    Examples
+    --------
+    >>> nearest("boson_peek", ["boson_peak", "box_phonon", "fold"])
+    ['boson_peak']
+    """
+    by_case = {one.casefold(): one for one in known if isinstance(one, str)}
+    if not isinstance(name, str):
+        return []
+    found = difflib.get_close_matches(name.casefold(), by_case, 3, cutoff)
+    return [by_case[one] for one in found]
+
+
+def listed(name: object, known: Iterable[object]) -> str:
+    """Write the names that are known, of more than twelve those most like `name`.
+
+    Examples
+    --------
+    >>> listed("han", ["hann", "boxcar"])
+    "'hann', 'boxcar'"
+    >>> listed("q6", [f"Q{i}" for i in range(13)])
+    "13 names, such as 'Q6', 'Q9', 'Q8'"
+    """
+    every = list(known)
+    if len(every) <= 12:
+        return ", ".join(map(repr, every))
+    near = nearest(str(name), every, cutoff=0.0)
+    return f"{len(every)} names, such as {', '.join(map(repr, near))}"
 
 
 class XbpError(ValueError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 import os
@@ -11,7 +10,14 @@ from typing import Any, TypeVar, get_args
 
 import numpy as np
 
-from xbp.core.errors import QuantityError, RangeError, XbpError, shown
+from xbp.core.errors import (
+    QuantityError,
+    RangeError,
+    XbpError,
+    listed,
+    nearest,
+    shown,
+)
 from xbp.core.units import magnitude
 
 __all__ = [
@@ -67,12 +73,11 @@ def choose(
         # By type first: an array compares to many answers, and 1 equals True.
         if type(value) is type(option) and value == option:
             return option  # type: ignore[no-any-return]
-    words = [option for option in known if isinstance(option, str)]
-    near = difflib.get_close_matches(value, words, 1) if isinstance(value, str) else []
+    near = " or ".join(map(repr, nearest(value, known)))
     raise error(
-        f"{name}={shown(value)} is not one of {', '.join(map(repr, known))}",
+        f"{name}={shown(value)} is not one of {listed(value, known)}",
         reason=reason,
-        fix=f"{name}={near[0]!r}" if near else "",
+        fix=near and f"{name}={near}",
     )
 
 
@@ -363,7 +368,7 @@ def require_keys(value: Any, name: str, allowed: Collection[str]) -> dict[str, A
     >>> require_keys({"hight": 1}, "start", ("energy", "height"))
     Traceback (most recent call last):
         ...
-    xbp.core.errors.QuantityError: start= names 'hight', not one of energy, height
+    xbp.core.errors.QuantityError: start= names 'hight', not one of 'energy', 'height'
       fix:  'height'
     """
     if value is None:
@@ -371,10 +376,9 @@ def require_keys(value: Any, name: str, allowed: Collection[str]) -> dict[str, A
     require_kind(value, Mapping, name, f"a dict with keys {', '.join(allowed)}")
     for key in value:
         if not isinstance(key, str) or key not in allowed:
-            near = difflib.get_close_matches(str(key), allowed, 1)
             raise QuantityError(
-                f"{name}= names {shown(key)}, not one of {', '.join(allowed)}",
-                fix=repr(near[0]) if near else "",
+                f"{name}= names {shown(key)}, not one of {listed(key, allowed)}",
+                fix=" or ".join(map(repr, nearest(key, allowed))),
             )
     return dict(value)
 

@@ -16,7 +16,13 @@ from typing import Any, Final, TypeVar, cast
 
 import xarray as xr
 
-from xbp.core.errors import QuantityError, RangeError, XbpError
+from xbp.core.errors import (
+    ArgumentsError,
+    QuantityError,
+    RangeError,
+    XbpError,
+    nearest,
+)
 from xbp.core.index import MODULES, Where
 
 __all__ = [
@@ -33,6 +39,7 @@ __all__ = [
     "next_steps",
     "operation",
     "registered_operations",
+    "require_arguments",
     "step_to",
     "steps_after",
     "wrong_kind",
@@ -65,6 +72,9 @@ class Operation:
         Returns whether to suggest it for a given signal or trajectory.
     where : {"data", "plot", "study"}
         The accessor it is a method of: ``.bp``, ``.bp.plot``, or ``.bp`` of a study.
+    needs : tuple of str
+        What it asks for where the data it is suggested for do not carry it, such as
+        "temperature"; ``print(data.bp)`` lists what is missing.
     """
 
     function: Callable[..., Any]
@@ -75,6 +85,7 @@ class Operation:
     suggested: tuple[str, ...]
     when: Callable[[Any], bool] | None
     where: Where
+    needs: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -172,6 +183,7 @@ def operation(
     suggested: str | tuple[str, ...] | None = None,
     when: Callable[[Any], bool] | None = None,
     where: Where = "data",
+    needs: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Register a function; the arguments are the attributes of `Operation`.
 
@@ -194,7 +206,7 @@ def operation(
     def register(function: F) -> F:
         checked = _called(function)
         _REGISTERED[where, function.__name__] = Operation(
-            checked, kinds, gives, over, step, some or kinds, when, where
+            checked, kinds, gives, over, step, some or kinds, when, where, needs
         )
         return checked
 
@@ -364,6 +376,43 @@ def step_to(given: object, wanted: Collection[str]) -> str | None:
                     if given in one.takes and one.gives == kind:
                         return f"data.bp.{one.call}.bp.{two.call} gives a '{goal}'"
     return None
+
+
+def require_arguments(one: Operation, /, *args: Any, **kwargs: Any) -> None:
+    """Raise an error if an operation cannot be called with these arguments.
+
+    Raises
+    ------
+    ArgumentsError
+        It shows how the method is called, and the name nearest to an unknown one.
+
+    Examples
+    --------
+    >>> require_arguments(find_operation("data", "cut_E"), width="1 meV")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.ArgumentsError: .bp.cut_E(): missing a required argument: 'E'
+      why:  it is called as .bp.cut_E(E, width=None)
+    """
+    try:
+        one.signature.bind(None, *args, **kwargs)
+    except TypeError as misfit:
+        raise _misfit(one, str(misfit), kwargs) from misfit
+
+
+def _misfit(one: Operation, misfit: str, given: dict[str, Any]) -> ArgumentsError:
+    """Return the error of a call whose arguments are not those of the operation."""
+    own = list(one.signature.parameters.values())[1:]
+    names = [p.name for p in own]
+    unknown = [key for key in given if key not in names]
+    near = [one for key in unknown for one in nearest(key, names)[:1]]
+    bare = [p.replace(annotation=p.empty) for p in own]
+    called = inspect.Signature(bare)
+    return ArgumentsError(
+        f".bp.{one.method}(): {misfit}",
+        reason=f"it is called as .bp.{one.method}{called}",
+        fix=f"did you mean {near[0]}=?" if near else "",
+    )
 
 
 def wrong_kind(data: Any, one: Operation) -> QuantityError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from xbp.core.errors import (
     TemperatureError,
     UnitsError,
     XbpError,
+    nearest,
     shown,
 )
 from xbp.core.operation import RESULTS, step_to
@@ -195,7 +195,7 @@ def find_quantity(given: object, name: str = "quantity") -> Quantity:
     row = known.get(given if isinstance(given, str) else "") or known.get(text)
     if row is not None:
         return row
-    near = difflib.get_close_matches(str(given).casefold(), known, 1)
+    near = nearest(given, known)
     said = ", ".join(f"'{row.name}'" for row in _ROWS)
     if near:
         said = f"'{known[near[0]].name}', which is {known[near[0]].label}"

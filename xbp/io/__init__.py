@@ -12,7 +12,7 @@ from typing import Any
 import xarray as xr
 
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.errors import QuantityError, shown
+from xbp.core.errors import QuantityError, nearest, shown
 from xbp.core.guards import not_used
 from xbp.io import columns, netcdf
 from xbp.io.columns import to_columns
@@ -198,6 +198,9 @@ def _open(format_: Format, where: Path, options: dict[str, Any], T: Any) -> xr.D
         raise QuantityError(
             f"{', '.join(unknown)} is not an option of the reader for {format_.name}",
             reason=f"options of this reader: {others}",
+            fix=" or ".join(
+                f"{near}=" for one in unknown for near in nearest(one[:-1], known)
+            ),
         )
     if "T" in known:  # the reader decides if the file contradicts itself
         return format_.open(where, T=T, **options)

@@ -122,6 +122,8 @@ def new_folder(
         hidden.mkdir()
         temporary = hidden / target.name
         yield temporary, target
+        if temporary.is_file() and target.is_file():
+            temporary.chmod(target.stat().st_mode & 0o777)
         if not overwrite:
             _publish(temporary, target)
         elif target.is_dir() or (temporary.is_dir() and target.exists()):

@@ -45,6 +45,7 @@ _BY_POWERS = (GDOS, *REDUCED.values())
     over="QE",
     step=10,
     suggested="dynamic_structure_factor",
+    needs=("temperature", "u2", "statistics"),
 )
 @carries_common_errors(linear=True)
 def to_gdos(

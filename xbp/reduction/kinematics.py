@@ -107,7 +107,11 @@ def momentum_transfer(
 
 
 @operation(
-    takes="signal", gives="kinematic_limits", step=2, suggested="detector_spectra"
+    takes="signal",
+    gives="kinematic_limits",
+    step=2,
+    suggested="detector_spectra",
+    needs=("fixed_energy",),
 )
 def kinematic_limits(
     data: xr.DataArray | xr.Dataset,

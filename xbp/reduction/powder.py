@@ -41,7 +41,12 @@ __all__ = ["angle_to_Q"]
 Variance = Literal["exact", "shared"]
 
 
-@operation(takes="detector_spectra", gives="dynamic_structure_factor", step=1)
+@operation(
+    takes="detector_spectra",
+    gives="dynamic_structure_factor",
+    step=1,
+    needs=("two_theta", "fixed_energy", "ki_over_kf"),
+)
 @carries_common_errors(linear=True)
 def angle_to_Q(
     data: Data,

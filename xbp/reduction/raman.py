@@ -118,7 +118,9 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     return shifted
 
 
-@operation(takes="raman_intensity", gives="reduced_dos", step=14)
+@operation(
+    takes="raman_intensity", gives="reduced_dos", step=14, needs=("temperature",)
+)
 @carries_common_errors(linear=True)
 def to_reduced_raman(
     data: Data,

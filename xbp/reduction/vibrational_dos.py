@@ -34,6 +34,7 @@ __all__ = ["correct_multiphonon", "to_vibrational_dos"]
     over="E",
     step=28,
     when=lambda s: "Q" in s.dims or "detector" in s.dims,
+    needs=("temperature", "statistics", "sample"),
 )
 @carries_common_errors()
 def to_vibrational_dos(
