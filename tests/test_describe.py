@@ -215,3 +215,20 @@ def test_a_trajectory_names_what_it_is_enough_for() -> None:
     text = repr(fields.bp)
     assert text.startswith("local fields of the atoms, coordination, shear_strain: time 60, atom 400")  # fmt: skip
     assert "cutoff 4.7 angstrom" in text
+
+
+def test_what_no_field_has_is_one_line() -> None:
+    """The energies of five fields without a maximum, and why."""
+    names = ["coordination", "d2min"]
+    table = xr.Dataset(
+        {
+            "chi_energy": ("field", [np.nan, np.nan], {"units": "meV"}),
+            "chi_status": ("field", ["no maximum", "no maximum"]),
+            "r_at_boson_peak": ("field", [0.5, np.nan]),
+        },
+        {"field": names},
+        {"quantity": "compare_fluctuations"},
+    )
+    text = repr(table.bp)
+    assert "chi energy: not found (no maximum), for each of 2" in text
+    assert "coordination: r at boson peak 0.5" in text

@@ -132,6 +132,9 @@ class PlotAccessor:
             if one.where == "plot":
                 return getattr(self, one.name)(*args, **kwargs)
         named = [f"data.bp.plot.{name}(…)" for name in applicable(data, "plot")]
+        if kind not in RESULTS:
+            steps = [one for one in next_operations(data, kind) if one.gives]
+            named = [f"data.bp.{one.call} first" for one in steps[:1]] or named
         raise QuantityError(
             f"no figure shows {kinds_text(kinds)} alone",
             fix=" or ".join(named) or "print(data.bp) lists what can be done",

@@ -28,6 +28,7 @@ _ADVICE: Final[dict[str, str]] = {
     Status.NO_DATA: "no point in the range has a value and an error; widen the range",
     Status.TOO_FEW: "fewer points than parameters; widen the range, or hold some",
     Status.FAILED: "pass start= or fixed=, or fit another range",
+    Status.BOX_UNKNOWN: "pass box_phonon=, which traj.bp.box_phonon() finds",
     Status.ERRORS_UNKNOWN: "a simulated maximum is tested with standard deviations; "
     "pass the Dataset in place of its variable",
 }
@@ -190,7 +191,8 @@ def _value(table: xr.Dataset, name: str, at: dict[Hashable, int] | None = None) 
     one = table if at is None else table.isel(at, missing_dims="ignore")
     value = float(one[name])
     if not np.isfinite(value):
-        status = one.get("peak_status" if name == "energy" else "status")
+        own = "peak" if name == "energy" else name.removesuffix("_energy")
+        status = one.get(f"{own}_status", one.get("status"))
         why = "" if status is None or status.ndim else str(status.values)
         return "not found" if why in ("", Status.OK) else f"not found ({why})"
     std = one.get(f"{name}_std")
@@ -224,9 +226,12 @@ def _of_many(table: xr.Dataset, name: str) -> Iterator[str]:
     """Describe a column with dimensions: one line for each label, or its range."""
     column = table[name]
     if column.ndim == 1 and (labels := _labels(column)):
-        for i, label in enumerate(labels):
-            at: dict[Hashable, int] = {column.dims[0]: i}
-            yield f"  {label}: {_called(table, name)} {_value(table, name, at)}"
+        found = [_value(table, name, {column.dims[0]: i}) for i in range(len(labels))]
+        if not column.notnull().any() and len({*found}) == 1 < len(found):
+            yield f"  {_called(table, name)}: {found[0]}, for each of {len(found)}"
+            return
+        for label, text in zip(labels, found, strict=True):
+            yield f"  {label}: {_called(table, name)} {text}"
         return
     good = (
         column.where(table["status"] == Status.OK)

@@ -758,3 +758,27 @@ def test_a_spectrum_among_others_is_as_alone(
     assert method == "gaussian" or len(set(together.status.values)) > 1
     for name in ("energy", "energy_std", "height_std", "width", "E_low", "E_high"):
         np.testing.assert_allclose(together[name], apart[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("E_range", "data", "said"),
+    [
+        (
+            (5.2, 12),
+            (0.0, 25.0),
+            "the beginning of E_range, 5.25 meV (the first phonon",
+        ),
+        ((1, 4.5), (0.0, 25.0), "the end of E_range, 4.25 meV"),
+        ((1, 20), (0.0, 4.5), "the end of the data, 4.25 meV"),
+        ((5, 20), (5.2, 25.0), "the beginning of the data, 5.25 meV"),
+    ],
+)
+def test_the_edge_of_a_maximum_is_named(
+    E_range: tuple[float, float], data: tuple[float, float], said: str
+) -> None:
+    whole = spectrum(lognormal(E, 4.8, 3e-5, lognormal_sigma(4.8, 5.0)))
+    marked = whole.assign_coords(box_phonon=((), 1.2, {"units": "meV"}))
+    peak = marked.sel(E=slice(*data)).bp.boson_peak(E_range=E_range)
+    assert peak.status == "maximum at edge"
+    (found,) = (one for one in peak.bp.diagnostics() if one.code == "maximum_at_edge")
+    assert said in found.message

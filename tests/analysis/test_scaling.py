@@ -378,3 +378,15 @@ def test_errors_common_to_all_Q_are_those_of_the_factor_alone() -> None:
     bend = 1 + 0.04 * np.cos(3 * Q)[:, None]
     bent = B.assign(B=B.B.copy(data=B.B.values * bend))
     assert float((bent.bp.fit_bqe(sq, "free").holds == 1).mean()) < 0.1
+
+
+def test_an_unknown_error_of_r_is_explained(sq: xr.Dataset) -> None:
+    """Of six Q at most six are independent; from all of them the error is known."""
+    cut = cut_of(sq.Sq.values + 0.2 * np.cos(9 * Q))
+    few, whole = cut.bp.scale_to_sq(sq, Q_range=(3, 3.5)), cut.bp.scale_to_sq(sq)
+    assert np.isnan(few.pearson_r_std)
+    assert np.isfinite(few.pearson_r)
+    assert np.isfinite(whole.pearson_r_std)
+    for table, found in ((few, True), (whole, False)):
+        codes = {one.code for one in table.bp.diagnostics()}
+        assert ("r_error_unknown" in codes) is found

@@ -460,3 +460,40 @@ def test_a_background_of_all_Q_has_the_error_that_draws_scatter_by(
     ):
         width = float(cut.S.std("run") / np.sqrt((cut.S_std**2).mean("run")))
         assert least < width < 1.15
+
+
+@pytest.mark.parametrize("with_std", [True, False])
+def test_a_difference_below_its_errors_is_doubted(with_std: bool) -> None:
+    """A scale of 92, or twice too large; 0.5 ± 0.5 leaves nothing to doubt."""
+    axes = {"E": (np.arange(1.0, 101), "meV")}
+    sample, can = (
+        xbp.new_dataset(
+            "S(Q,E)", np.full(100, level), std=np.full(100, 0.1) if with_std else None,
+            units="1/meV", coords=axes, statistics="quantum",
+        )
+        for level in (2.0, 2.0)
+    )  # fmt: skip
+
+    def doubts(*args: Any, **kwargs: Any) -> set[str]:
+        return {
+            one.code for one in sample.bp.subtract(*args, **kwargs).bp.diagnostics()
+        }
+
+    assert "oversubtracted" in doubts(can, scale=92)
+    assert "oversubtracted" in doubts(can, scale=2)
+    assert "oversubtracted" not in doubts(can, scale=0.5)
+    if with_std:
+        assert "oversubtracted" not in doubts(can, scale=1.2, scale_std=0.2)
+        # What is negative beyond its errors already, as an F(Q), is not doubted anew.
+        low = sample.assign(S=-sample.S)
+        assert low.bp.subtract(can, scale=1).bp.diagnostics() == []
+
+
+def test_other_detectors_are_not_rebinned() -> None:
+    axes = {"detector": (np.arange(4), "1"), "E": (np.arange(3.0), "meV")}
+    S = xbp.new_dataset(
+        "detector_spectra", np.ones((4, 3)), units="1/meV", coords=axes,
+        statistics="quantum",
+    )  # fmt: skip
+    with pytest.raises(CoordinateError, match=r"angle_to_Q\(Q\) of both first"):
+        S.bp.subtract(S.isel(detector=slice(3)), scale=1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import xbp
 from xbp.core import constants
-from xbp.errors import QuantityError, RangeError, XbpError
+from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
 
 
 def test_the_error_covers_what_bands_of_energy_disagree_by(model: xr.Dataset) -> None:
@@ -688,3 +688,24 @@ def test_means_of_folded_bins_have_the_error_of_what_was_measured(
         sigma = std[(abs(E) > 2) & (abs(E) < 10)]
         exact = np.sqrt(((np.array(slopes) * sigma) ** 2).sum())
         assert float(one.S_std) == pytest.approx(exact, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [(0.0, "undetermined"), (0.3, "no temperature")],
+)
+def test_why_there_is_no_temperature(change: float, status: str) -> None:
+    """Noise hides the ratio, or energy gain exceeds loss; what follows says so."""
+    E = np.arange(-9.75, 10, 0.5)
+    values = 5 + change * (E < 0) + 0.001 * E
+    S = xbp.new_dataset(
+        "S(Q,E)", values, std=np.full(E.size, 0.1 if change else 1.0), units="1/meV",
+        coords={"E": (E, "meV")}, statistics="quantum",
+    )  # fmt: skip
+    table = S.bp.detailed_balance(E_range=(1, 9))
+    assert table.status == status
+    (doubt,) = table.bp.diagnostics()
+    assert doubt.code == "no_temperature"
+    assert doubt.fix
+    with pytest.raises(UnitsError, match=f"the status of its table is '{status}'"):
+        S.bp.fold(T=table.implied_temperature)

@@ -14,7 +14,7 @@ from xbp.analysis.checks import (
     highest_Q,
     longitudinal_below,
 )
-from xbp.analysis.doubts import add_peak_doubts
+from xbp.analysis.doubts import add_peak_doubts, name_edges
 from xbp.analysis.simulated import Box
 from xbp.analysis.spectra import EXCESS, HIGHEST, MISFIT, fit_spectra
 from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
@@ -329,6 +329,8 @@ def fit_peaks(
         coords=dict(collapsed(value, "E").items()),
     )
     plain, rewrap = unwrap(add_peak_doubts(answer))
+    edges = name_edges(plain, value, chosen=E_range is not None, nearest=edge_width)
+    plain.attrs |= diagnosed(plain.attrs, *edges)
     # Along Q one shape misses all spectra in like manner.
     for column in MISFIT if "Q" in value.dims else ():
         part = numbers[..., NUMBERS.index(f"{column}_off")]

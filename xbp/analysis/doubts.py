@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -15,7 +16,7 @@ from xbp.core.status import Diagnostic, Status, diagnosed, is_poor
 from xbp.core.units import convert_factor, percent
 from xbp.models.debye_einstein import debye_einstein
 
-__all__ = ["add_heat_capacity_doubts", "add_peak_doubts"]
+__all__ = ["add_heat_capacity_doubts", "add_peak_doubts", "name_edges"]
 
 #: Why a fit of the heat capacity has no boson peak, and what to do.
 _NO_PEAK: Final[dict[str, tuple[str, str]]] = {
@@ -103,6 +104,85 @@ def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
             f"{percent(float(np.median(part)))} of all modes are below the peak (boson "
             "peaks: about 1 %): a van Hove singularity?",
         )
+
+
+def name_edges(
+    table: xr.Dataset, value: xr.DataArray, *, chosen: bool, nearest: float
+) -> list[Diagnostic]:
+    """Name the edge at which maxima are that have the status "maximum at edge".
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        Boson peaks, as plain numbers.
+    value : xarray.DataArray
+        What was fitted.
+    chosen : bool
+        Whether the range was given.
+    nearest : float
+        ln E from the beginning of the data up to which a maximum counts as their edge.
+    """
+    if is_lazy(value) or is_lazy(table["status"]):
+        return []
+    at_edge = table["status"].values == Status.AT_EDGE
+    if not at_edge.any():
+        return []
+    E = value["E"].values.astype(float)
+    spectra = value.transpose(*table["status"].dims, "E").values.reshape(-1, E.size)
+    ends = [table[f"E_{end}"].values.ravel() for end in ("low", "high")]
+    edges = Counter(
+        _edge(E, spectra[i], ends[0][i], ends[1][i], chosen=chosen, nearest=nearest)
+        for i in np.flatnonzero(at_edge.ravel()).tolist()
+    )
+    units = _units(value["E"].variable)
+    parts = [
+        f"{f'{count} ' if at_edge.ndim else ''}at {name}, {at:.3g}{units}"
+        for (name, at), count in edges.most_common(3)
+    ]
+    text = "; ".join(parts) + "; …" * (len(edges) > 3)
+    below = [
+        f"{label} is {float(value[name]):.3g} {value[name].attrs['units']}"
+        for name, label in _LOWEST.items()
+        if name in value.coords and not value[name].ndim and float(value[name]) > 0
+    ]
+    beside = f" ({', '.join(below)})" if below and "beginning" in text else ""
+    fix = "an E_range with both sides of a maximum; there may be none in these data"
+    text = f"the data are largest {text}{beside}"
+    return [Diagnostic("maximum_at_edge", "info", text, fix)]
+
+
+#: What limits the energies of simulated data from below.
+_LOWEST: Final = {
+    "box_phonon": "the first phonon of the box",
+    "resolution_fwhm": "the resolution",
+}
+
+
+def _edge(
+    E: np.ndarray,
+    y: np.ndarray,
+    low: float,
+    high: float,
+    *,
+    chosen: bool,
+    nearest: float,
+) -> tuple[str, float]:
+    """Return which edge the maximum of a spectrum is at, and its energy."""
+    known = np.isfinite(y) & (E > 0)
+    x, y = E[known], y[known]
+    inside = (x >= low) & (x <= high)
+    if not inside.any():
+        return "no energy that was measured", np.nan
+    within, top = x[inside], float(x[inside][np.argmax(y[inside])])
+    if np.log(top / x[0]) < nearest:
+        return "the beginning of the data", float(x[0])
+    n = min(3, within.size)
+    rises = y[inside][-n:].mean() > y[inside][:n].mean()
+    end, last = ("end", -1) if rises else ("beginning", 0)
+    of = "the data" if within[last] == x[last] else "the fitted range"
+    return f"the {end} of {'E_range' if of != 'the data' and chosen else of}", float(
+        within[last]
+    )
 
 
 def _of_a_scan(table: xr.Dataset, status: str) -> Iterator[Diagnostic]:

@@ -11,17 +11,17 @@ import xarray as xr
 from xbp import md, reduction
 from xbp.analysis.boson_peak import boson_peak
 from xbp.analysis.dispersion import dispersion
-from xbp.analysis.pair import correlation_error
+from xbp.analysis.pair import correlation_error, few_independent
 from xbp.analysis.phonons import phonon_dispersion
 from xbp.analysis.scaling import correlation_map
 from xbp.core import constants
 from xbp.core.errors import RangeError
 from xbp.core.grid import select_range
-from xbp.core.guards import require_positive
+from xbp.core.guards import require_number, require_positive
 from xbp.core.operation import operation
-from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
+from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION, labels
 from xbp.core.signal import extend_history
-from xbp.core.status import Status
+from xbp.core.status import Status, diagnosed, diagnostics
 from xbp.md.plan import Plan
 from xbp.md.trajectory import read_trajectory, sample_temperature
 from xbp.md.window import Window
@@ -93,7 +93,7 @@ def compare_fluctuations(
         Momentum transfers over which peaks and correlations are compared.
     box_phonon : scalar with units, optional
         Lowest phonon of the box, as for `boson_peak`, without which ``E_BP_status`` is
-        "box unknown".
+        "box unknown". The table has it as a coordinate, and the figures mark it.
 
     Returns
     -------
@@ -219,7 +219,11 @@ def compare_fluctuations(
         "history": extend_history(
             first.attrs["history"], "compare_fluctuations", arguments
         ),
+        **diagnosed({}, *(one for row in rows.values() for one in diagnostics(row))),
     }  # fmt: skip
+    if box_phonon is not None:
+        lowest = require_number(box_phonon, "box_phonon", "meV", least=0, energy=True)
+        table = table.assign_coords(box_phonon=((), lowest, labels("box_phonon")))
     return table
 
 
@@ -318,6 +322,7 @@ def _row(
     here = np.interp(at, spectrum.E.values, r.pearson_r.values)  # NaN at NaN
     n_effective = np.interp(at, spectrum.E.values, r.n_effective.values)
     here_std = correlation_error(here, n_effective)
+    doubts = few_independent(xr.Variable((), here), xr.Variable((), n_effective))
     row = xr.Dataset(
         {
             "chi_energy": ((), float(local.energy)),
@@ -337,6 +342,7 @@ def _row(
             "Omega": (("Q", "E"), spectrum.Omega.values),
         },
         coords={"Q": spectrum.Q.variable, "E": spectrum.E.variable},
+        attrs=diagnosed({}, *doubts),
     )
     for name, (units, text) in _LABELS.items():
         row[name].attrs = {"units": units, "long_name": text}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.core.data import require_dims
+from xbp.core.data import is_lazy, require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate, require_same_grid, select_range
 from xbp.core.guards import require_positive
@@ -19,8 +19,10 @@ from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, parse_unit
 from xbp.reduction.comparable import another_sample, off_scale
 
-__all__ = ["SIGNALS", "Pair", "correlation_error"]
+__all__ = ["SIGNALS", "Pair", "correlation_error", "few_independent"]
 
+#: Fewer independent points give no error of r: pulls would be up to 1.8 wide.
+LEAST_INDEPENDENT: Final = 8
 
 SIGNALS = (
     "reduced_dos",
@@ -82,6 +84,11 @@ class Pair:
         after = array.ndim - 1 - array.get_axis_num("Q")
         used = self.used.reshape(-1, *[1] * after)
         return xr.Variable(array.dims, np.where(used, array.data, np.nan))
+
+    def doubts_about(self, columns: dict[str, tuple[Any, str, str]]) -> dict[str, str]:
+        """Return the diagnostics of the pair, and of the error of its correlation."""
+        r, n = (columns[name][0] for name in ("pearson_r", "n_effective"))
+        return self.doubts | diagnosed(self.doubts, *few_independent(r, n))
 
     def with_common(self, std: xr.Variable, value: xr.Variable) -> xr.Variable:
         """Add the errors that all Q have in common to those of a factor of S(Q)."""
@@ -200,6 +207,27 @@ def _autocorrelation(away: np.ndarray) -> np.ndarray:
     return np.asarray(lagged / lagged[..., :1])
 
 
+def few_independent(r: xr.Variable, n_effective: xr.Variable) -> list[Diagnostic]:
+    """Return a diagnostic where r is known, but too few points for its error."""
+    if is_lazy(r) or is_lazy(n_effective):
+        return []
+    known, n = np.isfinite(r.values), n_effective.values
+    few = known & (n < LEAST_INDEPENDENT)
+    if not few.any():
+        return []
+    where = f" in {int(few.sum())} of {int(known.sum())} cases" if few.ndim else ""
+    return [
+        Diagnostic(
+            "r_error_unknown",
+            "info",
+            f"the error of r is not known{where}: Q_range has "
+            f"{float(np.median(n[few])):.1f} independent points, fewer than "
+            f"{LEAST_INDEPENDENT}",
+            "a longer Q_range",
+        )
+    ]
+
+
 def correlation_error(r: np.ndarray, n_effective: np.ndarray) -> np.ndarray:
     r"""Return the sampling error of Pearson's r of n independent points.
 
@@ -217,5 +245,5 @@ def correlation_error(r: np.ndarray, n_effective: np.ndarray) -> np.ndarray:
     """
     t2 = r**2 * (n_effective - 2)
     shrunk = r**2 * t2 / (t2 + 4 * (1 - r**2))
-    enough = np.where(n_effective >= 8, n_effective, np.nan)
+    enough = np.where(n_effective >= LEAST_INDEPENDENT, n_effective, np.nan)
     return np.asarray(np.minimum((1 - shrunk) / np.sqrt(enough - 3.5), 1.0))

@@ -75,8 +75,9 @@ def scale_to_sq(
         over Q with their std, and their ``ratio`` (with that of the cut; with `offset`
         over A·S + c), which r alone does not tell; ``ratio_rms``, the rms of B/(A·S) −
         1 without weights. NaN where fewer than three points (four with `offset`)
-        can be used. Diagnostics report where `sq` and the cut carry compositions,
-        names of samples or files that differ, or `sq` tends to 0 as F(Q) does.
+        can be used. Diagnostics report where the error of r is not known, `sq` and the
+        cut carry compositions, names of samples or files that differ, or `sq` tends to
+        0 as F(Q) does.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def scale_to_sq(
     answer: xr.Dataset = result_table(
         signal, variables, quantity="scale_to_sq", operation="scale_to_sq",
         arguments={"Q_range": Q_range, "offset": offset, "box": box},
-        attrs={"signal": signal.quantity.name, **pair.doubts},
+        attrs={"signal": signal.quantity.name, **pair.doubts_about(variables)},
         coords=pair.coords,
     )  # fmt: skip
     return answer
@@ -215,7 +216,7 @@ def correlation_map(
     answer: xr.Dataset = result_table(
         signal, variables, quantity="correlation_map", operation="correlation_map",
         arguments={"Q_range": Q_range, "box": box},
-        attrs={"signal": signal.quantity.name, **pair.doubts},
+        attrs={"signal": signal.quantity.name, **pair.doubts_about(variables)},
         coords=pair.coords,
     )  # fmt: skip
     return answer

@@ -442,6 +442,15 @@ def renamed(values: xr.Variable, dim: str) -> xr.Variable:
     )
 
 
+#: How two data sets come onto one grid, by the dimension.
+_ONTO_ONE_GRID: Final = {
+    "detector": ".bp.angle_to_Q(Q) of both first, or reduce both with one grouping"
+} | dict.fromkeys(
+    ("Q", "E"), "other.bp.rebin({0}=edges); other.assign_coords({0}=data['{0}']) if "
+    "the difference is rounding"
+)  # fmt: skip
+
+
 def require_same_grid(
     left: xr.DataArray, right: xr.DataArray, dims: tuple[Hashable, ...]
 ) -> None:
@@ -487,6 +496,5 @@ def require_same_grid(
         raise CoordinateError(
             f"the two '{dim}' grids do not match: {a.size} points from {a[0]:.10g} to "
             f"{a[-1]:.10g}, and {b.size} from {b[0]:.10g} to {b[-1]:.10g}{detail}",
-            fix=f"other.bp.rebin({dim}=edges), or, if the difference is rounding, "
-            f"other.assign_coords({dim}=data['{dim}'])",
+            fix=_ONTO_ONE_GRID.get(str(dim), "other.sel({0}=data['{0}'])").format(dim),
         )

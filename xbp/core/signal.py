@@ -30,7 +30,7 @@ from xbp.core.schema import (
     require_units,
     validate,
 )
-from xbp.core.status import diagnosed, poor_fits
+from xbp.core.status import diagnosed, name_reason, poor_fits
 from xbp.core.units import convert_factor
 
 __all__ = [
@@ -405,6 +405,7 @@ def result_table(
             labelled = found.get(key, coordinate).copy(deep=False)
             labelled.attrs = dict(coordinate.attrs)
             found[key] = labelled
+    name_reason(data)
     # A coordinate of the data that a result is named after (u2) gives way to it.
     kept = {key: c for key, c in found.items() if key not in data}
     ds = _together(data, kept, signal, {}, {})

@@ -23,6 +23,7 @@ __all__ = [
     "diagnosed",
     "diagnostics",
     "is_poor",
+    "name_reason",
     "poor_fits",
     "statuses",
 ]
@@ -207,6 +208,19 @@ def diagnostics(data: xr.DataArray | xr.Dataset) -> list[Diagnostic]:
     if isinstance(data, xr.Dataset):
         texts += [variable.attrs.get(ATTRIBUTE) for variable in data.variables.values()]
     return list(dict.fromkeys(one for text in texts for one in _parsed(text)))
+
+
+def name_reason(columns: Mapping[Any, xr.Variable]) -> None:
+    """Write the status of a single result to its NaN, as their attribute "status".
+
+    A value that is taken out of its table then says why it is not known.
+    """
+    status = columns.get("status")
+    if status is None or status.ndim or is_lazy(status) or status == Status.OK:
+        return
+    for one in columns.values():
+        if one.dtype.kind == "f" and not (one.ndim or is_lazy(one)) and np.isnan(one):
+            one.attrs["status"] = str(status.values)
 
 
 def is_poor(table: xr.Dataset) -> bool:

@@ -406,10 +406,10 @@ def magnitude(
     except OverflowError:  # of a whole number beyond any other
         number = math.inf
     if not math.isfinite(number):
-        raise UnitsError(
-            f"{name} is {number}, not finite",
-            fix="check the status of the result it comes from",
-        )
+        status = getattr(value, "attrs", {}).get("status", "")
+        why = f": the status of its table is {status!r}" if status else ", not finite"
+        fix = "pass a number; print(table.bp) of the table it is from shows the reason"
+        raise UnitsError(f"{name} is {number}{why}", fix=fix)
     if given is None:
         given = default or units
     if units == "K":

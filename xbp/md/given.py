@@ -23,7 +23,6 @@ from xbp.md.styles import (
 )
 
 __all__ = [
-    "SAY_ELEMENTS",
     "SITE",
     "Given",
     "at_once",
@@ -33,7 +32,6 @@ __all__ = [
 
 #: What `elements` calls a site of a force field without an atom, as M of TIP4P water.
 SITE: Final = "virtual"
-SAY_ELEMENTS: Final = "elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] by type"
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,27 @@ class Given:
             others.pop("velocities", None)
         others = {k: str(v) if isinstance(v, Path) else v for k, v in others.items()}
         not_used(f"{self.path} is {kind}", **others)
+
+    @property
+    def reduced(self) -> bool:
+        """Whether the units are those of Lennard-Jones, as far as was said."""
+        return is_one_of(self.units, "lj") or self.lj is not None
+
+    def example(self, name: str) -> str:
+        """Write how an argument is given, in the units of the file.
+
+        Examples
+        --------
+        >>> Given(Path("a")).example("timestep")
+        "timestep='2 fs'"
+        >>> Given(Path("a"), units="lj").example("elements")
+        "elements={1: 'A', 2: 'B'}, or ['A', 'B'] by type"
+        """
+        if name == "timestep":
+            return "timestep=0.005 (in τ)" if self.reduced else "timestep='2 fs'"
+        one, other = ("A", "B") if self.reduced else ("Zr", "Cu")
+        by_type = f"{{1: {one!r}, 2: {other!r}}}"
+        return f"elements={by_type}, or [{one!r}, {other!r}] by type"
 
     def choose(self, n: int) -> range:
         """Return the numbers of the frames to open, of `n`."""
@@ -269,10 +288,10 @@ class Given:
             self._require_spacing(own, np.diff(counted), "timestep", rounding)
         if between is None:
             if times is None and n > 1:
-                also = "" if marks is None else ", or timestep='2 fs'"
+                ways = [] if marks is None else [self.example("timestep")]
                 raise UnitsError(
                     f"{path} does not give the time between its frames",
-                    fix=f"time_between_frames='20 fs'{also}",
+                    fix=" or ".join([*ways, "time_between_frames='20 fs'"]),
                 )
             return np.zeros(n) if times is None else times
         if times is not None:
@@ -407,6 +426,8 @@ def named(given: Given, names: np.ndarray) -> np.ndarray:
             problem = "the elements of the atoms are unknown"
         raise QuantityError(
             f"{problem}; the atoms of {given.path} are called {', '.join(there)}",
-            fix=SAY_ELEMENTS if types else f"elements={{{there[0]!r}: 'Zr'}}",
+            fix=given.example("elements")
+            if types
+            else f"elements={{{there[0]!r}: 'Zr'}}",
         )
     return np.array([mapping.get(name, name) for name in names.tolist()], dtype=str)

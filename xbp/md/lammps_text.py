@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from xbp.core.errors import QuantityError, UnitsError, require
 from xbp.core.guards import choose, not_used, require_kind
 from xbp.md.found import Found, cell_volume, masses_of
 from xbp.md.frames import Frames, Rows, read_table
-from xbp.md.given import SAY_ELEMENTS, SITE, Given, named
+from xbp.md.given import SITE, Given, named
 from xbp.md.source import (
     Header,
     Lines,
@@ -217,15 +217,15 @@ def _require_all(
     """Ask for everything that a file lacks at once, if that is more than one thing."""
     style = given.units if isinstance(given.units, str) else stated
     timed = timed or given.timestep is not None or given.time_between_frames is not None
-    step = "timestep=0.005" if style == "lj" else "timestep='2 fs'"
+    known = given if given.units is not None else replace(given, units=style)
     asked = {
         "units": (style is None, "units='metal'"),
         "σ, ε and m": (style == "lj" and given.lj is None, "lj='argon'"),
         "elements": (
             given.elements is None and "element" not in columns,
-            "elements=['Zr', 'Cu']",
+            known.example("elements").partition(", or")[0],
         ),
-        "time step": (not timed, step),
+        "time step": (not timed, known.example("timestep")),
     }
     missing = {name: fix for name, (lacks, fix) in asked.items() if lacks}
     if len(missing) > 1:
@@ -248,7 +248,7 @@ def _elements_of_dump(given: Given, atoms: Mapping[str, np.ndarray]) -> np.ndarr
     if types is None or given.elements is None:
         raise QuantityError(
             f"the elements of {given.path} are unknown: it has no column 'element'",
-            fix=SAY_ELEMENTS,
+            fix=given.example("elements"),
         )
     found = named(given, types)
     if own is not None and not unnamed and (own != found).any():
@@ -471,7 +471,7 @@ def _elements_of_data(
             raise QuantityError(
                 f"the elements of {path} are unknown: type {kind} has the mass "
                 f"{masses.get(kind, 0.0):g}",
-                fix=SAY_ELEMENTS,
+                fix=given.example("elements"),
             )
     return np.array([found[kind] for kind in kinds.tolist()], dtype=str)
 

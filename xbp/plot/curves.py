@@ -11,7 +11,7 @@ import xarray as xr
 
 from xbp.core.errors import QuantityError, RangeError, UnitsError
 from xbp.core.operation import operation, steps_after
-from xbp.core.schema import quantity_name
+from xbp.core.schema import QUANTITIES, quantity_name
 from xbp.core.signal import is_computed, read
 from xbp.core.status import Status
 from xbp.core.units import convert_factor
@@ -339,7 +339,7 @@ def draw_parameter(
 @operation(
     takes="signal",
     step=51,
-    when=lambda curve: curve.ndim > 0 and not {"Q", "E"} <= {*curve.dims},
+    when=lambda curve: not {"Q", "E"} <= {*curve.dims} and bool(_axes_of(curve)[0]),
     where="plot",
 )
 @figure
@@ -381,6 +381,19 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     return draw_cut(_in_units_of(ax, data), ax, **kwargs)
 
 
+def _axes_of(value: xr.DataArray) -> tuple[list[Any], list[Any]]:
+    """Return what curves are over, nothing for too many, and what they differ by."""
+    if value.ndim < 2:
+        return [*value.dims], []
+    own = QUANTITIES[value.attrs["quantity"]].dims
+    others = [d for d in value.dims if d not in own]
+    if not others:  # cuts at a few energies, or at a few Q
+        others = sorted(value.dims, key=lambda d: value.sizes[d])[: value.ndim - 1]
+    along = [d for d in value.dims if d not in others]
+    few = all(value.sizes[d] <= len(COLORS) for d in others)
+    return along if len(along) == 1 >= len(others) and few else [], others
+
+
 def own_figure(table: Any) -> str:
     """Write the call that draws a table of results, or an empty text."""
     result = quantity_name(table) if isinstance(table, xr.Dataset) else None
@@ -395,17 +408,13 @@ def draw_cut(data: xr.DataArray | xr.Dataset, ax: Axes | None, **kwargs: Any) ->
     """Draw what `cut` draws."""
     signal = read(data)
     value = signal.value.where(abs(signal.value) < np.inf)
-    others = [d for d in value.dims if d not in signal.quantity.dims]
-    if value.ndim > 1 and not others:  # cuts at a few energies, or at a few Q
-        others = sorted(value.dims, key=lambda d: value.sizes[d])[: value.ndim - 1]
-    others = others if value.ndim > 1 else []
-    along = [d for d in value.dims if d not in others]
-    too_many = any(value.sizes[d] > len(COLORS) for d in others)
-    if len(along) != 1 or len(others) > 1 or too_many:
+    along, others = _axes_of(value)
+    if not along:
         raise RangeError(
             f"'{value.name}' has the dimensions {dict(value.sizes)}; a cut has one, "
             f"and at most {len(COLORS)} curves along another",
-            fix="data.bp.cut_E(...), or data.isel(...)",
+            fix=f"data.bp.{'angle_to_Q' if 'detector' in value.dims else 'cut_E'}(...)"
+            ", or data.isel(...)",
         )
     x, quantity = value[along[0]], signal.quantity.name
     axes = on_axes(ax, x, (quantity, _units_of(value)))

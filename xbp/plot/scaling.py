@@ -26,6 +26,7 @@ from xbp.plot.style import (
     figure,
     in_powers,
     label,
+    mark_box_phonon,
     overlay,
     power_of,
     pyplot,
@@ -222,10 +223,10 @@ def fluctuations(
     Returns
     -------
     matplotlib.figure.Figure
-        B(Q,E), and Ω(Q,E) of every field with r at the boson peak (dotted), S(Q) drawn
-        over each; white points are the energies of the longitudinal and transverse
-        phonons, over the volumetric and the shear strain. Legends name them where they
-        are.
+        B(Q,E), and Ω(Q,E) of every field with r at the boson peak (dashed), S(Q) drawn
+        over each, and the first phonon of the box (dotted); white points are the
+        energies of the longitudinal and transverse phonons, over the volumetric and the
+        shear strain. Legends name them where they are.
 
     Raises
     ------
@@ -309,10 +310,13 @@ def _draw_panel(
         named = {f"{branch[name]} phonons": points}
     ax.set_xlim(Q[0], Q[-1])
     if np.isfinite(float(table.E_BP)):
-        line = ax.axhline(float(table.E_BP), color="white", lw=0.8, ls=":")
+        line = ax.axhline(float(table.E_BP), color="white", lw=0.8, ls="--")
         if is_B:
             given = "E_BP_status" in table and table.E_BP_status.item() == Status.GIVEN
             named["given $E$" if given else r"$E_\mathrm{BP}$"] = line
+    before = len(ax.lines)
+    mark_box_phonon(ax.axhline, map_, "white")
+    named |= {str(mark.get_label()): mark for mark in ax.lines[before:] if is_B}
     if named:
         over.legend(named.values(), named.keys(), **LEGEND_ON_MAP)
 
@@ -352,7 +356,8 @@ def field_correlations(
         style: dict[str, Any] = {"lw": 1.2, "color": color, "label": _field_name(name)}
         axes.plot(E, table.pearson_r.sel(field=name, E=E), **(style | kwargs))
     if np.isfinite(float(table.E_BP)):
-        axes.axvline(float(table.E_BP), color=GREY, lw=0.8, ls=":")
+        axes.axvline(float(table.E_BP), color=GREY, lw=0.8, ls="--")
+    mark_box_phonon(axes.axvline, table.B)
     text = "correlation $r$ with $S(Q)$"
     label_axes(axes, axis_label(table.E), text, general=text)
     axes.set_ylim(-1.02, 1.02)

@@ -36,6 +36,7 @@ from xbp.reduction.comparable import (
     all_subtracted,
     is_the_same,
     other_conditions,
+    oversubtracted,
     require_comparable,
 )
 from xbp.reduction.dos_area import scaled_area
@@ -83,6 +84,10 @@ def subtract(
     Returns
     -------
     same type as `data`
+        With the diagnostic ``oversubtracted`` if more than 1 % of the bins are negative
+        by more than three standard deviations (chance gives 0.13 %), those of the scale
+        included, and the data were not; without standard deviations, if the mean is
+        negative.
 
     Raises
     ------
@@ -132,6 +137,8 @@ def subtract(
         source = fingerprint("subtract scale", other.value, factor, factor_std)
         common[source] = -factor_std * in_units
     used = {"scale": factor, "scale_std": factor_std}
+    whole = None if std is None else std**2 + sum(one**2 for one in common.values())
+    doubts = other_conditions(signal, other) + oversubtracted(signal, value, whole)
     answer: Data = signal.answer(
         value,
         std,
@@ -143,7 +150,7 @@ def subtract(
             "area": None,
             "area_of": None,
             SUBTRACTED: subtracted,
-            **diagnosed(signal.value.attrs, *other_conditions(signal, other)),
+            **diagnosed(signal.value.attrs, *doubts),
         },
         arguments={
             "background": other.value.attrs.get("long_name", str(other.value.name)),

@@ -12,7 +12,7 @@ from xbp.core.errors import QuantityError, XbpError, shown
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal
 from xbp.core.status import Diagnostic
-from xbp.core.units import convert_factor
+from xbp.core.units import convert_factor, percent
 from xbp.reduction.sample import SAMPLE_LABELS, numbers_of, sample_labels
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "measured",
     "off_scale",
     "other_conditions",
+    "oversubtracted",
     "require_comparable",
     "wrong_limit",
 ]
@@ -32,6 +33,11 @@ SUBTRACTED = "subtracted"
 #: The attribute with the name of the measurement that was cut or rebinned, and that of
 #: the numbers this gave: others, put in their place, are not of that measurement.
 MEASUREMENT = "measurement"
+
+
+#: Share of the bins that may be negative by more than three standard deviations before
+#: a difference is doubted; chance gives 0.0013.
+_NEGATIVE_SHARE = 0.01
 
 
 def require_comparable(data: xr.DataArray, other: xr.DataArray, what: str) -> None:
@@ -117,6 +123,55 @@ def other_conditions(signal: Signal, background: Signal) -> list[Diagnostic]:
         places.append(f"{name} {theirs} {own[1]}, the data {ours}")
     text = f"the background has {'; '.join(places)}"
     return [Diagnostic("background_elsewhere", "warning", text)] if places else []
+
+
+def oversubtracted(
+    signal: Signal, difference: xr.Variable, variance: xr.Variable | None
+) -> list[Diagnostic]:
+    """Return a diagnostic if a difference is negative beyond its errors.
+
+    Parameters
+    ----------
+    signal : Signal
+        The data before; if they are negative beyond their errors too, there is none.
+    difference, variance : xarray.Variable
+        What is left, and the square of its error. Without one, the mean of the data is
+        compared with that of the difference.
+    """
+    before, after = signal.value.variable, difference.transpose(*signal.value.dims)
+    if is_lazy(before) or is_lazy(after):
+        return []
+    if variance is None or signal.std is None:
+        if not np.nanmean(before.values) > 0 > np.nanmean(after.values):
+            return []
+        text = "the mean of the difference is negative"
+    else:
+        stds = signal.std.variable, variance**0.5
+        was, share = (
+            _share_below(one.values, std.transpose(*one.dims).values)
+            for one, std in zip((before, after), stds, strict=True)
+        )
+        if was > _NEGATIVE_SHARE or not share > _NEGATIVE_SHARE:
+            return []
+        text = (
+            f"{percent(share)} of the bins are negative by more than three standard "
+            "deviations"
+        )
+    return [
+        Diagnostic(
+            "oversubtracted",
+            "warning",
+            f"{text}, as after too much was subtracted",
+            "a smaller scale=, or mask those bins; none if another sample was "
+            "subtracted on purpose",
+        )
+    ]
+
+
+def _share_below(value: np.ndarray, std: np.ndarray) -> float:
+    """Return the share of bins more than three standard deviations below zero."""
+    known = np.isfinite(value) & (std > 0)
+    return float((value < -3 * std)[known].mean()) if known.any() else 0.0
 
 
 def _place(signal: Signal, name: str) -> tuple[np.ndarray, str] | None:

