@@ -86,6 +86,7 @@ def test_the_page_on_backgrounds(
         for b in (line_off, measured.bp.to_bqe())
     )
     np.testing.assert_allclose(r, by_hand, atol=0.04)
+    assert all(one.severity == "info" for one in names["r"].bp.diagnostics())
     low = names["r"].sel(E=slice(7, 18))
     assert (abs(low.pearson_r) < 1.1 * low.pearson_r_std).all()
 

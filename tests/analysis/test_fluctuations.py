@@ -52,6 +52,7 @@ def table(solid: xr.Dataset) -> xr.Dataset:
         fields=["volumetric_strain", "shear_strain"],
         cutoff=3,
         energy="8 meV",
+        box_phonon="3 meV",
         **ARGUMENTS,
         **RANGES,
     )
@@ -250,3 +251,15 @@ def test_ranges_that_are_none_are_refused(solid: xr.Dataset) -> None:
             )
     with pytest.raises(QuantityError, match="fields=5"):
         solid.bp.local_fields(5)
+
+
+@pytest.mark.slow
+def test_the_phonon_of_the_box_is_drawn_and_one_field_is_a_curve(
+    table: xr.Dataset,
+) -> None:
+    assert float(table.box_phonon) == 3
+    figure = table.bp.plot.fluctuations()
+    for ax in figure.axes[:3]:
+        assert "first phonon of the box" in [line.get_label() for line in ax.lines]
+    assert table.chi.bp.plot.cut().get_ylabel().startswith("$χ(E)$")
+    plt.close("all")

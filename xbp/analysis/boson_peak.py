@@ -118,51 +118,63 @@ def boson_peak(
     Returns
     -------
     xarray.Dataset
-        ``energy`` of the maximum of the curve, ``height`` there, ``width`` (full width
-        at half maximum), each with ``_std``. Of ``gaussian`` they are those of the
-        Gaussian above its background, whose centre is not where Gaussian and background
-        together are highest. ``chi2_reduced`` where the data have errors;
-        ``relative_residual``, the rms of what the fit leaves of the points over the
-        height, which distinguishes a good fit from a poor one without errors;
-        ``modes_below``, which part of the area of E² B (in a plane E B) lies below the
-        peak: 0.3 to 0.7 % in the glasses that xbp brings, 15 % or more at the van Hove
-        singularity of a crystal (of B alone, not of Raman scattering; NaN where the
-        data end before g(E) does, at 20 % of its largest: that of the measured part is
-        larger. Bins ten times the median of the seven about them, and means over Q of
-        less than half the interval, are left out); the range fitted, ``E_low``,
-        ``E_high``, ``n_points``; ``status``, which is "ok", "no data", "too few
-        points", "no maximum", "maximum at edge", "fit failed", "box phonon", "steep
-        edge" or "longitudinal phonon", with values NaN wherever it is not "ok"; without
-        a range, "no data" means none below 30 meV. A "steep edge", as caused by filters
-        near the laser line, is a low side that rises from 0.2 to 0.8 of its height
-        within less than `edge_width`, from a level below half of the top or from the
-        first bins, and is more than twice as steep as the high side. Data that begin
-        less than `edge_width` below a maximum give "maximum at edge", whatever the fit
-        range. In data that `mark_box_phonon` has marked, a maximum that is not 15 %
-        above that phonon is not reported as the boson peak; without `E_range` the peak
-        is searched above that phonon, whereas a given range is fitted as it is. A
-        maximum of simulated data (``attrs["origin"]``) is "ok" if it lies above 1.5 E₁
-        and E₁ + FWHM, with the lowest phonon of the box E₁ and the coordinate
-        ``resolution_fwhm``; if a fit to the bins above E₁ alone gives the same energy
-        within two std; and if it exceeds the level on both sides by two std. Otherwise
-        the status is "box phonon" (too low) or "plateau", or "box unknown" if E₁, and
-        "errors unknown" if the standard deviations are not known. Simulated data also
-        give ``excess_energy``, the energy above 1.5 E₁ and E₁ + FWHM where means of
-        three bins are highest; with `debye_level` also ``excess``, the ratio of that
-        mean to the level, with ``_std`` (without the error of the level), and
-        ``excess_low`` to ``excess_high``, the range where the ratio exceeds 1 by two
-        std. Where the data have the bounds of their bins, curves are averaged over
-        these. Bins are taken as independent, and those that share counts
-        (``E_independence``, as after `rebin`) are fitted as the independent bins they
-        came from; the error of a bin of a simulated trajectory is at least the counting
-        error of its modes. If chance gives such a ``chi2_reduced``, or such a smooth
-        residual, in less than one of 40 cases (without errors: compared with the noise,
-        one of 6), the stds include how far the three numbers are from those of the
-        points themselves (the maximum of the curve plus a cubic in ln E through its
-        residuals, and where that sum falls to half), along Q as one error common to all
-        spectra in ``energy_std_common``; above 10 the rest is multiplied by √χ². The
-        std of the width of ``quadratic``, which lies outside its points, always
-        includes this.
+        NaN wherever ``status`` is not "ok".
+
+        - ``energy`` of the maximum of the curve, ``height`` there, ``width`` (full
+          width at half maximum), each with ``_std``. Of ``gaussian`` they are those of
+          the Gaussian above its background, whose centre is not where Gaussian and
+          background together are highest.
+        - ``E_low``, ``E_high``, ``n_points``: the range fitted.
+        - ``chi2_reduced`` where the data have errors, and ``relative_residual``, the
+          rms of what the fit leaves of the points over the height, which distinguishes
+          a good fit from a poor one without errors.
+        - ``modes_below``: which part of the area of E² B (in a plane E B) lies below
+          the peak, 0.3 to 0.7 % in the glasses that xbp brings, 15 % or more at the
+          van Hove singularity of a crystal. Of B alone, not of Raman scattering; NaN
+          where the data end before g(E) does, at 20 % of its largest: that of the
+          measured part is larger. Bins ten times the median of the seven about them,
+          and means over Q of less than half the interval, are left out.
+        - ``excess_energy`` of simulated data: the energy above 1.5 E₁ and E₁ + FWHM
+          (see below) where means of three bins are highest. With `debye_level` also
+          ``excess``, the ratio of that mean to the level, with ``_std`` (without the
+          error of the level), and ``excess_low`` to ``excess_high``, the range where
+          the ratio exceeds 1 by two std.
+        - ``status``:
+
+          - "no data" (without a range: none below 30 meV), "too few points", "no
+            maximum", "fit failed".
+          - "maximum at edge", of the range or of the data; a diagnostic names it. Data
+            that begin less than `edge_width` below a maximum give it, whatever the
+            range.
+          - "steep edge", as of a filter near the laser line: a low side that rises from
+            0.2 to 0.8 of its height within less than `edge_width`, from a level below
+            half of the top or from the first bins, and is more than twice as steep as
+            the high side.
+          - "longitudinal phonon": see `sq`.
+          - "box phonon": in data that `mark_box_phonon` has marked, a maximum less than
+            15 % above that phonon. Without `E_range` the peak is searched above it,
+            whereas a given range is fitted as it is.
+          - of simulated data (``attrs["origin"]``) "ok" is a maximum above 1.5 E₁ and
+            E₁ + FWHM, with the lowest phonon of the box E₁ and the coordinate
+            ``resolution_fwhm``; a fit to the bins above E₁ alone gives the same energy
+            within two std, and it exceeds the level on both sides by two std. Otherwise
+            it is a "box phonon" (too low) or "plateau", or "box unknown" if E₁,
+            "errors unknown" if the standard deviations are not known.
+
+        About the standard deviations:
+
+        - Where the data have the bounds of their bins, curves are averaged over these.
+          Bins are taken as independent, and those that share counts
+          (``E_independence``, as after `rebin`) are fitted as the independent bins they
+          came from. The error of a bin of a simulated trajectory is at least the
+          counting error of its modes.
+        - If chance gives such a ``chi2_reduced``, or such a smooth residual, in less
+          than one of 40 cases (without errors: compared with the noise, one of 6), they
+          include how far the three numbers are from those of the points themselves (the
+          maximum of the curve plus a cubic in ln E through its residuals, and where
+          that sum falls to half), along Q as one error common to all spectra in
+          ``energy_std_common``; above 10 the rest is multiplied by √χ². That of the
+          width of ``quadratic``, which lies outside its points, always includes this.
 
     Raises
     ------

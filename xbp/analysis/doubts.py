@@ -147,7 +147,7 @@ def name_edges(
     ]
     beside = f" ({', '.join(below)})" if below and "beginning" in text else ""
     fix = "an E_range with both sides of a maximum; there may be none in these data"
-    text = f"the data are largest {text}{beside}"
+    text = f"the values are largest {text}{beside}"
     return [Diagnostic("maximum_at_edge", "info", text, fix)]
 
 

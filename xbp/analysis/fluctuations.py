@@ -353,6 +353,7 @@ def _row(
                 "long_name": f"standard deviation of {text}",
             }
     row["Omega"].attrs["quantity"] = "normalized_fluctuation_spectrum"
+    row["chi"].attrs["quantity"] = "local_fluctuation_spectrum"
     return row
 
 

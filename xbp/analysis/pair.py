@@ -33,6 +33,11 @@ SIGNALS = (
 )
 
 
+_FIXES: Final = {
+    "another_sample": "if it is one sample, give both the same attrs['sample']"
+}
+
+
 class Pair:
     """A signal and S(Q) on its Q: the bins to use, and doubts about the pair."""
 
@@ -76,7 +81,11 @@ class Pair:
         }
         self.doubts = diagnosed(
             value.attrs,
-            *(Diagnostic(c, "warning", text) for c, text in found.items() if text),
+            *(
+                Diagnostic(code, "warning", text, _FIXES.get(code, ""))
+                for code, text in found.items()
+                if text
+            ),
         )
 
     def inside(self, array: xr.DataArray) -> xr.Variable:
