@@ -28,10 +28,7 @@ __all__ = ["detailed_balance", "with_both_signs"]
 
 #: Why there is no temperature, and what to do.
 _WITHOUT: Final[dict[str, tuple[str, str]]] = {
-    Status.UNDETERMINED: (
-        "1/k_BT is below twice its error",
-        "a longer E_range or wider bins; subtract the background before",
-    ),
+    Status.UNDETERMINED: ("1/k_BT is below twice its error", "a longer E_range"),
     Status.NO_TEMPERATURE: (
         "there is more energy gain than energy loss",
         "subtract the background before; shift_E() if E = 0 is off",
@@ -212,10 +209,10 @@ def detailed_balance(
 
 def _of_the_temperature(table: xr.Dataset) -> Iterator[Diagnostic]:
     """Say why there is none, or that it differs by more than 5 σ from the data's."""
-    implied, status = table["implied_temperature"], table["status"]
+    implied = table["implied_temperature"]
     if implied.ndim or is_lazy(implied):
         return
-    if (why := _WITHOUT.get(str(status.values))) is not None:
+    if (why := _WITHOUT.get(table["status"].item())) is not None:
         yield Diagnostic("no_temperature", "warning", *why)
     known = table.coords.get("temperature")
     if known is None or known.ndim:
