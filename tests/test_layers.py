@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -58,13 +59,19 @@ def imported(node: ast.AST) -> list[str]:
     return []
 
 
+@functools.cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    """Parse a module once, for all tests of it."""
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_point_down(path: Path) -> None:
     part = part_of(path)
     if part in ("__init__", "cli", "recipe"):
         return  # the top: they may see everything
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         for name in imported(node):
             if name.startswith("xbp."):
                 target = name.split(".")[1]
@@ -85,9 +92,7 @@ def test_no_circles() -> None:
         name = ".".join(
             ("xbp", *path.relative_to(PACKAGE).with_suffix("").parts)
         ).removesuffix(".__init__")
-        names = {
-            n for node in ast.walk(ast.parse(path.read_text())) for n in imported(node)
-        }
+        names = {n for node in nodes_of(path) for n in imported(node)}
         graph[name] = {n for n in names if n.startswith("xbp.")}
     done: set[str] = set()
 
@@ -106,10 +111,9 @@ def test_no_circles() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_stand_at_the_top(path: Path) -> None:
-    tree = ast.parse(path.read_text())
     functions = [
         n
-        for n in ast.walk(tree)
+        for n in nodes_of(path)
         if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     for function in functions:
