@@ -158,7 +158,7 @@ def correlation_map(
     .. math:: r(E) = \frac{\sum_Q (B-\bar B)(S-\bar S)}{\sqrt{\sum_Q (B-\bar B)^2 \sum_Q
         (S-\bar S)^2}}
 
-    An r that is high at a maximum of B(E) and as high below it is no sign of a boson
+    An r that is high at a maximum of B(E) and as high below it does not show a boson
     peak: one-phonon scattering from long sound waves follows Q² S(Q) too (`fit_bqe`).
 
     Parameters

@@ -244,7 +244,7 @@ def _called(function: F) -> F:
             )
             what = str(error).partition(" and data type")[0]
             message = f"{function.__name__}({numbers}) needs more memory than there is"
-            fix = "wider bins, a shorter range, or fewer of what is counted"
+            fix = "wider bins, a shorter range, or fewer points"
             raise RangeError(message, reason=what, fix=fix) from error
 
     return cast("F", called)

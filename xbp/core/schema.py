@@ -394,7 +394,7 @@ def require_units(
     Raises
     ------
     UnitsError
-        If there are none, or they are unknown.
+        If they are missing or unknown.
     QuantityError or `error`
         If the values are not real numbers.
     """

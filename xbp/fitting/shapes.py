@@ -343,7 +343,7 @@ SHAPES: dict[Method, PeakShape] = {
     "lognormal": PeakShape(_log_normal, _log_normal_curve, depth=0.5),
     # It is the top's only, and on a side that falls little half the way leads far from
     # it. Over more of a peak that is steeper on its left, as boson peaks are, it is
-    # shifted to the right, the more the wider, and that is no uncertainty of the peak.
+    # shifted to the right, the more the wider: an error of the shape, not of the peak.
     "quadratic": PeakShape(
         _parabola, _parabola_curve, depth=0.25, of_top=True, widest=1.0
     ),

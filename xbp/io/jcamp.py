@@ -23,7 +23,7 @@ _SHIFT: Final = re.compile(r"1/CM|CM\^?-1|RAMANSHIFT\((?:CM-1|1/CM)\)")
 _X: Final = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)")
 _SIGNS: Final = re.compile(r"(?<=[\d.])(?=[+-])")
 _TOKEN: Final = re.compile(r"\s*([-+@A-Ia-i%J-Rj-rS-Zs?]?)(\d*\.?\d*)\s*")
-#: The first digit, with its sign, that a letter stands for: of a number (SQZ), of a
+#: The first digit, with its sign, of a letter: of a number (SQZ), of a
 #: difference (DIF).
 _SQZ: Final = {c: i for i, c in zip(range(-9, 10), "ihgfedcba@ABCDEFGHI", strict=True)}
 _DIF: Final = {c: i for i, c in zip(range(-9, 10), "rqponmlkj%JKLMNOPQR", strict=True)}

@@ -251,7 +251,7 @@ def open_amber(source: Source, given: Given) -> Found:
         yield from pieces(parts.get(head.types, same), parts.get("id"), r, v)
 
     return Found(
-        # A classic file is not compressed: to read it again is no slower than a copy.
+        # A classic file is not compressed: reading it again costs no more than a copy.
         Frames(path, chosen, rows, kept=not head.classic),
         cells,
         element,

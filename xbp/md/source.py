@@ -40,7 +40,7 @@ __all__ = [
 #: Bytes that are read, or unpacked, at a time.
 BLOCK: Final = 2**22
 #: Blocks of a compressed file that stay in memory, for tasks in another order; as many
-#: lie between places from which gzip is unpacked again; a frame of them is no bomb.
+#: lie between places from which gzip is unpacked again; a frame of them is harmless.
 _BLOCKS: Final = 16
 _MAGIC: Final = {
     b"\x1f\x8b": "gzip",

@@ -80,7 +80,7 @@ def stringlets_dos(
     It assumes that localised strings of length l vibrate in their fundamental mode, of
     energy πħv_T/l, that their lengths have the mean λ, and that a string counts as l^m.
     g/E² has its maximum at E_s/(4 + m), and Debye phonons added to it do not move that.
-    Below it g vanishes faster than any power: there is no E⁴ law.
+    Below it g vanishes faster than any power, not as E⁴.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ def compare_halves(
     one : numpy.ndarray, shape (n_Q, n_E)
         One-phonon scattering where g = 1.
     weight : numpy.ndarray, shape (n_Q, n_E)
-        Weights; 0 where there is no value.
+        Weights; 0 where the value is missing.
     second : numpy.ndarray of bool, shape (n_Q,)
         Spectra of the second half.
     width, g : numpy.ndarray, shape (n_E,)
@@ -85,7 +85,7 @@ def compare_halves(
     --------
     >>> one, width, g = np.ones((2, 3)), np.ones(3), np.array([1.0, 2.0, 1.0])
     >>> second, none = np.array([False, True]), np.nan * one
-    >>> both = np.array([[1.0, 2.0, 1.0], [3.0, 6.0, 3.0]])  # S(Q) is no difference
+    >>> both = np.array([[1.0, 2.0, 1.0], [3.0, 6.0, 3.0]])  # S(Q) in both
     >>> compare_halves(both, none, one, one, second, width, g).size
     0.0
     >>> tilted = np.array([[1.5, 2.0, 0.5], [0.5, 2.0, 1.5]])

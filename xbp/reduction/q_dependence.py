@@ -66,7 +66,7 @@ def displacement_of_Q(
     one, by_u2 : numpy.ndarray, shape (n_Q, n_E)
         One-phonon scattering S_1, and ∂S/∂ln u² of all phonons.
     weight, Q : numpy.ndarray, shape (n_Q, n_E)
-        Weights (0 where there is no value), and momentum transfers.
+        Weights (0 for missing values), and momentum transfers.
     blocks : int
         Number of blocks, at most one for each spectrum.
 

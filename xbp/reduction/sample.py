@@ -130,7 +130,7 @@ def scatterer(
     if not known and (length is None or incoherent is None):
         what = "scattering length" if length is None else "incoherent cross section"
         raise QuantityError(
-            f"there is no neutron {what} for '{symbol}' in periodictable", fix=ask
+            f"periodictable has no neutron {what} for '{symbol}'", fix=ask
         )
     if incoherent is None:
         incoherent = float(neutron.incoherent)
