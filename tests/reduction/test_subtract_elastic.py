@@ -132,3 +132,26 @@ def test_what_cannot_be_subtracted_is_refused(whole: xr.Dataset) -> None:
         whole.bp.subtract_elastic(Q_range=(0, 1), baseline=(-5, 3))
     with pytest.raises(QuantityError, match="statistics"):
         whole.bp.subtract_elastic(whole.assign(S=whole.S.assign_attrs(statistics="classical")) * 1)  # fmt: skip
+
+
+def test_the_error_of_a_baseline_is_on_the_scale_of_the_data(
+    parts: tuple[xr.DataArray, xr.DataArray], whole: xr.Dataset
+) -> None:
+    """That of its mean, times what the line is scaled by, wherever there is a line."""
+    line = xbp.models.elastic_line(Q, E, u2=U2, resolution="2 meV")
+    other = (line.S + float(line.S.max()) * 1e-4 * line.Q**2).assign_attrs(line.S.attrs)
+    other = other.to_dataset(name="S").assign(
+        S_std=(0 * other + 0.01).assign_attrs(other.attrs)
+    )
+    data = whole.assign(S_std=(0.01 * whole.S + 0.01).assign_attrs(whole.S.attrs))
+
+    def of_baseline(factor: float) -> np.ndarray:
+        found = data.bp.scale(factor).bp.subtract_elastic(
+            other, baseline=("8 meV", "14 meV")
+        )
+        (name,) = (s for s in found.source.values if s.startswith("baseline"))
+        return np.asarray(found.S_std_common.sel(source=name))
+
+    one, seven = of_baseline(1.0), of_baseline(7.0)
+    assert (np.nan_to_num(one) > 0).any()
+    np.testing.assert_allclose(seven, 7 * one, rtol=1e-9)
