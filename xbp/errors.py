@@ -1,4 +1,4 @@
-"""The public names of the errors in `core/errors.py`."""
+"""The public names of the errors, which are defined in core."""
 
 from xbp.core.errors import (
     ArgumentsError,
