@@ -103,6 +103,47 @@ def test_debye_levels_follow_from_the_velocities() -> None:
     agree(levels[4], level, level * relative)
 
 
+def test_velocities_and_levels_are_those_of_the_embedded_moduli() -> None:
+    text, tree = text_of(LATTICE), xbp.tutorial.open_datatree("zr46cu46al8_glasses")
+    cells = row(text, "v_L, v_T (m/s), by elastic constants; MD: by currents")
+    found = [node["elastic"] for node in tree.children.values()]
+    for i, level, one in zip((0, 1, 2, 3, 5), (*debye_levels()[:4], debye_levels()[5]), found, strict=True):  # fmt: skip
+        agree(
+            cells[i], float(one.longitudinal_velocity), float(one.transverse_velocity)
+        )
+        own = 1e3 * debye_level(float(one.debye_energy), 3)
+        assert own == pytest.approx(level, abs=0.52e-3)
+
+
+def test_what_holds_for_one_glass_does_not_hold_for_the_next() -> None:
+    tree = xbp.tutorial.open_datatree("zr46cu46al8_glasses")
+    text = " ".join(text_of(LATTICE).split())
+    three = [
+        n["spectra"].to_dataset() for n in tree.children.values() if "spectra" in n
+    ]
+    peaks, r, rms = [], [], []
+    for one in three:
+        b = one.bp.to_bqe()
+        peaks.append(b.sel(Q=slice(2.1, 8.5)).bp.boson_peak(E_range=(0.9, 8)))
+        fit = b.bp.cut_E(3.25, 0.5).bp.scale_to_sq(one.Sq, Q_RANGE)
+        whole = b.bp.correlation_map(one.Sq, Q_RANGE).pearson_r
+        r.append([float(fit.pearson_r), *(float(whole.interp(E=E)) for E in (15, 20))])
+        rms.append(f"{100 * float(fit.ratio_rms):.0f}")
+    n, other, none = (int((peak.status == "ok").sum()) for peak in peaks)
+    assert f"one passes at {n} of {peaks[0].status.size} Q" in text
+    assert f"In b {other} of 128 pass and in c none" in text
+    assert none == 0
+    a = peaks[0].bp.dispersion()
+    mean, slope = (f"{float(a[k]):.{d}f} ± {float(a[f'{k}_std']):.{d}f}".replace("-", "−") for k, d in (("mean_energy", 2), ("slope", 3)))  # fmt: skip
+    assert f"mean energy of {mean} meV" in text
+    assert f"(slope {slope} meV Å)" in text
+    assert f"deviates by {rms[0]}, {rms[1]} and {rms[2]} %" in text
+    at = np.array(r)
+    assert f"is {', '.join(f'{x:.3f}' for x in at[:, 0])} at 3.25 meV" in text
+    np.testing.assert_allclose(at[:, 1], 0.17, atol=0.01)
+    np.testing.assert_allclose(at[:, 2], -0.79, atol=0.01)
+
+
 def test_the_fits_of_the_table(each: list[xr.Dataset]) -> None:
     text = text_of(LATTICE)
     heights = row(text, "height over this level")

@@ -4,8 +4,9 @@ Run it as ``python -m xbp.data.make_zr46cu46al8_glasses FOLDER POTENTIAL GLASS â
 potential being ZrCuAl2011.eam.alloy. A glass is a seed, or the path of a LAMMPS data
 file. Each takes about an hour of one core; repeated, the call continues; calls for
 different glasses can run at the same time. Once the folder has all glasses of a call,
-it writes ``zr46cu46al8_glasses.nc`` (every glass at rest, with its g(E)) and
-``zr46cu46al8.nc`` (S(Q,E), S(Q), g(E) and sound velocities of those of 1500 atoms).
+it writes ``zr46cu46al8_glasses.nc`` (every glass at rest, with its g(E), elastic
+constants and, of three, S(Q,E) at large Q) and ``zr46cu46al8.nc`` (S(Q,E), S(Q), g(E)
+and sound velocities of those of 1500 atoms).
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ WAVEVECTORS = 32
 WIDTH = "0.2 meV"
 #: Of so many glasses S(Q,E) is computed, of the others g(E).
 FULL = 3
+#: Of single glasses S(Q,E) is kept from here on, in 1/angstrom, on coarser edges, meV.
+LEAST_Q = 2.0
+EDGES = np.concatenate([np.arange(41) / 5, np.arange(9.0, 22)])
 #: Larger glasses have g(E) alone, by polynomials.
 LARGEST = 3000
 TITLE = "Zr46Cu46Al8 metallic glass, lattice dynamics at any wave vector"
@@ -53,8 +57,12 @@ def main(folder: Path, potential: Path, *names: str) -> None:
             dos = large_dos(folder, stem, phi)
         else:
             made[stem] = modes(folder, stem, phi, full=len(made) < FULL)
-            elastic.append(phi.bp.elastic_constants())
+            elastic.append(moduli(folder, stem, phi))
             dos = made[stem].bp.bloch_vdos(WIDTH)
+        nodes[f"{stem}/elastic"] = moduli(folder, stem, phi)
+        if "strength" in made.get(stem, {}):
+            S = made[stem].bp.bloch_structure_factor("300 K").bp.rebin(E=EDGES)
+            nodes[f"{stem}/spectra"] = single(S.isel(Q=S.Q.values > LEAST_Q))
         nodes[f"{stem}/dos"] = single(dos[["g", "g_std"]])
         rest = phi[["position", "cell", "mass", "element"]]
         rest.attrs = {"quantity": "trajectory"}
@@ -71,6 +79,14 @@ def springs(folder: Path, potential: Path, name: str) -> xr.Dataset:
         found = lattice.force_constants(glass, "ZrCuAl", potential=potential)
         xbp.to_netcdf(found, path)
     return xbp.open_dataset(path)
+
+
+def moduli(folder: Path, stem: str, phi: xr.Dataset) -> xr.Dataset:
+    """Return the elastic constants of a glass."""
+    path = folder / f"elastic_{stem}.nc"
+    if not path.exists():
+        xbp.to_netcdf(phi.bp.elastic_constants(), path)
+    return xbp.open_dataset(path).load()
 
 
 def modes(folder: Path, stem: str, phi: xr.Dataset, *, full: bool) -> xr.Dataset:
