@@ -1,12 +1,17 @@
 """Which model BIC chooses for spectra of each model: `python -m benchmarks.theories`.
 
-`python -m benchmarks.theories 10 0.01` does it for 10 draws with 1 % of noise only.
+Results of a run that was stopped are in the file `--results`, from which the same
+command goes on. `--draws 10 --noise 0.01` is for 10 draws with 1 % of noise only.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import hashlib
+import json
 import warnings
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,21 +67,62 @@ def compared(data: xr.Dataset) -> xr.Dataset:
     return table
 
 
-def main(draws: int = 10, levels: tuple[float, ...] = LEVELS) -> None:
+def code() -> str:
+    """Return a fingerprint of all code that decides a result."""
+    package = Path(xbp.__file__).parent
+    sources = [path for part in ("models", "fitting", "analysis", "core")
+               for path in sorted((package / part).glob("*.py"))]  # fmt: skip
+    text = b"".join(path.read_bytes() for path in (*sources, Path(__file__)))
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+class Results:
+    """Results by name, kept in a file: those that are there are not computed again."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.known, self.code = path, dict[Any, Any](), code()
+
+    def __call__(self, compute: Any, *of: Any) -> Any:
+        """Return compute(*of); other processes may work on the same file."""
+        key = (self.code, compute.__name__, *of)
+        if self.path is not None and self.path.exists():
+            rows = map(json.loads, self.path.read_text().splitlines())
+            self.known |= {tuple(row["of"]): row["result"] for row in rows}
+        if key not in self.known:
+            self.known[key] = compute(*of)
+            if self.path is not None:
+                with self.path.open("a") as file:
+                    row = {"of": key, "result": self.known[key]}
+                    file.write(json.dumps(row) + "\n")
+        return self.known[key]
+
+
+def distances(name: str) -> dict[str, float]:
+    """Return how far each model, fitted to the curve of one, stays from it (rms)."""
+    table = compared(spectra(name, 0.01, 0)).isel(draw=0)
+    apart = 0.01 * np.sqrt((table.residual**2).mean("E").values)
+    return {other: float(d) for other, d in zip(TRUE, apart, strict=True)}
+
+
+def chosen(name: str, noise: float, draws: int) -> dict[str, int]:
+    """Return how often BIC chooses which model for spectra of one."""
+    bic = compared(spectra(name, noise, draws)).BIC.fillna(np.inf)
+    best = bic.argmin("model").values.tolist()
+    return dict(Counter(list(TRUE)[i] for i in best))
+
+
+def main(draws: int, levels: list[float], path: Path | None) -> None:
     """Print how far the curves of any two models differ, and which are chosen."""
     warnings.simplefilter("ignore")
+    results = Results(path)
     print("pairs whose fitted curves differ by less than 3 % (rms):")
     for name in TRUE:
-        table = compared(spectra(name, 0.01, 0)).isel(draw=0)
-        apart = 0.01 * np.sqrt((table.residual**2).mean("E").values)
         near = [
             f"{other} {100 * d:.2g} %"
-            for other, d in zip(TRUE, apart, strict=True)
+            for other, d in results(distances, name).items()
             if other != name and d < 0.03
         ]
         print(f"  {name}: {', '.join(near) or 'none'}", flush=True)
-    if not draws:
-        return
     print(
         f"\ntimes in {draws} that BIC chose the true model, and which else, at noise of"
     )
@@ -84,9 +130,7 @@ def main(draws: int = 10, levels: tuple[float, ...] = LEVELS) -> None:
     for name in TRUE:
         print(f"{name:36}", end="", flush=True)
         for noise in levels:
-            bic: Any = compared(spectra(name, noise, draws)).BIC
-            chosen = bic.fillna(np.inf).argmin("model").values.tolist()
-            counts = {list(TRUE)[i]: chosen.count(i) for i in set(chosen)}
+            counts = dict(results(chosen, name, noise, draws))
             true = counts.pop(name, 0)
             rest = ", ".join(f"{other} {n}" for other, n in counts.items())
             cell = f"{true}{rest and f' ({rest})'}"
@@ -95,5 +139,9 @@ def main(draws: int = 10, levels: tuple[float, ...] = LEVELS) -> None:
 
 
 if __name__ == "__main__":
-    draws, *levels = sys.argv[1:] or ("10",)
-    main(int(draws), tuple(map(float, levels)) or LEVELS)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.theories")
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--noise", type=float, nargs="+", default=LEVELS)
+    parser.add_argument("--results", type=Path)
+    given = parser.parse_args()
+    main(given.draws, given.noise, given.results)

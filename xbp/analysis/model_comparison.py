@@ -18,6 +18,7 @@ from xbp.core.signal import read, result_table
 from xbp.core.status import FIT_LABELS, Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor, magnitude, parse_unit, split_quantity
 from xbp.fitting.fit import fit
+from xbp.fitting.sampled import with_counting
 from xbp.models.catalogue import find_model
 from xbp.models.harmonic import displacement_temperature
 from xbp.models.model import Model
@@ -72,7 +73,7 @@ def compare_models(
     ----------
     data : xarray.DataArray or xarray.Dataset
         g(E), B(E) or B(Q,E) (also of a Raman spectrum), S(Q,E), C_p(T) or C_p/T³, with
-        any further dimensions.
+        any further dimensions. Errors of simulated spectra are as in `fit`.
     models : sequence of str or Model
         Names of `xbp.models.MODELS`, and sums and products of these. Models of g(E) or
         of B(E) are fitted as the quantity of the data (``Model.of``).
@@ -133,7 +134,7 @@ def compare_models(
     if not names or len(set(names)) < len(names):
         raise QuantityError(f"models={names} must be one or more different models")
     plain, rewrap = unwrap(data)
-    signal = read(plain, *SIGNALS)
+    signal = with_counting(read(plain, *SIGNALS))
     own = [row.of(signal.quantity.name) for row in rows]
     along = "E" if "E" in signal.value.dims else "temperature"
     known = list(dict.fromkeys(name for row in own for name in row.parameters))

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from xbp.core.conditions import dimension_of
 from xbp.core.errors import QuantityError
 from xbp.core.guards import require_number
 from xbp.core.schema import require_units
 from xbp.core.status import Status
 from xbp.core.units import convert_factor
-from xbp.models.dimension import mode_count
+from xbp.fitting.sampled import area_of_modes, modes_of_box
 
-__all__ = ["Box", "excess_over", "judge_maximum", "lowest_peak", "sampled_std"]
+__all__ = ["Box", "excess_over", "judge_maximum", "lowest_peak"]
 
 #: A maximum below this multiple of the lowest phonon of the box is that phonon's line.
 _ABOVE_BOX = 1.5
@@ -74,17 +72,8 @@ class Box:
         elif not simulated:
             phonon = phonon.fillna(0.0)
         fwhm = 0.0 if fwhm is None else fwhm.fillna(0.0)
-        n_modes: Any = 0.0
-        d = dimension_of(value)
-        if simulated and "n_atoms" in value.coords:  # boxes of several sizes
-            n_modes = mode_count(value.coords["n_atoms"].variable, d)
-        elif simulated:
-            n_modes = mode_count(float(value.attrs.get("n_atoms", 0)), d)
-        area = np.nan
-        if value.attrs.get("area_of") == "all modes" and "Q" not in value.dims:
-            with contextlib.suppress(ValueError):  # "unknown"
-                area = float(value.attrs.get("area", np.nan))
-        return cls(simulated, phonon, fwhm, n_modes, area)
+        n_modes = modes_of_box(value) if simulated else 0.0
+        return cls(simulated, phonon, fwhm, n_modes, area_of_modes(value))
 
 
 def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None:
@@ -96,32 +85,6 @@ def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None
     factor = convert_factor(own, "meV", name=f"'{name}'", energy=True) / to_mev
     scaled: xr.Variable = mark.variable * factor
     return scaled
-
-
-def sampled_std(
-    E: np.ndarray,
-    B: np.ndarray,
-    std: np.ndarray,
-    n_modes: np.ndarray,
-    dimension: int,
-    area: float = np.nan,
-) -> np.ndarray:
-    r"""Return errors of spectra (m, k), at least the counting error of n modes (m,).
-
-    All segments of one trajectory contain the same modes, so their scatter does not
-    show how few there are. E² B is g(E):
-
-    .. math:: \sigma \ge B/\sqrt{n}, \quad n = 3N \frac{E^2 B\,\Delta E}{\int E^2 B\,
-              \mathrm{d}E}
-
-    In a plane it is E B. The integral is the `area` of all modes, or if this is not
-    known that over the data, which should then reach to the end of g(E).
-    """
-    part = np.nan_to_num(np.clip(B, 0, None)) * E ** (dimension - 1) * np.gradient(E)
-    whole = part.sum(axis=1, keepdims=True) if np.isnan(area) else area
-    with np.errstate(divide="ignore", invalid="ignore"):
-        least = np.abs(B) / np.sqrt(n_modes[:, None] * part / whole)
-    return np.asarray(np.fmax(std, np.where(np.isfinite(least), least, np.nan)))
 
 
 def lowest_peak(box: float, fwhm: float) -> float:

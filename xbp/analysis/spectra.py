@@ -9,11 +9,12 @@ import numpy as np
 
 from xbp.analysis.checks import modes_below
 from xbp.analysis.sides import judge_sides, peak_ranges, sides_are_fitted
-from xbp.analysis.simulated import excess_over, judge_maximum, sampled_std
+from xbp.analysis.simulated import excess_over, judge_maximum
 from xbp.core.independence import merged_bins
 from xbp.core.status import Status, statuses
 from xbp.core.threads import in_threads
 from xbp.fitting.peak import NUMBERS, fit_shape
+from xbp.fitting.sampled import sampled_std
 from xbp.fitting.shapes import SHAPES, Method
 
 __all__ = ["EXCESS", "HIGHEST", "MISFIT", "fit_spectra"]
@@ -79,7 +80,7 @@ def fit_spectra(
     half = mean(half) / std_of(np.ones(half.size)) ** 2
     sampled = (modes > 0).any()
     if sampled:
-        known = sampled_std(E, rows, known, modes, dimension, area)
+        known = sampled_std(E, rows, known, modes, dimension - 1, area)
     every = (rows, known, parts, seen, boxes, sounds, widths)
     fit_piece = functools.partial(
         _fit_rows, known=bool(np.ndim(std) or sampled), E=E, half=half, inside=inside,

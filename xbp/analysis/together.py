@@ -24,6 +24,7 @@ from xbp.core.status import FIT_LABELS, Status
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.fitting.fit import choices, named_curve
 from xbp.fitting.many import Choices, Column, Curve, fit_everywhere
+from xbp.fitting.sampled import with_counting
 from xbp.models.catalogue import find_model
 from xbp.models.model import Model, parameter_units, powers_of
 from xbp.reduction.arithmetic import convert
@@ -99,7 +100,8 @@ def fit_together(
     ----------
     data, *others : xarray.DataArray or xarray.Dataset
         g(E), B(E) (also of a Raman spectrum), C_p(T) per mole of atoms or C_p/T³, each
-        of one dimension and with errors, which weigh them against each other.
+        of one dimension and with errors, which weigh them against each other; those of
+        simulated spectra are as in `fit`.
     model : str or Model
         A name of `xbp.models.MODELS`, or a Model made of them, of g(E) or of g/E².
     scales : sequence of float or None, optional
@@ -329,7 +331,7 @@ def _plain(data: xr.DataArray | xr.Dataset) -> Signal:
     if "E" not in signal.value.dims:
         return signal
     source: Any = signal.source
-    return read(convert(source, E="meV"), *SIGNALS)
+    return with_counting(read(convert(source, E="meV"), *SIGNALS))
 
 
 def _read(signal: Signal, row: Model, E_range: Any, T_range: Any) -> _Set:

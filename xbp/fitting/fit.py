@@ -27,6 +27,7 @@ from xbp.core.units import (
 )
 from xbp.fitting.core import Shape
 from xbp.fitting.many import Choices, Curve, evaluate, fit_everywhere
+from xbp.fitting.sampled import with_counting
 from xbp.fitting.shapes import gaussian_on_line
 from xbp.models.catalogue import LARGEST, find_model
 from xbp.models.lineshapes import gaussian, lognormal
@@ -90,9 +91,11 @@ def fit(
         Any signal. A Dataset's std weighs the points and sets the scale of the errors,
         which are √(χ²/ν) times larger above χ²/ν = 10 (points with a std of NaN are
         left out; one of 0 beside others is a bin without counts, and has the error of
-        one); without one, all weigh the same (of ``debye_einstein``, relative to their
-        values) and the scatter about the fit sets the scale. In numpy the fits run one
-        after the other, in dask chunks beside one another.
+        one; that of a simulated g(E) or B is at least the counting error of the modes
+        of its box, as in `boson_peak`); without one, all weigh the same (of
+        ``debye_einstein``, relative to their values) and the scatter about the fit sets
+        the scale. In numpy the fits run one after the other, in dask chunks beside one
+        another.
     model : str, Model, lmfit.Model or callable
         A name of `xbp.models.MODELS` or a Model made of them, any lmfit Model
         (composite ones too), or a function whose first argument is the coordinate.
@@ -118,11 +121,12 @@ def fit(
         ``chi2_reduced`` where errors are known; ``relative_residual``, the rms of what
         the fit leaves of the points over the largest of them; the range fitted,
         ``<dim>_low``, ``<dim>_high``, ``n_points``; ``status``: "ok", "no data", "too
-        few points", "parameter at bound", "undetermined" (an error ten times the
-        parameter: start nearer) or "fit failed", the numbers being NaN wherever it is
-        not "ok"; ``limiting_parameter``, the one that is at its bound or undetermined.
+        few points", "parameter at bound", "undetermined" (χ² does not depend on a
+        parameter, or four errors away it has risen by less than a quarter of what the
+        error says) or "fit failed", the numbers being NaN wherever it is not "ok";
+        ``limiting_parameter``, the one that is at its bound or undetermined.
         Neighbouring points are taken as independent, and those that share counts put
-        together.
+        together. Errors where χ² is no parabola: `xbp.fitting.valley`.
 
     Raises
     ------
@@ -147,7 +151,7 @@ def fit(
     >>> str(result.status.values), round(float(result.energy), 6)
     ('ok', 5.5)
     """
-    signal = read(data)
+    signal = with_counting(read(data))
     value = signal.value
     along = (
         dim

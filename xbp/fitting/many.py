@@ -23,6 +23,7 @@ from xbp.fitting.core import (
 )
 from xbp.fitting.rows import Packed, scatter
 from xbp.fitting.step import solve_with_step
+from xbp.fitting.valley import stretched
 from xbp.models.model import Guess
 
 __all__ = ["Choices", "Column", "Curve", "evaluate", "fit_everywhere"]
@@ -204,11 +205,6 @@ def _fit_many(
     limiting = np.full(m, "", dtype=f"<U{max(map(len, curve.names))}")
     found_status, found_limiting = fit.judge(found, errors, residual)
     table = np.full((m, 2 * n + n * n + 2), np.nan)
-    stds, correlation = np.zeros((rows.size, n)), np.tile(np.eye(n), (rows.size, 1, 1))
-    stds[:, at] = errors
-    unit = errors[:, :, None] * errors[:, None, :]
-    correlation[np.ix_(range(rows.size), at, at)] = covariance / unit
-    matrix = correlation.reshape(rows.size, n * n)
     # The user's start decides, unless it misses the curve and the model's own does not.
     missed = _misses(left * weights[rows], usable[rows], chi2, free[rows], known)
     rank = np.where(missed, 2 + own, own)
@@ -220,9 +216,21 @@ def _fit_many(
     order = np.lexsort((found.chi2, rank, stuck, rows))
     rows, best = np.unique(rows[order], return_index=True)
     best = order[best]
+    ok = best[found_status[best] == Status.OK]
+    covariance[ok], bent = fit.stretched(ok, found, covariance, known)
+    found_status[ok[bent >= 0]] = Status.UNDETERMINED
+    found_limiting[ok[bent >= 0]] = np.array(fit.names)[bent[bent >= 0]]
+    stds, correlation = np.zeros((m, n)), np.tile(np.eye(n), (m, 1, 1))
+    errors = np.sqrt(np.einsum("mii->mi", covariance))
+    free_of = np.array(at, dtype=int)
+    stds[np.ix_(rows, free_of)] = errors[best]
+    unit = errors[best, :, None] * errors[best, None, :]
+    correlation[np.ix_(rows, free_of, free_of)] = covariance[best] / unit
+    matrix = correlation.reshape(m, n * n)
     status[rows], limiting[rows] = found_status[best], found_limiting[best]
-    whole_table = np.column_stack([whole, stds, matrix, chi2, residual])
-    table[rows] = whole_table[best]
+    table[rows] = np.column_stack(
+        [whole[best], stds[rows], matrix[rows], chi2[best], residual[best]]
+    )
     table[status != Status.OK] = np.nan
     inside = count > 0
     low = np.where(inside, np.where(usable, lows, np.inf).min(axis=1), np.nan)
@@ -282,7 +290,7 @@ class _Fit:
         y: np.ndarray,
         weight: np.ndarray,
     ) -> None:
-        self.curve, self.x, self.at = curve, x, at
+        self.curve, self.chosen, self.x, self.at = curve, chosen, x, at
         self.names = [curve.names[i] for i in at]
         self.usable, self.y, self.weight = usable, y, weight
         own = [chosen.bounds.get(p) or curve.limits.get(p) for p in self.names]
@@ -298,8 +306,6 @@ class _Fit:
         self.begin = np.where(within, begin, moved)
         self.start = start.copy()
         self.start[:, at] = self.begin
-        #: The users' own sizes of parameters, 0 where they gave none.
-        self.given = np.abs([chosen.start.get(name, 0.0) for name in self.names])
         self._function = None if curve.shape else curve.make()
 
     def curves(self, whole: np.ndarray, usable: np.ndarray) -> np.ndarray:
@@ -379,16 +385,38 @@ class _Fit:
             found[:, j] = np.sqrt((change**2).sum(axis=1)) < 1e-7 * size
         return np.asarray(found & (self.begin != 0))
 
+    def stretched(
+        self, rows: np.ndarray, found: Solutions, covariance: np.ndarray, known: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `valley.stretched` does, of some of the fits."""
+        usable, weight, start = self.usable[rows], self.weight[rows], self.start[rows]
+
+        def curve(p: np.ndarray, some: np.ndarray) -> np.ndarray:
+            found = self._varied(p, start[some], usable[some]) * weight[some]
+            return np.asarray(found)
+
+        def least(i: int, some: np.ndarray, p: np.ndarray) -> np.ndarray:
+            at, data = rows[some], (self.usable, self.y, self.weight)
+            others = [k for k in self.at if k != self.at[i]]
+            own = (self.curve, self.chosen, self.x, self._whole(p, start[some]), others)
+            again, _ = _Fit(*own, *(one[at] for one in data)).solve(known)
+            return np.asarray(again.chi2)
+
+        # A misfit makes errors larger, but no valley longer.
+        ratio = np.einsum("mii->mi", covariance / found.covariance)[rows]
+        ratio = ratio.min(axis=1, initial=np.inf)
+        scale = np.ones(rows.size) if known else ratio
+        tangent = found.covariance[rows] * scale[:, None, None]
+        longer, bent = stretched(
+            curve, least, found.values[rows], tangent, scale, found.chi2[rows],
+            found.size[rows], self.low, self.high,
+        )  # fmt: skip
+        return longer * (ratio / scale)[:, None, None], bent
+
     def judge(
         self, found: Solutions, stds: np.ndarray, residual: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the status of each fit, and the parameter that limits it or ""."""
-        size = np.maximum(np.abs(found.values), np.abs(self.begin))
-        # An error ten times a parameter and its start: the data do not depend on
-        # it. The guess of one that may be zero does not show its size; the user's start
-        # does.
-        most = np.where(self.low >= 0, 10 * size, 1e6 * self.given)
-        astray = (stds > np.maximum(most, np.abs(found.values))) & (most > 0)
         failed = ~found.converged[:, None]
         lost = self._without_effect() & failed
         nearest = np.minimum(found.values - self.low, self.high - found.values)
@@ -402,7 +430,7 @@ class _Fit:
             (Status.UNDETERMINED, lost),
             (Status.AT_BOUND, at_bound),
             (Status.UNDETERMINED, found.vague),
-            (Status.UNDETERMINED, astray | endless),
+            (Status.UNDETERMINED, endless),
             (Status.FAILED, ~found.converged | ~finite),
         ):
             each = flags.ndim == 2

@@ -1,0 +1,72 @@
+"""Errors of fits whose χ² is no parabola."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from xbp import new_dataset
+from xbp.models import Model
+
+E = np.linspace(0.5, 10, 40)
+RISING = Model(
+    "rising",
+    lambda x, height, energy: height * (1 - np.exp(-x / energy)),
+    "reduced_dos",
+    {"height": "y", "energy": "x"},
+    about="a curve that approaches its height",
+    positive=("height", "energy"),
+    guess=lambda x, y: {"height": float(y.max()), "energy": float(x.mean())},
+)
+LINE = Model(
+    "line",
+    lambda x, slope: slope * x,
+    "reduced_dos",
+    {"slope": "y/x"},
+    about="a line",
+    positive=("slope",),
+    guess=lambda x, y: {"slope": float(y.mean() / x.mean())},
+)
+
+
+def drawn(model: Model, noise: float, draws: int, **true: float) -> xr.Dataset:
+    curve = model.function(E, **true)
+    std = np.full((draws, E.size), noise * curve.max())
+    values = curve + std * np.random.default_rng(3).standard_normal(std.shape)
+    return new_dataset(
+        "reduced_dos", values, units="1/meV**3", std=std,
+        coords={"draw": (np.arange(draws), "1"), "E": (E, "meV")},
+    )  # fmt: skip
+
+
+def pulls(found: xr.Dataset, **true: float) -> np.ndarray:
+    return np.stack([(found[n] - v) / found[f"{n}_std"] for n, v in true.items()])
+
+
+@pytest.mark.parametrize(
+    ("energy", "noise", "share"), [(5.0, 0.02, 1.0), (20.0, 0.05, 0.3)]
+)
+def test_errors_of_a_bent_valley_are_honest(
+    energy: float, noise: float, share: float
+) -> None:
+    """Height and energy are known apart only where the curve bends."""
+    true = {"height": 1.0, "energy": energy}
+    found = drawn(RISING, noise, 200, **true).bp.fit(RISING)
+    ok = found.status.values == "ok"
+    assert ok.mean() >= share
+    assert set(np.unique(found.status)) <= {"ok", "undetermined"}
+    size = np.abs(pulls(found, **true)[:, ok])
+    assert size.max() < 4, (size > 4).sum()
+    if share == 1:
+        assert 0.9 < pulls(found, **true).std() < 1.1
+
+
+def test_a_straight_valley_is_no_reason_to_refuse() -> None:
+    """A slope of 1 ± 3 is a measurement, if a poor one: its error is right."""
+    data = drawn(LINE, 10.0, 300, slope=1.0).bp.fit(
+        LINE, bounds={"slope": (-1e3, None)}
+    )
+    assert (data.status == "ok").all()
+    assert float((data.slope_std / data.slope).max()) > 10
+    assert pulls(data, slope=1.0).std() == pytest.approx(1, abs=0.15)
