@@ -157,13 +157,15 @@ def test_an_unstable_medium_is_at_a_bound(glass: xr.Dataset) -> None:
     known = {"area": 1, "energy_T": 18.03, "velocity_ratio": 2.45}
     found = hot.bp.compare_models([one], x_range=(2, 9), fixed=known)
     assert str(found.status.values[0]) == "ok"
-    assert float(found.chi2_reduced[0]) > 100
+    assert float(found.chi2_reduced[0]) > 10
 
 
 def test_the_range_is_that_of_all_bins_that_were_fitted(glass: xr.Dataset) -> None:
     """Bins that share counts are fitted as one, from the first of them to the last."""
     hot = glass[["g", "g_std"]].bp.rebin(E="0.4 meV").bp.to_bqe()
-    found = hot.bp.compare_models(["lognormal"], x_range=(2, 9)).isel(model=0)
+    found = hot.bp.compare_models(["soft_oscillators_dos"], x_range=(2, 9)).isel(
+        model=0
+    )
     inside = hot.E.sel(E=slice(2, 9))
     assert int(found.n_points) < inside.size
     assert float(found.E_low) == float(inside[0])

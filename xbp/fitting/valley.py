@@ -39,8 +39,9 @@ def stretched(
     along each of its axes, or just before a limit, the parameter that moves most is
     held and all others are fitted again. Where χ² then has risen less than the tangent
     says, the valley is bent. Above f = 4/3 the axis of the covariance becomes f times
-    longer; above f = 2 it does not describe the valley. Only where the curve has left
-    its tangent by a quarter of the way can f be above 4/3.
+    longer, but not beyond a limit; above f = 2, unless a limit stops the parameter, it
+    does not describe the valley. Only where the curve has left its tangent by a quarter
+    of the way can f be above 4/3.
 
     Parameters
     ----------
@@ -119,9 +120,12 @@ def stretched(
             start = values[own] + (further / ahead)[:, None] * covariance[own, i]
             rise = np.maximum(least(int(i), own, start) - chi2[own], 0.0) / scale[own]
             factor = np.where(np.isfinite(rise), further / np.sqrt(rise), 1.0)
+            # No error is longer than the way to a limit.
+            stopped = further < _FAR
+            factor = np.where(stopped, np.minimum(factor, further), factor)
             factor = np.where(factor > _STRAIGHT, factor, 1.0)
             longer[own, axis] = np.maximum(longer[own, axis], factor)
-            bent[own[np.asarray(factor > _BENT)]] = i
+            bent[own[np.flatnonzero(~stopped & (factor > _BENT))]] = i
     axes *= longer[:, None, :]
     found, some = covariance.copy(), np.flatnonzero((longer > 1).any(axis=1))
     found[some] = (axes @ axes.transpose(0, 2, 1) * unit)[some]
