@@ -122,8 +122,8 @@ def fit(
         the fit leaves of the points over the largest of them; the range fitted,
         ``<dim>_low``, ``<dim>_high``, ``n_points``; ``status``: "ok", "no data", "too
         few points", "parameter at bound", "undetermined" (χ² does not depend on a
-        parameter, or four errors away it has risen by less than a quarter of what the
-        error says) or "fit failed", the numbers being NaN wherever it is not "ok";
+        parameter, or four errors away has risen by less than one error should raise it)
+        or "fit failed", the numbers being NaN wherever it is not "ok";
         ``limiting_parameter``, the one that is at its bound or undetermined.
         Neighbouring points are taken as independent, and those that share counts put
         together. Errors where χ² is no parabola: `xbp.fitting.valley`.

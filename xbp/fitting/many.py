@@ -398,6 +398,8 @@ class _Fit:
         def least(i: int, some: np.ndarray, p: np.ndarray) -> np.ndarray:
             at, data = rows[some], (self.usable, self.y, self.weight)
             others = [k for k in self.at if k != self.at[i]]
+            if [self.curve.names[k] for k in others] == [self.curve.edge]:
+                return np.full(some.size, np.inf)  # a step alone makes no valley
             own = (self.curve, self.chosen, self.x, self._whole(p, start[some]), others)
             again, _ = _Fit(*own, *(one[at] for one in data)).solve(known)
             return np.asarray(again.chi2)

@@ -13,9 +13,8 @@ __all__ = ["stretched"]
 #: Standard deviations from the minimum where its errors are tested, which part of the
 #: way to a limit a test goes, and which part of the way shows the tangent.
 _FAR, _WITHIN, _TANGENT = 4.0, 0.999, 1e-2
-#: Errors are those of the tangent if χ² makes them less than this much longer, and none
-#: if more than that.
-_STRAIGHT, _BENT = 4 / 3, 2.0
+#: Errors are those of the tangent if χ² makes them less than this much longer.
+_STRAIGHT = 4 / 3
 #: Squared part of the data that is above the rounding of a model.
 _ROUNDING = 1e-12
 
@@ -38,10 +37,10 @@ def stretched(
     A covariance is that of the tangent at the minimum. Four standard deviations away
     along each of its axes, or just before a limit, the parameter that moves most is
     held and all others are fitted again. Where χ² then has risen less than the tangent
-    says, the valley is bent. Above f = 4/3 the axis of the covariance becomes f times
-    longer, but not beyond a limit; above f = 2, unless a limit stops the parameter, it
-    does not describe the valley. Only where the curve has left its tangent by a quarter
-    of the way can f be above 4/3.
+    says, the valley is bent: above f = 4/3 the axis of the covariance becomes f times
+    longer, but not beyond a limit. Where no limit stops the parameter and χ² has risen
+    by less than s, which is one standard deviation, it has no error. Only where the
+    curve has left its tangent by a quarter of the way can f be above 4/3.
 
     Parameters
     ----------
@@ -64,7 +63,7 @@ def stretched(
     -------
     covariance : numpy.ndarray, shape (m, n, n)
     bent : numpy.ndarray of int, shape (m,)
-        The parameter in which f > 2; −1 if there is none.
+        The parameter without an error; −1 if all have one.
 
     References
     ----------
@@ -125,7 +124,7 @@ def stretched(
             factor = np.where(stopped, np.minimum(factor, further), factor)
             factor = np.where(factor > _STRAIGHT, factor, 1.0)
             longer[own, axis] = np.maximum(longer[own, axis], factor)
-            bent[own[np.flatnonzero(~stopped & (factor > _BENT))]] = i
+            bent[own[np.flatnonzero(~stopped & (rise < 1))]] = i
     axes *= longer[:, None, :]
     found, some = covariance.copy(), np.flatnonzero((longer > 1).any(axis=1))
     found[some] = (axes @ axes.transpose(0, 2, 1) * unit)[some]
