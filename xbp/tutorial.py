@@ -25,6 +25,7 @@ TREES = {
     "kob_andersen_series": "kob_andersen_series",
     "zr46cu46al8_glasses": "zr46cu46al8_glasses",
     "kob_andersen_2d": "kob_andersen_2d",
+    "kob_andersen_glasses": "kob_andersen_glasses",
 }
 
 
@@ -74,7 +75,8 @@ def open_datatree(name: str) -> xr.DataTree:
     Parameters
     ----------
     name : {"kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl",
-    "kob_andersen_series", "zr46cu46al8_glasses", "kob_andersen_2d"}
+    "kob_andersen_series", "zr46cu46al8_glasses", "kob_andersen_2d",
+    "kob_andersen_glasses"}
         A system of `xbp.md.lammps.make_glass`; the glasses were made by
         ``xbp/data/make_model_glasses.py``, as the series of glasses.
 
@@ -86,13 +88,16 @@ def open_datatree(name: str) -> xr.DataTree:
         about the inherent structure; ``thermodynamics`` of the run and the glass
         ``transition``. Of the series: ``cooling_rate`` and ``n_atoms``, as from
         `cooling_series` and `size_series`. Of each glass behind ``zr46cu46al8``
-        ``dos``, its g(E), and ``at_rest``, its atoms.
+        ``dos``, its g(E), ``at_rest``, its atoms, ``elastic`` constants and, of three,
+        ``spectra``, S(Q,E).
 
         ``kob_andersen_2d``, four glasses of 500 atoms in a plane: ``spectra`` (S(Q,E),
         S(Q), g(E), sound velocities), ``currents``, ``long_waves`` (currents in thinner
         shells) and ``shear_strain`` without a box, averaged; ``dos`` and ``at_rest`` of
         each; and of the first a ``trajectory`` (10 ps at 6 K), g(E) of a longer one
-        (``md``) and the ``thermodynamics`` of its quench.
+        (``md``) and the ``thermodynamics`` of its quench. ``kob_andersen_glasses``,
+        without a box: of three glasses of 1000 atoms and two of 2000 g(E), and their
+        averaged ``spectra``.
 
     Raises
     ------

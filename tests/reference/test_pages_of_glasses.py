@@ -21,6 +21,7 @@ NAMES = ("kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl")
 NUMBER = re.compile(r"−?\d+(?:\.\d+)?")
 #: Page, and a part of it.
 LATTICE, GLASSES, SERIES = "lattice_glass.md", "glasses.md", "### Series"
+KOB_ANDERSEN = "lattice_kob_andersen.md"
 
 
 def text_of(page: str) -> str:
@@ -362,3 +363,51 @@ def test_what_is_said_of_B_and_shear_strain_at_one_energy() -> None:
     agree(said, *ratios)
     (said,) = re.findall(r"r is (0.* for B and 0.*) for the shear strain", text)
     agree(said, *reversed(r))
+
+
+def test_kob_andersen_glasses_of_two_sizes_agree() -> None:
+    text, page = " ".join(text_of(KOB_ANDERSEN).split()), text_of(KOB_ANDERSEN)
+    tree = xbp.tutorial.open_datatree("kob_andersen_glasses")
+    both = [tree[f"{n}/spectra"].to_dataset() for n in (1000, 2000)]
+    md = xbp.tutorial.open_datatree("kob_andersen_series")["cooling_rate"].to_dataset()
+    md = md.sel(cooling_rate=1e12)
+    edges = np.arange(0.3, 2.4, 0.2)
+    whole = [one[["g", "g_std"]].bp.rebin(E=edges) for one in both]
+    level = md.g / md.E**2
+    for E in (0.4, 0.6, 0.8, 1.2, 2.0):
+        head = "g/E² (10⁻³ meV⁻³) at 0.4 meV" if E == 0.4 else f"{E}"
+        *cells, last = row(page, head)
+        for cell, one in zip(cells, whole, strict=True):
+            at = one.sel(E=E, method="nearest")
+            agree(cell, 1e3 * float(at.g) / E**2, 1e3 * float(at.g_std) / E**2)
+        agree(last, 1e3 * float(level.interp(E=E)))
+        assert (
+            abs(1e3 * float(at.g) / E**2 - float(last))
+            < 3 * 1e3 * float(at.g_std) / E**2
+        )
+    z = (whole[0].g - whole[1].g) / np.hypot(whole[0].g_std, whole[1].g_std)
+    assert z.size == 10
+    assert f"differs by {float(np.sqrt((z**2).mean())):.1f} standard" in text
+    energies = (0.45, 1.05, 2.05, 3.05, 4.05, 6)
+    said = row(page, "r of B with S(Q) at 0.45, 1.05, 2.05, 3.05, 4.05, 6 meV")
+    for cell, one in zip(said, (*both, md), strict=True):
+        r = one.bp.to_bqe().bp.correlation_map(one.Sq, (1.5, 7)).pearson_r
+        agree(cell, *(float(r.interp(E=E)) for E in energies))
+    for i, one in enumerate(both):
+        agree(
+            row(page, "v_L, v_T (m/s), by elastic constants")[i], *one.velocity.values
+        )
+        debye = debye_level(float(one.debye_energy), 3)
+        agree(row(page, "Debye level (10⁻³ meV⁻³)")[i], 1e3 * debye)
+        g = one[["g", "g_std"]].bp.to_bqe()
+        peak = g.bp.boson_peak(E_range=(0.3, 2), debye_level=f"{debye} 1/meV**3")
+        agree(
+            row(page, "highest g/E² over this level")[i],
+            float(peak.excess),
+            float(peak.excess_std),
+        )
+        found = row(page, "maximum of g/E², fit over 0.3–2 meV")[i]
+        assert found == f'none ("{peak.status.values}")'
+        B = one.bp.to_bqe().sel(Q=slice(1.5, 7))
+        assert B.Q.size == 110
+        assert not (B.bp.boson_peak(E_range=(0.2, 2)).status == "ok").any()

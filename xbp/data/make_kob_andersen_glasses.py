@@ -1,0 +1,83 @@
+"""Makes ``kob_andersen_glasses.nc``: Kob-Andersen glasses of two sizes without a box.
+
+Run it as ``python -m xbp.data.make_kob_andersen_glasses FOLDER``; it takes an hour and
+a half of one core, and continues if repeated. The file has, for boxes of 1000 and of
+2000 atoms, S(Q,E), S(Q), g(E) and sound velocities, averaged over the glasses, and g(E)
+of each glass.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import xbp
+from xbp.data.make_zr46cu46al8_glasses import moduli, packed, single, sound
+from xbp.md import lattice
+from xbp.md.lammps import make_glass
+
+NAME = "kob_andersen_glasses"
+#: Atoms → glasses.
+GLASSES = {1000: 3, 2000: 2}
+QUENCH: dict[str, Any] = {
+    "cooling_rate": "1e12 K/s",
+    "collect_time": "0.2 ps",
+    "time_between_frames": "50 fs",
+}
+WAVEVECTORS, Q_MAX = 10, "7 1/angstrom"
+#: meV.
+EDGES = np.concatenate([np.arange(31) / 10, np.arange(13.0, 33) / 4])
+#: Of S(Q,E), 1/angstrom.
+LEAST_Q = 1.4
+TEMPERATURE = "10 K"
+
+
+def main(folder: Path) -> None:
+    """Make the glasses and their modes in a folder, and write what is embedded."""
+    folder.mkdir(parents=True, exist_ok=True)
+    nodes = {}
+    for n_atoms, count in GLASSES.items():
+        made, elastic = [], []
+        for seed in range(1, count + 1):
+            stem = f"{n_atoms}_{seed}"
+            phi = springs(folder, stem, n_atoms, seed)
+            elastic.append(moduli(folder, stem, phi))
+            path = folder / f"modes_{stem}.nc"
+            if not path.exists():
+                phi.bp.bloch_modes(path, WAVEVECTORS, Q_max=Q_MAX)
+            made.append(xbp.open_dataset(path))
+            nodes[f"{n_atoms}/glass_{seed}"] = density_of_states(made[-1])
+        modes = lattice.join_modes(*made)
+        g = density_of_states(modes)
+        ds = modes.bp.bloch_structure_factor(TEMPERATURE, weights="unit")
+        ds = ds.isel(Q=ds.Q.values > LEAST_Q).bp.rebin(E=EDGES)
+        ds = ds.assign({name: g[name].variable for name in ("g", "g_std")})
+        nodes[f"{n_atoms}/spectra"] = single(ds.assign(sound(elastic)))
+    tree = xr.DataTree.from_dict(nodes)
+    how = {node.path: packed(node.to_dataset()) for node in tree.subtree}
+    tree.to_netcdf(Path(__file__).with_name(f"{NAME}.nc"), encoding=how)
+
+
+def density_of_states(modes: xr.Dataset) -> xr.Dataset:
+    """Return g(E) on the edges of what is embedded."""
+    return single(modes.bp.bloch_vdos("0.1 meV")[["g", "g_std"]].bp.rebin(E=EDGES))
+
+
+def springs(folder: Path, stem: str, n_atoms: int, seed: int) -> xr.Dataset:
+    """Return the force constants of a glass."""
+    path = folder / f"phi_{stem}.nc"
+    if not path.exists():
+        run = folder / f"glass_{stem}.nc"
+        if not run.exists():
+            make_glass("kob_andersen", run, n_atoms=n_atoms, rng=seed, **QUENCH)
+        glass = xbp.md.open_trajectory(run).isel(time=[-1])
+        xbp.to_netcdf(lattice.force_constants(glass, "kob_andersen"), path)
+    return xbp.open_dataset(path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
