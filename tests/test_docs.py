@@ -168,8 +168,12 @@ def test_every_equation_of_a_docstring_is_on_the_page_of_equations() -> None:
             r"`([^`]+)`", " ".join(cells[-2] for cells in rows if len(cells) > 2)
         )
     )
-    public = {**{n: getattr(xbp, n) for n in xbp.__all__}, **{f"{m}.{n}": f for m, module in (("md", xbp.md), ("md.lattice", xbp.md.lattice), ("models", xbp.models))
-                              for n, f in vars(module).items()}}  # fmt: skip
+    modules = {"md": xbp.md, "md.lattice": xbp.md.lattice, "models": xbp.models}
+    public = {n: getattr(xbp, n) for n in xbp.__all__} | {
+        f"{m}.{n}": getattr(module, n)
+        for m, module in modules.items()
+        for n in dir(module)
+    }
     missing = [
         name for name, thing in public.items()
         if not name.startswith("_") and callable(thing) and ".. math::" in (thing.__doc__ or "") and name not in named
