@@ -286,8 +286,9 @@ def test_every_notebook_ends_with_two_exercises() -> None:
 
 
 def test_binder_opens_a_notebook_once_the_address_is_known() -> None:
-    binder = pages_module().binder
-    assert binder("https://github.com/REPLACE-ME", "1_the_chain.ipynb") == ""
+    pages = pages_module()
+    binder, unknown = pages.binder, f"https://github.com/{pages.PLACEHOLDER}"
+    assert binder(unknown, "1_the_chain.ipynb") == ""
     assert binder("https://github.com/them/xbp/", "1_the_chain.ipynb") == (
         "https://mybinder.org/v2/gh/them/xbp/HEAD?labpath=notebooks%2F1_the_chain.ipynb"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -27,17 +28,16 @@ def test_every_block_runs(shared_data: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.slow
 def test_the_table_is_what_comes_out(
-    shared_data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    shared_data: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    one_column = importlib.import_module("one_column")
+    monkeypatch.setattr(one_column, "IMAGES", tmp_path)
     text = (DOCS / "corrections.md").read_text()
-    source = (
-        (DOCS / "make_corrections.py")
-        .read_text()
-        .replace('Path(__file__).parent / "images"', "Path(FOLDER)")
-    )
-    names = {"__name__": "made", "FOLDER": str(tmp_path)}
-    exec(source, names)
-    names["main"](shared_data / "ins")  # type: ignore[operator]
+    importlib.import_module("make_corrections").main(shared_data / "ins")
     printed = capsys.readouterr().out
     found = re.findall(
         r"C = ([\d.]+): u2 = ([\d.]+), .* residual ([\d.]+) %.* r = ([\d.]+), beyond 38 meV (-?[\d.]+) %",

@@ -27,8 +27,9 @@ RANGES = (None, ("25 1/cm", "150 1/cm"))
 
 
 def doubts(table: xr.Dataset) -> list[str]:
-    """Return the codes of diagnostics, without that of the shape of a peak."""
-    return [d.code for d in table.bp.diagnostics() if d.code != "poor_fit"]
+    """Return the codes of diagnostics, without those of the shape and place of a peak."""
+    others = {"poor_fit", "maximum_at_edge"}
+    return [d.code for d in table.bp.diagnostics() if d.code not in others]
 
 
 def raman(path: Path, coupling: str) -> xr.Dataset:

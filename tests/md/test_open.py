@@ -427,7 +427,7 @@ def test_all_that_a_dump_does_not_tell_is_asked_for_at_once(tmp_path: Path) -> N
     with pytest.raises(UnitsError, match="its units, elements, time step") as caught:
         open_trajectory(path)
     assert caught.value.fix.endswith(
-        "units='metal', elements=['Zr', 'Cu'], timestep='2 fs'"
+        "units='metal', elements={1: 'Zr', 2: 'Cu'}, timestep='2 fs'"
     )
     with pytest.raises(UnitsError, match="its σ, ε and m, elements, time step"):
         open_trajectory(path, units="lj")

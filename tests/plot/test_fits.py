@@ -59,8 +59,8 @@ def test_an_elastic_line_is_drawn_on_its_average_and_on_the_map(
     )
 
 
-def test_a_poor_fit_says_so(glass: xr.Dataset) -> None:
-    spectrum = glass.bp.to_bqe().bp.cut_Q((2.1, 8.5))
+def test_a_poor_fit_says_so(unmarked: xr.Dataset) -> None:
+    spectrum = unmarked.bp.to_bqe().bp.cut_Q((2.1, 8.5))
     table = spectrum.bp.fit("lognormal", x_range=("1.2 meV", "12 meV"))
     ax = spectrum.bp.plot.fit(table)
     assert ax.get_title().endswith("(poor)")

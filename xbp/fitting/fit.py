@@ -126,7 +126,7 @@ def fit(
         or "fit failed", the numbers being NaN wherever it is not "ok";
         ``limiting_parameter``, the one that is at its bound or undetermined.
         Neighbouring points are taken as independent, and those that share counts put
-        together. Errors where χ² is no parabola: `xbp.fitting.valley`.
+        together. Errors where χ² is no parabola: ``xbp.fitting.valley``.
 
     Raises
     ------

@@ -113,6 +113,8 @@ def _rows(table: xr.Dataset) -> Any:
     others += [name for name, c in table.coords.items() if not set(c.dims) <= set(dims)]
     rows = table.drop_vars(others)
     frame = rows.to_dataframe() if dims else rows.expand_dims("row").to_dataframe()
+    about = [str(name) for name in rows.coords if name not in rows.dims]
+    frame = frame[[*map(str, rows.data_vars), *about]]
     units = {str(n): v.attrs.get("units", "1") for n, v in rows.variables.items()}
     titles = {n: f"{n} ({unit})" for n, unit in units.items() if unit != "1"}
     frame = frame.reset_index(drop=not dims)

@@ -77,13 +77,11 @@ def elastic_self_energy(
     energies = np.maximum(np.asarray(E, dtype=float), 0.0)
     into_L, from_L = _CONSTANT[constant]
 
-    def new(x: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found, slope = _response(x, c2_T - sigma)
+    def new(x: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        found = _response(x, c2_T - sigma)
         if c2_L is not None:
-            other, other_slope = _response(x, c2_L - into_L * sigma)
-            found = found + from_L * other
-            slope = slope + from_L * into_L * other_slope
-        return gamma * found, -gamma * slope
+            found = found + from_L * _response(x, c2_L - into_L * sigma)
+        return np.asarray(gamma * found)
 
     static = _static(gamma, c2_T, c2_L, into_L, from_L)
     if np.isnan(static):
@@ -93,11 +91,13 @@ def elastic_self_energy(
     x = energies.ravel()
     sigma = np.full(x.shape, static + 0.1j * c2_T)
     for _ in range(_LEADING):
-        sigma = (sigma + new(x, sigma)[0]) / 2
+        sigma = (sigma + new(x, sigma)) / 2
     found, at = sigma.copy(), np.arange(x.size)
     for _ in range(60):  # ten suffice except next to the instability
-        value, slope = new(x, sigma)
-        change = (sigma - value) / (1 - slope)
+        step = -1e-6 * np.abs(c2_T - sigma)
+        value = sigma - new(x, sigma)
+        slope = (sigma + step - new(x, sigma + step) - value) / step
+        change = value / slope
         end = sigma - change
         # A step is cut where it would leave the half plane of waves that die out. The
         # last, after which the next would be rounding, ends at its edge: there are the
@@ -115,14 +115,9 @@ def elastic_self_energy(
     return found.reshape(energies.shape)
 
 
-def _response(E: np.ndarray, c2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ∫3κ⁴/(c²κ² − E²) dκ over 0…1, and its derivative by c²."""
-    square, inverse = E * E, 1 / c2
-    J = branch_integral(E, c2)
-    found = (1 + 3 * square * J) * inverse
-    # By parts, ∂J/∂c² = [1/(c² − E²) − 3J]/2c².
-    slope = 1.5 * square * (1 / (c2 - square) - 3 * J) * inverse - found
-    return found, slope * inverse
+def _response(E: np.ndarray, c2: np.ndarray) -> np.ndarray:
+    """Return ∫3κ⁴/(c²κ² − E²) dκ over 0…1."""
+    return np.asarray((1 + 3 * E**2 * branch_integral(E, c2)) / c2)
 
 
 def _static(
