@@ -1,4 +1,4 @@
-"""All measurements, in about twenty minutes: ``python -m benchmarks [POTENTIAL]``.
+"""All tables, one after the other: ``python -m benchmarks [POTENTIAL]``.
 
 POTENTIAL is ZrCuAl2011.eam.alloy; without it the glass is of Cu50Zr50. One of them alone
 is, for instance, ``python -m benchmarks.fits``.

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import xbp
+from benchmarks.process import best
 from xbp.md.density import slabs
 from xbp.md.plan import Precision
 from xbp.md.wavevectors import allowed_wavevectors
 
 SIDE, N_ATOMS, Q_MAX = 41.144, 4000, 8.5
 DENSITY = N_ATOMS / SIDE**3
-
-
-def best(function: Callable[[], object], repeat: int = 3) -> float:
-    """Return the shortest time of some calls, warmed up."""
-    function()
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def vibrating(n_frames: int, n_atoms: int, chunk: int = 50) -> xr.Dataset:

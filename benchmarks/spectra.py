@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -12,18 +11,7 @@ from collections.abc import Callable
 
 from benchmarks.chain import Chain, LargeReduction, LazyReduction, Rebinning
 from benchmarks.powder import Powder, Streamed
-
-
-def seconds(function: Callable[[], None], repeat: int) -> float:
-    """Return the median time of a call, warmed up."""
-    function()
-    function()
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+from benchmarks.process import best
 
 
 def megabytes(function: Callable[[], None]) -> float:
@@ -56,14 +44,14 @@ def main() -> None:
     large = LargeReduction()
     large.setup()
     peer_time, peer_memory = (
-        seconds(large.time_plain_xarray, 5),
+        best(large.time_plain_xarray, 5),
         megabytes(large.time_plain_xarray),
     )
     for name, function in (
         ("S -> B in one step", large.time_one_step),
         ("S -> G -> B chained", large.time_two_steps),
     ):
-        t, m = seconds(function, 5), megabytes(function)
+        t, m = best(function, 5), megabytes(function)
         row(
             f"36 M points, {name}",
             f"{t:.3f} s",
@@ -83,14 +71,14 @@ def main() -> None:
     chain.setup()
     row(
         "chain on 300 x 150",
-        f"{1e3 * seconds(chain.time_chain, 20):.1f} ms",
+        f"{1e3 * best(chain.time_chain, 20):.1f} ms",
         "",
         "",
         "<= 30 ms",
     )
     row(
         "300 peak fits",
-        f"{1e3 * seconds(chain.time_peak_at_every_q, 3):.0f} ms",
+        f"{1e3 * best(chain.time_peak_at_every_q, 3):.0f} ms",
         "",
         "",
         "",
@@ -105,7 +93,7 @@ def main() -> None:
     row("", f"{m:.0f} MB", "800 MB", f"{m / 800:.2f}", "of the points themselves")
     row(
         "10^5 spectra x 200 rebinned",
-        f"{seconds(rebinning.time_rebin, 3):.2f} s",
+        f"{best(rebinning.time_rebin, 3):.2f} s",
         "",
         "",
         "<= 2.5 s",
@@ -116,7 +104,7 @@ def main() -> None:
     streamed.setup()
     row(
         "400 detectors x 2000 energies to Q",
-        f"{seconds(powder.time_angle_to_q, 7):.3f} s",
+        f"{best(powder.time_angle_to_q, 7):.3f} s",
         "",
         "",
         "<= 0.2 s",

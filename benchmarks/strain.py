@@ -12,7 +12,8 @@ import xarray as xr
 # One core each; OVITO reads this when it is imported.
 os.environ["OVITO_THREAD_COUNT"] = "1"
 
-from benchmarks.md import N_ATOMS, best, vibrating
+from benchmarks.md import N_ATOMS, vibrating
+from benchmarks.process import best
 from xbp.md.fields import FieldMaker
 from xbp.md.trajectory import read_trajectory
 

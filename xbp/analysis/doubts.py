@@ -109,7 +109,7 @@ def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
 def name_edges(
     table: xr.Dataset, value: xr.DataArray, *, chosen: bool, nearest: float
 ) -> list[Diagnostic]:
-    """Name the edge at which maxima are that have the status "maximum at edge".
+    """Name the edges of the maxima whose status is "maximum at edge".
 
     Parameters
     ----------

@@ -50,8 +50,8 @@ def fingerprint(label: str, *parts: Any) -> str:
         What the factor is.
     *parts : xarray.DataArray, xarray.Variable or anything that prints itself
         Origin and value. An array is known by its shape and its values to six digits;
-        a large one by those of a block in its middle, so that of a lazy array no more
-        is computed, and its name is that of the same array in memory.
+        a large one by a block in its middle, so that no more of a lazy array is
+        computed. An array has the same name when it is lazy and in memory.
 
     Examples
     --------
