@@ -141,9 +141,9 @@ class Slab:
         out: Any = 0.0
         for group in _grouped(itertools.islice(frames, n_frames), few, few):
             scaled = np.concatenate([one for _, one, _ in group], axis=1)
-            tables: list[np.ndarray] = [
-                table.astype(complex_)
-                for table in map(_powers, np.exp(2j * np.pi * scaled), top)
+            base = np.exp(2j * np.pi * scaled)
+            tables = [
+                _powers(b, n, complex_) for b, n in zip(base, top.tolist(), strict=True)
             ]
             if not np.ndim(out):
                 shape = (n_frames, len(group[0][2]), self.index.size)
@@ -189,12 +189,18 @@ def _rows_of(table: np.ndarray, rows: np.ndarray, out: np.ndarray) -> np.ndarray
     return np.take(table, rows, axis=0, out=out, mode="clip")
 
 
-def _powers(base: np.ndarray, top: int) -> np.ndarray:
+def _powers(base: np.ndarray, top: int, dtype: Any) -> np.ndarray:
     """Return base^n of numbers on the unit circle, n = −top … top, one in each row."""
-    powers = np.empty((2 * top + 1, base.size), dtype=complex)
-    powers[top] = 1
-    powers[top + 1 :] = base
-    np.multiply.accumulate(powers[top + 1 :], axis=0, out=powers[top + 1 :])
+    half = np.empty((top + 1, base.size), dtype=complex)
+    half[:1], half[1:2], known = 1, base, 1
+    while known < top:
+        # Twice as many at a time: errors of rounding grow with the logarithm of n.
+        more = min(known, top - known)
+        to = slice(known + 1, known + more + 1)
+        np.multiply(half[1 : more + 1], half[known], out=half[to])
+        known += more
+    powers = np.empty((2 * top + 1, base.size), dtype=dtype)
+    powers[top:] = half
     np.conj(powers[:top:-1], out=powers[:top])
     return powers
 
