@@ -306,6 +306,10 @@ def test_models_that_the_data_do_not_tell_apart_are_named() -> None:
     found = data.bp.compare_models(["soft_potential_dos", "soft_oscillators_dos"])
     codes = [one.code for one in found.bp.diagnostics()]
     assert "models_alike" in codes
+    found = data.bp.compare_models(
+        ["soft_potential_dos", "soft_oscillators_dos"], alike_below=0
+    )
+    assert "models_alike" not in [one.code for one in found.bp.diagnostics()]
 
 
 def test_bad_input(table: xr.Dataset) -> None:

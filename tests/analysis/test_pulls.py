@@ -108,24 +108,24 @@ def test_boson_peak(
     assert_pulls(
         draws("reduced_dos", "E", E, "meV", shape, noise).bp.boson_peak(method, limits),
         truth,
+        # Its error holds what a quartic in E and one in ln E differ by.
+        least=0.75 if method == "quadratic" else 0.85,
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("limits", [None, (2, 14)], ids=["automatic", "range"])
-@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
-def test_a_parabola_on_a_lognormal_has_an_error_as_large_as_its_shift(
+@pytest.mark.parametrize("noise", [0.001, 0.01, 0.03])
+def test_the_top_of_a_lognormal_without_its_shape(
     noise: float, limits: tuple[float, float] | None
 ) -> None:
-    """It is 8 % too high, 66 standard deviations of counting at the least noise: within 1.2 of its error."""
+    """A parabola alone is 8 % too high. At 0.1 % what the quartic misses is the error."""
     peak = draws(
         "reduced_dos", "E", E, "meV", SHAPES["lognormal"][0], noise
     ).bp.boson_peak("quadratic", limits)
     for name, true in (("energy", 5.5), ("height", 1.0)):
         pulls = (peak[name] - true) / peak[f"{name}_std"]
-        assert abs(float(pulls.mean())) < 1.2, name
-        assert float(pulls.std()) < 1.15, name
-    assert (peak.energy / 5.5 - 1 < 0.15).all()
+        assert abs(float(pulls.mean())) < 1, name
+        assert (0.7 if noise > 0.001 else 0.2) < float(pulls.std()) < 1.2, name
 
 
 #: Tops that no shape of `boson_peak` has, with their energies.
@@ -139,7 +139,11 @@ OTHERS = {
 @pytest.mark.parametrize("width", [0.1, 0.3, 1.0])
 @pytest.mark.parametrize("name", OTHERS)
 def test_tops_of_other_shapes(name: str, width: float) -> None:
-    """At 1 % the errors are as large as the shifts; where noise hides the shape, they are not."""
+    """`quadratic` has no shape; the errors of the log-normal contain what it misses.
+
+    At a noise of 10 % its pulls were up to 3.7: three in ten spectra are then as near
+    to a log-normal as to their own shape.
+    """
     at = np.arange(width, 24, width)
     curve, top = OTHERS[name]
     shifts = {}
@@ -153,8 +157,10 @@ def test_tops_of_other_shapes(name: str, width: float) -> None:
             pulls = (peak.energy - top) / peak.energy_std
             shifts[method, noise] = float((peak.energy - top).mean()) / top
             size = float((pulls**2).mean()) ** 0.5
-            limits = (0.5, 1.5) if noise == 0.01 else (1.2, 3.7)
-            assert limits[0] < size < limits[1], (method, noise)
+            assert 0.6 < size < (1.3 if noise == 0.01 else 2.2), (method, noise)
+            if method == "quadratic":
+                assert abs(float(pulls.mean())) < 0.5
+                assert 0.6 < float(pulls.std()) < 1.2
     # The shift itself does not depend on the noise.
     assert -0.075 < shifts["lognormal", 0.1] < -0.035
     assert abs(shifts["lognormal", 0.1] - shifts["lognormal", 0.01]) < 0.01

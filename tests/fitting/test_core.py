@@ -12,10 +12,10 @@ from scipy.optimize import curve_fit
 
 import xbp
 from xbp.core.status import statuses
-from xbp.fitting.core import solve, solve_function
+from xbp.fitting.core import _sizes, solve, solve_function
 from xbp.fitting.peak import NUMBERS, fit_shape
 from xbp.fitting.shapes import _status, gaussian_on_line, log_normal
-from xbp.fitting.top import around_top, off_parabola
+from xbp.fitting.top import around_top, top_of_points
 
 E = np.linspace(1.5, 15, 60)
 TIGHT = {"ftol": 1e-14, "xtol": 1e-14, "gtol": 1e-14, "maxfev": 10_000}
@@ -241,38 +241,55 @@ def test_the_bins_of_a_top_do_not_depend_on_its_scale() -> None:
     assert bins[0, 18]
 
 
-def test_the_error_of_a_top_is_its_distance_from_that_of_a_parabola_in_ln_E() -> None:
-    x = np.geomspace(6.0, 13.0, 20)
-    y = 1 - (np.log(x / 9) / 0.8) ** 2
-    for energy in (8.0, 9.5):
-        weight, place = np.full((1, x.size), 1e5), np.array([energy])
-        moved, _ = off_parabola(x, y[None], weight, place)
-        assert moved[0] == pytest.approx(9 - energy)
-
-
-def test_the_error_of_a_top_is_its_distance_from_that_of_the_mirror_image_too() -> None:
-    x = np.linspace(6.0, 13.0, 20)
-    for energy in (8.0, 9.5):
-        y = 1 - (np.log((2 * energy - x + 1e-3) / 8.2) / 0.8) ** 2
-        weight, place = np.full((1, x.size), 1e5), np.array([energy])
-        there = x < 2 * energy - 2
-        moved, _ = off_parabola(x, y[None], weight * there, place)
-        assert moved[0] == pytest.approx(energy - 8.2, abs=5e-3)
-
-
-@pytest.mark.parametrize("chi2", [1.2, 3.0])
-def test_the_error_of_a_height_grows_with_a_chi2_beyond_two_of_its_own(
-    chi2: float,
+@pytest.mark.parametrize(
+    ("curve", "place"),
+    [
+        (lambda x: 1 - (np.log(x / 9) / 0.8) ** 2, 9.0),
+        (lambda x: 1 - (np.log((19 - x) / 10.5) / 0.8) ** 2, 8.5),
+        (lambda x: 1 / (1 + ((x - 8.7) / 5) ** 2), 8.7),
+    ],
+)
+def test_the_top_of_a_quartic_is_that_of_the_points(
+    curve: Callable[[np.ndarray], np.ndarray], place: float
 ) -> None:
-    """The standard deviation of a reduced chi-squared of n degrees of freedom is √(2/n)."""
-    x = np.linspace(6.0, 12.0, 25)
-    powers = np.vander(x - 9, 5)
-    left = np.cos(7 * x)
-    left -= powers @ np.linalg.lstsq(powers, left, rcond=None)[0]
-    left *= np.sqrt(chi2 * 22 / (left**2).sum())
-    y = 100 - (x - 9) ** 2 + left
-    _, error = off_parabola(x, y[None], np.ones((1, 25)), np.array([9.0]))
-    design = np.vander(x - 9, 3)
-    of_height = np.linalg.inv(design.T @ design)[2, 2]
-    excess = max(chi2 / (1 + 2 * np.sqrt(2 / 22)) - 1, 0)
-    assert error[0] == pytest.approx(np.sqrt(excess * of_height), abs=1e-9)
+    """Parabolas in ln E and its mirror image, and a Lorentzian, from beside their tops."""
+    x = np.linspace(6.0, 12.0, 40)
+    start = (np.array([9.4]), np.array([0.95]), np.array([-0.02]))
+    ends = np.array([6.0]), np.array([12.0])
+    energy, height, _ = top_of_points(
+        x, curve(x)[None], np.full((1, 40), 1e3), 0.0, start, ends
+    )
+    assert energy[0, 0] == pytest.approx(place, abs=0.02)
+    assert height[0, 0] == pytest.approx(1, abs=2e-3)
+
+
+def test_what_few_points_leave_open_of_a_top_is_in_its_error() -> None:
+    """Four points fix no quartic. The std of a parabola would be a third of it."""
+    stds = []
+    for n in (4, 9, 90):
+        x = np.linspace(7.0, 11.0, n)
+        y = 1 - ((x - 9) / 4) ** 2
+        start = (np.array([9.0]), np.array([1.0]), np.array([-1 / 16]))
+        ends = np.array([7.0]), np.array([11.0])
+        energy, height, _ = top_of_points(
+            x, y[None], np.full((1, n), 50.0), 0.0, start, ends
+        )
+        assert energy[0, 0] == pytest.approx(9)
+        assert height[0, 0] == pytest.approx(1)
+        stds.append((energy[0, 1], height[0, 1]))
+    np.testing.assert_allclose(stds, [
+        (0.1785, 0.0187), (0.1055, 0.0120), (0.0360, 0.0039)
+    ], rtol=0.02)  # fmt: skip
+
+
+def test_the_size_of_a_parameter_is_where_it_moves_the_curve_by_a_thousandth() -> None:
+    """Of 1e-5 beside data of 1, a step of 1e-2; of 10 its own."""
+    for start, size in ((1e-5, 1e-2), (10.0, 10.0), (0.0, 1.0)):
+        found = _sizes(
+            lambda p: p + np.zeros(4),
+            np.ones((1, 4)),
+            np.full((1, 4), 3.0),
+            np.array([[start]]),
+            np.array([[False]]),
+        )
+        np.testing.assert_allclose(found, [[size]])

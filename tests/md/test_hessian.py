@@ -194,3 +194,9 @@ def test_what_is_no_matrix_is_refused(matrix: np.ndarray, tmp_path: Path) -> Non
         path.write_text(text)
         with pytest.raises(FileFormatError, match=r"dynmat\.dat"):
             open_dynamical_matrix(path, "regular")
+
+
+@pytest.mark.parametrize("size", [0.0, 2.0])
+def test_a_matrix_without_bonds_is_refused(size: float) -> None:
+    with pytest.raises(QuantityError, match="two different atoms"):
+        harmonic_vdos(matrix=np.eye(12) * size, masses=[40] * 4)

@@ -295,3 +295,12 @@ def test_velocities_of_another_temperature_are_told() -> None:
         ):
             codes = {found.code for found in table.bp.diagnostics()}
             assert ("temperature_of_velocities" in codes) == told, (kelvin, codes)
+
+
+def test_atoms_that_do_not_move_have_no_spectrum() -> None:
+    rest = xbp.md.new_trajectory(
+        np.zeros((40, 1, 1)) + np.arange(9.0).reshape(3, 3),
+        time=np.arange(40) * 0.05, cell=9 * np.eye(3), mass=[40] * 3,
+    )  # fmt: skip
+    with pytest.raises(QuantityError, match="do not move"):
+        rest.bp.vdos(window="1 ps")

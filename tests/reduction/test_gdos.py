@@ -6,7 +6,13 @@ import scipy.constants as const
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.errors import (
+    CoordinateError,
+    QuantityError,
+    RangeError,
+    TemperatureError,
+    UnitsError,
+)
 
 K_B = const.k / const.e * 1e3
 
@@ -349,3 +355,12 @@ def test_what_a_step_does_not_need_may_agree(model: xr.Dataset) -> None:
     np.testing.assert_array_equal(same, B.bp.to_gdos().G)
     with pytest.raises(QuantityError, match="not used"):
         B.drop_vars("temperature").bp.to_gdos(T="300 K")
+
+
+def test_a_displacement_whose_factor_overflows_is_refused() -> None:
+    """All values were NaN, without a word."""
+    S = xbp.models.dynamic_structure_factor(
+        [2.0, 4.0], [3.0, 6.0], energy=5, width=5, T=300, u2=0.01
+    ).drop_vars("u2")
+    with pytest.raises(RangeError, match="infinite above 0"):
+        S.bp.to_gdos(u2="1e4 angstrom^2")

@@ -211,7 +211,8 @@ def test_errors_further_dimensions_and_dask(sqe: xr.Dataset) -> None:
     "arguments",
     [
         {"rule": "none"}, {"rule": "f-sum"}, {"rule": "incoherent", "mass": 50}, {"rule": "structure factor"},
-        {"rule": "f-sum", "mass": "-1 u"}, {"rule": "f-sum", "mass": 50, "composition": "V"},
+        {"rule": "f-sum", "mass": "-1 u"}, {"rule": "f-sum", "mass": "1 kg"}, {"rule": "f-sum", "mass": "0.05 u"},
+        {"rule": "f-sum", "mass": 50, "composition": "V"},
         {"rule": "incoherent", "E_range": (200, 300)}, {"rule": "incoherent", "Q_range": (50, 60)},
         {"rule": "f-sum", "mass": 50, "E_range": (-30, -5)}, {"rule": "f-sum", "mass": 50, "T": "5 K"},
     ],

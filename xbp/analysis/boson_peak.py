@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import xarray as xr
 from xbp.analysis.checks import (
     EDGE_WIDTH,
     FILTER_END,
+    SEARCH_BELOW,
     SOUND_BELOW,
     highest_Q,
     longitudinal_below,
 )
 from xbp.analysis.doubts import add_peak_doubts, name_edges
-from xbp.analysis.simulated import Box
-from xbp.analysis.spectra import EXCESS, HIGHEST, MISFIT, fit_spectra
+from xbp.analysis.simulated import BOX_LIMITS, Box, BoxLimits
+from xbp.analysis.spectra import COLUMNS, EXCESS, MISFIT, fit_spectra
 from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
 from xbp.core.conditions import dimension_of
 from xbp.core.data import is_lazy, require_dims, unwrap
@@ -69,6 +71,10 @@ def boson_peak(
     sound_below: Any = SOUND_BELOW,
     box_phonon: Any = None,
     debye_level: Any = None,
+    search_below: Any = SEARCH_BELOW,
+    above_box: float = 1.5,
+    box_margin: float = 0.15,
+    significance: float = 2.0,
 ) -> xr.Dataset:
     r"""Find position, height and width of the boson peak.
 
@@ -81,12 +87,13 @@ def boson_peak(
         about the fit sets it.
     method : {"lognormal", "quadratic", "gaussian"}
         ``lognormal``: height · exp(−ln²(E/E_BP)/2σ²); ``quadratic``: a parabola through
-        the top (bins above 0.8 of the maximum and their neighbours), some 8 % too high
-        for a log-normal with σ = 0.6; its std includes the difference from a parabola
-        in ln E, as far as the points prefer that; ``gaussian``: a Gaussian on a
-        straight background.
+        the top (bins above 0.8 of the maximum and their neighbours), with the energy
+        and the height of a quartic through them: right for a peak of any shape, where a
+        parabola alone is 8 % too high for a log-normal with σ = 0.6, but with 2.5 times
+        its std; ``gaussian``: a Gaussian on a straight background.
     E_range : pair of scalars with units, optional
-        Energies to fit. By default the most prominent interior maximum below 30 meV,
+        Energies to fit. By default the most prominent interior maximum below
+        `search_below`,
         half way down both its sides (of ``quadratic`` a quarter of the way, of
         ``gaussian`` four fifths, so that its background is seen), found in each
         spectrum. The result depends on this range, and on the shape if it does not
@@ -114,6 +121,19 @@ def boson_peak(
     debye_level : scalar with units, optional
         Level expected from sound alone (bare: the units of the data): 3/E_D³ for
         g(E)/E², 2/E_D² for g(E)/E of a plane.
+    search_below : scalar with units
+        Upper limit of the search without `E_range`, and of ``excess_energy`` (bare: the
+        unit of E). Boson peaks are at a few meV, and what Raman spectra show above this
+        are bands of groups of atoms.
+    above_box : float
+        Multiple of the lowest phonon of the box, 1 or more, below which a maximum of
+        simulated data is its line.
+    box_margin : float
+        A maximum is that phonon, whatever the data, if it is less than this part above
+        it: windows of 10 ps make a line that is some 0.6 meV wide at 2 meV.
+    significance : float
+        Standard deviations of the differences that decide about simulated data (see
+        ``status``).
 
     Returns
     -------
@@ -134,15 +154,15 @@ def boson_peak(
           where the data end before g(E) does, at 20 % of its largest: that of the
           measured part is larger. Bins ten times the median of the seven about them,
           and means over Q of less than half the interval, are left out.
-        - ``excess_energy`` of simulated data: the energy above 1.5 E₁ and E₁ + FWHM
-          (see below) where means of three bins are highest. With `debye_level` also
-          ``excess``, the ratio of that mean to the level, with ``_std`` (without the
-          error of the level), and ``excess_low`` to ``excess_high``, the range where
-          the ratio exceeds 1 by two std.
+        - ``excess_energy`` of simulated data: the energy above `above_box` E₁ and E₁ +
+          FWHM (see below) where means of three bins are highest. With `debye_level`
+          also ``excess``, the ratio of that mean to the level, with ``_std`` (without
+          the error of the level), and ``excess_low`` to ``excess_high``, the range
+          where the ratio exceeds 1 by `significance` std.
         - ``status``:
 
-          - "no data" (without a range: none below 30 meV), "too few points", "no
-            maximum", "fit failed".
+          - "no data" (without a range: none below `search_below`), "too few points",
+            "no maximum", "fit failed".
           - "maximum at edge", of the range or of the data; a diagnostic names it. Data
             that begin less than `edge_width` below a maximum give it, whatever the
             range.
@@ -152,14 +172,14 @@ def boson_peak(
             the high side.
           - "longitudinal phonon": see `sq`.
           - "box phonon": in data that `mark_box_phonon` has marked, a maximum less than
-            15 % above that phonon. Without `E_range` the peak is searched above it,
-            whereas a given range is fitted as it is.
-          - of simulated data (``attrs["origin"]``) "ok" is a maximum above 1.5 E₁ and
-            E₁ + FWHM, with the lowest phonon of the box E₁ and the coordinate
+            `box_margin` above that phonon. Without `E_range` the peak is searched above
+            it, whereas a given range is fitted as it is.
+          - of simulated data (``attrs["origin"]``) "ok" is a maximum above `above_box`
+            E₁ and E₁ + FWHM, with the lowest phonon of the box E₁ and the coordinate
             ``resolution_fwhm``; a fit to the bins above E₁ alone gives the same energy
-            within two std, and it exceeds the level on both sides by two std. Otherwise
-            it is a "box phonon" (too low) or "plateau", or "box unknown" if E₁,
-            "errors unknown" if the standard deviations are not known.
+            within `significance` std, and it exceeds the level on both sides by as
+            many. Otherwise it is a "box phonon" (too low) or "plateau", or "box
+            unknown" if E₁, "errors unknown" if the standard deviations are not known.
 
         About the standard deviations:
 
@@ -168,6 +188,9 @@ def boson_peak(
           (``E_independence``, as after `rebin`) are fitted as the independent bins they
           came from. The error of a bin of a simulated trajectory is at least the
           counting error of its modes.
+        - Those of ``lognormal`` include how far the three numbers move for the exponent
+          λ of ((E/E_BP)^λ − 1)/λ in place of the logarithm that the points have (1: a
+          Gaussian), less what noise makes of it, and up to ±2; not along Q.
         - If chance gives such a ``chi2_reduced``, or such a smooth residual, in less
           than one of 40 cases (without errors: compared with the noise, one of 6), they
           include how far the three numbers are from those of the points themselves (the
@@ -181,8 +204,8 @@ def boson_peak(
     RangeError
         If `E_range` contains no data, or the data have no dimension E.
     QuantityError
-        If the method is unknown, `sq` is not an S(Q), or `edge_width` is not a number ≥
-        0.
+        If the method is unknown, `sq` is not an S(Q), or `edge_width`, `box_margin` or
+        `significance` is not a number ≥ 0, or `above_box` not one ≥ 1.
 
     References
     ----------
@@ -211,6 +234,8 @@ def boson_peak(
         sound_below=sound_below,
         box_phonon=box_phonon,
         debye_level=debye_level,
+        search_below=search_below,
+        limits=BoxLimits.of(above_box, box_margin, significance),
     )
 
 
@@ -226,6 +251,8 @@ def fit_peaks(
     sound_below: Any = SOUND_BELOW,
     box_phonon: Any = None,
     debye_level: Any = None,
+    search_below: Any = SEARCH_BELOW,
+    limits: BoxLimits = BOX_LIMITS,
 ) -> xr.Dataset:
     """Do what `boson_peak` does; a range it finds is `reach` times as wide in ln E."""
     choose(method, Method, "method")
@@ -243,13 +270,14 @@ def fit_peaks(
     E = axis.values.astype(float)[positive]
     to_mev = convert_factor(units, "meV", name="coordinate 'E'", energy=True)
     box = Box.of(value, box_phonon, to_mev)
+    highest = require_number(search_below, "search_below", units, above=0, energy=True)
     level = np.nan
     if debye_level is not None:
         level = require_positive(debye_level, "debye_level", signal.units)
     # Light sees C(E) g(E), whose area is not that of the modes, through filters.
     if is_light := value.attrs.get("probe") == "light":
-        limits: Any = {"least": 0, "energy": True}
-        filter_end = require_number(filter_end, "filter_end", units, **limits)
+        wanted: Any = {"least": 0, "energy": True}
+        filter_end = require_number(filter_end, "filter_end", units, **wanted)
     at_Q = highest_Q(signal)
     below, doubts = longitudinal_below(signal, sq, at_Q, sound_below)
     sound = False if below is None or at_Q is None else (at_Q < below).variable
@@ -279,17 +307,18 @@ def fit_peaks(
         dims="E",
         gives=[["_number"], [], ["_excess"]],
         dtypes=[float, "<U19", float],
-        sizes={"_number": len(NUMBERS) + 1, "_excess": len(EXCESS)},
+        sizes={"_number": len(COLUMNS), "_excess": len(EXCESS)},
         simulated=box.simulated,
         dimension=dimension_of(value),
         area=box.area,
         level=level,
-        to_mev=to_mev,
         E=E,
         half=half,
         inside=in_range[positive],
         method=method,
-        highest=None if E_range is not None else HIGHEST / to_mev,
+        highest=highest,
+        chosen_range=E_range is not None,
+        limits=limits,
         reach=reach,
         edge_width=edge_width if name == "reduced_dos" else 0.0,
         filter_end=filter_end if is_light else 0.0,
@@ -310,12 +339,12 @@ def fit_peaks(
         "modes_below": ("1", FIT_LABELS["modes_below"]),
     }
     # Without known errors χ² has no scale to be judged by.
-    left_out = {f"{name}_off" for name in MISFIT}
+    left_out = {*(f"{name}_off" for name in MISFIT), "edge", "edge_energy"}
     left_out |= {"chi2_reduced"} if std is None else set()
     left_out |= set() if with_modes else {"modes_below"}
     left_out |= {"background", "background_slope"} - {*SHAPES[method].background}
     variables: dict[str, tuple[Any, str, str]] = {}
-    for i, column in enumerate((*NUMBERS, "modes_below")):
+    for i, column in enumerate(COLUMNS):
         column = {"low": "E_low", "high": "E_high"}.get(column, column)
         if column not in left_out:
             label = labels.get(column, ("", ""))
@@ -336,12 +365,15 @@ def fit_peaks(
             "method": method,
             **range_used("E_range", E_range, low, high, str(units)),
             **({} if edge_width == EDGE_WIDTH else {"edge_width": edge_width}),
+            **({} if search_below == SEARCH_BELOW else {"search_below": search_below}),
+            **({} if limits == BOX_LIMITS else asdict(limits)),
         },
         attrs={"method": method, "signal": name, **diagnosed(value.attrs, *doubts)},
         coords=dict(collapsed(value, "E").items()),
     )
     plain, rewrap = unwrap(add_peak_doubts(answer))
-    edges = name_edges(plain, value, chosen=E_range is not None, nearest=edge_width)
+    at = numbers[..., COLUMNS.index("edge") :]
+    edges = name_edges(status, at.data, value, chosen=E_range is not None)
     plain.attrs |= diagnosed(plain.attrs, *edges)
     # Along Q one shape misses all spectra in like manner.
     for column in MISFIT if "Q" in value.dims else ():

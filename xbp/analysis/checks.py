@@ -21,6 +21,7 @@ from xbp.fitting.rows import running_median, smoothed
 __all__ = [
     "EDGE_WIDTH",
     "FILTER_END",
+    "SEARCH_BELOW",
     "SOUND_BELOW",
     "first_maximum",
     "highest_Q",
@@ -33,6 +34,8 @@ __all__ = [
 #: a fifth to four fifths of its height within 1.13 σ, and boson peaks have σ of 0.4 to
 #: 0.9; notch and edge filters open within 2 to 15 % of E.
 EDGE_WIDTH = 0.25
+#: Default of `search_below`.
+SEARCH_BELOW = "30 meV"
 #: Default of `sound_below`.
 SOUND_BELOW = "2 1/angstrom"
 #: Default of `filter_end`: notch filters take 5 to 10 1/cm off, and open softly.

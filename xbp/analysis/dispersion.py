@@ -17,7 +17,7 @@ from xbp.core.conditions import dimension_of
 from xbp.core.data import is_lazy, require_dims, require_over, unwrap
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
-from xbp.core.guards import require_positive
+from xbp.core.guards import require_fraction, require_positive
 from xbp.core.independence import contrast_independence, independence
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, map_over, result_table, table_signal
@@ -27,9 +27,6 @@ from xbp.models.dimension import debye_velocity, debye_wave_number
 
 __all__ = ["dispersion", "ioffe_regel", "sound_velocity"]
 
-#: Energies scatter by more than their errors if this is their p-value, or less.
-_SCATTERED = 0.01
-
 
 @operation(
     takes="boson_peak",
@@ -38,7 +35,9 @@ _SCATTERED = 0.01
     when=lambda table: "Q" in table.energy.dims,
 )
 @carries_common_errors()
-def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
+def dispersion(
+    peak: xr.Dataset, Q_range: Any = None, *, significance: float = 0.01
+) -> xr.Dataset:
     r"""Test whether the peak energy depends on Q.
 
     .. math:: \bar E = \frac{\sum E_i/\sigma_i^2}{\sum 1/\sigma_i^2}, \qquad
@@ -53,6 +52,8 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
         status is not "ok" are left out.
     Q_range : pair of scalars with units, optional
         Momentum transfers to use.
+    significance : float
+        ``p_value`` below which the energies scatter by more than their errors.
 
     Returns
     -------
@@ -71,6 +72,8 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     ------
     QuantityError
         If this is not a table of peaks over Q.
+    RangeError
+        If `significance` is not between 0 and 1.
 
     Examples
     --------
@@ -82,6 +85,7 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     >>> f"{float(flat.mean_energy):.2f} +- {float(flat.scatter):.2f}"
     '5.50 +- 0.00'
     """
+    significance = require_fraction(significance, "significance")
     plain, rewrap = unwrap(peak)
     signal = table_signal(plain, "boson_peak", "energy", rewrap)
     energy = signal.value
@@ -107,6 +111,7 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
         gives=[["_number"]],
         sizes={"_number": 10},
         each=True,
+        significance=significance,
     )
     units = energy.attrs["units"]
     slope_units = format_unit(
@@ -134,14 +139,14 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
         quantity="dispersion",
         operation="dispersion",
         arguments={"Q_range": Q_range},
-        attrs=diagnosed({}, *_scattered(columns["p_value"][0])),
+        attrs=diagnosed({}, *_scattered(columns["p_value"][0], significance)),
     )
     return answer
 
 
-def _scattered(p_value: xr.DataArray) -> Iterator[Diagnostic]:
+def _scattered(p_value: xr.DataArray, significance: float) -> Iterator[Diagnostic]:
     """Yield a diagnostic if energies scatter more than their errors (not for dask)."""
-    if not is_lazy(p_value) and bool((p_value < _SCATTERED).any()):
+    if not is_lazy(p_value) and bool((p_value < significance).any()):
         yield Diagnostic(
             "scattered_energies",
             "warning",
@@ -155,6 +160,8 @@ def _line(
     q: np.ndarray,
     held: np.ndarray,
     contrast: np.ndarray,
+    *,
+    significance: float,
 ) -> np.ndarray:
     """Return the columns of the table; `held` and `contrast` are f of the bins."""
     ok = np.isfinite(energy) & np.isfinite(std) & (std > 0)
@@ -170,7 +177,7 @@ def _line(
     p_value = scipy.special.gammaincc((independent - 1) / 2, chi2 / 2)
     line, covariance = np.polyfit(x, e, 1, w=w, cov="unscaled")
     slope_std = np.sqrt(covariance[0, 0])
-    if p_value < _SCATTERED:
+    if p_value < significance:
         left = (w**2 * (e - np.polyval(line, x)) ** 2).sum() / (independent - 2)
         slope_std *= max(1.0, np.sqrt(left))
     return np.array([

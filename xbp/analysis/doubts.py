@@ -10,6 +10,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from xbp.analysis.sides import EDGES
 from xbp.core.data import is_lazy, unwrap
 from xbp.core.signal import read
 from xbp.core.status import Diagnostic, Status, diagnosed, is_poor
@@ -107,39 +108,31 @@ def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
 
 
 def name_edges(
-    table: xr.Dataset, value: xr.DataArray, *, chosen: bool, nearest: float
+    status: xr.DataArray, edges: np.ndarray, value: xr.DataArray, *, chosen: bool
 ) -> list[Diagnostic]:
     """Name the edges of the maxima whose status is "maximum at edge".
 
     Parameters
     ----------
-    table : xarray.Dataset
-        Boson peaks, as plain numbers.
+    status : xarray.DataArray
+        Of boson peaks; none are named of one that dask has not computed.
+    edges : numpy.ndarray, shape (..., 2)
+        Answer of `edges_of`.
     value : xarray.DataArray
         What was fitted.
     chosen : bool
         Whether the range was given.
-    nearest : float
-        ln E from the beginning of the data up to which a maximum counts as their edge.
     """
-    if is_lazy(value) or is_lazy(table["status"]):
+    if is_lazy(status) or not (at_edge := status.values == Status.AT_EDGE).any():
         return []
-    at_edge = table["status"].values == Status.AT_EDGE
-    if not at_edge.any():
-        return []
-    E = value["E"].values.astype(float)
-    spectra = value.transpose(*table["status"].dims, "E").values.reshape(-1, E.size)
-    ends = [table[f"E_{end}"].values.ravel() for end in ("low", "high")]
-    edges = Counter(
-        _edge(E, spectra[i], ends[0][i], ends[1][i], chosen=chosen, nearest=nearest)
-        for i in np.flatnonzero(at_edge.ravel()).tolist()
-    )
+    found = Counter(map(tuple, edges[at_edge].tolist()))
     units = _units(value["E"].variable)
-    parts = [
-        f"{f'{count} ' if at_edge.ndim else ''}at {name}, {at:.3g}{units}"
-        for (name, at), count in edges.most_common(3)
-    ]
-    text = "; ".join(parts) + "; …" * (len(edges) > 3)
+    parts = []
+    for (number, at), count in found.most_common(3):
+        name = EDGES[int(number)]
+        name = name.replace("the fitted range", "E_range") if chosen else name
+        parts.append(f"{f'{count} ' if status.ndim else ''}at {name}, {at:.3g}{units}")
+    text = "; ".join(parts) + "; …" * (len(found) > 3)
     below = [
         f"{label} is {float(value[name]):.3g} {value[name].attrs['units']}"
         for name, label in _LOWEST.items()
@@ -156,33 +149,6 @@ _LOWEST: Final = {
     "box_phonon": "the first phonon of the box",
     "resolution_fwhm": "the resolution",
 }
-
-
-def _edge(
-    E: np.ndarray,
-    y: np.ndarray,
-    low: float,
-    high: float,
-    *,
-    chosen: bool,
-    nearest: float,
-) -> tuple[str, float]:
-    """Return which edge the maximum of a spectrum is at, and its energy."""
-    known = np.isfinite(y) & (E > 0)
-    x, y = E[known], y[known]
-    inside = (x >= low) & (x <= high)
-    if not inside.any():
-        return "no energy that was measured", np.nan
-    within, top = x[inside], float(x[inside][np.argmax(y[inside])])
-    if np.log(top / x[0]) < nearest:
-        return "the beginning of the data", float(x[0])
-    n = min(3, within.size)
-    rises = y[inside][-n:].mean() > y[inside][:n].mean()
-    end, last = ("end", -1) if rises else ("beginning", 0)
-    of = "the data" if within[last] == x[last] else "the fitted range"
-    return f"the {end} of {'E_range' if of != 'the data' and chosen else of}", float(
-        within[last]
-    )
 
 
 def _of_a_scan(table: xr.Dataset, status: str) -> Iterator[Diagnostic]:

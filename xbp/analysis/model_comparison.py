@@ -12,7 +12,12 @@ from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.data import unwrap
 from xbp.core.errors import QuantityError
-from xbp.core.guards import require_keys, require_kind, require_positive
+from xbp.core.guards import (
+    require_keys,
+    require_kind,
+    require_number,
+    require_positive,
+)
 from xbp.core.operation import operation
 from xbp.core.signal import read, result_table
 from xbp.core.status import FIT_LABELS, Diagnostic, Status, diagnosed
@@ -40,8 +45,6 @@ _SEARCHED, _DEPTH = 600, 1e-6
 _THERMAL = (2.0, 6.0)
 #: Step of derivatives, in standard deviations of the parameters.
 _STEP = 0.1
-#: Models whose BIC differs by less are not distinguished.
-_APART = 2.0
 
 
 @operation(
@@ -60,6 +63,7 @@ def compare_models(
     number_density: Any = None,
     mass: Any = None,
     T: Any = None,
+    alike_below: float = 2.0,
 ) -> xr.Dataset:
     r"""Fit several models to the same points and compare them.
 
@@ -90,6 +94,9 @@ def compare_models(
         Atoms per volume, for q_D = (6π²n)^(1/3); needed for velocities.
     mass, T : scalars with units, optional
         Mean mass of the atoms (bare: u) and temperature (bare: K) of u²; needed for it.
+    alike_below : float
+        Models of one spectrum whose BIC is above the lowest by less than this are named
+        by a diagnostic: it does not distinguish them.
 
     Returns
     -------
@@ -108,6 +115,8 @@ def compare_models(
     QuantityError
         If no or the same models are given, a parameter is not in any of them, or a
         velocity comes without `number_density`.
+    RangeError
+        If `alike_below` is negative.
 
     Notes
     -----
@@ -129,6 +138,7 @@ def compare_models(
     (0.0, 5.0)
     """
     require_kind(models, (list, tuple), "models", "a list of names or Models")
+    alike_below = require_number(alike_below, "alike_below", least=0)
     rows = [find_model(model) for model in models]
     names = [row.name for row in rows]
     if not names or len(set(names)) < len(names):
@@ -169,7 +179,7 @@ def compare_models(
         arguments={"models": names, "x_range": x_range, **given},
         coords={"model": xr.Variable("model", names)},
     )
-    answer.attrs |= diagnosed(answer.attrs, *_doubts(answer))
+    answer.attrs |= diagnosed(answer.attrs, *_doubts(answer, alike_below))
     return rewrap(answer)  # type: ignore[no-any-return]
 
 
@@ -444,11 +454,11 @@ def _curves(
     }
 
 
-def _doubts(table: xr.Dataset) -> list[Diagnostic]:
+def _doubts(table: xr.Dataset, alike_below: float) -> list[Diagnostic]:
     """Return which models the data do not tell apart, of one spectrum."""
     if table["status"].ndim > 1:
         return []
-    near = table["delta_BIC"].values < _APART
+    near = table["delta_BIC"].values < alike_below
     names = [str(name) for name in table["model"].values[near]]
     if len(names) < 2:
         return []
@@ -457,7 +467,7 @@ def _doubts(table: xr.Dataset) -> list[Diagnostic]:
             "models_alike",
             "info",
             f"BIC does not distinguish {', '.join(names)} (difference below "
-            f"{_APART:g})",
+            f"{alike_below:g})",
             "more points or smaller errors, or fix a parameter by a measurement",
         )
     ]

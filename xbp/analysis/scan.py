@@ -35,7 +35,8 @@ _REACHES = {"automatic": 1.0, "narrower": 0.7, "wider": 1.4}
 _QUALITY = ("status", "relative_residual", "chi2_reduced")
 #: The same of temperatures: upper ends over the highest, lower ends over the lowest.
 _UPPER, _LOWER = (1.0, 0.5, 0.25), (1.0, 2.0)
-#: Least ratio of the ends of a range.
+#: Of these default ranges (`T_ranges` sets others) only those are fitted whose ends
+#: differ by more than this factor: less of a hump does not fix a model.
 _NARROWEST = 2.0
 
 

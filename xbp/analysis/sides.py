@@ -22,7 +22,16 @@ from xbp.fitting.rows import (
 from xbp.fitting.shapes import SIGNIFICANT
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 
-__all__ = ["judge_sides", "peak_ranges", "sides_are_fitted"]
+__all__ = ["EDGES", "edges_of", "judge_sides", "peak_ranges", "sides_are_fitted"]
+
+#: Edges that a maximum can be at, by their number in the answer of `edges_of`.
+EDGES = (
+    "no energy that was measured",
+    "the beginning of the data",
+    "the end of the data",
+    "the beginning of the fitted range",
+    "the end of the fitted range",
+)
 
 
 def peak_ranges(
@@ -368,3 +377,53 @@ def sides_are_fitted(
         right = column["chi2_reduced"] < 1 + 2 * np.sqrt(2 / free)
         good |= right & (rise > 1.5 * edge_width)
     return np.asarray(good & seen & (below > 1) & (above > 1))
+
+
+def edges_of(
+    E: np.ndarray,
+    B: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    near_edge: float,
+) -> np.ndarray:
+    """Return which of `EDGES` the maxima of spectra are at, and its energy.
+
+    Parameters
+    ----------
+    E : numpy.ndarray, shape (k,)
+        Energies, ascending.
+    B : numpy.ndarray, shape (m, k)
+        Spectra; E ≤ 0 and NaN are left out.
+    low, high : numpy.ndarray, shape (m,)
+        The ranges fitted.
+    near_edge : float
+        ln E from the beginning of the data up to which a maximum counts as its edge.
+
+    Returns
+    -------
+    numpy.ndarray, shape (m, 2)
+
+    Examples
+    --------
+    >>> E, at = np.arange(1.0, 6.0), np.array([[2.0], [4.0]])
+    >>> number, energy = edges_of(E, E[None], *at, 0.25)[0]
+    >>> EDGES[int(number)], float(energy)
+    ('the end of the fitted range', 4.0)
+    """
+    found = np.full((len(B), 2), np.nan)
+    for i, y in enumerate(B):
+        known = np.isfinite(y) & (E > 0)
+        inside = np.flatnonzero(known & (low[i] <= E) & (high[i] >= E))
+        if not inside.size:
+            found[i, 0] = 0
+            continue
+        first, last = np.flatnonzero(known)[[0, -1]]
+        if np.log(E[inside[y[inside].argmax()]] / E[first]) < near_edge:
+            found[i] = 1, E[first]
+            continue
+        n = min(3, inside.size)
+        rises = y[inside[-n:]].mean() > y[inside[:n]].mean()
+        end = inside[-1 if rises else 0]
+        of_data = end == (last if rises else first)
+        found[i] = (1 if of_data else 3) + rises, E[end]
+    return found

@@ -15,14 +15,40 @@ from xbp.core.status import Status
 from xbp.core.units import convert_factor
 from xbp.fitting.sampled import area_of_modes, modes_of_box
 
-__all__ = ["Box", "excess_over", "judge_maximum", "lowest_peak"]
+__all__ = [
+    "BOX_LIMITS",
+    "Box",
+    "BoxLimits",
+    "excess_over",
+    "judge_maximum",
+    "lowest_peak",
+]
 
-#: A maximum below this multiple of the lowest phonon of the box is that phonon's line.
-_ABOVE_BOX = 1.5
-#: Bins closer than this to a maximum, relative to its energy, are its top.
+#: Definition of the top whose mean is compared with both sides: bins closer than this
+#: to the maximum, relative to its energy.
 _TOP = 0.15
-#: Significant differences, in standard deviations.
-_SEEN = 2.0
+
+
+@dataclass(frozen=True)
+class BoxLimits:
+    """Arguments of `boson_peak` about the phonons of a box, and their defaults."""
+
+    above_box: float = 1.5
+    box_margin: float = 0.15
+    significance: float = 2.0
+
+    @classmethod
+    def of(cls, above_box: Any, box_margin: Any, significance: Any) -> BoxLimits:
+        """Return the limits after checking them."""
+        return cls(
+            require_number(above_box, "above_box", least=1, error=QuantityError),
+            require_number(box_margin, "box_margin", least=0, error=QuantityError),
+            require_number(significance, "significance", least=0, error=QuantityError),
+        )
+
+
+#: The defaults.
+BOX_LIMITS = BoxLimits()
 
 
 @dataclass(frozen=True)
@@ -87,9 +113,9 @@ def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None
     return scaled
 
 
-def lowest_peak(box: float, fwhm: float) -> float:
+def lowest_peak(box: float, fwhm: float, limits: BoxLimits) -> float:
     """Return the energy below which a maximum is the lowest phonon of the box."""
-    return max(_ABOVE_BOX * box, box + fwhm)
+    return max(limits.above_box * box, box + fwhm)
 
 
 def judge_maximum(
@@ -101,13 +127,14 @@ def judge_maximum(
     box: float,
     fwhm: float,
     high: float,
+    limits: BoxLimits,
 ) -> Status:
     """Decide whether a maximum of a simulated spectrum is a boson peak.
 
     It is one if (i) it lies above `lowest_peak`; (ii) a fit to only the bins above the
-    phonon of the box gives the same energy within two standard deviations; and (iii) it
-    exceeds the level on both sides, down to the phonon of the box and up to the end of
-    the range, by two standard deviations.
+    phonon of the box gives the same energy within `significance` standard deviations;
+    and (iii) it exceeds the level on both sides, down to the phonon of the box and up
+    to the end of the range, by as many.
 
     Parameters
     ----------
@@ -121,6 +148,8 @@ def judge_maximum(
         Lowest phonon of the box (0 without a box, NaN if not known); resolution.
     high : float
         End of the range fitted.
+    limits : BoxLimits
+        Multiple of the lowest phonon, and `significance`.
 
     Returns
     -------
@@ -130,11 +159,11 @@ def judge_maximum(
     if np.isnan(box):
         return Status.BOX_UNKNOWN
     at, error = energy
-    if at < lowest_peak(box, fwhm):
+    if at < lowest_peak(box, fwhm, limits):
         return Status.BOX_PHONON
     if std is None:
         return Status.ERRORS_UNKNOWN
-    if not abs(again[0] - at) <= _SEEN * max(error, again[1]):
+    if not abs(again[0] - at) <= limits.significance * max(error, again[1]):
         return Status.PLATEAU
     known = np.isfinite(B) & (box < E)
     near = np.abs(E / at - 1) < _TOP
@@ -142,7 +171,8 @@ def judge_maximum(
     rest = known & ~near & (max(high, 2 * at) >= E)
     for side in (rest & (at > E), rest & (at < E)):
         level = _lowest(B, std, np.flatnonzero(side))
-        if not top[0] - level[0] > _SEEN * np.hypot(top[1], level[1]):
+        needed = limits.significance * np.hypot(top[1], level[1])
+        if not top[0] - level[0] > needed:
             return Status.PLATEAU
     return Status.OK
 
@@ -172,15 +202,16 @@ def excess_over(
     box: float,
     fwhm: float,
     highest: float,
+    limits: BoxLimits,
 ) -> tuple[float, float, float, float, float]:
     """Return the energy of the largest excess over a level, its ratio, std and range.
 
     Means of three bins are used, above `lowest_peak` and up to `highest`. The range is
-    where the ratio, about its largest value, exceeds 1 by two standard deviations.
+    where the ratio, about its largest value, exceeds 1 by `significance` std.
     Without data all are NaN; without a `level`, all but the energy; without `std`, its
     std and the range.
     """
-    floor = float(np.nan_to_num(lowest_peak(box, fwhm)))
+    floor = float(np.nan_to_num(lowest_peak(box, fwhm, limits)))
     inside = np.isfinite(B) & (floor <= E) & (highest >= E)
     nothing = (np.nan,) * 5
     if inside.sum() < 3:
@@ -195,7 +226,7 @@ def excess_over(
     if np.isnan(level):
         return float(centre[top]), np.nan, np.nan, np.nan, np.nan
     ratio, error = mean / level, error / level
-    above = ratio - 1 > _SEEN * error
+    above = ratio - 1 > limits.significance * error
     low = high = np.nan
     if above[top]:
         fails = np.flatnonzero(~above)

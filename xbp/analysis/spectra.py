@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from xbp.analysis.checks import modes_below
-from xbp.analysis.sides import judge_sides, peak_ranges, sides_are_fitted
-from xbp.analysis.simulated import excess_over, judge_maximum
+from xbp.analysis.sides import edges_of, judge_sides, peak_ranges, sides_are_fitted
+from xbp.analysis.simulated import BoxLimits, excess_over, judge_maximum
 from xbp.core.independence import merged_bins
 from xbp.core.status import Status, statuses
 from xbp.core.threads import in_threads
@@ -17,16 +17,10 @@ from xbp.fitting.peak import NUMBERS, fit_shape
 from xbp.fitting.sampled import sampled_std
 from xbp.fitting.shapes import SHAPES, Method
 
-__all__ = ["EXCESS", "HIGHEST", "MISFIT", "fit_spectra"]
+__all__ = ["COLUMNS", "EXCESS", "MISFIT", "fit_spectra"]
 
-# A maximum less than this part above the first transverse phonon of a simulated box is
-# that phonon, or below all phonons: windows of 10 ps make a line that is some 0.6 meV
-# wide at 2 meV.
-_NEAR = 0.15
-
-#: Where no range is given, in meV: boson peaks lie at a few, and what Raman spectra
-#: show above this are bands of groups of atoms.
-HIGHEST = 30.0
+#: Columns of the numbers of `fit_spectra`; the last two are those of `edges_of`.
+COLUMNS = (*NUMBERS, "modes_below", "edge", "edge_energy")
 
 # Spectra that are treated at once, which need some 50 arrays of their size.
 _CHUNK = 1000
@@ -60,7 +54,7 @@ def fit_spectra(
     area: float,
     **how: Any,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fit spectra (…, k): `NUMBERS` and `modes_below`, the statuses, and `EXCESS`."""
+    """Fit spectra (…, k): `COLUMNS`, the statuses, and `EXCESS`."""
     arrays = [np.asarray(a) for a in (B, std, part, covered)]
     outer = np.broadcast_shapes(
         *(a.shape[:-1] for a in arrays), *map(np.shape, (box, sound, fwhm, n_modes))
@@ -113,14 +107,15 @@ def _fit_rows(
     inside: np.ndarray,
     dimension: int,
     method: Method,
-    highest: float | None,
+    highest: float,
+    chosen_range: bool,
+    limits: BoxLimits,
     reach: float,
     edge_width: float,
     filter_end: float,
     shared: bool,
     simulated: bool,
     level: float,
-    to_mev: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Do what `_fit_spectra` does for rows (m, k) of independent bins."""
     given = std if known else None
@@ -128,14 +123,17 @@ def _fit_rows(
     floors = np.nan_to_num(boxes)[:, None]
     sought = np.broadcast_to(inside, rows.shape)
     chosen = sought.copy()
-    if highest is not None:
-        sought = inside & (floors * (1 + _NEAR) <= E) & (highest >= E)
+    nearest = 1 + limits.box_margin
+    if not chosen_range:
+        sought = inside & (floors * nearest <= E) & (highest >= E)
         low, high = peak_ranges(E, rows, given, sought, SHAPES[method].depth)
         with np.errstate(invalid="ignore"):
             further = ((high / low) ** ((reach - 1) / 2))[:, None]
             begins, ends = low[:, None] / further, high[:, None] * further
             chosen = sought & (begins <= E) & (ends >= E)
-    numbers, status = fit_shape(E, rows, given, chosen, method, parts, half)
+    numbers, status = fit_shape(
+        E, rows, given, chosen, method, parts, half, shared=shared
+    )
     none = (np.isfinite(rows) & sought).any(axis=1) & ~chosen.any(axis=1)
     status[none] = Status.NO_MAXIMUM.code
     before = status.copy()
@@ -146,7 +144,9 @@ def _fit_rows(
         above = chosen & (floors < E)
         again, of_again = numbers, status
         if (above != chosen).any():
-            again, of_again = fit_shape(E, rows, given, above, method, parts, half)
+            again, of_again = fit_shape(
+                E, rows, given, above, method, parts, half, shared=shared
+            )
         second = dict(zip(NUMBERS, again.T, strict=True))
         for i in np.flatnonzero(status == ok).tolist():
             first, other = (
@@ -155,9 +155,9 @@ def _fit_rows(
             other = other if of_again[i] == ok else (np.nan, np.nan)
             status[i] = judge_maximum(
                 E, rows[i], errors[i], first, other, boxes[i], widths[i],
-                column["high"][i],
+                column["high"][i], limits,
             ).code  # fmt: skip
-    near = column["energy"] < (1 + _NEAR) * boxes
+    near = column["energy"] < nearest * boxes
     status[(status == ok) & near] = Status.BOX_PHONON.code
     doubtful = status == ok
     if method == "lognormal" and filter_end == 0:
@@ -183,9 +183,19 @@ def _fit_rows(
         numbers[:, own] = np.hypot(numbers[:, own], numbers[:, off])
     seen = np.where(seen >= 0.5, rows, np.nan)
     below = modes_below(seen, column["energy"], E=E, dimension=dimension)
-    top = HIGHEST / to_mev if highest is None else highest
+    at_edge = np.flatnonzero(status == Status.AT_EDGE.code)
+    edges = np.full((len(rows), 2), np.nan)
+    edges[at_edge] = edges_of(
+        E,
+        rows[at_edge],
+        column["low"][at_edge],
+        column["high"][at_edge],
+        edge_width,
+    )
     excess = np.full((len(rows), len(EXCESS)), np.nan)
     for i in range(len(rows)) if simulated or not np.isnan(level) else ():
         row = np.where(inside, rows[i], np.nan)
-        excess[i] = excess_over(E, row, errors[i], level, boxes[i], widths[i], top)
-    return np.column_stack([numbers, below]), status, excess
+        excess[i] = excess_over(
+            E, row, errors[i], level, boxes[i], widths[i], highest, limits
+        )
+    return np.column_stack([numbers, below, edges]), status, excess

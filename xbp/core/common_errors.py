@@ -49,9 +49,9 @@ def fingerprint(label: str, *parts: Any) -> str:
     label : str
         What the factor is.
     *parts : xarray.DataArray, xarray.Variable or anything that prints itself
-        Origin and value. An array is known by its shape and its values to six digits;
-        a large one by a block in its middle, so that no more of a lazy array is
-        computed. An array has the same name when it is lazy and in memory.
+        Origin and value. An array is known by its shape and its values to six digits,
+        one of more than 10⁶ values by a block in its middle: of a lazy array no more
+        has to be computed. An array has the same name when it is lazy and in memory.
 
     Examples
     --------
@@ -72,8 +72,11 @@ def fingerprint(label: str, *parts: Any) -> str:
     return f"{label} {digest.hexdigest()}"
 
 
-def _content(data: Any, *, most: int = 10_000, side: int = 16) -> bytes:
-    """Return the values of a block in the middle, or of all if they are at most 10⁴."""
+def _content(data: Any, *, most: int = 1_000_000, side: int = 16) -> bytes:
+    """Return all values, or those of a block in the middle if they are more than 10⁶.
+
+    Measured values have noise, so that no other measurement has the same block.
+    """
     middle = tuple(
         slice((n - side) // 2, (n + side) // 2) if n > side else slice(None)
         for n in data.shape
@@ -83,7 +86,7 @@ def _content(data: Any, *, most: int = 10_000, side: int = 16) -> bytes:
             block = block.compute(scheduler="synchronous")
         values = np.ravel(block)
         # Where all values are one, or masked, the others decide.
-        if np.unique(values).size > 1:
+        if values.size < data.size and np.unique(values).size > 1:
             break
     if values.dtype.kind not in "fiub":
         return repr(values.tolist()).encode()

@@ -110,8 +110,9 @@ FIT_LABELS: Final = {
     "BIC": "Bayesian information criterion",
     "status": "whether the fit can be used",
 }
-#: Above this reduced chi-squared, or this rms residual where no errors are known, the
-#: shape is not that of the data.
+#: What a poor fit is: above this reduced chi-squared, or this rms residual where no
+#: errors are known, the shape is not that of the data. A definition, not an argument,
+#: so that it means the same of every fit in a table, and in comparisons of tables.
 POOR_CHI2: Final = 10.0
 POOR_RESIDUAL: Final = 0.05
 

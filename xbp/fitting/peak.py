@@ -47,6 +47,8 @@ def fit_shape(
     method: Method,
     part: np.ndarray | float = 1.0,
     half: np.ndarray | float = 0.0,
+    *,
+    shared: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a peak to every spectrum.
 
@@ -68,6 +70,9 @@ def fit_shape(
         Which part of an independent bin each represents.
     half : numpy.ndarray, shape (k,), or 0
         Half the widths of the bins, over which the data are means.
+    shared : bool
+        Whether ``_off`` is an error that all spectra share. It is then 0 unless a curve
+        misses its points: what noise makes of it in each would add up.
 
     Returns
     -------
@@ -90,7 +95,8 @@ def fit_shape(
     ok = status == Status.OK.code
     noise, poor = _misfits(data, method, number, left, free, ok)
     for name in _OFF:
-        number[f"{name}_off"] = np.nan_to_num(number[f"{name}_off"])
+        off = np.nan_to_num(number[f"{name}_off"])
+        number[f"{name}_off"] = np.zeros_like(off) if shared else off
     rows = np.flatnonzero(ok & (poor | SHAPES[method].of_top))
     if rows.size:
         off = _off_the_points(data, method, number, noise, poor, rows)
@@ -248,7 +254,8 @@ def _misfits(
     rest, degree = np.nan_to_num(left), len(SHAPES[method].parameters) + 1
     _, _, unexplained = polynomial(log_x, rest, data.weight, degree)
     smooth = ((rest * data.weight) ** 2).sum(axis=1) - unexplained
-    poor |= (free > 2) & (smooth > 2 * permitted(2, of_noise) * noise**2)
+    if not SHAPES[method].of_top:  # whose quartic has taken it
+        poor |= (free > 2) & (smooth > 2 * permitted(2, of_noise) * noise**2)
     return noise, poor
 
 

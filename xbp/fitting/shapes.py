@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from xbp.core.status import POOR_CHI2, Status
-from xbp.fitting.core import Shape, solve
+from xbp.fitting.core import Shape, Solutions, solve
 from xbp.fitting.rows import Packed
-from xbp.fitting.top import GAUSS, off_parabola, polynomial
+from xbp.fitting.top import GAUSS, polynomial, top_of_points
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
 
 __all__ = [
@@ -234,6 +234,7 @@ def _log_normal(points: Points) -> _Found:
     width_std = np.sqrt(np.einsum("mi,mij,mj->m", gradient, covariance, gradient))
     energy_std, height_std = energy * stds[:, 0], height * stds[:, 1]
     # ln y = … − (ln E/E_BP)²/2σ²: σ distinguishes a bend from a straight power law.
+    moved = _to_nearest_shape(shape(fit.values, *places), y, weight, fit, chi2, known)
     lost = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
     sigmas = (np.abs(sigma), stds[:, 2])
     status = _status(ends, (energy, energy_std), (height, height_std), sigmas, lost)
@@ -242,8 +243,48 @@ def _log_normal(points: Points) -> _Found:
     return {
         "energy": energy, "energy_std": energy_std, "height": height,
         "height_std": height_std, "width": width, "width_std": width_std,
-        "chi2_reduced": chi2,
+        "energy_off": energy * moved[:, 0], "height_off": height * moved[:, 1],
+        "width_off": (gradient * moved).sum(axis=1), "chi2_reduced": chi2,
     }, status  # fmt: skip
+
+
+def _to_nearest_shape(
+    curve: tuple[np.ndarray, np.ndarray],
+    y: np.ndarray,
+    weight: np.ndarray,
+    fit: Solutions,
+    chi2: np.ndarray,
+    known: bool,
+    *,
+    farthest: float = 2.0,
+) -> np.ndarray:
+    r"""Return how far log-normals are from the shape of their own points.
+
+    .. math:: \ln y = b - \frac{1}{2\sigma^2}
+              \left[\frac{(x/x_0)^\lambda - 1}{\lambda}\right]^2
+
+    is a log-normal for λ = 0, a Gaussian for λ = 1, and to first order in λ a term in
+    u³. What noise alone makes of λ is not an error of the shape; beyond λ = ±2, which
+    is a Gaussian in E², there is no known shape.
+
+    Returns
+    -------
+    numpy.ndarray, shape (m, 3)
+        Of (ln x₀, b, σ): with the points' own λ, minus without.
+    """
+    value, slopes = curve
+    jacobian = np.moveaxis(slopes, 0, 1) * weight[:, None]
+    sigma = fit.values[:, 2, None]
+    u = sigma * slopes[0] / np.where(value > 0, value, 1.0)
+    cubic = -value * u**3 * sigma / 2 * weight
+    shared = np.einsum("mij,mjk,mk->mi", fit.covariance, jacobian, cubic)
+    own = cubic - np.einsum("mi,mik->mk", shared, jacobian)
+    information = (own**2).sum(axis=1)
+    power = (own * (y - value) * weight).sum(axis=1) / information
+    excess = power**2 - (1.0 if known else chi2) / information
+    size = np.minimum(np.sqrt(np.maximum(excess, 0.0)), farthest)
+    moved = -shared * (np.sign(power) * size)[:, None]
+    return np.where(np.isfinite(moved), moved, 0.0)
 
 
 def _gaussian(points: Points) -> _Found:
@@ -309,18 +350,23 @@ def _parabola(points: Points) -> _Found:
     ]
     status = _status(ends, (energy, stds[0]), (height, stds[1]), (2 * half, stds[2]))
     status = np.where(flat, Status.NO_MAXIMUM.code, status)
-    # The height has an error of that kind of its own.
-    wider = np.sqrt(chi2) if known else np.ones_like(chi2)
-    stds[0], stds[2] = (np.where(chi2 > POOR_CHI2, s * wider, s) for s in stds[::2])
-    of_scatter = (
-        weight if known else weight / np.sqrt(np.maximum(chi2, 1e-300))[:, None]
-    )
-    moved = off_parabola(E, y - c[:, None] * bins**2 / 3, of_scatter, energy)
+    fewer, square = np.maximum(free - 2, 1), 1.0 if known else np.maximum(chi2, 1e-30)
+    # Unknown errors are the scatter about the quartic, which is less.
+    for _ in range(1 if known else 2):
+        in_noise = weight / np.sqrt(np.reshape(square, (-1, 1)))
+        place, top, misfit = top_of_points(
+            E, y, in_noise, bins, (energy, height, c), ends
+        )
+        chi2 = square * misfit / fewer
+        square = square if known else np.maximum(chi2, 1e-30)
+    lost = np.isnan(place[:, 0]) & (status == Status.OK.code)
+    wider = np.where(known & (chi2 > POOR_CHI2), np.sqrt(chi2), 1.0)
     return {
-        "energy": energy, "energy_std": stds[0], "energy_off": moved[0],
-        "height": height, "height_std": np.hypot(stds[1], moved[1]),
-        "width": 2 * half, "width_std": stds[2], "chi2_reduced": chi2,
-    }, status  # fmt: skip
+        "energy": place[:, 0], "energy_std": place[:, 1] * wider,
+        "height": top[:, 0], "height_std": top[:, 1] * wider,
+        "width": 2 * half, "width_std": stds[2] * wider,
+        "chi2_reduced": chi2,
+    }, np.where(lost, Status.NO_MAXIMUM.code, status)  # fmt: skip
 
 
 def _log_normal_curve(E: np.ndarray, fit: Mapping[str, Any]) -> np.ndarray:
@@ -341,9 +387,8 @@ def _parabola_curve(E: np.ndarray, fit: Mapping[str, Any]) -> np.ndarray:
 #: Every shape by its name.
 SHAPES: dict[Method, PeakShape] = {
     "lognormal": PeakShape(_log_normal, _log_normal_curve, depth=0.5),
-    # It is the top's only, and on a side that falls little half the way leads far from
-    # it. Over more of a peak that is steeper on its left, as boson peaks are, it is
-    # shifted to the right, the more the wider: an error of the shape, not of the peak.
+    # It is of the top alone: on a side that falls little half the way leads far from
+    # it, and a wider range adds nothing.
     "quadratic": PeakShape(
         _parabola, _parabola_curve, depth=0.25, of_top=True, widest=1.0
     ),

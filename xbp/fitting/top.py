@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import scipy
 
 from xbp.fitting.rows import Packed, first_true, outward, smoothed
 
-__all__ = ["GAUSS", "around_top", "off_parabola", "off_points", "polynomial"]
+__all__ = ["GAUSS", "around_top", "off_points", "polynomial", "top_of_points"]
 
 
 #: Places of Gauss's rule of two points for a mean over −1 … 1.
@@ -44,10 +44,12 @@ def polynomial(
     weight: np.ndarray,
     degree: int,
     half: np.ndarray | float = 0.0,
+    spread: Mapping[int, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit polynomials: coefficients (n, m) from order 0 up, covariance, χ² (m,).
 
-    Data are means over u ± half.
+    Data are means over u ± half. `spread`: coefficients of these orders are 0 with that
+    standard deviation, before they are fitted.
     """
     used = weight > 0
     if 2 * used.sum(axis=1).max(initial=0) < used.shape[1]:
@@ -70,6 +72,8 @@ def polynomial(
     for i in range(degree + 1):
         for j in range(i + 1):
             normal[:, i, j] = normal[:, j, i] = np.einsum("mk,mk->m", rows[i], rows[j])
+    for order, std in (spread or {}).items():
+        normal[:, order, order] += (std * scale[:, order]) ** -2.0
     # A small part of it keeps what the points do not determine finite.
     normal += 1e-14 * np.eye(degree + 1) * normal[:, :1, :1]
     fine = np.isfinite(normal).all(axis=(1, 2)) & (normal[:, 0, 0] > 0)
@@ -83,41 +87,102 @@ def polynomial(
     return (found / scale).T, covariance, (left**2).sum(axis=1)
 
 
-def off_parabola(
-    E: np.ndarray, y: np.ndarray, weight: np.ndarray, energy: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far tops may lie from those of parabolas, in energy and in height.
+def top_of_points(
+    E: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    half: np.ndarray | float,
+    parabola: tuple[np.ndarray, np.ndarray, np.ndarray],
+    ends: tuple[np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return energies and heights of the tops of points, and χ².
 
-    Tops are steeper on their left, nearer to a parabola in ln E, or on their right,
-    nearer to its mirror image. The more the points prefer one of these, the more of the
-    distance between the tops is an error. The height is moved by the fourth order,
-    which flattens a top.
+    Those of a quartic: the top of a parabola is shifted where one side of a peak is
+    steeper, and too low where it is pointed. What a quartic misses is as much as it
+    differs from one in ln E, which is an error.
+
+    Parameters
+    ----------
+    E : numpy.ndarray, shape (k,)
+        Energies.
+    y, weight : numpy.ndarray, shape (m, k)
+        Values, and one over their errors.
+    half : numpy.ndarray, shape (k,), or float
+        Half the widths of the bins, over which values are means.
+    parabola : tuple of numpy.ndarray, shape (m,)
+        Energy, height and second-order coefficient c < 0 of the parabola.
+    ends : tuple of numpy.ndarray, shape (m,)
+        Range of the points.
+
+    Returns
+    -------
+    energy, height : numpy.ndarray, shape (m, 2)
+        Each with its standard deviation; NaN where no top is within the range.
+    chi2 : numpy.ndarray, shape (m,)
     """
-    away = E - energy[:, None]
-    by_two, two, in_e = polynomial(away, y, weight, 2)
-    moves, chi2 = [np.zeros_like(in_e)], [in_e]
-    for side in (1, -1):
-        x = 1 + side * away / energy[:, None]
-        (_, b, c), _, in_log = polynomial(
-            np.log(np.where(x > 0, x, 1.0)), y, np.where(x > 0, weight, 0.0), 2
+    energy, height, c = parabola
+    in_parts = E / energy[:, None]
+    half = half / energy[:, None]
+    ends = ends[0] / energy, ends[1] / energy
+    bend = c * energy**2
+    away = in_parts - 1, np.log(np.where(weight > 0, in_parts, 1.0))
+    limits = (ends[0] - 1, ends[1] - 1), (np.log(ends[0]), np.log(ends[1]))
+    (place, top, chi2), (in_log, top_in_log, _) = (
+        _top_of_quartic(x, y, weight, width, height, bend, limit)
+        for x, width, limit in zip(
+            away, (half, half / np.maximum(in_parts, 1e-9)), limits, strict=True
         )
-        moves.append(np.where(c < 0, side * energy * np.expm1(-b / (2 * c)), 0.0))
-        # A mirror image that ends within the points does not describe them.
-        inside = ((x > 0) | (weight == 0)).all(axis=1)
-        chi2.append(np.where(inside, in_log, np.inf))
-    part = scipy.special.softmax(-np.array(chi2) / 2, axis=0)
-    moved = np.sqrt((part * np.square(moves)).sum(axis=0))
-    moved = np.copysign(moved, (part * moves).sum(axis=0))
-    by_four, four, _ = polynomial(away, y, weight, 4)
-    # What noise alone makes of their difference is not an error of the shape.
-    excess = (by_four[0] - by_two[0]) ** 2 - (four[:, 0, 0] - two[:, 0, 0])
-    # Where a parabola misses the points by more than chance does, its height has an
-    # error of that kind too.
-    n = (weight > 0).sum(axis=1)
-    free = n - 3
-    poor = in_e / free / (1 + 2 * np.sqrt(2 / free)) - 1
-    variance = np.maximum(excess, 0.0) + np.maximum(poor, 0.0) * two[:, 0, 0]
-    return moved, np.where(n < 6, 0.0, np.sqrt(variance))
+    )
+    place[:, 1] = np.hypot(place[:, 1], np.expm1(in_log[:, 0]) - place[:, 0])
+    top[:, 1] = np.hypot(top[:, 1], top_in_log[:, 0] - top[:, 0])
+    place[:, 0] += 1
+    return place * energy[:, None], top, chi2
+
+
+def _top_of_quartic(
+    x: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    half: np.ndarray,
+    height: np.ndarray,
+    c: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Do what `top_of_points` does for x = 0 at the tops of parabolas.
+
+    What the points leave open of the third and the fourth order is as large as in
+    known shapes: a parabola in ln E has the third −c, a Lorentzian the fourth
+    c²/height.
+    """
+    spread = {3: 2 * np.abs(c), 4: c * c / np.abs(height) + 2 * np.abs(c)}
+    powers, covariance, chi2 = polynomial(x, y, weight, 4, half, spread)
+    slope = powers[1:, :, None] * np.arange(1.0, 5)[:, None, None]
+    curve = slope[1:] * np.arange(1.0, 4)[:, None, None]
+    value = functools.partial(np.polynomial.polynomial.polyval, tensor=False)
+    # From the top of the parabola uphill.
+    begin, end = ends
+    uphill = np.where(slope[0, :, 0] > 0, end, begin)[:, None]
+    way = uphill * np.linspace(0, 1, 201)
+    falls = value(way, slope) * np.sign(uphill) <= 0
+    first = falls[:, 1:].argmax(axis=1) + 1
+    at = np.take_along_axis(way, first[:, None], 1)
+    for _ in range(3):
+        at = at - value(at, slope) / value(at, curve)
+    bend = value(at, curve)
+    found = falls[:, 1:].any(axis=1) & (bend[:, 0] < 0)
+    found &= (begin < at[:, 0]) & (at[:, 0] < end)
+    by_height = at ** np.arange(5)
+    by_place = np.arange(5) * at ** np.maximum(np.arange(5) - 1, 0) / -bend
+    stds = [
+        np.sqrt(np.einsum("mi,mij,mj->m", one, covariance, one))
+        for one in (by_place, by_height)
+    ]
+    values = at[:, 0], (by_height * powers.T).sum(axis=1)
+    place, top = (
+        np.where(found[:, None], np.stack(pair, axis=1), np.nan)
+        for pair in zip(values, stds, strict=True)
+    )
+    return place, top, chi2
 
 
 def off_points(

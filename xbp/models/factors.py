@@ -35,8 +35,9 @@ CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 Side = Literal["stokes", "anti-stokes"]
 Coupling = Literal["constant", "linear"] | Callable[[np.ndarray], np.ndarray]
 
-#: Up to this E/k_BT energy gain counts beside loss or in its place: it is a twentieth
-#: of it there, then background.
+#: Up to this E/k_BT energy gain counts beside loss or in its place: by detailed
+#: balance it is e⁻³ of it there, then background. A definition that operations share,
+#: so that loss and gain are of the same bins in all of them.
 GAIN_INFORMS: Final = 3.0
 
 

@@ -13,7 +13,7 @@ from xbp.core.conditions import along
 from xbp.core.data import Data, is_lazy, require_common_dims
 from xbp.core.errors import QuantityError, UnitsError, shown
 from xbp.core.grid import bin_limits, require_same_grid
-from xbp.core.guards import choose, require_number
+from xbp.core.guards import choose, require_fraction, require_number
 from xbp.core.independence import difference_independence, independence_name
 from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name
@@ -58,6 +58,7 @@ def subtract(
     scale: Any = 1.0,
     *,
     scale_std: Any = 0.0,
+    most_negative: float = 0.01,
 ) -> Data:
     """Subtract a background, such as the empty can: data − scale · background.
 
@@ -80,14 +81,16 @@ def subtract(
     scale_std : scalar or DataArray, optional
         Its standard deviation, likewise (absolute: percent is refused, which could be
         of the scale); that of an array is one error of all its elements.
+    most_negative : float, optional
+        Share of the bins that may be negative by more than three standard deviations,
+        those of the scale included; chance gives 0.0013.
 
     Returns
     -------
     same type as `data`
-        With the diagnostic ``oversubtracted`` if more than 1 % of the bins are negative
-        by more than three standard deviations (chance gives 0.13 %), those of the scale
-        included, and the data were not; without standard deviations, if the mean is
-        negative.
+        With the diagnostic ``oversubtracted`` if more of the bins than `most_negative`
+        are below zero by three standard deviations, and the data were not; without
+        standard deviations, if the mean is negative.
 
     Raises
     ------
@@ -101,6 +104,8 @@ def subtract(
         given for all detectors.
     UnitsError
         If the units do not convert.
+    RangeError
+        If `most_negative` is not between 0 and 1.
 
     Examples
     --------
@@ -109,6 +114,7 @@ def subtract(
     >>> float(abs(S.bp.subtract(S, scale=1)).max())
     0.0
     """
+    most = require_fraction(most_negative, "most_negative")
     signal = read(data)
     other = read(background, signal.quantity.name)
     require_common_dims(other.value, signal.value, "the background")
@@ -138,7 +144,8 @@ def subtract(
         common[source] = -factor_std * in_units
     used = {"scale": factor, "scale_std": factor_std}
     whole = None if std is None else std**2 + sum(one**2 for one in common.values())
-    doubts = other_conditions(signal, other) + oversubtracted(signal, value, whole)
+    doubts = other_conditions(signal, other)
+    doubts += oversubtracted(signal, value, whole, most)
     answer: Data = signal.answer(
         value,
         std,

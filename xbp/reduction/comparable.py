@@ -35,11 +35,6 @@ SUBTRACTED = "subtracted"
 MEASUREMENT = "measurement"
 
 
-#: Share of the bins that may be negative by more than three standard deviations before
-#: a difference is doubted; chance gives 0.0013.
-_NEGATIVE_SHARE = 0.01
-
-
 def require_comparable(data: xr.DataArray, other: xr.DataArray, what: str) -> None:
     """Refuse two signals that were measured or reduced in different ways."""
     if (found := dimension_of(other)) != dimension_of(data):
@@ -126,7 +121,10 @@ def other_conditions(signal: Signal, background: Signal) -> list[Diagnostic]:
 
 
 def oversubtracted(
-    signal: Signal, difference: xr.Variable, variance: xr.Variable | None
+    signal: Signal,
+    difference: xr.Variable,
+    variance: xr.Variable | None,
+    most: float,
 ) -> list[Diagnostic]:
     """Return a diagnostic if a difference is negative beyond its errors.
 
@@ -137,6 +135,8 @@ def oversubtracted(
     difference, variance : xarray.Variable
         What is left, and the square of its error. Without one, the mean of the data is
         compared with that of the difference.
+    most : float
+        Share of the bins that may be negative by more than three std.
     """
     before, after = signal.value.variable, difference.transpose(*signal.value.dims)
     if is_lazy(before) or is_lazy(after):
@@ -151,7 +151,7 @@ def oversubtracted(
             _share_below(one.values, std.transpose(*one.dims).values)
             for one, std in zip((before, after), stds, strict=True)
         )
-        if was > _NEGATIVE_SHARE or not share > _NEGATIVE_SHARE:
+        if was > most or not share > most:
             return []
         text = (
             f"{percent(share)} of the bins are negative by more than three standard "

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core import constants
+from xbp.core.errors import RangeError
 from xbp.core.schema import canonical_factor
 from xbp.models.factors import (
     GAIN_INFORMS,
@@ -43,6 +44,15 @@ def form_factors(
     E, Q = (own[dim].values * per for dim, per in (("E", per_e), ("Q", per_q)))
     T, u2 = (at.get(name, xr.Variable((), 0.0)) for name in ("temperature", "u2"))
     kelvin, displacement = T.values[..., None], u2.values[..., None]
+    largest = np.sqrt(
+        np.log(np.finfo(float).max) / np.max(displacement, initial=1e-300)
+    )
+    if np.max(Q, initial=0.0) > largest:
+        raise RangeError(
+            f"u2={np.max(displacement):.3g} angstrom^2 makes exp(Q²u²) infinite above "
+            f"{largest:.3g} 1/angstrom",
+            fix="u2 is per axis, and some 0.01 angstrom^2 in a solid",
+        )
     statistics = value.attrs.get("statistics", "quantum")
     by_energy = np.ones((*T.shape, E.size))
     by_momentum = np.ones((*u2.shape, Q.size))

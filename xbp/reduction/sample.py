@@ -323,12 +323,15 @@ def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
 def resolve_mass(
     mass: Any, composition: str | Mapping[str, float] | None
 ) -> float | None:
-    """Return the mass in u from one of both arguments; None if neither is given."""
+    """Return the mass in u from one of both arguments; None if neither is given.
+
+    That of an atom: from hydrogen's, 1.008 u, to those of the heaviest known.
+    """
     at_most_one(mass=mass, composition=composition)
     if composition is not None:
         return float(effective_mass(composition))
     if mass is not None:
-        return require_positive(mass, "mass", "u", error=QuantityError)
+        return require_number(mass, "mass", "u", least=1, most=300, error=QuantityError)
     return None
 
 

@@ -261,6 +261,13 @@ def _at_rest(matrix: Any, *, allowed: float = 0.01) -> tuple[Any, list[Diagnosti
     whole = scipy.sparse.csr_array(np.tile(np.eye(3), (n, 1)))
     rest = (matrix @ whole).toarray().reshape(n, 3, 3)
     rest = (rest + rest.transpose(0, 2, 1)) / 2
+    apart = scipy.sparse.coo_array(matrix)
+    if not apart.data[apart.coords[0] // 3 != apart.coords[1] // 3].any():
+        raise QuantityError(
+            "matrix= has no second derivatives of two different atoms, without which "
+            "all modes have no energy",
+            fix="pass the whole matrix, not its diagonal",
+        )
     violation = float(np.abs(rest).max() / abs(matrix).max())
     blocks = scipy.sparse.block_diag(list(rest), format="csr")
     doubts = []
