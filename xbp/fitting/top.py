@@ -168,7 +168,7 @@ def _top_of_quartic(
     at = np.take_along_axis(way, first[:, None], 1)
     for _ in range(3):
         at = at - value(at, slope) / value(at, curve)
-    bend = value(at, curve)
+    bend = np.asarray(value(at, curve))
     found = falls[:, 1:].any(axis=1) & (bend[:, 0] < 0)
     found &= (begin < at[:, 0]) & (at[:, 0] < end)
     by_height = at ** np.arange(5)
