@@ -139,7 +139,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.lattice.bloch_vdos`.
         """
-    def boson_peak(self, method: Literal['lognormal', 'quadratic', 'gaussian'] = ..., E_range: Any = ..., *, sq: xr.DataArray | xr.Dataset | None = ..., edge_width: float = ..., filter_end: Any = ..., sound_below: Any = ..., box_phonon: Any = ..., debye_level: Any = ...) -> xr.Dataset:
+    def boson_peak(self, method: Literal['lognormal', 'quadratic', 'gaussian'] = ..., E_range: Any = ..., *, sq: xr.DataArray | xr.Dataset | None = ..., edge_width: float = ..., filter_end: Any = ..., sound_below: Any = ..., box_phonon: Any = ..., debye_level: Any = ..., search_below: Any = ..., above_box: float = ..., box_margin: float = ..., significance: float = ...) -> xr.Dataset:
         """Find position, height and width of the boson peak.
 
         See `xbp.boson_peak`.
@@ -154,7 +154,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.compare_fluctuations`.
         """
-    def compare_models(self, models: Sequence[str | Model], *, x_range: Any = ..., fixed: Mapping[str, Any] | None = ..., start: Mapping[str, Any] | None = ..., bounds: Mapping[str, Any] | None = ..., number_density: Any = ..., mass: Any = ..., T: Any = ...) -> xr.Dataset:
+    def compare_models(self, models: Sequence[str | Model], *, x_range: Any = ..., fixed: Mapping[str, Any] | None = ..., start: Mapping[str, Any] | None = ..., bounds: Mapping[str, Any] | None = ..., number_density: Any = ..., mass: Any = ..., T: Any = ..., alike_below: float = ...) -> xr.Dataset:
         """Fit several models to the same points and compare them.
 
         See `xbp.compare_models`.
@@ -219,7 +219,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.diagnostics`.
         """
-    def dispersion(self, Q_range: Any = ...) -> xr.Dataset:
+    def dispersion(self, Q_range: Any = ..., *, significance: float = ...) -> xr.Dataset:
         """Test whether the peak energy depends on Q.
 
         See `xbp.dispersion`.
@@ -434,7 +434,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.structure_factor`.
         """
-    def subtract(self, background: xr.DataArray | xr.Dataset, scale: Any = ..., *, scale_std: Any = ...) -> Data:
+    def subtract(self, background: xr.DataArray | xr.Dataset, scale: Any = ..., *, scale_std: Any = ..., most_negative: float = ...) -> Data:
         """Subtract a background, such as the empty can: data − scale · background.
 
         See `xbp.subtract`.

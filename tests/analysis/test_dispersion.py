@@ -100,7 +100,7 @@ def test_energies_that_scatter_by_more_than_their_errors_are_a_diagnostic(
         assert (float(found.p_value) < 0.01) is expected
         codes = [one.code for one in found.bp.diagnostics()]
         assert ("scattered_energies" in codes) is expected
-    assert table.bp.dispersion((2.6, 8.2), significance=1).bp.diagnostics()
+    assert peaks.bp.dispersion((2.6, 8.2), significance=0).bp.diagnostics() == []
 
 
 def test_what_all_Q_have_in_common_is_in_the_mean_and_not_in_the_slope() -> None:

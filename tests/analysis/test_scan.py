@@ -81,10 +81,9 @@ def test_a_scan_is_the_fits_one_by_one() -> None:
     assert float(scan.systematic) == pytest.approx(
         (np.nanmax(energies) - np.nanmin(energies)) / 2
     )
-    # The parabola's own std holds what its shape does.
+    # With no shape of its own, the second method agrees with the log-normal.
     stds = scan.scan_energy_std.values
-    assert float(scan.systematic) > 2 * stds[1].max()
-    assert stds[0].min() > 0.5 * float(scan.systematic)
+    assert float(scan.systematic) < stds.max()
     first = b.bp.boson_peak("quadratic", ranges[0])
     assert first.status == "ok"
     # The table is that of the choice named first.

@@ -492,7 +492,7 @@ def test_a_difference_below_its_errors_is_doubted(with_std: bool) -> None:
         assert "oversubtracted" not in doubts(can, scale=1.2, scale_std=0.2)
         assert "oversubtracted" not in doubts(can, scale=2, most_negative=1)
         with pytest.raises(RangeError, match="most_negative"):
-            doubts(can, most_negative="3 %")
+            doubts(can, most_negative=3)
         # What is negative beyond its errors already, as an F(Q), is not doubted anew.
         low = sample.assign(S=-sample.S)
         assert low.bp.subtract(can, scale=1).bp.diagnostics() == []

@@ -147,7 +147,7 @@ def boson_peak(
         - ``E_low``, ``E_high``, ``n_points``: the range fitted.
         - ``chi2_reduced`` where the data have errors, and ``relative_residual``, the
           rms of what the fit leaves of the points over the height, which distinguishes
-          a good fit from a poor one without errors.
+          a good fit from a poor one without errors; of ``quadratic``, of the quartic.
         - ``modes_below``: which part of the area of E² B (in a plane E B) lies below
           the peak, 0.3 to 0.7 % in the glasses that xbp brings, 15 % or more at the
           van Hove singularity of a crystal. Of B alone, not of Raman scattering; NaN

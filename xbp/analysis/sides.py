@@ -421,7 +421,7 @@ def edges_of(
         if np.log(E[inside[y[inside].argmax()]] / E[first]) < near_edge:
             found[i] = 1, E[first]
             continue
-        n = min(3, inside.size)
+        n = max(1, min(3, inside.size // 2))
         rises = y[inside[-n:]].mean() > y[inside[:n]].mean()
         end = inside[-1 if rises else 0]
         of_data = end == (last if rises else first)

@@ -90,7 +90,11 @@ def fit_shape(
     peaked = _rise_and_fall(data, method, number, status, free)
     status[~peaked] = Status.NO_MAXIMUM.code
     left = np.where(data.usable, data.y - curve, 0.0)
-    rms = np.sqrt((left**2).sum(axis=1) / number["n_points"])
+    squares = (left**2).sum(axis=1)
+    if SHAPES[method].of_top:  # of the quartic whose top it has
+        away = E - np.nan_to_num(number["energy"])[:, None]
+        squares = polynomial(away, data.y, data.usable * 1.0, 4)[2]
+    rms = np.sqrt(squares / number["n_points"])
     number["relative_residual"] = rms / number["height"]
     ok = status == Status.OK.code
     noise, poor = _misfits(data, method, number, left, free, ok)
