@@ -726,6 +726,10 @@ def test_the_errors_of_a_misfit_do_not_depend_on_chunks(
         own = {dim: n for dim, n in chunks.items() if dim in data.dims}
         whole = data.bp.boson_peak(method, E_range=(1, 12))
         parts = data.chunk(own).bp.boson_peak(method, E_range=(1, 12)).compute()
+        # Of dask arrays it is not known that a misfit moves the width alone.
+        none = [n for n in parts.data_vars.keys() - whole.data_vars.keys()]
+        assert not any(parts[name].any() for name in none)
+        parts = parts.drop_vars(none)
         bare = [t.drop_vars("source", errors="ignore") for t in (parts, whole)]
         xr.testing.assert_allclose(*(t.drop_attrs() for t in bare))
 

@@ -323,10 +323,7 @@ def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
 def resolve_mass(
     mass: Any, composition: str | Mapping[str, float] | None
 ) -> float | None:
-    """Return the mass in u from one of both arguments; None if neither is given.
-
-    That of an atom: from hydrogen's, 1.008 u, to those of the heaviest known.
-    """
+    """Return the mass of an atom in u from one of both arguments, or None."""
     at_most_one(mass=mass, composition=composition)
     if composition is not None:
         return float(effective_mass(composition))
