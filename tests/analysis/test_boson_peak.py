@@ -727,7 +727,7 @@ def test_the_errors_of_a_misfit_do_not_depend_on_chunks(
         whole = data.bp.boson_peak(method, E_range=(1, 12))
         parts = data.chunk(own).bp.boson_peak(method, E_range=(1, 12)).compute()
         # Of dask arrays it is not known that a misfit moves the width alone.
-        none = [n for n in parts.data_vars.keys() - whole.data_vars.keys()]
+        none = list(parts.data_vars.keys() - whole.data_vars.keys())
         assert not any(parts[name].any() for name in none)
         parts = parts.drop_vars(none)
         bare = [t.drop_vars("source", errors="ignore") for t in (parts, whole)]
