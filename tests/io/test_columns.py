@@ -261,7 +261,7 @@ def test_other_tables(shared_data: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("1,5 2\n2,5 3\n", "decimal points"), ("1,000 5\n2,000 6\n", "decimal points"), ("1,5;2,5\n2,5;3,5\n", "decimal points"),
+        ("1,000 5\n2,000 6\n", "decimal points"), ("1,5,2\n2,5,3,5\n", "line 2"), ("0,5,2,5\n1,5,3,5\n", "no rows"),
         ("1 2 3\n2 3\n3 4 5\n4 5 6\n", "3 tables"), ("1 2 .1\n2 3 .1\n3 4", "2 tables"), ("1 2\n2 3\nother\n3 4\n5 6\n", "2 tables"),
         ("1 2.55\n2 3.75\n3 412.2", "'3 412.2' is cut short"), ("1 1_000\n2 3\n", "line 1: '1 1_000'"), ("1 1e999\n2 3\n", "too large"),
     ],
@@ -276,7 +276,7 @@ def test_what_could_be_read_wrongly_is_not_read(
 # Each once lost rows at an end of the table without a word; after it, the line that is named.
 CUT = [
     ("1 10\n2 20\n3 30\n4 40 x\n5 50 x\n", "line 4: '4 40 x'"), ("0 5 1\n1 10\n2 20\n3 30\n", "2 tables.* starting at lines 1 and 2"),
-    ("1 10\n2 20\n3 30\n4 1,5\n5 2,5\n", "line 4: '4 1,5'"), ("1 10\n2 20\n3 30\n4 ", "line 4: '4'"), ("1 10\n2 20\n3 30\n4", "line 4: '4'"),
+    ("1 10.\n2 20\n3 30\n4 1,5\n5 2,5\n", "line 4: '4 1,5'"), ("1 10\n2 20\n3 30\n4 ", "line 4: '4'"), ("1 10\n2 20\n3 30\n4", "line 4: '4'"),
     ("1 10.5\n2 20.5\n3.0 3.5e", "line 3: '3.0 3.5e'"), ("1 10\n2 20\n3 30\n-", "'-' is cut short"),
     ("1 10\n2 20\n3.5e", "'3.5e' is cut short"), ("\u2013 1\n\u20131 10\n1 20\n2 30\n", "line 2"), ("\x965 1\n1 20\n2 30\n", "line 1"),
     ("0 x\n1 10\n2 20\n", "line 1: '0 x'"), (",5\n1,10\n2,20\n", "line 1: ',5'"), ("1_000 3\n1 10\n2 20\n", "line 1"), ("4\n1 10\n2 20\n3 30\n", "line 1: '4'"),
@@ -439,3 +439,43 @@ def test_titles_of_another_axis_or_quantity(tmp_path: Path, title: str) -> None:
     options = {"quantity": "vibrational_dos", "units": "1/meV"}
     with pytest.raises(XbpError, match=r"title|header"):
         xbp.open_dataset(path, coordinate_units="meV", **options)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "E; g\n0,5; 12\n1,0; 13,25\n1,5; -14\n", "0,5\t12\n1,0\t13,25\n1,5\t-14\n", "0,5 12,000\n1 13,25\n1,5 \u221214\n",
+        "0.5 12 # first\n1 13.25 ! noisy\n1.5 -14 // last\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
+def test_decimal_commas_remarks_and_wide_letters(
+    tmp_path: Path, text: str, encoding: str
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(FileFormatError, match="is a table of numbers"):
+        xbp.open_dataset(path)
+    ds = xbp.open_dataset(path, **DOS)
+    np.testing.assert_array_equal(ds.E, [0.5, 1, 1.5])
+    np.testing.assert_array_equal(ds.g, [12, 13.25, -14])
+
+
+def test_wide_letters_without_their_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("0.5 12\n1.0 13\n".encode("utf-16-be"))
+    with pytest.raises(FileFormatError, match="UTF-16 without a byte order mark"):
+        xbp.open_dataset(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0.1 1\n0.4 2\n0.9 3\n1.6 4\n", "5 1.5\n9 2.1\n7 2.2\n3 2.9\n", "3 4\n9 3\n7 2\n5 1\n"],
+)  # fmt: skip
+def test_exchanged_columns(tmp_path: Path, text: str) -> None:
+    """Only the second column can be an axis: it is even, or runs one way alone."""
+    with pytest.raises(CoordinateError, match="exchanged"):
+        opened(tmp_path, text)
+    # A thermometer scatters, and a heat capacity may rise evenly.
+    options = {"quantity": "heat_capacity", "units": "J/K/mol", "coordinate_units": "K"}
+    assert opened(tmp_path, text, **options).C.size == 4

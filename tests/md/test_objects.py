@@ -60,13 +60,19 @@ def test_a_universe_of_mdanalysis_and_back(traj: xr.Dataset, tmp_path: Path) -> 
     universe = traj.bp.to_mdanalysis()
     assert universe.trajectory.dt == pytest.approx(0.05)
     assert universe.atoms.masses.tolist() == traj.mass.values.tolist()
-    back = open_trajectory(universe, chunk_frames=2, **STEP)
+    back = open_trajectory(universe, chunk_frames=2)
+    np.testing.assert_array_equal(back.time, traj.time)
+    with pytest.raises(QuantityError, match="contradicts"):
+        open_trajectory(universe, time_between_frames="1 ps")
+    later = traj.assign_coords(time=traj.time + 7.0).bp.to_mdanalysis()
+    np.testing.assert_array_equal(open_trajectory(later).time, traj.time + 7.0)
     for name in ("position", "velocity", "cell", "mass", "time"):
         np.testing.assert_allclose(back[name], traj[name], atol=2e-5)
     assert back.element.values.tolist() == traj.element.values.tolist()
     assert universe.trajectory.frame == 0
-    with pytest.raises(UnitsError, match="time"):
-        open_trajectory(universe)
+    other = universe.copy().load_new(universe.trajectory.coordinate_array, order="fac")
+    with pytest.raises(UnitsError, match="time"):  # as of any array in memory
+        open_trajectory(other)
     with mda.Writer(str(tmp_path / "a.trr"), 6) as writer:
         for _ in universe.trajectory:
             writer.write(universe.atoms)

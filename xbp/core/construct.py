@@ -118,9 +118,27 @@ def new_dataset(
                 f"'{key}' has the shape {array.shape}, but its dimensions {order} have "
                 f"{shape} points (-1: no coordinate given)",
             )
+    further = dict[str, Any]()
+    for dim in axes:
+        if dim in COORDINATES:
+            axes[dim].attrs["long_name"] = COORDINATES[dim][1]
+    for dim, limits in (edges or {}).items():
+        edge = _points(limits, f"edges of '{dim}'")
+        if dim not in points or edge.shape != (points[dim].size + 1,):
+            raise CoordinateError(
+                f"the edges of '{dim}' have the shape {edge.shape}; there must be one "
+                "edge more than bins",
+            )
+        both = np.stack([edge[:-1], edge[1:]], axis=-1)
+        further[f"{dim}_bnds"] = ((dim, "bnds"), both)
+        axes[dim].attrs["bounds"] = f"{dim}_bnds"
+    if "temperature" in points:
+        not_used("the data have the coordinate 'temperature'", temperature=temperature)
+    elif temperature is not None:
+        further["temperature"] = temperature_coordinate(temperature)
     ds = xr.Dataset(
         {key: (order, array) for key, array in numbers.items()},
-        coords=axes,
+        coords={**axes, **further},
         attrs={
             "Conventions": CONVENTIONS,
             "xbp_schema": SCHEMA_VERSION,
@@ -132,9 +150,6 @@ def new_dataset(
         "quantity": quantity,
         "long_name": row.label,
     }
-    for dim, (_, long_name) in COORDINATES.items():
-        if dim in ds.coords:
-            ds[dim].attrs["long_name"] = long_name
     if statistics is not None:
         known: str = choose(statistics, (*STATISTICS, "unknown"), "statistics")
         ds[name].attrs |= {} if known == "unknown" else {"statistics": known}
@@ -142,22 +157,8 @@ def new_dataset(
         ds[name].attrs["dimension"] = choose(dimension, (2, 3), "dimension")
     if std is not None:
         label_std(ds, name)
-    for dim, limits in (edges or {}).items():
-        edge = _points(limits, f"edges of '{dim}'")
-        if dim not in points or edge.shape != (points[dim].size + 1,):
-            raise CoordinateError(
-                f"the edges of '{dim}' have the shape {edge.shape}; there must be one "
-                "edge more than bins",
-            )
-        ds = ds.assign_coords(
-            {f"{dim}_bnds": ((dim, "bnds"), np.stack([edge[:-1], edge[1:]], axis=-1))}
-        )
-        ds[dim].attrs["bounds"] = f"{dim}_bnds"
+    for dim in edges or {}:
         bin_limits(ds, dim)
-    if "temperature" in points:
-        not_used("the data have the coordinate 'temperature'", temperature=temperature)
-    elif temperature is not None:
-        ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
     validate(ds[name])
     std_of(ds, ds[name])
     return ds

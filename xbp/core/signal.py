@@ -327,7 +327,9 @@ def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
     units = require_units(std, f"'{name}'", value.attrs["units"])
     factor = convert_factor(units, value.attrs["units"], name=f"'{name}'")
     # Values of dask arrays are not computed for a check.
-    if not is_lazy(std) and (std.values < 0).any():
+    # Without a negative one or NaN, the lowest is found without memory for a mask.
+    lazy = is_lazy(std) or not std.size
+    if not lazy and not std.values.min() >= 0 and (std.values < 0).any():
         raise QuantityError(
             f"'{name}' is negative in {int((std.values < 0).sum())} of {std.size} bins"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,9 +29,9 @@ from xbp.io.reader import (
     named_format,
     value_units,
 )
+from xbp.io.spelling import is_ended, with_points
 from xbp.io.text import (
     check,
-    is_ended,
     read_table,
     require_one_run,
     require_whole,
@@ -54,6 +55,8 @@ __all__ = ["FORMAT", "ColumnsBackend", "open_columns", "to_columns"]
 #: First and last line of columns that xbp writes.
 _MARK: Final = "# xbp columns "
 _END: Final = "# end"
+#: A row that is nothing but numbers with commas.
+_COMMAS: Final = re.compile(r"(?=.*\d,\d)[-+\d,.;\s]+")
 #: Numbers that mark a missing value if all others are far above them; ±1e30 and the
 #: like always do.
 _SENTINELS: Final = (-999.0, -999.25, -9999.0, -32768.0, -99999.0)
@@ -63,7 +66,10 @@ def _lacks(lines: list[str]) -> str:
     """Return why a text that xbp did not write needs arguments to be columns."""
     if known := named_format(lines):
         return known
-    table = any(row(line) is not None for line in lines)
+    table = any(row(line) is not None for line in with_points(lines))
+    doubtful = sum(_COMMAS.fullmatch(line.strip()) is not None for line in lines)
+    if doubtful > 1 and not table:
+        return "it is rows of numbers whose commas may be decimal, or separate numbers"
     return "it is a table without units" if table else "it has no rows of numbers"
 
 
@@ -78,7 +84,7 @@ FORMAT = Format(
         "any",
         "any program: two or three columns",
         "any spectrum; units are given, never guessed; commas, blanks, semicolons, "
-        "1D-3, U+2212, NA: [rules](files_columns.md#columns)",
+        "decimal commas, 1D-3, U+2212, NA: [rules](files_columns.md#columns)",
         'g = xbp.open_dataset("dos.txt").S\nprint(g.bp)',
         asks=("quantity", "units", "coordinate_units"),
     ),
@@ -105,16 +111,18 @@ def open_columns(
     """Read a table of a coordinate, a value and, if there is one, its error.
 
     The table is the run of lines with two or three numbers each, separated by commas,
-    by semicolons, or by blanks. Decimal commas are not read; ``1,10,5`` is ambiguous
-    and needs `has_std`. A value may be NA, N/A, null, -- or NaN, all read as NaN; so
-    are ±1e30 and the like, and -999, -999.25, -9999, -32768 and -99999 if all others
-    are far above. U+2212 is a minus sign; infinite numbers are refused. Comments and
-    empty lines may occur within the table. Text before and after it must not begin with
-    a number: such a line, which may be a measurement, is refused, except for the number
-    of rows at the top. Descending rows are reversed; temperatures are sorted. A text
-    that is recognised as another format (JCAMP-DX, INX, SPE, CIF, HTML, LAMMPS ...) is
-    refused; so is one whose column titles contradict the arguments. Header rows of
-    RRUFF, ``##NAMES=``, are kept.
+    by semicolons, or by blanks. Decimal commas are read where they cannot be anything
+    else, between semicolons or blanks: ``0,5; 12,25``; ``1,10,5`` is ambiguous and
+    needs `has_std`, ``1,000 5`` is refused. A remark after a row begins with one of
+    ``#``, ``%``, ``!`` and ``//``. A value may be NA, N/A, null, -- or NaN, all read as
+    NaN; so are ±1e30 and the like, and -999, -999.25, -9999, -32768 and -99999 if all
+    others are far above. U+2212 is a minus sign; infinite numbers are refused. Comments
+    and empty lines may occur within the table. Text before and after it must not begin
+    with a number: such a line, which may be a measurement, is refused, except for the
+    number of rows at the top. Descending rows are reversed; temperatures are sorted. A
+    text that is recognised as another format (JCAMP-DX, INX, SPE, CIF, HTML, LAMMPS
+    ...) is refused; so is one whose column titles contradict the arguments. Header rows
+    of RRUFF, ``##NAMES=``, are kept.
 
     A text cut off within its last line is recognised if that line has no line end and
     is not a row, or has fewer decimals than all others; integers cannot show it.
@@ -174,7 +182,8 @@ def open_columns(
         rows of different length; if a line outside it begins with a number, a number is
         infinite, or the last line is cut off.
     CoordinateError
-        If the coordinate has duplicates, or is not ascending or descending.
+        If the coordinate has duplicates, or is not ascending or descending; if only the
+        second column can be a coordinate.
     RangeError
         If the numbers cannot be an S(Q), F(Q) or g(r): see `lowest` and `tail`.
 
@@ -198,6 +207,7 @@ def open_columns(
         return at_temperature(ds, T)
     known = named_format(lines)
     check(known is None, str(known))
+    lines = with_points(lines)
     table = read_table(lines)
     if not is_ended(path):
         require_whole(lines)
@@ -224,8 +234,9 @@ def open_columns(
         require_one_run(x, table.breaks)
         # A thermometer scatters, and a sample is cooled and heated.
         rows = rows[np.argsort(x, kind="stable")]
-    elif (np.diff(x) < 0).all():
-        rows = rows[::-1]
+    else:
+        _require_axis(path.name, *rows.T[:2])
+        rows = rows[::-1] if (np.diff(x) < 0).all() else rows
     x, values, *errors = rows.T
     values, std = _without_sentinels(values, *errors)
     steps = np.diff(x)
@@ -261,6 +272,25 @@ def open_columns(
     if amount is not None:
         variable.attrs["amount"] = amount
     return ds
+
+
+def _require_axis(name: str, x: np.ndarray, values: np.ndarray) -> None:
+    """Refuse exchanged columns, where only the second can be an axis.
+
+    It runs one way and the first does not, or it is evenly spaced, which values are
+    not, and the first is not.
+    """
+    first, second = np.diff(x), np.diff(values)
+    one_way = [bool((s > 0).all() or (s < 0).all()) for s in (first, second)]
+    even = [bool(np.ptp(s) <= 1e-3 * abs(s.mean())) for s in (first, second)]
+    others = one_way == [False, True] or (even == [False, True] and one_way[1])
+    if x.size > 3 and others:
+        what = "evenly spaced" if even[1] else "ascending or descending"
+        raise CoordinateError(
+            f"the second column of {name} is {what}, the first is not: they are "
+            "exchanged",
+            fix="write the coordinate first, or pass both to xbp.new_dataset(...)",
+        )
 
 
 def _require_no_map(name: str, rows: np.ndarray) -> None:

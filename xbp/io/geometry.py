@@ -269,6 +269,7 @@ def angle_dataset(
     units: str = "1/meV",
     attrs: Mapping[str, str | int],
     bins: Bins | None = None,
+    further: Mapping[str, Any] | None = None,
     **fixed: Any,
 ) -> xr.Dataset:
     """Label spectra over detectors and energy transfer.
@@ -294,6 +295,8 @@ def angle_dataset(
         Of the Dataset.
     bins : Bins, optional
         Those of values and std, without a mask, if they are known.
+    further : mapping, optional
+        Coordinates to add, as xarray takes them.
     **fixed
         As for `with_fixed_energy`.
 
@@ -336,13 +339,13 @@ def angle_dataset(
         ds.S.attrs["ki_over_kf"] = KI_OVER_KF[ki_over_kf]
     columns = {name: np.asarray(angle, dtype=float) for name, angle in angles.items()}
     columns["detector"] = detector.astype(np.int64)
-    for name, (own, long_name) in _ANGLES.items():
-        if name in columns:
-            labels = {"units": own, "long_name": long_name}
-            ds = ds.assign_coords({name: ("detector", columns[name], labels)})
-    labels = {"long_name": "detectors without data"}
-    ds = ds.assign_coords(masked=("detector", masked, labels))
-    return with_fixed_energy(ds, **fixed)
+    coords: dict[str, Any] = {
+        name: ("detector", columns[name], {"units": own, "long_name": long_name})
+        for name, (own, long_name) in _ANGLES.items()
+        if name in columns
+    }
+    coords["masked"] = ("detector", masked, {"long_name": "detectors without data"})
+    return with_fixed_energy(ds, **fixed, coords={**coords, **(further or {})})
 
 
 def with_fixed_energy(
@@ -351,11 +354,14 @@ def with_fixed_energy(
     incident_energy: float | np.ndarray | None = None,
     final_energy: float | np.ndarray | None = None,
     geometry: str | None = None,
+    coords: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Add the fixed energy, in meV, and the geometry, where they are known.
 
-    An energy that all detectors have in common becomes a scalar.
+    An energy that all detectors have in common becomes a scalar. Further `coords` are
+    added before it.
     """
+    added = dict(coords or {})
     for kind, energy in (("direct", incident_energy), ("indirect", final_energy)):
         if energy is None:
             continue
@@ -364,7 +370,8 @@ def with_fixed_energy(
         own: Any = ((), values[0]) if values.size == 1 else ("detector", energy)
         units, long_name = COORDINATES[FIXED_ENERGY[kind]]
         labels = {"units": units, "long_name": long_name}
-        ds = ds.assign_coords({FIXED_ENERGY[kind]: (*own, labels)})
+        added[FIXED_ENERGY[kind]] = (*own, labels)
+    ds = ds.assign_coords(added)
     if geometry is not None:
         ds.S.attrs["geometry"] = geometry
     return ds

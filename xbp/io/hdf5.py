@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 import numpy as np
 
+from xbp.io.stored import of_hdf5
 from xbp.io.text import check
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ def numbers(
         0 < node.size <= 2**28 and claimed <= ratio * stored,
         f"'{name}' claims the shape {node.shape}, of which {stored} bytes are stored",
     )
-    values = np.asarray(node[()], dtype=float)
+    stored = of_hdf5(node, range(len(node))) if claimed > 2**22 and node.ndim else None
+    values = np.asarray(node[()], dtype=float) if stored is None else stored.whole()
     if not whole:
         return values
     integers = (np.abs(values) < 2**53) & (np.trunc(values) == values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from xbp.core.threads import in_threads
 from xbp.io.text import check
 
 __all__ = ["counted", "is_below", "measured", "survey"]
@@ -81,7 +82,8 @@ def survey(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which bins were measured, and which of them are `counted`.
 
-    Large arrays exceed the cache of a processor: they are read once, part by part.
+    Large arrays exceed the cache of a processor: they are read once, part by part, in
+    several threads.
 
     Parameters
     ----------
@@ -101,25 +103,32 @@ def survey(
     seen, not_zero = np.ones((2, flat.size), dtype=bool)
     # Programs without NaN write ±1e30 or the like; no measured value is that large.
     sentinel = 1e29
-    for at in range(0, flat.size, size):
-        part, every = slice(at, at + size), flat[at : at + size]
-        error = None if errors is None else errors[part]
-        # Then none is beyond it, or NaN, and few parts have gaps.
-        plain = is_below(every, sentinel)
-        lowest = np.inf
-        if error is not None:
-            lowest = error.min()
-            plain = plain and bool(lowest >= 0) and is_below(error, sentinel)
-        if not plain:
-            seen[part] = np.abs(every) < sentinel
+
+    def look(some: range) -> None:
+        for at in some:
+            part, every = slice(at, at + size), flat[at : at + size]
+            error = None if errors is None else errors[part]
+            # Then none is beyond it, or NaN, and few parts have gaps.
+            plain = is_below(every, sentinel)
+            lowest = np.inf
             if error is not None:
-                seen[part] &= (error >= 0) & (error < sentinel)
-        if error is None:
-            np.not_equal(every, 0, out=not_zero[part])
-        elif not (plain and lowest > 0):
-            not_zero[part] = (every != 0) | (error > 0)
-        if not plain:
-            not_zero[part] &= seen[part]
+                lowest = error.min()
+                plain = plain and bool(lowest >= 0) and is_below(error, sentinel)
+            if not plain:
+                seen[part] = np.abs(every) < sentinel
+                if error is not None:
+                    seen[part] &= (error >= 0) & (error < sentinel)
+            if error is None:
+                np.not_equal(every, 0, out=not_zero[part])
+            elif not (plain and lowest > 0):
+                not_zero[part] = (every != 0) | (error > 0)
+            if not plain:
+                not_zero[part] &= seen[part]
+
+    each = 64 * size
+    ends = [min(at + each, flat.size) for at in range(0, flat.size, each)]
+    with np.errstate(over="ignore"):
+        in_threads(look, [range(i * each, end, size) for i, end in enumerate(ends)])
     return seen.reshape(values.shape), not_zero.reshape(values.shape)
 
 
@@ -127,6 +136,7 @@ def is_below(values: np.ndarray, limit: float) -> bool:
     """Return whether Σx² is below that of the limit, which takes one fast pass.
 
     Then no value reaches it, and none is NaN. Integers are not summed: they overflow.
+    Overflow of others is to be ignored by the caller, once for all parts.
 
     Parameters
     ----------
@@ -138,10 +148,7 @@ def is_below(values: np.ndarray, limit: float) -> bool:
     >>> is_below(np.array([1.0, -2.0]), 3.0), is_below(np.array([1.0, np.nan]), 3.0)
     (True, False)
     """
-    if values.dtype.kind != "f":
-        return False
-    with np.errstate(over="ignore"):
-        return float(np.dot(values, values)) < limit**2
+    return values.dtype.kind == "f" and float(np.dot(values, values)) < limit**2
 
 
 def _any_above(std: np.ndarray, seen: np.ndarray) -> bool:

@@ -25,15 +25,20 @@ def _columns(file: h5py.File) -> dict[str, Column]:
     """Return the variables, which are labelled with their name, axis and units."""
     found: dict[str, Column] = {}
 
-    def look(name: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and {"axis", "units"} <= set(node.attrs):
+    def look(place: bytes, info: Any) -> None:
+        # Objects are made only for what may be labelled.
+        if info.type != h5py.h5o.TYPE_DATASET or info.num_attrs < 2:
+            return
+        name = place.decode("utf-8", "replace")
+        node = file[place]
+        if {"axis", "units"} <= set(node.attrs):
             axis, units = (str(attribute(node, key) or "") for key in ("axis", "units"))
             axes = tuple((part,) for part in axis.split("|") if part != "index")
             parent, own = node.parent, name.rpartition("/")[2]
             units = "" if units == "au" else units.strip()
             found[name] = Column(lambda: numbers(parent, own), units, axes)
 
-    file.visititems(look)
+    h5py.h5o.visit(file.id, look, info=True)
     return found
 
 

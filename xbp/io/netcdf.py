@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import lazy_loader
 import numpy as np
@@ -20,6 +19,7 @@ from xbp.core.guards import require_flag
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import read
+from xbp.io.classic import classic_variables
 from xbp.io.hdf5 import (
     HDF5_ERRORS,
     HDF5_SIGNATURE,
@@ -52,9 +52,6 @@ __all__ = [
 
 #: Beginnings of the three classic kinds.
 _CLASSIC: Final = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
-#: Bytes of a number of each type of the classic format: byte, char, short, int, float,
-#: double; the last five only in its third kind.
-_BYTES: Final = dict(enumerate((1, 1, 2, 4, 4, 8, 1, 2, 4, 8, 8), start=1))
 UNFAITHFUL: Final = "it would read back changed"
 #: Attributes by which xarray and netCDF decode values: in attrs they would change the
 #: numbers.
@@ -243,7 +240,7 @@ def decline(path: Path) -> str | None:
         start = stream.read(8)
     try:
         if start[:4] in _CLASSIC:
-            _require_classic(path)
+            classic_variables(path)
             return None
         check(start == HDF5_SIGNATURE, "it has neither signature of netCDF")
         with open_hdf5(path) as file:
@@ -379,94 +376,3 @@ def open_tree(path: str | os.PathLike[str]) -> xr.DataTree:
             for node in loaded.values():
                 require_readable(node)
             return xr.DataTree.from_dict(loaded, name=tree.name)
-
-
-def _require_classic(path: Path) -> None:
-    """Check the header of a classic netCDF file against the length of the file.
-
-    A damaged one crashes the library.
-
-    Raises
-    ------
-    ValueError
-        If it is damaged.
-
-    References
-    ----------
-    The NetCDF Classic Format Specification,
-    https://docs.unidata.ucar.edu/netcdf-c/current/file_format_specifications.html
-    """
-    with path.open("rb") as stream:
-        _require_header(stream, path.stat().st_size)
-
-
-def _require_header(stream: IO[bytes], length: int) -> None:
-    limit = min(length, 2**26)  # no header is longer
-    version, at = stream.read(4)[3], 4
-    wide = 8 if version == 5 else 4
-
-    def take(n_bytes: int) -> bytes:
-        nonlocal at
-        at += n_bytes
-        check(at <= limit, "its header ends too early")
-        return stream.read(n_bytes)
-
-    def whole(n_bytes: int = wide) -> int:
-        return int.from_bytes(take(n_bytes), "big")
-
-    def padded(size: int = 1) -> bytes:
-        """Return a list of entries, padded to a multiple of four bytes."""
-        n_bytes = whole() * size
-        return take(-(-n_bytes // 4) * 4)[:n_bytes]
-
-    def name() -> str:
-        found = padded().decode()
-        check(found and "\0" not in found, "its header contains an invalid name")
-        return found
-
-    def kind() -> int:
-        number = whole(4)
-        known = number in _BYTES and (number <= 6 or version == 5)
-        check(known, f"its header contains the unknown type {number}")
-        return _BYTES[number]
-
-    def entries(tag: int) -> range:
-        found, number = whole(4), whole()
-        right = found == tag or (found, number) == (0, 0)
-        check(right and number <= limit, "its header has an invalid list")
-        return range(number)
-
-    def skip_attributes() -> None:
-        for _ in entries(12):
-            name()
-            padded(kind())
-
-    n_records = whole()
-    dimensions = entries(10)
-    sizes = {name(): whole() for _ in dimensions}
-    lengths = list(sizes.values())
-    fits = len(sizes) == len(dimensions) and lengths.count(0) <= 1
-    check(fits, "two dimensions have one name or are unlimited")
-    skip_attributes()
-    names, record, variables = set(), 0, entries(11)
-    for _ in variables:
-        names.add(name())
-        n_dims = whole()
-        check(n_dims <= limit, "its header has an invalid list")
-        dims = [whole() for _ in range(n_dims)]
-        fits = all(d < len(lengths) for d in dims) and all(lengths[d] for d in dims[1:])
-        check(fits, "a variable has a dimension that does not exist")
-        skip_attributes()
-        width = kind()
-        whole()  # the size of the variable, which follows from its dimensions
-        begin = whole(4 if version == 1 else 8)
-        of_records = bool(dims) and lengths[dims[0]] == 0
-        n_bytes = math.prod(lengths[d] for d in dims[of_records:]) * width
-        record += n_bytes * of_records
-        check(begin + n_bytes * (not of_records) <= length, "a variable is too large")
-    check(len(names) == len(variables), "two variables have one name")
-    streaming = 2 ** (8 * wide) - 1
-    check(
-        n_records == streaming or n_records * record <= length,
-        f"it declares {n_records} records, more than the file contains",
-    )

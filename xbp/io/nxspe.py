@@ -76,6 +76,7 @@ FORMAT = Format(
     _find,
     "it has no entry with 'NXSPE_info' and 'data/polar'",
     guesses=False,
+    finite=True,
     parts=("NXSPE_info", "data", "polar", "fixed_energy"),
     guide=Guide(
         "neutrons",
@@ -215,7 +216,9 @@ def open_nxspe(
         if T is not None:
             T = to_kelvin(T, units_of(sample, "temperature", "K"), name="'temperature'")
     angle = _angle_units(path, entry, angle_units)
-    ds = angle_dataset(
+    psi = number(info, "psi")
+    rotation = {"units": "degree", "long_name": "rotation of the sample"}
+    return angle_dataset(
         values,
         std,
         detector=np.arange(n_detector),
@@ -230,6 +233,9 @@ def open_nxspe(
         units=units,
         attrs=attrs,
         bins=bins,
+        further={}
+        if psi is None
+        else {"psi": ((), psi * _factor(info, "psi", "degree"), rotation)},
         **find_geometry(
             path,
             asked,
@@ -239,12 +245,6 @@ def open_nxspe(
             bins=bins,
         ),
     )
-    psi = number(info, "psi")
-    if psi is not None:
-        psi *= _factor(info, "psi", "degree")
-        label = {"units": "degree", "long_name": "rotation of the sample"}
-        ds = ds.assign_coords(psi=((), psi, label))
-    return ds
 
 
 def _factor(parent: h5py.Group, name: str, canonical: str) -> float:

@@ -75,7 +75,7 @@ def check_arguments(function: Callable[..., Any], options: Mapping[str, Any]) ->
     QuantityError
         If one is of another type, not among the choices, or not finite.
     """
-    hints = typing.get_type_hints(function)
+    hints = _hints(function)
     for name, value in options.items():
         kinds = _members(hints.get(name, Any))
         words = [kind for kind in kinds if isinstance(kind, str)]
@@ -90,6 +90,7 @@ def check_arguments(function: Callable[..., Any], options: Mapping[str, Any]) ->
             raise QuantityError(f"{name}={shown(value)} is not {wanted}")
 
 
+_hints = functools.lru_cache(maxsize=256)(typing.get_type_hints)
 _NAMES = {float: "a number", bool: "True or False", str: "text"}
 _NAMES |= {tuple: "a pair of numbers", Mapping: "a mapping", type(None): "None"}
 
@@ -143,6 +144,9 @@ class Format:
         Whether ``engine=`` opens only what is recognised.
     whole : bool
         Whether a text must end with the end of a line.
+    finite : bool
+        Whether the reader makes infinities NaN, by `masks.measured`: what it returns is
+        not searched for them again.
     guide : Guide, optional
         Its row in the tables of docs/files.md.
     parts : tuple of str
@@ -165,6 +169,7 @@ class Format:
     guesses: bool = True
     strict: bool = True
     whole: bool = True
+    finite: bool = False
     guide: Guide | None = None
     parts: tuple[str, ...] = ()
     other_engine: str = ""
@@ -176,8 +181,9 @@ class Format:
 
     def declined(self, content: Any) -> str | None:
         """Return why a file is not of this format, or None if it is."""
-        if self.find(content):
-            return None
+        return None if self.find(content) else self._lack(content)
+
+    def _lack(self, content: Any) -> str | None:
         return self.lacks if isinstance(self.lacks, str) else self.lacks(content)
 
     @contextmanager
@@ -211,16 +217,18 @@ class Format:
             what = f"{where} cannot be read as {self.name}"
             fix = MAYBE_DAMAGED
             with translated(what, *DAMAGE, fix=fix), self._content(where) as content:
-                reason = self.declined(content) if self.strict else None
-                if reason:
-                    fix = "xbp.open_dataset(path) finds the format by the content"
-                    raise FileFormatError(what, reason=reason, fix=fix)
                 whole = self.content in ("text", "binary")
-                found = content if whole else self.find(content)
+                found = self.find(content) if self.strict or not whole else content
+                if self.strict and not found:
+                    reason = self._lack(content)
+                    fix = "xbp.open_dataset(path) finds the format by the content"
+                    raise FileFormatError(what, reason=reason or "", fix=fix)
                 with _located(where):
-                    ds = function(where, found, *args, **options)
+                    part = content if whole else found
+                    ds = function(where, part, *args, **options)
                 for name, variable in ds.data_vars.items():
-                    check(not _is_infinite(variable), f"'{name}' is infinite in places")
+                    known = self.finite or not _is_infinite(variable)
+                    check(known, f"'{name}' is infinite in places")
                 return ds
 
         signature = inspect.signature(function)
@@ -244,7 +252,7 @@ class Format:
         """Return the types that an option may have, and its words; none if unknown."""
         if option not in self.options:
             return []
-        return _members(typing.get_type_hints(self.open)[option])
+        return _members(_hints(self.open)[option])
 
     def backend(self) -> type[BackendEntrypoint]:
         """Return the class by which xarray opens the format."""

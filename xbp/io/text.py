@@ -16,6 +16,7 @@ import numpy as np
 
 from xbp.core.errors import FileFormatError, XbpError
 from xbp.io.publish import new_file
+from xbp.io.spelling import decoded, without_remark
 
 __all__ = [
     "LARGEST",
@@ -24,7 +25,6 @@ __all__ = [
     "head",
     "header_matches",
     "is_ambiguous",
-    "is_ended",
     "number",
     "read_bytes",
     "read_lines",
@@ -116,7 +116,8 @@ def start_of(path: Path) -> bytes:
 def head(path: Path) -> list[str]:
     """Return the first lines of a text, the last maybe cut; none of a binary file."""
     start = start_of(path)
-    return [] if b"\x00" in start else _lines(start)
+    text = decoded(start)
+    return [] if text is None else _lines(text)
 
 
 def header_matches(lines: Sequence[str], pattern: str) -> bool:
@@ -141,13 +142,12 @@ def read_lines(path: Path, *, complete: bool = True) -> list[str]:
         (unless `complete` is False): programs end every line, and a number cut short
         would pass for another.
     """
-    content = read_bytes(path)
-    check(b"\x00" not in content, "it is binary")
-    check(
-        not complete or content.endswith((b"\n", b"\r")),
-        "its last line is not complete",
-    )
-    return _lines(content)
+    text = decoded(read_bytes(path))
+    if text is None:
+        raise ValueError("it is binary")
+    ended = not complete or text.endswith(("\n", "\r"))
+    check(ended, "its last line is not complete")
+    return _lines(text)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -163,13 +163,6 @@ def read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def is_ended(path: Path) -> bool:
-    """Return whether the last line of a text has an end."""
-    with path.open("rb") as stream:
-        stream.seek(-1, os.SEEK_END)
-        return stream.read() in (b"\n", b"\r")
-
-
 def _size(path: Path) -> int:
     """Return the size of a file; reading a pipe or a device may never end."""
     status = path.stat()
@@ -177,12 +170,7 @@ def _size(path: Path) -> int:
     return status.st_size
 
 
-def _lines(content: bytes) -> list[str]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Instruments write µ, Å and ° in Latin-1, in which every byte is a letter.
-        text = content.decode("latin-1")
+def _lines(text: str) -> list[str]:
     # splitlines() would also split at characters that Windows writes in comments.
     return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
 
@@ -287,7 +275,7 @@ def row(line: str) -> list[str] | None:
     if match is not None:
         first, second, third = match.groups()
         return [first, second] if third is None else [first, second, third]
-    words = _split(line)
+    words = _split(without_remark(line))
     if (
         len(words) not in (2, 3)
         or _WORD.fullmatch(words[0]) is None

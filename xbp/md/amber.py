@@ -17,8 +17,9 @@ from xbp.core import constants
 from xbp.core.errors import QuantityError, require
 from xbp.io import netcdf
 from xbp.io.hdf5 import HDF5_SIGNATURE
+from xbp.io.stored import of_classic, read_parts
 from xbp.md.found import Found
-from xbp.md.frames import Frames, Rows, part_of, pieces, scaled
+from xbp.md.frames import Frames, Rows, fitting, part_of, pieces, scaled
 from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
 from xbp.md.styles import Style
@@ -122,6 +123,23 @@ class _Header:
     n_frames: int
     restart: bool
     classic: bool
+
+    def parts(
+        self, names: list[str], numbers: range
+    ) -> Iterator[tuple[range, dict[str, np.ndarray]]]:
+        """Yield some frames, and variables of them, as `read` does."""
+        names = [name for name in names if name in self.units]
+        stored = of_classic(self.path, names, numbers) if self.classic else None
+        if stored is None:
+            yield numbers, self.read(names, numbers)
+            return
+        every, few = list(stored.values()), fitting(self.n_atoms)
+        for part, found in read_parts(self.path, every, len(numbers), few):
+            own = dict(zip(stored, found, strict=True))
+            yield (
+                numbers[part],
+                {n: scaled(a, self.scales[n]) for n, a in own.items() if a is not None},
+            )
 
     def read(self, names: list[str], numbers: range) -> dict[str, np.ndarray]:
         """Read variables of some frames, scaled; those that are missing are not there.
@@ -239,16 +257,16 @@ def open_amber(source: Source, given: Given) -> Found:
     wanted += [head.types] if "id" in first else []
 
     def rows(numbers: range) -> Iterator[Rows]:
-        parts = head.read(wanted, numbers)
-        places = [at[number] for number in numbers]
-        r, v = parts[head.positions], parts.get("velocities")
-        if head.positions == "scaled_coordinates":
-            r = r @ cells[places]
-        else:
-            r = scaled(r, style.length)
-            r = r - corners[places, None] if corners[places].any() else r
-        v = None if v is None else scaled(v, style.speed)
-        yield from pieces(parts.get(head.types, same), parts.get("id"), r, v)
+        for some, parts in head.parts(wanted, numbers):
+            places = [at[number] for number in some]
+            r, v = parts[head.positions], parts.get("velocities")
+            if head.positions == "scaled_coordinates":
+                r = r @ cells[places]
+            else:
+                r = scaled(r, style.length)
+                r = r - corners[places, None] if corners[places].any() else r
+            v = None if v is None else scaled(v, style.speed)
+            yield from pieces(parts.get(head.types, same), parts.get("id"), r, v)
 
     return Found(
         # A classic file is not compressed: reading it again costs no more than a copy.

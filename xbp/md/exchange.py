@@ -12,7 +12,7 @@ from xbp.core.construct import new_dataset
 from xbp.core.errors import QuantityError, require
 from xbp.core.guards import choose, not_used
 from xbp.core.operation import operation
-from xbp.md.objects import ASE_SPEED
+from xbp.md.objects import ASE_SPEED, TIMES
 from xbp.md.open import open_trajectory
 from xbp.md.plan import Part
 from xbp.md.trajectory import read_trajectory
@@ -58,7 +58,8 @@ def from_mdanalysis(universe: Any, **options: Any) -> xr.Dataset:
         In Å and ps, as MDAnalysis converts what it reads.
     **options
         As for `open_trajectory`: `time_between_frames` where the format of the
-        trajectory does not state times, `elements` by name or type, `cell`.
+        trajectory does not state times (that of `to_mdanalysis` does), `elements` by
+        name or type, `cell`.
 
     Returns
     -------
@@ -75,9 +76,9 @@ def from_mdanalysis(universe: Any, **options: Any) -> xr.Dataset:
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
     ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, rng=1)
-    >>> there = gas.bp.to_mdanalysis()
-    >>> xbp.md.from_mdanalysis(there, time_between_frames="20 fs").sizes["time"]
-    4
+    >>> back = xbp.md.from_mdanalysis(gas.bp.to_mdanalysis())
+    >>> back.time.values
+    array([0.  , 0.02, 0.04, 0.06])
     """
     return _opened(universe, "trajectory", "a Universe of MDAnalysis", options)
 
@@ -326,4 +327,7 @@ def to_mdanalysis(data: xr.Dataset) -> Any:
     if trajectory.n_frames > 1:
         options["dt"] = trajectory.time_step
     positions = np.asarray(trajectory.position, dtype=float) * length
-    return universe.load_new(positions, format="MEMORY", order="fac", **options)
+    universe.load_new(positions, format="MEMORY", order="fac", **options)
+    # MDAnalysis counts frames in memory, 1 ps apart, unless it was told otherwise.
+    setattr(universe.trajectory, TIMES, trajectory.time)
+    return universe

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import operator
 import threading
-import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ __all__ = [
     "Columns",
     "Frames",
     "Rows",
+    "fitting",
     "part_of",
     "pieces",
     "read_table",
@@ -32,7 +31,7 @@ __all__ = [
 ]
 
 #: Positions and velocities of some frames.
-Vectors = tuple[np.ndarray, np.ndarray | None]
+Vectors = tuple[Any, np.ndarray | None]
 
 
 class Rows(NamedTuple):
@@ -139,57 +138,46 @@ class Frames:
     def _where(self, numbers: range, place: int) -> str:
         return f"{self.path}, frame {self.name(numbers[place])}"
 
-    def stack(self, numbers: range) -> Vectors:
-        """Return positions and velocities of some frames, (n_frames, n_atoms, 3)."""
+    def stack(self, numbers: range, into: Vectors | None = None) -> Vectors:
+        """Return positions and velocities of some frames, (n_frames, n_atoms, 3).
+
+        Parameters
+        ----------
+        numbers : range
+        into : tuple of numpy.ndarray or None, optional
+            Arrays to read them into: None for what is not wanted.
+        """
         shape, place = (len(numbers), self.n_atoms, 3), 0
         moving = self.first.velocity is not None
-        out: Vectors = np.empty(0), None
+        out = into
         for rows in self._read(numbers, self.first):
             r, v = (
                 part if part is None or self.atoms is None else part[..., self.atoms, :]
                 for part in (rows.position, rows.velocity)
             )
-            if r is not None and r.shape == shape:  # in one piece, as the file has them
+            if into is None and r is not None and r.shape == shape:
+                # In one piece, as the file has them.
                 r = np.require(r, float, ["C", "W"])
                 return r, np.require(v, float, ["C", "W"]) if moving else None
-            if not place:
+            if out is None:
                 out = np.empty(shape), np.empty(shape) if moving else None
             for own, read in zip(out, (r, v), strict=True):
                 if own is not None:
                     own[place : place + rows.n_frames] = read
             place += rows.n_frames
+        assert out is not None
         return out
 
     def arrays(self, chunk: int) -> tuple[Any, Any]:
         """Return positions and velocities as dask arrays, which one task reads."""
-        array = require("dask.array", "trajectories are opened lazily", "md")
-        graphs = require("dask.highlevelgraph", "they are opened lazily", "md")
-        token, count = uuid.uuid4().hex, len(self.numbers)
+        lazy = require("xbp.md.lazy", "trajectories are opened lazily", "md")
+        count = len(self.numbers)
         parts = [
             self.numbers[first : first + chunk] for first in range(0, count, chunk)
         ]
-        # One node of the graph contains the reader and its index of the file. Written
-        # by hand: through dask.delayed each chunk takes a millisecond.
-        file, read = f"file-{token}", f"read-{token}"
-        shared: dict[str, Any] = {
-            file: {file: _Chunks(self)},
-            read: {
-                (read, i): (_Chunks.read, file, part) for i, part in enumerate(parts)
-            },
-        }
-        found = []
-        for place in range(1 if self.first.velocity is None else 2):
-            name = f"{('position', 'velocity')[place]}-{token}"
-            own = {
-                (name, i, 0, 0): (operator.getitem, (read, i), place)
-                for i in range(len(parts))
-            }
-            graph = graphs.HighLevelGraph(
-                {**shared, name: own}, {file: set(), read: {file}, name: {read}}
-            )
-            sizes = (tuple(map(len, parts)), (self.n_atoms,), (3,))
-            found.append(array.Array(graph, name, sizes, dtype=float))
-        return found[0], found[1] if len(found) == 2 else None
+        several = 1 if self.first.velocity is None else 2
+        found = lazy.lazy_arrays(_Chunks(self), parts, self.n_atoms, several)
+        return found[0], found[1] if several == 2 else None
 
 
 class _Chunks:
@@ -204,9 +192,9 @@ class _Chunks:
     def __reduce__(self) -> tuple[Any, ...]:
         return _Chunks, (self._frames, self._most)
 
-    def read(self, numbers: range) -> Vectors:
-        if not self._frames.kept:
-            return self._frames.stack(numbers)
+    def __call__(self, numbers: range, into: Vectors | None) -> Vectors:
+        if not self._frames.kept or (into and numbers not in self._kept):
+            return self._frames.stack(numbers, into)
         with self._lock:
             alone = self._reading.setdefault(numbers, threading.Lock())
         with alone:  # tasks that need the same chunk wait for the first
@@ -217,8 +205,17 @@ class _Chunks:
                 self._kept.move_to_end(numbers)
                 while len(self._kept) * size > self._most and self._kept:
                     self._kept.popitem(last=False)
-        # Users may change what they get.
-        return found[0].copy(), None if found[1] is None else found[1].copy()
+        if into is None:  # users may change what they get
+            return found[0].copy(), None if found[1] is None else found[1].copy()
+        for own, read in zip(into, found, strict=True):
+            if own is not None:
+                own[...] = read
+        return into
+
+
+def fitting(n_atoms: int, size: int = 2**16) -> int:
+    """Return how many frames, at least one, fit into the cache of a processor."""
+    return max(1, size // (3 * n_atoms))
 
 
 def part_of(data: Any, numbers: range) -> np.ndarray:
@@ -321,7 +318,8 @@ def _is_plain(values: np.ndarray, size: int = 2**13) -> bool:
     flat = values.reshape(-1)
     parts = (flat[at : at + size] for at in range(0, flat.size, size))
     # Maximum and minimum need no memory, and are NaN if one value is.
-    return all(
-        is_below(part, 1e30) or (part.max() < 1e30 and part.min() > -1e30)
-        for part in parts
-    )
+    with np.errstate(over="ignore"):
+        return all(
+            is_below(part, 1e30) or (part.max() < 1e30 and part.min() > -1e30)
+            for part in parts
+        )

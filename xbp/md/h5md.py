@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ import numpy as np
 from xbp.core.errors import QuantityError
 from xbp.core.guards import choose
 from xbp.io.hdf5 import HDF5_SIGNATURE, open_hdf5, require_own
+from xbp.io.stored import Some, Stored, of_hdf5, read_parts
 from xbp.md.found import Found
-from xbp.md.frames import Frames, Rows, part_of, pieces, scaled
+from xbp.md.frames import Frames, Rows, fitting, part_of, pieces, scaled
 from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
 from xbp.md.styles import Style, unit_factor
@@ -63,6 +65,14 @@ class _Series:
     fixed: bool
     unit: str | None
 
+    def stored(self, path: Path, numbers: range) -> Stored | None:
+        """Return where those of some frames are in a file, if they are not packed."""
+        if self.fixed or len(numbers) < 3:  # looking for all takes longer
+            return None
+        status = path.stat()
+        every = _places(path, self.name, status.st_mtime_ns, status.st_size)
+        return None if every is None else every.some(numbers)
+
     def read(self, file: h5py.File, numbers: range) -> np.ndarray:
         """Return those of some frames, (n_frames, …)."""
         node = file[self.name]
@@ -71,6 +81,13 @@ class _Series:
         values = np.asarray(node[()])
         one = values[0] if len(values) == 1 else values
         return np.broadcast_to(one, (len(numbers), *one.shape))
+
+
+@functools.lru_cache(maxsize=8)
+def _places(path: Path, name: str, *_version: int) -> Stored | None:
+    """Return where all frames of a dataset are, if they are not packed."""
+    with open_hdf5(path) as file:
+        return of_hdf5(file[name], range(len(file[name])))
 
 
 def _series(
@@ -181,18 +198,32 @@ class _Contents:
         same = np.arange(self.n_atoms)
 
         def rows(numbers: range) -> Iterator[Rows]:
-            with open_hdf5(path) as file:
-                r = self.position.read(file, numbers)
-                v, image, ids = (
-                    None if s is None else s.read(file, numbers)
-                    for s in (self.velocity, self.image, self.ids)
-                )
-            r = _spatial(scaled(r, style.length))
-            v = None if v is None else _spatial(scaled(v, style.speed))
-            if image is not None:
-                at = [places[number] for number in numbers]
-                r = r + _spatial(image) @ cells[at]
-            yield from pieces(same, ids, r, v)
+            every = (self.position, self.velocity, self.image, self.ids)
+            found: list[Some] = [
+                None if s is None else s.stored(path, numbers) for s in every
+            ]
+            packed = [
+                s is not None and one is None
+                for s, one in zip(every, found, strict=True)
+            ]
+            if any(packed):
+                with open_hdf5(path) as file:
+                    found = [
+                        series.read(file, numbers)
+                        if series is not None and one is None
+                        else one
+                        for series, one in zip(every, found, strict=True)
+                    ]
+            few = fitting(self.n_atoms)
+            for part, some in read_parts(path, found, len(numbers), few):
+                r, v, image, ids = some
+                assert r is not None
+                r = _spatial(scaled(r, style.length))
+                v = None if v is None else _spatial(scaled(v, style.speed))
+                if image is not None:
+                    at = [places[number] for number in numbers[part]]
+                    r = r + _spatial(image) @ cells[at]
+                yield from pieces(same, ids, r, v)
 
         element, time = at_once(
             lambda: elements_of(given, topology, self.n_atoms),

@@ -16,10 +16,12 @@ from xbp.md.given import Given, at_once
 from xbp.md.source import Source, require_file
 from xbp.md.topology import Topology, elements_of, topology_of
 
-__all__ = ["ASE_SPEED", "found_of_images", "reader_of"]
+__all__ = ["ASE_SPEED", "TIMES", "found_of_images", "reader_of"]
 
 #: ASE's unit of velocity, Å √(eV/u) / Å, in Å/ps.
 ASE_SPEED: Final = constants.HBAR_ROOT_EV_PER_U / constants.HBAR
+#: Where `to_mdanalysis` leaves the times, ps, with what reads a Universe's frames.
+TIMES: Final = "xbp_times"
 #: Readers of MDAnalysis whose times are those of the file.
 _TIMED: Final = ("XTC", "TRR", "TNG", "H5MD")
 
@@ -123,11 +125,14 @@ def _found_of_universe(universe: Any, _: Source, given: Given) -> Found:
     moving = bool(trajectory[chosen[0]].has_velocities)
     topology, n_atoms = topology_of(own.atoms), int(own.atoms.n_atoms)
     kind = str(np.atleast_1d(trajectory.format)[0]).upper()
+    stated = getattr(universe.trajectory, TIMES, None)
+    timed = kind in _TIMED or stated is not None
+    stamps = stamps if stated is None else np.asarray(stated)[list(chosen)]
     cells, element, time = at_once(
         lambda: given.cells(boxes),
         lambda: elements_of(given, topology, n_atoms),
         # Of other formats MDAnalysis counts frames, 1 ps apart.
-        lambda: given.times(len(chosen), own=stamps if kind in _TIMED else None),
+        lambda: given.times(len(chosen), own=stamps if timed else None),
     )
     names = np.arange(n_atoms)
 

@@ -1,0 +1,91 @@
+"""Trajectories that are computed whole go into one array; parts of them do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.md import lazy
+
+from .conftest import walk
+
+EXTRA = {"time_between_frames": "50 fs"}
+
+
+@pytest.fixture
+def traj(tmp_path: Path) -> xr.Dataset:
+    """Ten frames of six atoms in chunks of three, of a text file."""
+    whole = walk(10, 6, cell=10 * np.eye(3))
+    path = tmp_path / "a.xyz"
+    lines = []
+    for r, v in zip(whole.position.values, whole.velocity.values, strict=True):
+        rows = np.hstack([r, v]).tolist()
+        lines += ["6", 'Lattice="10 0 0 0 10 0 0 0 10" Properties=species:S:1:pos:R:3:velo:R:3']  # fmt: skip
+        lines += [f"Cu {' '.join(map(repr, row))}" for row in rows]
+    path.write_text("\n".join(lines) + "\n")
+    return xbp.md.open_trajectory(
+        path, chunk_frames=3, units="metal", hottest="1e9 K", **EXTRA
+    )
+
+
+def test_one_array(traj: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[np.ndarray] = []
+
+    class Noted(lazy._Buffers):
+        def part(self, first: int, stop: int) -> Any:
+            found = super().part(first, stop)
+            made.extend(a for a in (found or ()) if a is not None)
+            return found
+
+    monkeypatch.setattr(lazy, "_Buffers", Noted)
+    apart = [traj.isel(time=slice(i, i + 3)).compute() for i in range(0, 10, 3)]
+    assert not made  # of parts there are none
+    whole = traj.compute()
+    assert len(made) == 8
+    for name in ("position", "velocity"):
+        expected = np.concatenate([part[name].values for part in apart])
+        np.testing.assert_array_equal(whole[name], expected)
+        values = whole[name].values
+        assert any(part.base is values for part in made)
+        made.clear()
+        np.testing.assert_array_equal(traj[name].compute(), expected)
+        assert len(made) == 4  # only what is wanted
+        whole = traj.compute()
+
+
+def test_other_ways_to_compute(traj: xr.Dataset) -> None:
+    expected = traj.position.compute().values
+    array = traj.position.data
+    kept = traj.persist()
+    assert kept.position.data.numblocks == (4, 1, 1)
+    for found in (
+        kept.position.values,
+        np.asarray(array.blocks[1:3]).repeat(1),
+        cloudpickle.loads(cloudpickle.dumps(array)).compute(scheduler="sync"),
+        dask.compute(*array.to_delayed().ravel().tolist()),
+    ):
+        if isinstance(found, tuple):
+            found = np.concatenate(found)
+        found = np.reshape(found, (-1, 6, 3))
+        part = expected if len(found) == 10 else expected[3:9]
+        np.testing.assert_array_equal(found, part)
+    both = dask.compute(array, array.sum(), traj.velocity.data[2])
+    np.testing.assert_array_equal(both[0], expected)
+    assert both[1] == pytest.approx(expected.sum())
+
+
+def test_computing_twice_gives_two_arrays(traj: xr.Dataset) -> None:
+    (once,) = dask.optimize(traj.position.data)
+    first = once.compute()
+    again = once.compute()
+    np.testing.assert_array_equal(first, again)
+    assert not np.shares_memory(first, again)
+    lent = cloudpickle.loads(cloudpickle.dumps(lazy._Buffers((10, 6, 3), (0,))))
+    assert lent.part(0, 3) is None  # in another process
