@@ -89,3 +89,10 @@ def test_computing_twice_gives_two_arrays(traj: xr.Dataset) -> None:
     assert not np.shares_memory(first, again)
     lent = cloudpickle.loads(cloudpickle.dumps(lazy._Buffers((10, 6, 3), (0,))))
     assert lent.part(0, 3) is None  # in another process
+
+
+def test_beside_other_arrays_of_dask(traj: xr.Dataset) -> None:
+    both = traj.assign(moved=2 * traj.position).compute()
+    np.testing.assert_array_equal(both.moved, 2 * both.position)
+    far = (traj.position + 3 * traj.velocity).max().compute()
+    assert float(far) == float((both.position + 3 * both.velocity).max())

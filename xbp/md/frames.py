@@ -193,7 +193,7 @@ class _Chunks:
         return _Chunks, (self._frames, self._most)
 
     def __call__(self, numbers: range, into: Vectors | None) -> Vectors:
-        if not self._frames.kept or (into and numbers not in self._kept):
+        if not self._frames.kept:
             return self._frames.stack(numbers, into)
         with self._lock:
             alone = self._reading.setdefault(numbers, threading.Lock())

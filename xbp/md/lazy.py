@@ -7,7 +7,7 @@ import operator
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import dask.array.optimization
 import dask.core
@@ -114,31 +114,33 @@ def _components(name: str, reads: str, place: int, count: int) -> MaterializedLa
     )
 
 
-class _Frames(Array):
-    """A dask array that is computed whole without a copy of its chunks."""
+def _optimized(dsk: Any, keys: Any, **options: Any) -> Any:
+    """Optimize a graph as dask does, after reading all chunks into common arrays."""
+    if isinstance(dsk, HighLevelGraph):
+        asked = set(_flatten(keys))
+        # Since 2025 dask has a task in the graph that joins the chunks.
+        for key in list(asked):
+            asked |= set(getattr(dsk.get(key), "dependencies", ()))
+        layers, needs = dict(dsk.layers), dict(dsk.dependencies)
+        for layer in dsk.layers.values():
+            if isinstance(layer, _Reads):
+                own, theirs = layer.into_arrays(asked)
+                layers |= own
+                needs |= theirs
+        dsk = HighLevelGraph(layers, needs)
+    return _optimize(dsk, keys, **options)
 
-    __slots__ = ()
 
-    @staticmethod
-    def __dask_optimize__(dsk: Any, keys: Any, **options: Any) -> Any:
-        if isinstance(dsk, HighLevelGraph):
-            asked = set(_flatten(keys))
-            # Since 2025 dask has a task in the graph that joins the chunks.
-            for key in list(asked):
-                asked |= set(getattr(dsk.get(key), "dependencies", ()))
-            layers, needs = dict(dsk.layers), dict(dsk.dependencies)
-            for layer in dsk.layers.values():
-                if isinstance(layer, _Reads):
-                    own, theirs = layer.into_arrays(asked)
-                    layers |= own
-                    needs |= theirs
-            dsk = HighLevelGraph(layers, needs)
-        return _optimize(dsk, keys, **options)
+def _computed_whole(array: Any) -> Array:
+    """Return an array of dask that is computed whole without a copy of its chunks.
 
-    def __dask_postcompute__(self) -> Any:
-        base: Any = super()
-        joined, others = base.__dask_postcompute__()
-        return _joined, (joined, *others)
+    By the methods by which dask asks a collection, of this one array: of a class of its
+    own xarray would not take it beside other arrays of dask.
+    """
+    joined, others = array.__dask_postcompute__()
+    array.__dask_optimize__ = _optimized
+    array.__dask_postcompute__ = lambda: (_joined, (joined, *others))
+    return cast("Array", array)
 
 
 def _joined(results: Any, otherwise: Callable[..., Any], *arguments: Any) -> Any:
@@ -178,7 +180,7 @@ def lazy_arrays(
     layer.names = [f"{name}-{token}" for name in ("position", "velocity")[:count]]
     layer.shape, layer.file = (sum(sizes), n_atoms, 3), file
     shared = {file: MaterializedLayer({file: read}), reads: layer}
-    made: Any = _Frames
+    made: Any = Array
     found = list[Array]()
     for place, name in enumerate(layer.names):
         graph = HighLevelGraph(
@@ -186,5 +188,5 @@ def lazy_arrays(
             {file: set(), reads: {file}, name: {reads}},
         )
         chunks = (tuple(sizes), (n_atoms,), (3,))
-        found.append(made(graph, name, chunks, dtype=float))
+        found.append(_computed_whole(made(graph, name, chunks, dtype=float)))
     return found
