@@ -424,7 +424,7 @@ def test_a_debye_solid_has_no_boson_peak(known: bool) -> None:
     of_noise = [
         table for table in tables if str(table.peak_status.values) == "no excess"
     ]
-    assert of_noise
+    assert len(of_noise) >= 6
     for table in of_noise:
         assert np.isnan(table.energy)
         assert float(table.excess_chi2) < 20

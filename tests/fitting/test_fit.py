@@ -11,6 +11,8 @@ import xarray as xr
 
 import xbp
 from xbp.errors import QuantityError, RangeError, UnitsError
+from xbp.fitting.core import by_differences
+from xbp.fitting.fit import named_curve
 from xbp.models import MODELS
 from xbp.models.model import Model
 
@@ -54,6 +56,34 @@ def signal(y: np.ndarray, std: np.ndarray | None = None) -> xr.Dataset:
     return xbp.new_dataset(
         "reduced_dos", y, std=std, units="1/meV**3", coords={"E": (E, "meV")}
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("lognormal", {}),
+        ("gaussian", {}),
+        ("heterogeneous_elasticity_dos", {}),
+        ("heterogeneous_elasticity_dos", {"disorder": 0.3, "velocity_ratio": 1.6}),
+        ("debye_einstein", {}),
+        ("debye_einstein", {"sigma_E": 40.0, "theta_D": 90.0}),
+    ],
+)
+def test_derivatives_are_those_of_differences(
+    name: str, more: dict[str, float]
+) -> None:
+    model = MODELS[name]
+    curve = named_curve(model)
+    x = np.array([1.0, 2.0, 7.0, 30.0, 40.0, 200.0])
+    known = model.held | EXAMPLES[name] | more
+    p = np.array([[known[n] for n in curve.names]])
+    assert curve.shape is not None
+    value, slopes = curve.shape(x)(p)
+    shape = by_differences(lambda p: model.function(x, *p.T[:, :, None]))
+    exact, by_steps = shape(p, abs(p), -np.inf * p, np.inf * p)
+    np.testing.assert_allclose(value, exact, rtol=1e-12, atol=1e-13 * exact.max())
+    size = abs(by_steps).max(axis=2, keepdims=True)
+    np.testing.assert_allclose(slopes / size, by_steps / size, atol=3e-8)
 
 
 def test_every_model_has_an_example() -> None:

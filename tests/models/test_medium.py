@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy
 
 from xbp.core.constants import HBAR
 from xbp.models.lineshapes import damped_oscillator_current
@@ -14,6 +15,7 @@ from xbp.models.medium import (
     jammed_modulus,
     medium_dos,
     resonant_modulus,
+    strain_integral,
 )
 
 E = np.linspace(0.02, 1.4, 70)
@@ -263,3 +265,22 @@ def test_density_of_states_is_that_of_the_currents_below_the_debye_wave_number()
     ):
         current = damped_oscillator_current(x[0], 1.0, q, gamma)
         assert (3 * q**2 * current).mean() == pytest.approx(found[0], rel=1e-8)
+
+
+@pytest.mark.parametrize("c2", [1.0 - 0.3j, 0.4 - 0.05j, 2.0 - 1.0j, 4.0])
+@pytest.mark.parametrize("E", [0.0, 0.2, 0.9, 1.7])
+def test_the_integral_of_strains_is_that_of_quadrature(E: float, c2: complex) -> None:
+    """(3/q_D³)∫q⁴G dq, and its derivative −∫3κ⁶G² dκ."""
+
+    def integral(power: int, of: int) -> complex:
+        return scipy.integrate.quad(
+            lambda k: 3 * k**power / (c2 * k**2 - E**2) ** of, 0, 1, complex_func=True
+        )[0]
+
+    if c2.imag == 0 and E > 0:
+        E += 2 * np.sqrt(c2.real)  # above the band: no pole on the way
+    value, derivative = strain_integral(E, c2)
+    powers = (4, 1), (6, 2)
+    exact = [integral(*one) for one in powers] if E > 0 else [1 / c2, 1 / c2**2]
+    assert value == pytest.approx(exact[0], rel=1e-10)
+    assert derivative == pytest.approx(-exact[1], rel=1e-10)

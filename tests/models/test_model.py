@@ -215,3 +215,28 @@ def test_every_parameter_says_what_it_means() -> None:
 def test_every_theory_says_what_it_assumes() -> None:
     for row in THEORIES:
         assert "assumes" in " ".join((row.function.__doc__ or "").split()), row.name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_columns_of_parameters_give_the_curves_of_all(name: str) -> None:
+    """Fits call named models for many curves at once."""
+    rng, row = np.random.default_rng(1), MODELS[name]
+    x = np.geomspace(1, 60, 9)
+    views = {row.quantity}
+    if row.quantity in ("vibrational_dos", "reduced_dos"):
+        views |= {"reduced_dos", "dynamic_structure_factor", "heat_capacity"}
+    for quantity in views:
+        model = row.of(quantity)
+        assert model.vectorized
+        columns = {
+            n: rng.uniform(3, 30, (4, 1)) if rule in ("x", "K") else
+            rng.uniform(0.05, 0.2, (4, 1)) + (n == "velocity_ratio")
+            for n, rule in model.parameters.items()
+        }  # fmt: skip
+        each = [
+            model.function(x, **{n: float(p[i, 0]) for n, p in columns.items()})
+            for i in range(4)
+        ]
+        np.testing.assert_allclose(
+            model.function(x, **columns), each, rtol=1e-11, atol=1e-300
+        )

@@ -191,10 +191,14 @@ def _of_heat_capacity(table: xr.Dataset) -> Iterator[Diagnostic]:
             # A Schottky term, two thirds of C/T where it is lowest, is 2 % at twice T.
             f"begin T_range at {2 * below:.2g} K",
         )
-    if table["status"].ndim or str(table["status"].values) != Status.OK:
+    if table["status"].ndim:
         return
-    if found := _NO_PEAK.get(str(table["peak_status"].values)):
+    ok = str(table["status"].values) == Status.OK
+    peak = str(table["peak_status"].values)
+    if (found := _NO_PEAK.get(peak)) and (ok or peak == Status.NO_EXCESS):
         yield Diagnostic("no_boson_peak", "warning", *found)
+    if not ok:
+        return
     theta, sigma = float(table["theta_E"]), float(table["sigma_E"])
     if 4 * sigma > theta and float(table["n_E"]) > 0:
         # Constant g(E) at E = 0 makes C = π² R n_E χ(0) T.

@@ -15,7 +15,8 @@ from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import Status
 from xbp.fitting.core import Shape
-from xbp.fitting.many import Choices, Curve, fit_everywhere
+from xbp.fitting.many import fit_everywhere
+from xbp.fitting.problem import Choices, Curve
 from xbp.fitting.shapes import gaussian_on_line
 from xbp.models.catalogue import guess_gaussian
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
@@ -118,7 +119,9 @@ def fit_elastic_line(
     own["background"] = signal.units
     # Counting errors, smallest at the feet, would have these decide of a line that is
     # no Gaussian: the fit is unweighted.
-    columns, coords = fit_everywhere(line, None, "E", E[inside], curve, Choices(), own)
+    columns, coords, _ = fit_everywhere(
+        line, None, "E", E[inside], curve, Choices(), own
+    )
     status = columns["status"][0]
     energy, height, fwhm, background = (columns[name][0] for name in _NAMES)
     # A top and both half heights were seen, or the curve says more than the data.

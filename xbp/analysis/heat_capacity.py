@@ -21,7 +21,8 @@ from xbp.core.signal import label_std, map_over, read, result_table, table_signa
 from xbp.core.status import Status
 from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.fit import choices, named_curve
-from xbp.fitting.many import Choices, Column, fit_everywhere
+from xbp.fitting.many import Column, Fitted, fit_everywhere
+from xbp.fitting.problem import Choices
 from xbp.fitting.rows import scatter
 from xbp.models.catalogue import find_model
 from xbp.models.debye_einstein import debye_dos, dos_maximum, gaussian_dos, start_of_fit
@@ -97,12 +98,13 @@ def fit_heat_capacity(
         T falls, which neither γT nor vibrations do but a Schottky or magnetic term: fit
         above twice that temperature (NaN where it does not rise); ``status`` as for
         `fit`, and ``peak_status``: "ok"; "no excess" where that is less than 20, so
-        that Debye phonons alone would do; "no maximum" where σ_E > θ_E/2√2; "maximum at
-        edge" where the Debye phonons end below that energy and their end is what is
-        highest in g/E²; "undetermined" where its std is as large as it; "unphysical"
-        where γ is negative beyond its error, or more than 1.5 modes per atom and axis
-        are found: then the range holds too little, or the amount is not what was said.
-        Where it is not "ok", ``energy`` and its std are NaN; the parameters stay.
+        that Debye phonons alone would do, though the modes are undetermined or at a
+        limit of their own; "no maximum" where σ_E > θ_E/2√2; "maximum at edge" where
+        the Debye phonons end below that energy and their end is what is highest in
+        g/E²; "undetermined" where its std is as large as it; "unphysical" where γ is
+        negative beyond its error, or more than 1.5 modes per atom and axis are found:
+        then the range holds too little, or the amount is not what was said. Where it is
+        not "ok", ``energy`` and its std are NaN; the parameters stay.
 
     Raises
     ------
@@ -153,7 +155,7 @@ def fit_heat_capacity(
     T, C = kelvin[mask], value.isel(temperature=mask) * factor
     std = None if signal.std is None else signal.std.isel(temperature=mask) * factor
 
-    def fitted_with(chosen: Choices) -> tuple[dict[str, Column], Any]:
+    def fitted_with(chosen: Choices) -> Fitted:
         said, bounds = chosen.start | chosen.fixed, chosen.bounds
         curve = named_curve(row, lambda T, C: start_of_fit(T, C, said, bounds))
         units = {**_UNITS, "temperature": "K"}
@@ -161,7 +163,8 @@ def fit_heat_capacity(
             C, std, "temperature", T, curve, chosen, units, relative=True
         )
 
-    columns, coords = fitted_with(chosen)
+    fitted = fitted_with(chosen)
+    columns = fitted.columns
     # The same by γT and Debye phonons alone; the temperatures of no modes may be any.
     gone = {"n_E": 0.0, "theta_E": 70.0, "sigma_E": 15.0}
     without = Choices(
@@ -169,7 +172,7 @@ def fit_heat_capacity(
         chosen.fixed | gone,
         {name: v for name, v in chosen.bounds.items() if name not in gone},
     )
-    alone, _ = fitted_with(without)
+    alone = fitted_with(without)
     per = {"atoms": 1, "formula units": value.attrs.get("atoms_per_formula")}
     n_atoms = str(per.get(str(value.attrs.get("amount"))))
     atoms = float(n_atoms) if n_atoms.replace(".", "", 1).isdigit() else np.inf
@@ -182,7 +185,7 @@ def fit_heat_capacity(
         signal,
         {
             "upturn": (upturn, "K", "temperature below which C/T rises as it falls"),
-            **_derived(columns, alone, used, atoms),
+            **_derived(fitted, alone, used, {*(bounds or {})}, atoms),
             **columns,
             **measured,
         },
@@ -196,7 +199,7 @@ def fit_heat_capacity(
             "bounds": "all except gamma positive" if bounds is None else bounds,
         },
         attrs={"model": row.name, "amount": value.attrs.get("amount", "not said")},
-        coords=coords,
+        coords=fitted.coords,
     )
     answer["C"].attrs["quantity"] = "heat_capacity"
     return add_heat_capacity_doubts(answer)
@@ -220,27 +223,18 @@ def _positive(chosen: Choices) -> Choices:
 
 
 def _derived(
-    columns: Mapping[str, Column],
-    alone: Mapping[str, Column],
-    used: Sequence[int],
-    atoms: float,
+    fitted: Fitted, alone: Fitted, used: Sequence[int], bounded: set[str], atoms: float
 ) -> dict[str, Column]:
     """Return energies, Debye level and excess χ², with errors from all correlations.
 
-    `used` is how many parameters were fitted, with the Einstein modes and without.
+    `used` is how many parameters were fitted, with the Einstein modes and without;
+    `bounded` has those with bounds of the user.
     """
-    known, n = "chi2_reduced" in columns, columns["n_points"][0]
-
-    def chi2(table: Mapping[str, Column], used: int) -> Any:
-        if known:
-            return table["chi2_reduced"][0] * (n - used)
-        return table["relative_residual"][0] ** 2 * n
-
-    least = chi2(columns, used[0])
-    # Where errors are known, and the curve misses by more than they say, that is the
-    # scale.
-    scale = np.maximum(least / (n - used[0]), 1.0 if known else 1e-300)
-    excess = np.maximum((chi2(alone, used[1]) - least) / scale, 0.0)
+    columns, n = fitted.columns, fitted.columns["n_points"][0]
+    # Where the curve misses by more than known errors, that is the scale.
+    least = 1.0 if "chi2_reduced" in columns else 1e-300
+    scale = np.maximum(fitted.chi2 / (n - used[0]), least)
+    excess = np.maximum((alone.chi2 - fitted.chi2) / scale, 0.0)
     stds = [f"{name}_std" for name in _NAMES]
     given = [columns[name][0] for name in (*_NAMES, *stds, "correlation", "status")]
     square = ["parameter", "other_parameter"]
@@ -254,8 +248,9 @@ def _derived(
         "peak_status": ("", "whether energy can be used"),
     }
     found = map_over(
-        _derive, *given, excess, dims=square, gives=[()] * len(labels),
-        dtypes=[float] * 6 + ["<U18"], atoms=atoms,
+        _derive, *given, excess, columns["limiting_parameter"][0], dims=square,
+        gives=[()] * len(labels), dtypes=[float] * 6 + ["<U18"],
+        atoms=atoms, bounded=bounded,
     )  # fmt: skip
     text = "by how much the Einstein modes lower chi-squared"
     return {
@@ -265,10 +260,12 @@ def _derived(
 
 
 @np.errstate(all="ignore")
-def _derive(*given: np.ndarray, atoms: float) -> tuple[np.ndarray, ...]:
+def _derive(
+    *given: np.ndarray, atoms: float, bounded: set[str]
+) -> tuple[np.ndarray, ...]:
     """Return energy, energy_E and Debye level with stds, and the status of the peak."""
     gamma, n_D, theta_D, n_E, theta_E, sigma_E = given[:6]
-    s, (correlation, status, excess) = (
+    s, (correlation, status, excess, limiting) = (
         dict(zip(_NAMES, given[6:12], strict=True)),
         given[12:],
     )
@@ -300,6 +297,10 @@ def _derive(*given: np.ndarray, atoms: float) -> tuple[np.ndarray, ...]:
     # Per atom and axis there is one mode.
     unphysical = (gamma + 2 * np.nan_to_num(s["gamma"]) < 0) | (n_D + n_E > 1.5 * atoms)
     peak = status.astype("<U18")
+    # χ² of modes that do nothing is known, though their parameters are not.
+    own = np.isin(limiting, np.array([*bounded], dtype=str))
+    vague = (status == Status.UNDETERMINED) | ((status == Status.AT_BOUND) & ~own)
+    peak = np.where(vague & (excess < 20), Status.NO_EXCESS, peak)
     for name, where in (
         # First what makes the rest meaningless.
         (Status.UNPHYSICAL, unphysical),

@@ -23,7 +23,8 @@ from xbp.core.signal import Signal, read, result_table
 from xbp.core.status import FIT_LABELS, Status
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.fitting.fit import choices, named_curve
-from xbp.fitting.many import Choices, Column, Curve, fit_everywhere
+from xbp.fitting.many import Column, fit_everywhere
+from xbp.fitting.problem import Choices, Curve
 from xbp.fitting.sampled import with_counting
 from xbp.models.catalogue import find_model
 from xbp.models.model import Model, parameter_units, powers_of
@@ -269,7 +270,7 @@ def _fit(
     starts = [_scaled(one, sets, known) for one in _starts(row, sets)]
     limits = dict(named_curve(row).limits)
     limits |= {n: (0.0, np.inf) for n in names if n not in row.parameters}
-    columns, coords = fit_everywhere(
+    columns, coords, _ = fit_everywhere(
         xr.DataArray(y, dims="point"),
         xr.DataArray(std, dims="point"),
         "point",

@@ -26,12 +26,19 @@ from xbp.core.units import (
     split_quantity,
 )
 from xbp.fitting.core import Shape
-from xbp.fitting.many import Choices, Curve, evaluate, fit_everywhere
+from xbp.fitting.many import evaluate, fit_everywhere
+from xbp.fitting.problem import Choices, Curve
 from xbp.fitting.sampled import with_counting
 from xbp.fitting.shapes import gaussian_on_line
 from xbp.models.catalogue import LARGEST, find_model
+from xbp.models.debye_einstein import debye_einstein
+from xbp.models.disorder import (
+    heterogeneous_elasticity_dos,
+    heterogeneous_elasticity_slopes,
+)
 from xbp.models.lineshapes import gaussian, lognormal
 from xbp.models.model import Guess, Model, parameter_units
+from xbp.models.slopes import debye_einstein_slopes
 
 if TYPE_CHECKING:
     import lmfit
@@ -39,6 +46,9 @@ else:
     lmfit = lazy_loader.load("lmfit")
 
 __all__ = ["choices", "fit", "named_curve"]
+
+#: Curves that are computed together by functions that need much memory for each.
+_CURVES = 50
 
 
 def _lognormal(x: np.ndarray) -> Shape:
@@ -56,8 +66,32 @@ def _lognormal(x: np.ndarray) -> Shape:
     return shape
 
 
+def _in_parts(
+    function: Callable[..., tuple[np.ndarray, np.ndarray]],
+) -> Callable[[np.ndarray], Shape]:
+    """Return the shape of a function of columns, which needs much memory for each."""
+
+    def shape_of(x: np.ndarray) -> Shape:
+        def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            parts = [
+                function(x, *p[i : i + _CURVES].T[:, :, None])
+                for i in range(0, max(len(p), 1), _CURVES)
+            ]
+            values, slopes = zip(*parts, strict=True)
+            return np.concatenate(values), np.concatenate(slopes, axis=1)
+
+        return shape
+
+    return shape_of
+
+
 #: Derivatives of functions; the same model of another quantity is another function.
-_SHAPES = {lognormal: _lognormal, gaussian: gaussian_on_line}
+_SHAPES = {
+    lognormal: _lognormal,
+    gaussian: gaussian_on_line,
+    heterogeneous_elasticity_dos: _in_parts(heterogeneous_elasticity_slopes),
+    debye_einstein: _in_parts(debye_einstein_slopes),
+}
 
 
 @operation(
@@ -199,7 +233,7 @@ def fit(
         named_curve(row) if row is not None else _own_curve(worker, names, chosen, x)
     )
     _require_limits(curve, chosen)
-    columns, coords = fit_everywhere(
+    columns, coords, _ = fit_everywhere(
         value.isel({along: mask}) * y_factor,
         None if signal.std is None else signal.std.isel({along: mask}) * y_factor,
         along,
@@ -239,6 +273,7 @@ def named_curve(row: Model, guess: Guess | None = None) -> Curve:
         _SHAPES.get(row.function),
         limits,
         row.edge,
+        row.vectorized,
     )
 
 

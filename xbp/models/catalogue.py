@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import lazy_loader
@@ -252,7 +253,7 @@ _ROWS = (
     *THEORIES,
 )
 #: Every model by its name; its function documents it.
-MODELS: Final = {row.name: row for row in _ROWS}
+MODELS: Final = {row.name: replace(row, vectorized=True) for row in _ROWS}
 
 
 def find_model(name: str | Model) -> Model:

@@ -10,6 +10,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import scipy
@@ -27,6 +28,7 @@ __all__ = [
     "einstein_heat_capacity",
     "gaussian_dos",
     "gaussian_einstein_heat_capacity",
+    "gaussian_nodes",
     "legendre_rule",
     "mode_heat_capacity",
     "start_of_fit",
@@ -88,7 +90,7 @@ def einstein_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
     return np.asarray(3 * scipy.constants.R * mode_heat_capacity(theta / T))
 
 
-def debye_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
+def debye_heat_capacity(T: np.ndarray, theta: Any) -> np.ndarray:
     r"""Return the Debye heat capacity.
 
     .. math:: C_D = 9R\left(\frac{T}{\theta_D}\right)^3\int_0^{\theta_D/T}
@@ -161,16 +163,29 @@ def gaussian_einstein_heat_capacity(
     ...     einstein_heat_capacity(T, 72)))
     True
     """
-    sigma = max(abs(sigma), 1e-9 * abs(theta))
+    mean, spread, u, chi, _ = gaussian_nodes(theta, sigma)
+    oscillators = mode_heat_capacity(
+        (mean + spread * u) / np.asarray(T, dtype=float)[..., None]
+    )
+    found = np.einsum("...n,...n->...", oscillators, chi)
+    return np.asarray(3 * scipy.constants.R * found)
+
+
+def gaussian_nodes(theta: Any, sigma: Any) -> tuple[np.ndarray, ...]:
+    """Return mean, σ, and nodes of a Gaussian on θ > 0: (θ − mean)/σ and weights.
+
+    And its density at 0 over σ, where it begins there. Nodes are the last dimension.
+    """
+    mean, spread = (np.asarray(a, dtype=float)[..., None] for a in (theta, sigma))
+    spread = np.maximum(np.abs(spread), 1e-9 * np.abs(mean))
     # Beyond 8 standard deviations a Gaussian is 0 in double precision.
-    low = max(-8.0, -theta / sigma)
+    low = np.maximum(-8.0, -mean / spread)
     nodes, weights = legendre_rule(96)
     u = low + (8.0 - low) * (nodes + 1) / 2
     chi = weights * np.exp(-(u**2) / 2)
-    oscillators = mode_heat_capacity(
-        (theta + sigma * u) / np.asarray(T, dtype=float)[..., None]
-    )
-    return np.asarray(3 * scipy.constants.R * (oscillators @ (chi / chi.sum())))
+    total = chi.sum(axis=-1, keepdims=True)
+    first = np.exp(-(low**2) / 2) / (total * (8.0 - low) / 2)
+    return mean, spread, u, chi / total, np.where(low > -8.0, first, 0.0)[..., 0]
 
 
 def debye_einstein(
@@ -248,8 +263,9 @@ def gaussian_dos(E: np.ndarray, theta: float, sigma: float) -> np.ndarray:
     numpy.ndarray
         In 1/meV.
     """
-    mean, width = constants.BOLTZMANN_MEV * theta, constants.BOLTZMANN_MEV * abs(sigma)
-    inside = (1 + math.erf(mean / (width * math.sqrt(2)))) / 2
+    mean = constants.BOLTZMANN_MEV * theta
+    width = constants.BOLTZMANN_MEV * np.abs(sigma)
+    inside = (1 + scipy.special.erf(mean / (width * math.sqrt(2)))) / 2
     shape = np.exp(-((np.asarray(E, dtype=float) - mean) ** 2) / (2 * width**2))
     return np.where(E > 0, shape / (width * math.sqrt(2 * math.pi) * inside), 0.0)
 

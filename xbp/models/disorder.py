@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy
 
-from xbp.models.medium import branch_integral, medium_dos
+from xbp.models.medium import (
+    Values,
+    branch_integral,
+    branch_slope,
+    medium_dos,
+    strain_integral,
+)
 
 __all__ = [
     "critical_disorder",
@@ -13,6 +21,7 @@ __all__ = [
     "fluctuating_elasticity",
     "fluctuating_elasticity_dos",
     "heterogeneous_elasticity_dos",
+    "heterogeneous_elasticity_slopes",
 ]
 
 #: How Σ enters c_L² and how χ_L enters Σ, with λ or with the bulk modulus constant.
@@ -23,10 +32,10 @@ _LEADING = 8
 
 
 def elastic_self_energy(
-    E: np.ndarray | float,
-    gamma: float,
-    c2_T: float,
-    c2_L: float | None = None,
+    E: Values,
+    gamma: Values,
+    c2_T: Values,
+    c2_L: Values | None = None,
     *,
     constant: str = "lambda",
 ) -> np.ndarray:
@@ -46,9 +55,9 @@ def elastic_self_energy(
     ----------
     E : array_like
         Energies, not negative.
-    gamma : float
+    gamma : array_like
         γ, in the fourth power of the unit of E.
-    c2_T, c2_L : float
+    c2_T, c2_L : array_like
         (ħ v q_D)² of the medium without fluctuations, in the square of that unit;
         without `c2_L` scalar waves.
     constant : {"lambda", "bulk"}
@@ -74,30 +83,45 @@ def elastic_self_energy(
     >>> sigma.real.round(6)
     array([0.2])
     """
-    energies = np.maximum(np.asarray(E, dtype=float), 0.0)
-    into_L, from_L = _CONSTANT[constant]
+    static = _static(gamma, c2_T, c2_L, *_CONSTANT[constant])
+    return _self_energy(E, static, gamma, c2_T, c2_L, *_CONSTANT[constant])
 
-    def new(x: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        found = _response(x, c2_T - sigma)
+
+def _self_energy(
+    E: Any,
+    static: Any,
+    gamma: Any,
+    c2_T: Any,
+    c2_L: Any,
+    into_L: float,
+    from_L: float,
+) -> np.ndarray:
+    """Return Σ(E) from Σ(0): a is `into_L`, b is `from_L`."""
+    given = (E, static, gamma, c2_T, np.inf if c2_L is None else c2_L)
+    x, static, gamma, T, L = np.broadcast_arrays(*given)
+    shape, stable = x.shape, np.flatnonzero(np.isfinite(static))
+    x, static, gamma, T, L = (
+        np.asarray(a, dtype=float).ravel()[stable] for a in (x, static, gamma, T, L)
+    )
+    x, found = np.maximum(x, 0.0), np.full(shape, np.nan + 0j).ravel()
+
+    def new(sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the right side of the equation, and its derivative."""
+        value, slope = strain_integral(x, T - sigma)
         if c2_L is not None:
-            found = found + from_L * _response(x, c2_L - into_L * sigma)
-        return np.asarray(gamma * found)
+            other, bend = strain_integral(x, L - into_L * sigma)
+            value, slope = value + from_L * other, slope + from_L * into_L * bend
+        return np.asarray(gamma * value), np.asarray(-gamma * slope)
 
-    static = _static(gamma, c2_T, c2_L, into_L, from_L)
-    if np.isnan(static):
-        return np.full(energies.shape, np.nan + 0j)
     # The iteration converges to the one solution that absorbs, but slowly near band
     # edges; a few of its steps lead Newton's method there.
-    x = energies.ravel()
-    sigma = np.full(x.shape, static + 0.1j * c2_T)
+    sigma = static + 0.1j * T
     for _ in range(_LEADING):
-        sigma = (sigma + new(x, sigma)) / 2
-    found, at = sigma.copy(), np.arange(x.size)
+        sigma = (sigma + new(sigma)[0]) / 2
+    found[stable] = sigma
     for _ in range(60):  # ten suffice except next to the instability
-        step = -1e-6 * np.abs(c2_T - sigma)
-        value = sigma - new(x, sigma)
-        slope = (sigma + step - new(x, sigma + step) - value) / step
-        change = value / slope
+        value, slope = new(sigma)
+        change = (sigma - value) / (1 - slope)
         end = sigma - change
         # A step is cut where it would leave the half plane of waves that die out. The
         # last, after which the next would be rounding, ends at its edge: there are the
@@ -105,37 +129,31 @@ def elastic_self_energy(
         cut = np.where(
             end.imag < 0, 0.9 * sigma.imag / np.maximum(change.imag, 1e-300), 1.0
         )
-        near = np.abs(change) <= 1e-10 * c2_T
+        near = np.abs(change) <= 1e-10 * T
         last = end.real + 1j * np.maximum(end.imag, 0.0)
         sigma = np.where(near, last, sigma - np.minimum(np.abs(cut), 1.0) * change)
-        found[at] = sigma
-        x, sigma, at = x[~near], sigma[~near], at[~near]
-        if not at.size:
+        found[stable] = sigma
+        x, gamma, T, L = (a[~near] for a in (x, gamma, T, L))
+        sigma, stable = sigma[~near], stable[~near]
+        if not stable.size:
             break
-    return found.reshape(energies.shape)
-
-
-def _response(E: np.ndarray, c2: np.ndarray) -> np.ndarray:
-    """Return ∫3κ⁴/(c²κ² − E²) dκ over 0…1."""
-    return np.asarray((1 + 3 * E**2 * branch_integral(E, c2)) / c2)
+    return found.reshape(shape)
 
 
 def _static(
-    gamma: float, c2_T: float, c2_L: float | None, into_L: float, from_L: float
-) -> float:
+    gamma: Values, c2_T: Values, c2_L: Values | None, into_L: float, from_L: float
+) -> np.ndarray:
     """Return Σ at E = 0; NaN if it does not exist."""
-    if not gamma >= 0:
-        return float("nan")
-    sigma = 0.0
+    gamma, T0 = (np.asarray(a, dtype=float) for a in (gamma, c2_T))
+    L0 = np.asarray(np.inf if c2_L is None else c2_L, dtype=float)
+    sigma = np.where(gamma >= 0, 0.0 * (T0 + gamma), np.nan)
     for _ in range(100):  # the function is concave: the steps do not pass the root
-        T = c2_T - sigma
-        L = np.inf if c2_L is None else c2_L - into_L * sigma
+        T, L = T0 - sigma, L0 - into_L * sigma
         slope = 1 - gamma * (1 / T**2 + from_L * into_L / L**2)
-        change = (gamma * (1 / T + from_L / L) - sigma) / slope if slope > 0 else np.inf
-        if not change < min(T, L):
-            return float("nan")
-        sigma += change
-        if abs(change) < 1e-15 * c2_T:
+        slope = np.where(slope > 0, slope, np.nan)
+        change = (gamma * (1 / T + from_L / L) - sigma) / slope
+        sigma = np.where(change < np.minimum(T, L), sigma + change, np.nan)
+        if not (np.abs(change) >= 1e-15 * T0).any():
             break
     return sigma
 
@@ -292,9 +310,75 @@ def heterogeneous_elasticity_dos(
     >>> (heterogeneous_elasticity_dos(E, 1.0, 1.0, 0.9, 2.0) / E**2).round(3)
     array([2.139, 4.213])
     """
-    r2 = velocity_ratio**2
-    gamma = disorder / (1 + 2 / r2**2)
+    x = np.asarray(E, dtype=float) / energy_T
+    T, L, _ = _softened(x, disorder, velocity_ratio)
+    return np.asarray(area / energy_T * medium_dos(x, T, L))
+
+
+def _softened(
+    x: np.ndarray, disorder: Any, velocity_ratio: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return c_T², c_L² and γ of the same, in units of c_T² at E → 0."""
+    r2 = np.square(velocity_ratio)
+    gamma = np.asarray(disorder / (1 + 2 / r2**2))
     sigma0 = gamma * (1 + 1 / r2)
-    x, T0, L0 = np.asarray(E, dtype=float) / energy_T, 1 + sigma0, r2 + 2 * sigma0
-    sigma = elastic_self_energy(x, gamma if disorder < 1 else np.nan, T0, L0)
-    return np.asarray(area / energy_T * medium_dos(x, T0 - sigma, L0 - 2 * sigma))
+    T0, L0 = 1 + sigma0, r2 + 2 * sigma0
+    static = np.where(np.less(disorder, 1), sigma0, np.nan)
+    sigma = _self_energy(x, static, gamma, T0, L0, *_CONSTANT["lambda"])
+    return T0 - sigma, L0 - 2 * sigma, gamma
+
+
+def heterogeneous_elasticity_slopes(
+    E: np.ndarray, area: Any, energy_T: Any, disorder: Any, velocity_ratio: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return `heterogeneous_elasticity_dos` with its derivatives by the parameters.
+
+    .. math:: \left[1 + \gamma(\bar\chi_T' + 2\bar\chi_L')\right]
+        \mathrm{d}\Delta = \mathrm{d}\Sigma(0) - \mathrm{d}_\Delta
+        \left[\gamma(\bar\chi_T + \bar\chi_L)\right], \qquad
+        \Delta = \Sigma(0) - \Sigma
+
+    with the right side at constant Δ; χ' is the derivative by c², and functions of x =
+    E/c_T follow from it, as they are homogeneous in x and c.
+
+    Parameters
+    ----------
+    E : numpy.ndarray, shape (k,)
+        Energies.
+    area, energy_T, disorder, velocity_ratio : array_like, shape (m, 1)
+        As for `heterogeneous_elasticity_dos`.
+
+    Returns
+    -------
+    value : numpy.ndarray, shape (m, k)
+    slopes : numpy.ndarray, shape (4, m, k)
+    """
+    x, r2 = np.maximum(E, 0.0) / energy_T, np.square(velocity_ratio)
+    T, L, gamma = _softened(x, disorder, velocity_ratio)
+    (chi_T, by_T), (chi_L, by_L) = strain_integral(x, T), strain_integral(x, L)
+    J_T, J_L = branch_integral(x, T), branch_integral(x, L)
+    slope_T, slope_L = branch_slope(x, T, J_T), branch_slope(x, L, J_L)
+    follows = 1 + gamma * (by_T + 2 * by_L)
+    # Δ by ln x, γ and r², of which γ depends on r² too.
+    by_x = 2 * gamma * (chi_T + T * by_T + chi_L + L * by_L) / follows
+    by_gamma = (1 + 1 / r2 - chi_T - chi_L) / follows
+    share = 1 / (1 + 2 / r2**2)
+    by_r2 = by_gamma * disorder * 4 * r2 / (r2**2 + 2) ** 2
+    by_r2 = by_r2 - gamma * (1 / r2**2 + by_L) / follows
+
+    def density(of_L: np.ndarray, of_T: np.ndarray) -> np.ndarray:
+        return np.asarray(2 * x / np.pi * (of_L + 2 * of_T).imag)
+
+    def moved(by: np.ndarray) -> np.ndarray:
+        return density(2 * slope_L * by, slope_T * by)
+
+    D = density(J_L, J_T)
+    stretched = density(-2 * (J_L + L * slope_L), -2 * (J_T + T * slope_T))
+    slopes = [
+        -(2 * D + stretched + moved(by_x)) / energy_T,
+        share * moved(by_gamma),
+        2 * velocity_ratio * (density(slope_L, 0 * slope_T) + moved(by_r2)),
+    ]
+    scale = area / energy_T
+    every = [D / energy_T, *(scale * one for one in slopes)]
+    return np.maximum(scale * D, 0.0), np.stack(np.broadcast_arrays(*every))

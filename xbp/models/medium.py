@@ -15,12 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "Values",
     "branch_integral",
+    "branch_slope",
     "damped_modulus",
     "generalized_debye_dos",
     "jammed_modulus",
     "medium_dos",
     "resonant_modulus",
+    "strain_integral",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -52,6 +55,65 @@ def branch_integral(Z: Values, c2: Values) -> ComplexArray:
         z = np.asarray(Z) / np.sqrt(square)
         step = np.log((1 - z) / (1 + z)) + 1j * np.pi
         return np.asarray((1 + z / 2 * step) / square)
+
+
+def branch_slope(E: Values, c2: Values, J: ComplexArray) -> ComplexArray:
+    r"""Return ∂J/∂c² of a J of `branch_integral`.
+
+    .. math:: \frac{\partial J}{\partial c^2} = \frac{1}{2c^2}
+              \left(\frac{1}{c^2 - E^2} - 3J\right)
+
+    At the edge c = E of an undamped band, where J has a pole in c², its mean over both
+    sides.
+
+    Examples
+    --------
+    >>> E, step = np.array([0.5]), 1e-4
+    >>> low, high = (branch_integral(E, 1 + way * step) for way in (-1, 1))
+    >>> J = branch_integral(E, 1.0)
+    >>> bool(np.isclose(branch_slope(E, 1.0, J), (high - low) / (2 * step)))
+    True
+    """
+    square = _absorbing(c2)
+    apart = square - np.square(np.asarray(E))
+    near = np.abs(apart) < 1e-12 * np.abs(square)
+    pole = np.where(near, 0.0, 1 / np.where(near, 1.0, apart))
+    return np.asarray((pole - 3 * J) / (2 * square))
+
+
+def strain_integral(E: Values, c2: Values) -> tuple[ComplexArray, ComplexArray]:
+    r"""Return the response of one branch to strains, and its derivative by c².
+
+    .. math:: \bar\chi = \int_0^1 \frac{3\kappa^4\,\mathrm{d}\kappa}
+              {c^2\kappa^2 - E^2} = \frac{1 + 3E^2J}{c^2}
+
+    J is `branch_integral`.
+
+    Parameters
+    ----------
+    E : array_like
+        Energies.
+    c2 : array_like
+        c² in the square of that unit; Im c² ≤ 0.
+
+    Returns
+    -------
+    value, derivative : numpy.ndarray
+        In the units of 1/c² and of 1/c⁴.
+
+    Examples
+    --------
+    At rest it is 1/c²:
+
+    >>> value, derivative = strain_integral(0.0, 4.0)
+    >>> value.real.round(6), derivative.real.round(6)
+    (np.float64(0.25), np.float64(-0.0625))
+    """
+    E2, square = np.square(np.asarray(E)), _absorbing(c2)
+    J = branch_integral(E, square)
+    value = (1 + 3 * E2 * J) / square
+    by_c2 = (3 * E2 * branch_slope(E, square, J) - value) / square
+    return np.asarray(value), np.asarray(by_c2)
 
 
 def _plane_integral(E: Values, c2: Values) -> ComplexArray:

@@ -270,7 +270,7 @@ def _soft_oscillators(
     z = (E / energy_star)[..., None] ** 3
     nodes, weights = legendre_rule(48)
     # Peaks at t = 0 and 1, as wide as 1/z and 1/2z: each half in a sinh of its own.
-    total = np.zeros(E.shape)
+    total: np.ndarray | float = 0.0
     for factor in (1.0, 2.0):
         stretch = np.maximum(factor * z, 1e-3)
         # With larger forces there is nothing left of a Gaussian.
@@ -279,7 +279,7 @@ def _soft_oscillators(
         s = np.sinh(u) / stretch
         t = s if factor == 1.0 else 1 - s
         inside = np.cosh(u) / stretch * density(z * t * (1 - t**2))
-        total += (inside * weights).sum(axis=-1) * reach[..., 0] / 2
+        total = total + (inside * weights).sum(axis=-1) * reach[..., 0] / 2
     return np.asarray(slope * E * scale * z[..., 0] * total)
 
 
