@@ -237,7 +237,6 @@ def _derived(
     excess = np.maximum((alone.chi2 - fitted.chi2) / scale, 0.0)
     stds = [f"{name}_std" for name in _NAMES]
     given = [columns[name][0] for name in (*_NAMES, *stds, "correlation", "status")]
-    square = ["parameter", "other_parameter"]
     labels = {
         "energy": ("meV", "energy of the boson peak, the maximum of g/E²"),
         "energy_std": ("", ""),
@@ -248,9 +247,9 @@ def _derived(
         "peak_status": ("", "whether energy can be used"),
     }
     found = map_over(
-        _derive, *given, excess, columns["limiting_parameter"][0], dims=square,
-        gives=[()] * len(labels), dtypes=[float] * 6 + ["<U18"],
-        atoms=atoms, bounded=bounded,
+        _derive, *given, excess, columns["limiting_parameter"][0],
+        dims=["parameter", "other_parameter"], gives=[()] * len(labels),
+        dtypes=[float] * 6 + ["<U18"], atoms=atoms, bounded=bounded,
     )  # fmt: skip
     text = "by how much the Einstein modes lower chi-squared"
     return {
