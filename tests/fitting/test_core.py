@@ -13,9 +13,10 @@ from scipy.optimize import curve_fit
 import xbp
 from xbp.core.status import statuses
 from xbp.fitting.core import _sizes, solve, solve_function
+from xbp.fitting.many import _misses
 from xbp.fitting.peak import NUMBERS, fit_shape
 from xbp.fitting.shapes import _status, gaussian_on_line, log_normal
-from xbp.fitting.top import around_top, top_of_points
+from xbp.fitting.top import around_top, polynomial, top_of_points
 
 E = np.linspace(1.5, 15, 60)
 TIGHT = {"ftol": 1e-14, "xtol": 1e-14, "gtol": 1e-14, "maxfev": 10_000}
@@ -293,3 +294,32 @@ def test_the_size_of_a_parameter_is_where_it_moves_the_curve_by_a_thousandth() -
             np.array([[False]]),
         )
         np.testing.assert_allclose(found, [[size]])
+
+
+def test_a_polynomial_of_means_over_bins_is_that_of_the_curve() -> None:
+    """Gauss's rule of two points is exact up to the third order."""
+    low = np.array([-3.0, -2.5, -1.0, 0.0, 0.4, 2.0])
+    half = np.array([0.25, 0.75, 0.5, 0.2, 0.8, 0.5])
+    powers = np.array([2.0, -1.0, 0.5, 0.3])
+    whole = np.polynomial.polynomial.polyint(powers)
+    first, last = (
+        np.polynomial.polynomial.polyval(end, whole) for end in (low, low + 2 * half)
+    )
+    means = (last - first) / (2 * half)
+    found, _, chi2 = polynomial(
+        (low + half)[None], means[None], np.ones((1, 6)), 3, half
+    )
+    np.testing.assert_allclose(found[:, 0], powers, atol=1e-9)
+    assert chi2[0] < 1e-15
+
+
+def test_a_fit_without_errors_misses_its_points_by_more_than_their_scatter() -> None:
+    """Twice the noise in the residuals, whatever the unit."""
+    noise = np.random.default_rng(3).standard_normal((1, 60))
+    wave = np.sin(np.arange(60) / 9)[None]
+    for unit in (1e-3, 1.0, 1e3):
+        for left, expected in ((noise, False), (noise + 2 * wave, True)):
+            y = unit * left
+            chi2 = (y**2).sum(axis=1) / 57
+            seen = _misses(y, np.ones((1, 60), dtype=bool), chi2, 57.0, known=False)
+            assert bool(seen[0]) is expected

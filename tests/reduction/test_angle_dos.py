@@ -14,6 +14,7 @@ import xbp
 from xbp.errors import CoordinateError, QuantityError, RangeError, XbpError
 from xbp.models.factors import thermal_factor
 from xbp.reduction.kinematics import momentum_transfer, wave_numbers
+from xbp.reduction.momenta import _within
 
 OPTIONS = {"E_range": (0.5, 20.5), "composition": "V"}
 #: Fixed energies, and the first and last bin of E that neutrons reach.
@@ -338,3 +339,10 @@ def test_counts_where_no_neutron_can_be_are_refused(T: float) -> None:
     turned.bp.angle_to_Q(0.2, significance=1e6, **none)
     with pytest.raises(XbpError, match="unreachable"):
         turned.bp.angle_to_Q(0.2, unreachable=-1)
+
+
+def test_the_momenta_of_a_range_are_within_both_of_its_limits() -> None:
+    Q = np.array([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
+    inside = _within(Q, ("1.5 1/angstrom", "40 1/nm"))
+    np.testing.assert_array_equal(inside, (Q >= 2) & (Q <= 4))
+    np.testing.assert_array_equal(_within(Q, None), Q > 0)

@@ -16,6 +16,7 @@ from xbp.errors import (
     UnitsError,
     XbpError,
 )
+from xbp.reduction.comparable import off_scale
 
 THZ = 0.2417989242084918  # THz per meV
 
@@ -506,3 +507,14 @@ def test_other_detectors_are_not_rebinned() -> None:
     )  # fmt: skip
     with pytest.raises(CoordinateError, match=r"angle_to_Q\(Q\) of both first"):
         S.bp.subtract(S.isel(detector=slice(3)), scale=1)
+
+
+@pytest.mark.parametrize(("level", "expected"), [(0.1, "F(Q)"), (0.3, "arbitrary")])
+def test_what_is_called_S_of_Q_but_has_another_limit(
+    level: float, expected: str
+) -> None:
+    values = np.full(40, level)
+    values[:5] = -0.5
+    found = off_scale(xr.DataArray(values, dims="Q", attrs={"units": "1"}))
+    assert found is not None
+    assert expected in found

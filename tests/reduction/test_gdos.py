@@ -6,6 +6,7 @@ import scipy.constants as const
 import xarray as xr
 
 import xbp
+from xbp.core.units import convert_factor
 from xbp.errors import (
     CoordinateError,
     QuantityError,
@@ -283,6 +284,9 @@ def test_energy_gain_of_a_cold_sample_is_no_part_of_g(unit: str) -> None:
         assert "(3 k_BT)" in B.attrs["energy_gain"]
         assert B.attrs["energy_gain"] in B.attrs["history"].splitlines()[-1]
         assert "energy gain: NaN below -" in repr(B.bp)
+        below = convert_factor("meV", unit, name="E", energy=True)
+        number = float(B.attrs["energy_gain"].split()[2])
+        assert number == pytest.approx(-1.2926 * below, rel=5e-3)
     G = S.bp.to_gdos().G.isel(Q=0)
     np.testing.assert_allclose(
         G.sel(E=slice(-1.2, 0))[::-1], G.sel(E=slice(0, 1.2)), rtol=1e-9

@@ -10,6 +10,7 @@ import xarray as xr
 
 import xbp
 from xbp.errors import CoordinateError, QuantityError, RangeError
+from xbp.reduction.subtract_elastic import line_shape
 
 Q, E = np.arange(0.5, 8.0, 0.5), np.arange(-15.0, 15.1, 0.5)
 U2 = 0.01
@@ -155,3 +156,17 @@ def test_the_error_of_a_baseline_is_on_the_scale_of_the_data(
     one, seven = of_baseline(1.0), of_baseline(7.0)
     assert (np.nan_to_num(one) > 0).any()
     np.testing.assert_allclose(seven, 7 * one, rtol=1e-9)
+
+
+def test_a_bin_that_one_row_lacks_has_the_shape_of_the_others() -> None:
+    """The intensity of a row counts only where the row was measured."""
+    shape = np.array([0.0, 1.0, 4.0, 1.0, 0.0])
+    S = np.array([[1.0], [3.0]]) * shape
+    S[1, 3] = np.nan
+    elastic = np.array([False, False, True, False, False])
+    line, *_ = line_shape(
+        S, 0.1 * np.ones(S.shape), Q=np.array([1.0, 2.0]), widths=np.ones(2),
+        steps=np.ones(5), elastic=elastic, rows=np.ones(2, dtype=bool),
+        base=shape == 0, inside=shape > 0,
+    )  # fmt: skip
+    np.testing.assert_allclose(line, shape / 4, atol=1e-12)
