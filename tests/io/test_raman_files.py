@@ -158,6 +158,13 @@ def test_opus(tmp_path: Path) -> None:
         files.opus(path, **options)
         with pytest.raises(XbpError, match=says):
             opened(path)
+    files.opus(path)
+    count = b"NPT\0" + struct.pack("<2h", 0, 2)
+    assert path.read_bytes().count(count + struct.pack("<i", I.size)) == 1
+    fewer = path.read_bytes().replace(count + struct.pack("<i", I.size), count + struct.pack("<i", 2))  # fmt: skip
+    path.write_bytes(fewer)
+    with pytest.raises(XbpError, match=f"{I.size} numbers, not its 2 points"):
+        opened(path)
 
 
 def test_labspec(tmp_path: Path) -> None:

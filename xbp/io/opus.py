@@ -142,6 +142,11 @@ def open_opus(
     check(0 < n <= len(stored) // 4, f"it ends before its {n} points")
     values = np.frombuffer(stored, _NUMBERS[number]).astype(float)
     values = (values[-n:] if kind.form == _COMPACT else values[:n]) * own["CSF"]
+    if kind.form == _PLAIN and n < len(stored) // 4:
+        # Of more numbers than points the header knows the extremes of the points.
+        extremes = own.get("MNY", np.nan), own.get("MXY", np.nan)
+        known = np.allclose((values.min(), values.max()), extremes, rtol=1e-4)
+        check(known, f"it has {len(stored) // 4} numbers, not its {n} points")
     check(np.isfinite([own["FXV"], own["LXV"]]).all(), "its axis is not finite")
     x = np.linspace(own["FXV"], own["LXV"], n)
     rows: dict[str, Any] = {}

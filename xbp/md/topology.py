@@ -174,8 +174,8 @@ def elements_of(given: Given, topology: Topology | None, n_atoms: int) -> np.nda
             where |= topology.types == str(name)
         if not where.any() and not each:
             raise QuantityError(
-                f"elements= names {shown(name)}; the atoms of {given.topology} are "
-                f"called {_listed(topology.names)}"
+                f"elements= names {shown(name)}; the atoms of "
+                f"{given.topology or given.path} are called {_listed(topology.names)}"
             )
         found[where] = symbol
     unknown = np.unique(topology.names[found == ""]).tolist()
