@@ -60,12 +60,12 @@ def drawn(
     model: Model | str, noise: float, true: dict[str, float], draws: int
 ) -> xr.Dataset:
     """Return noisy spectra of one model."""
-    row = model if isinstance(model, Model) else MODELS[model]
-    curve = row.function(E, **row.held | true)
-    std = np.full((draws, E.size), noise * curve.max())
-    values = curve + std * np.random.default_rng(3).standard_normal(std.shape)
+    exact = xbp.models.evaluate(model, E, **true)
+    (curve,) = exact.data_vars.values()
+    std = np.full((draws, E.size), noise * float(curve.max()))
+    values = curve.values + std * np.random.default_rng(3).standard_normal(std.shape)
     return xbp.new_dataset(
-        row.quantity, values, std=std,
+        curve.attrs["quantity"], values, std=std, units=curve.attrs["units"],
         coords={"draw": (np.arange(draws), "1"), "E": (E, "meV")},
     )  # fmt: skip
 

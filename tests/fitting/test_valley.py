@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from xbp import new_dataset
+from xbp.fitting.valley import stretched
 from xbp.models import Model
 
 E = np.linspace(0.5, 10, 40)
@@ -70,3 +71,34 @@ def test_a_straight_valley_is_no_reason_to_refuse() -> None:
     assert (data.status == "ok").all()
     assert float((data.slope_std / data.slope).max()) > 10
     assert pulls(data, slope=1.0).std() == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("levels", "error", "bent"),
+    [
+        ({}, 2.0, -1),  # 4 errors away it is excluded by 2: they are twice as long
+        ({"straight": 1.9}, 1.0, -1),  # which is enough
+        ({"straight": 0.0, "some": 0.0}, 1.0, -1),
+        ({"far": 1.0}, 1.0, -1),  # the valley is straight there
+        ({"far": 6.25}, 2.5, -1),
+        ({"some": 2.1}, 2.0, 0),  # too little for an error
+    ],
+)
+def test_levels_are_standard_deviations(
+    levels: dict[str, float], error: float, bent: int
+) -> None:
+    """One number, measured as 0 ± 1, of a curve that rises as p up to 1, then as √p."""
+
+    def curve(p: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return np.sign(p) * np.where(abs(p) < 1, abs(p), np.sqrt(abs(p)))
+
+    def held(i: np.ndarray, rows: np.ndarray, p: np.ndarray) -> np.ndarray:
+        return curve(p, rows)[:, 0] ** 2
+
+    zero, one = np.zeros((1, 1)), np.ones(1)
+    covariance, found = stretched(
+        curve, held, zero, one[None, None], one, zero[0], one,
+        -np.inf * one, np.inf * one, **levels,
+    )  # fmt: skip
+    assert covariance[0, 0, 0] ** 0.5 == pytest.approx(error)
+    assert found.tolist() == [bent]

@@ -156,7 +156,7 @@ def _stretched(
     # No error is longer than the way to a limit.
     stopped = further < far
     factor = np.where(stopped, np.minimum(factor, further), factor)
-    factor = np.where(factor > far / straight, factor, 1.0)
+    factor = np.where(factor * straight > far, factor, 1.0)
     longer, bent = np.ones((m, n)), np.full(m, -1)
     np.maximum.at(longer, (row, axis), factor[same.ravel()])
     none = ~stopped & (rise < some**2)
