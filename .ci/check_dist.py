@@ -12,6 +12,7 @@ data = {f"xbp/data/{path.name}" for path in Path("xbp/data").glob("*.nc")} | {
     # Names are imported as __init__.pyi lists them.
     "xbp/py.typed",
     "xbp/plot/explorer.js",
+    "xbp/plot/column.mplstyle",
     "xbp/study/report.css",
     "xbp/__init__.pyi",
     "xbp/md/__init__.pyi",

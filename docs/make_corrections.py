@@ -12,7 +12,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-from one_column import save
+from one_column import STYLE, save
 from scipy.ndimage import gaussian_filter1d
 
 import xbp
@@ -36,9 +36,7 @@ def broadened(reference: xr.DataArray, at: xr.DataArray) -> np.ndarray:
 
 def main(folder: Path) -> None:
     """Draw and print."""
-    figure, (left, middle, right) = plt.subplots(
-        1, 3, figsize=(9.5, 3.4), layout="constrained"
-    )
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(8.6, 3.1))
     vanadium = xbp.open_dataset(folder / "V_ARCS_Ei120_iqe.h5")
     table = xr.open_dataset(
         folder / "V-dos.dat", engine="columns",
@@ -130,9 +128,10 @@ def main(folder: Path) -> None:
         ylim=(2e-4, 2e3),
     )
     for ax, place in ((left, "upper right"), (right, "upper right")):
-        ax.legend(frameon=False, fontsize="small", loc=place)
+        ax.legend(loc=place)
     save(figure, "corrections")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    with plt.style.context(STYLE):
+        main(Path(sys.argv[1]))

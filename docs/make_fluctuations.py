@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-from one_column import IMAGES, save
+from one_column import STYLE, save
 
 import xbp
 
@@ -19,17 +19,18 @@ def main() -> None:
     """Draw."""
     table = xbp.tutorial.open_dataset("zr46cu46al8_fluctuations")
     five = table.isel(field=slice(0, 5))
-    save(five.bp.plot.fluctuations(E_range=("1 meV", "20 meV")), "fluctuations", 110)
-    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    save(five.bp.plot.fluctuations(E_range=("1 meV", "20 meV")), "fluctuations")
+    figure, ax = plt.subplots(figsize=(6.4, 4))
     table.bp.plot.field_correlations(ax)
     ax.set_xlim(0, 30)
-    figure.savefig(IMAGES / "field_correlations.png", dpi=110)
+    save(figure, "field_correlations")
 
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.S | re.M)
     (block,) = (block for block in blocks if "plot.scaling" in block)
     exec(compile(block, PAGE.name, "exec"), {"xbp": xbp})
-    save(plt.gcf(), "same_energy", dpi=100)
+    save(plt.gcf(), "same_energy")
 
 
 if __name__ == "__main__":
-    main()
+    with plt.style.context(STYLE):
+        main()

@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from one_column import PIXELS, STYLE
 
 import xbp
 from xbp.data.make_model_glasses import ANALYSIS, GLASSES
@@ -23,9 +24,7 @@ TITLES = {
 
 def main() -> None:
     """Draw and print."""
-    figure, axes = plt.subplots(
-        len(GLASSES), 4, figsize=(13, 2.5 * len(GLASSES)), layout="constrained"
-    )
+    figure, axes = plt.subplots(len(GLASSES), 4, figsize=(8.6, 1.8 * len(GLASSES)))
     for row, name in zip(axes, GLASSES, strict=True):
         tree = xbp.tutorial.open_datatree(name)
         s = tree["spectra"].to_dataset()
@@ -60,7 +59,7 @@ def main() -> None:
             xlabel="$E$ (meV)",
             ylim=(0, None),
         )
-        ax.legend(frameon=False, fontsize="x-small")
+        ax.legend()
         ax = row[2]
         w = whole.sel(E=slice(0.15 * at, top))
         power = int(np.floor(np.log10(float(w.B.max()))))
@@ -79,7 +78,7 @@ def main() -> None:
         )
         ax.plot(field.E, field, color=ORANGE, lw=1, label="shear strain")
         ax.set(ylabel="$r$ with $S(Q)$", xlabel="$E$ (meV)", ylim=(-1.02, 1.02))
-        ax.legend(frameon=False, fontsize="x-small")
+        ax.legend()
         for ax in row[1:]:
             if "box_phonon" in s.coords:
                 ax.axvline(float(s.box_phonon), color=GREY, ls=":", lw=1)
@@ -107,8 +106,9 @@ def main() -> None:
             )
             + f" | at {at:.2f} |"
         )
-    figure.savefig(Path(__file__).parent / "images" / "glasses.png", dpi=100)
+    figure.savefig(Path(__file__).parent / "images" / "glasses.png", **PIXELS)
 
 
 if __name__ == "__main__":
-    main()
+    with plt.style.context(STYLE):
+        main()

@@ -16,7 +16,7 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-from one_column import IMAGES, save
+from one_column import STYLE, save
 
 mpl.use("Agg")
 PAGES = Path(__file__).parent / "howto"
@@ -25,7 +25,7 @@ Names = dict[str, Any]
 
 def two() -> Any:
     """Return two axes side by side."""
-    return plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")[1]
+    return plt.subplots(1, 2, figsize=(8.6, 3.3))[1]
 
 
 def your_data(names: Names) -> None:
@@ -90,13 +90,12 @@ def main(folder: Path | None) -> None:
     """Run the code of each page and draw."""
     for draw in TWO_PANELS:
         draw(run(draw.__name__))
-        save(plt.gcf(), f"howto_{draw.__name__}", dpi=100)
+        save(plt.gcf(), f"howto_{draw.__name__}")
     for draw in ONE_PANEL:
         if draw is background and folder is None:
             continue
         draw(run(draw.__name__, folder if draw is background else None))
-        plt.gcf().canvas.draw()  # a second layout, with the colour bar in its place
-        plt.gcf().savefig(IMAGES / f"howto_{draw.__name__}.png", dpi=100)
+        save(plt.gcf(), f"howto_{draw.__name__}")
 
 
 def run(page: str, folder: Path | None = None) -> Names:
@@ -112,4 +111,5 @@ def run(page: str, folder: Path | None = None) -> Names:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None)
+    with plt.style.context(STYLE):
+        main(Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None)

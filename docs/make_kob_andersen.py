@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-from one_column import save
+from one_column import STYLE, save
 
 import xbp
 from xbp.plot.style import BLUE, GREY, ORANGE
@@ -15,7 +15,7 @@ mpl.use("Agg")
 def main() -> None:
     """Draw g(E)/E² and the correlation with S(Q)."""
     tree = xbp.tutorial.open_datatree("kob_andersen_glasses")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.9), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.3))
     for name, colour, shape in (("1000", BLUE, "o"), ("2000", ORANGE, "s")):
         s = tree[f"{name}/spectra"].to_dataset()
         g = s[["g", "g_std"]].sel(E=slice(0.3, 3))
@@ -33,11 +33,12 @@ def main() -> None:
     left.plot(md.E, 1e3 * md.g / md.E**2, color=GREY, label="16 000 atoms, MD at 6 K")
     left.set(xlabel="$E$ (meV)", ylabel="$g(E)/E^2$ (10$^{-3}$ meV$^{-3}$)")
     left.set_ylim(0, None)
-    left.legend(frameon=False)
+    left.legend()
     right.axhline(0, color=GREY, lw=0.6)
     right.set(xlabel="$E$ (meV)", ylabel="$r$ of $B(Q,E)$ with $S(Q)$", ylim=(-1, 1.02))
     save(figure, "kob_andersen")
 
 
 if __name__ == "__main__":
-    main()
+    with plt.style.context(STYLE):
+        main()

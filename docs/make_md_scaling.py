@@ -9,7 +9,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator
-from one_column import save
+from one_column import STYLE, save
 
 from xbp.plot.style import BLUE, GREY, ORANGE
 
@@ -22,7 +22,7 @@ def main() -> None:
     """Draw time and memory against frames, atoms and Q_max."""
     lines = [line for line in TABLE.read_text().splitlines() if line[0] != "#"]
     table = list(csv.DictReader(lines))
-    figure, axes = plt.subplots(2, 3, figsize=(9.5, 5), layout="constrained")
+    figure, axes = plt.subplots(2, 3, figsize=(8.6, 4.8))
     for (upper, lower), (name, title) in zip(axes.T, LABELS.items(), strict=True):
         rows = [row for row in table if row["series"] == name]
         x, seconds, memory = (
@@ -33,7 +33,7 @@ def main() -> None:
         if name != "Q_max":
             grows = seconds[-1] * x / x[-1]
             upper.plot(x, grows, "--", color=GREY, lw=1, label="proportional")
-            upper.legend(frameon=False)
+            upper.legend()
         lower.plot(x, memory, "o-", color=ORANGE)
         upper.set(yscale="log", ylabel="processor time (s)")
         upper.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -47,4 +47,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with plt.style.context(STYLE):
+        main()

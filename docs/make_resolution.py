@@ -5,7 +5,7 @@ from __future__ import annotations
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from one_column import save
+from one_column import STYLE, save
 
 import xbp
 from xbp.plot.style import BLUE, COLORS, GREY, ORANGE
@@ -34,7 +34,7 @@ def main() -> None:
         )
         for name, times in SETTINGS.items()
     }
-    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.3), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(8.6, 3))
     for (name, curve), colour in zip(curves.items(), (BLUE, ORANGE), strict=True):
         axes[0].plot(curve.E, curve, color=colour, label=f"{name}, $E_i$ = 70 meV")
     resins = xbp.instrument_resolution(
@@ -44,7 +44,7 @@ def main() -> None:
         resins.E, resins, color=GREY, ls="--", label="ARCS at 480 Hz, by ResINS"
     )
     axes[0].set(xlabel="$E$ (meV)", ylabel="FWHM (meV)", xlim=(-20, 60), ylim=(0, None))
-    axes[0].legend(frameon=False, fontsize="small")
+    axes[0].legend()
 
     experiment = xbp.new_dataset(
         "dynamic_structure_factor",
@@ -73,9 +73,10 @@ def main() -> None:
     axes[2].set(
         xlabel="$E$ (meV)", ylabel="$B(E)$ (10$^{-5}$ Å$^2$ meV$^{-2}$)", ylim=(0, None)
     )
-    axes[2].legend(frameon=False, fontsize="small")
+    axes[2].legend()
     save(figure, "resolution")
 
 
 if __name__ == "__main__":
-    main()
+    with plt.style.context(STYLE):
+        main()

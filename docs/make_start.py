@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from one_column import save
+import matplotlib.pyplot as plt
+from one_column import STYLE, save
 
 import xbp.demo
 
 if __name__ == "__main__":
-    save(xbp.demo.draw(xbp.demo.analyse()), "demo")
+    with plt.style.context(STYLE):
+        save(xbp.demo.draw(xbp.demo.analyse()), "demo")

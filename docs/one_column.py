@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
 IMAGES = Path(__file__).parent / "images"
+#: In which all figures are drawn: ``with plt.style.context(STYLE)``.
+STYLE = "xbp.plot.column"
+PIXELS: dict[str, Any] = {"dpi": 150, "bbox_inches": "tight", "pad_inches": 0.05}
 
 
-def save(figure: Figure, name: str, dpi: int = 150) -> None:
-    """Save ``name.png`` and ``name_narrow.png`` in docs/images.
+def save(figure: Figure, name: str) -> None:
+    """Save ``name.png`` and, of several panels, ``name_narrow.png`` in docs/images.
 
     What panels share, such as the label of an axis that stands at one of them, is shown
     at each panel of the column.
     """
     figure.canvas.draw()  # a second layout, with the colour bars in their places
-    figure.savefig(IMAGES / f"{name}.png", dpi=dpi)
+    figure.savefig(IMAGES / f"{name}.png", **PIXELS)
     panels = defaultdict(list)  # by their places, colour bars aside
     for ax in figure.axes:
         if (spec := ax.get_subplotspec()) is not None and ax.get_visible():
             panels[spec.num1].append(ax)
+    if len(panels) == 1:
+        return
     grid = figure.add_gridspec(len(panels), 1)
     figure.set_size_inches(4.6, 3.4 * len(panels))
     shared: dict[str, str] = {}
@@ -36,4 +42,4 @@ def save(figure: Figure, name: str, dpi: int = 150) -> None:
     for axes in panels.values():
         axes[0].set_xlabel(axes[0].get_xlabel() or next(filter(None, labels)))
     figure.canvas.draw()
-    figure.savefig(IMAGES / f"{name}_narrow.png", dpi=dpi)
+    figure.savefig(IMAGES / f"{name}_narrow.png", **PIXELS)

@@ -201,14 +201,16 @@ def write_gallery(docs: Path, folder: Path) -> None:
     parts.append("## The guides\n\n:::::{container} gallery\n")
     shown: set[str] = set()
     for page in sorted(
-        docs.glob("*.md"), key=lambda p: (p.name == "benchmarks.md", p.name)
+        (*docs.glob("*.md"), *docs.glob("howto/*.md")),
+        key=lambda p: (p.name == "benchmarks.md", p.name),
     ):
         for alt, image in re.findall(
-            r"!\[([^\]]*)\]\((images/[^)]+)\)", page.read_text()
+            r"!\[([^\]]*)\]\((?:\.\./)?(images/[^)]+)\)", page.read_text()
         ):
             if image not in shown:
                 shown.add(image)
-                parts.append(_figure(f"../{image}", alt, f"../{page.stem}.html"))
+                target = page.relative_to(docs).with_suffix(".html")
+                parts.append(_figure(f"../{image}", alt, f"../{target.as_posix()}"))
     parts.append(":::::\n")
     _write(folder / "figures.md", "\n".join(parts))
 

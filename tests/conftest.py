@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import shutil
 import sys
 
 # Each worker computes with one thread: with more, they wait for one another.
@@ -12,6 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -72,6 +74,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
     # The longest tests begin first, so that no worker waits for another at the end.
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+BROWSERS = (os.environ.get("XBP_BROWSER", ""), "chromium", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium; skips without one, unless XBP_BROWSER says that there is one."""
+    api = pytest.importorskip("playwright.sync_api")
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    with api.sync_playwright() as playwright:
+        try:
+            opened = playwright.chromium.launch(
+                executable_path=path, args=["--no-sandbox"]
+            )
+        except api.Error as error:
+            if os.environ.get("XBP_BROWSER"):
+                raise
+            pytest.skip(f"no browser: {error}")
+        yield opened
+        opened.close()
 
 
 KNOWN = {"energy": "5.5 meV", "width": "6 meV", "T": "300 K", "u2": "0.012 angstrom^2"}

@@ -87,7 +87,8 @@ def test_figures_are_steps_too(measured: xr.Dataset, tmp_path: Path) -> None:
         recipe.run(path)
 
 
-FIRST = '[[step]]\ndo = "to_gdos"\nu2 = 0.01\nsave = "g.nc"\n[[step]]\n'
+FIRST = '[[step]]\ndo = "to_gdos"\nu2 = 0.01\nsave = "g.nc"\n'
+FIRST += 'figure = "g.png"\n[[step]]\n'
 TABLE = 'do = "kinematic_limits"\nincident_energy = "60 meV"\nfigure = "k.png"\n'
 
 

@@ -18,7 +18,7 @@ from xbp import demo as _demo
 from xbp import recipe as _recipe
 from xbp.core.errors import XbpError
 from xbp.core.operation import RESULTS, kinds_of, next_operations
-from xbp.core.schema import QUANTITIES
+from xbp.core.schema import symbol_of
 from xbp.core.status import diagnostics
 from xbp.missing import missing
 from xbp.shell import advice, option_value
@@ -234,7 +234,7 @@ def _facts(data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
             {
                 "name": name,
                 "quantity": kind,
-                "symbol": QUANTITIES[kind].label,
+                "symbol": symbol_of(value.assign_attrs(quantity=kind)),
                 "units": value.attrs.get("units"),
                 "statistics": value.attrs.get("statistics"),
                 "has_std": f"{name}_std" in getattr(data, "data_vars", {}),

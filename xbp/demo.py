@@ -177,7 +177,7 @@ def draw(study: Study) -> Figure:
     """
     # Without pyplot: it leaves no figure open, and needs no display.
     module = require("matplotlib.figure", "the figure is drawn with it", "plot")
-    figure: Figure = module.Figure(figsize=(12.0, 6.8), layout="constrained")
+    figure: Figure = module.Figure(figsize=(8.6, 5.2), layout="constrained")
     axes = figure.subplots(2, 3)
     plot.map(study.b, study.glass.Sq, axes[0, 0], E_range=(1.0, 20.0))
     axes[0, 0].set_xlim(1.5, 8.5)
@@ -193,7 +193,7 @@ def draw(study: Study) -> Figure:
         axes[0, 2].plot(shape.E, shape, lw=1.2, color=color, label=f"{Q:g}")
     axes[0, 2].set(
         xlabel="$E$ (meV)",
-        ylabel=f"$B(Q,E)$ over its mean, {low:g} to {high:g} meV",
+        ylabel=f"$B(Q,E)$ over its mean,\n{low:g} to {high:g} meV",
         ylim=(0, 1.5),
     )
     axes[0, 2].axvspan(low, high, **grey)
@@ -244,7 +244,11 @@ def run(folder: Path, *, overwrite: bool = False) -> str:
     to_netcdf(ds.assign_attrs(made_by=_MARK), archive, overwrite=True)
     lines = [table(study), "", f"archived: {archive}"]
     try:
-        with new_file(picture, overwrite=True) as (temporary, _):
+        style = require("matplotlib.style", "the figure is drawn with it", "plot")
+        with (
+            new_file(picture, overwrite=True) as (temporary, _),
+            style.context("xbp.plot.column"),
+        ):
             metadata = {"Software": _MARK}
             draw(study).savefig(temporary, dpi=150, format="png", metadata=metadata)
         lines.append(f"figure:   {picture}")

@@ -18,7 +18,8 @@ function arrange() {
     table.classList.add("stacked");
   }
   for (const img of document.querySelectorAll("article img:not(.wide)")) {
-    if (!img.closest(".gallery") && img.naturalWidth > 720) {
+    const drawnFor = parseFloat(img.style.width) || img.naturalWidth;
+    if (!img.closest(".gallery") && drawnFor > 720) {
       img.closest("p, figure, div").classList.add("panels");
     }
   }

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 MAKERS = {
     **test_fuzz.FORMATS,
     "netcdf4": lambda path: test_fuzz.map_().bp.to_netcdf(path),
+    "columns": test_fuzz.table,  # without the labels that xbp writes
 }
 
 

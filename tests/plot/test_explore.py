@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +17,6 @@ import xbp
 from xbp.errors import FileFormatError, RangeError
 
 pytest.importorskip("bokeh")
-BROWSERS = (os.environ.get("XBP_BROWSER", ""), "chromium", "google-chrome")
 WIDTHS = {"E_width": "0.7 meV", "Q_width": "0.5 1/angstrom"}
 
 
@@ -104,23 +101,6 @@ def test_explore_refuses_what_is_no_map(S: xr.Dataset) -> None:
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    with api.sync_playwright() as playwright:
-        try:
-            opened = playwright.chromium.launch(
-                executable_path=path, args=["--no-sandbox"]
-            )
-        except api.Error as error:
-            if os.environ.get("XBP_BROWSER"):
-                raise
-            pytest.skip(f"no browser: {error}")
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from xbp.core.guards import (
     require_positive,
 )
 from xbp.core.operation import operation
+from xbp.core.schema import symbol_of
 from xbp.core.signal import read, result_table
 from xbp.core.status import FIT_LABELS, Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor, magnitude, parse_unit, split_quantity
@@ -177,6 +178,7 @@ def compare_models(
         quantity="compare_models",
         operation="compare_models",
         arguments={"models": names, "x_range": x_range, **given},
+        attrs=_of_signal(signal),
         coords={"model": xr.Variable("model", names)},
     )
     answer.attrs |= diagnosed(answer.attrs, *_doubts(answer, alike_below))
@@ -234,6 +236,12 @@ def as_energy(
     else:
         return value
     return f"{energy!r} meV"
+
+
+def _of_signal(signal: Any) -> dict[str, Any]:
+    """Return what figures need to know of the data."""
+    gamma = {key: v for key, v in signal.value.attrs.items() if key == "gamma"}
+    return {"signal": signal.quantity.name, **gamma}
 
 
 def _stacked(tables: list[xr.Dataset], name: str) -> xr.Variable:
@@ -445,7 +453,7 @@ def _curves(
             error = np.where(std.values > 0, std.values, np.nan)
         residual = left / error
     dims = ("model", *value.dims)
-    columns = {"measured": (value.variable, units, signal.quantity.label)}
+    columns = {"measured": (value.variable, units, symbol_of(value))}
     if std is not None:
         columns["measured_std"] = (std.variable, "", "")
     return columns | {

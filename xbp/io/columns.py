@@ -85,7 +85,8 @@ FORMAT = Format(
         "any program: two or three columns",
         "any spectrum; units are given, never guessed; commas, blanks, semicolons, "
         "decimal commas, 1D-3, U+2212, NA: [rules](files_columns.md#columns)",
-        'g = xbp.open_dataset("dos.txt").S\nprint(g.bp)',
+        'g = xbp.open_dataset("dos.txt", quantity="g(E)", units="1/meV", '
+        'coordinate_units="meV").g\nprint(g.bp)',
         asks=("quantity", "units", "coordinate_units"),
     ),
 )

@@ -1,4 +1,7 @@
-"""Figures: matplotlib, one style, units on every axis."""
+"""Figures: matplotlib, one style, units on every axis.
+
+``plt.style.use("xbp.plot.column")`` gives your own figures the same style.
+"""
 
 from xbp.plot.curves import cut
 from xbp.plot.explorer import explore

@@ -34,6 +34,7 @@ from xbp.plot.style import (
     axis_label,
     figure,
     is_arbitrary,
+    label,
     logarithmic,
     power_of,
     signal_label,
@@ -291,6 +292,8 @@ def draw_parameter(
     name: str,
     *,
     what: str,
+    symbol: str,
+    general: str | None = None,
     systematic: str | None = None,
     **kwargs: Any,
 ) -> Axes:
@@ -306,6 +309,8 @@ def draw_parameter(
         The column, with ``<name>_std`` beside it.
     what : str
         What the axis shows, such as "E"; nothing else is drawn onto the same axes.
+    symbol, general : str
+        Of its label, and of that beside other curves.
     systematic : str, optional
         The column of systematic errors, drawn as broader and lighter bars.
     **kwargs
@@ -332,7 +337,9 @@ def draw_parameter(
         )
     if not numbers:
         axes.set_xticks(x, names)
-    label_axes(axes, axis_label(at))
+    power = power_of(columns[name])
+    own, other = (label(text, units, power) for text in (symbol, general or symbol))
+    label_axes(axes, axis_label(at), own, power=power, general=other)
     return axes
 
 

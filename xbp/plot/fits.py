@@ -23,7 +23,7 @@ from xbp.fitting.shapes import SHAPES
 from xbp.models.catalogue import MODELS, find_model
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
 from xbp.models.model import Model, parameter_units
-from xbp.plot.axes import label_axes, show_legend
+from xbp.plot.axes import show_legend
 from xbp.plot.curves import (
     HEADROOM,
     draw_cut,
@@ -38,7 +38,6 @@ from xbp.plot.style import (
     energy_text,
     figure,
     fit_quality,
-    label,
     mark_box_phonon,
     parameter_text,
     read_table,
@@ -176,10 +175,10 @@ def _draw_many(
         )
     known = _parameters(plain)
     name: str = choose(known[0] if parameter is None else parameter, known, "parameter")
-    axes = draw_parameter(ax, plain, name, what=f"{name} of {kind}", **kwargs)
     symbol = _symbols(plain)[name]
     symbol = "position of the maximum" if symbol == "maximum at" else symbol
-    label_axes(axes, y=label(symbol, str(plain[name].attrs.get("units", "1"))))
+    kwargs |= {"what": f"{name} of {kind}", "symbol": symbol}
+    axes = draw_parameter(ax, plain, name, **kwargs)
     good = int((status == Status.OK).sum())
     set_title(axes, f"{_model_name(plain)}: {good} of {status.size} fits are ok")
     return axes
@@ -463,13 +462,9 @@ def draw_energies(
         dim = str(energy.dims[0])
         _require_units(plain, {"energy": like["E"], dim: like[dim]})
     systematic = "systematic" if "systematic" in plain else None
-    axes = draw_parameter(
-        ax, plain, "energy", what="E", systematic=systematic, **kwargs
-    )
+    kwargs |= {"what": "E", "symbol": r"$E_\mathrm{BP}$", "general": "$E$"}
+    axes = draw_parameter(ax, plain, "energy", systematic=systematic, **kwargs)
     if like is None:
         mark_box_phonon(axes.axhline, energy)
-        symbols = (r"$E_\mathrm{BP}$", "$E$")
-        own, general = (label(symbol, energy.attrs["units"]) for symbol in symbols)
-        label_axes(axes, y=own, general=general)
         axes.set_ylim(0, None)
     return axes

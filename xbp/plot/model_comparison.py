@@ -13,14 +13,17 @@ from xbp.core.guards import require_flag
 from xbp.core.operation import operation
 from xbp.core.status import Status
 from xbp.plot.axes import label_axes, on_axes, show_legend
+from xbp.plot.curves import adjust_height, draw_curve
 from xbp.plot.style import (
     COLORS,
     GREY,
+    as_signal,
     axis_label,
     figure,
-    label,
+    power_of,
     read_table,
     set_title,
+    signal_label,
 )
 
 if TYPE_CHECKING:
@@ -68,23 +71,26 @@ def models(
         status, ("model",), "one spectrum is drawn", fix="table.isel(...)",
         error=QuantityError,
     )  # fmt: skip
-    measured = plain["measured"]
+    measured = as_signal(plain["measured"], plain)
     x = measured[str(measured.dims[0])]
-    what = "residual" if residuals else "measured"
-    units = str(measured.attrs["units"])
-    axes = on_axes(ax, x, (f"compare_models {what}", units))
     if residuals:
+        axes = on_axes(ax, x, ("residual over its error", "1"))
         axes.axhline(0, color=GREY, lw=0.8)
+        label_axes(axes, axis_label(x), "residual / error")
     else:
-        std = plain.get("measured_std")
-        error = None if std is None else std.values
-        axes.errorbar(x.values, measured.values, error, fmt=".", color=GREY, zorder=0)
+        axes = on_axes(ax, x, (str(plain.attrs["signal"]), measured.attrs["units"]))
+        points: dict[str, Any] = {"color": GREY, "zorder": 0}
+        draw_curve(axes, measured, plain.get("measured_std"), line=False, **points)
+        power = power_of(measured)
+        label_axes(axes, axis_label(x), signal_label(measured, power), power=power)
+        adjust_height(axes)
     order = np.argsort(plain["delta_BIC"].values)
     for i in order.tolist():
         name = str(plain["model"].values[i])
         reason = str(status.values[i])
         if reason == Status.OK:
-            reason = f"ΔBIC {float(plain['delta_BIC'].values[i]):.3g}"
+            delta = float(plain["delta_BIC"].values[i])
+            reason = f"ΔBIC {delta:.0f}" if delta >= 100 else f"ΔBIC {delta:.3g}"
         curve = plain["residual" if residuals else "fitted"].values[i]
         color, again = COLORS[i % len(COLORS)], i >= len(COLORS)
         style: dict[str, Any] = {
@@ -94,8 +100,6 @@ def models(
         }
         style |= kwargs
         axes.plot(x.values, curve, label=f"{name}: {reason}", **style)
-    symbol = "residual / error" if residuals else str(measured.attrs["long_name"])
-    label_axes(axes, axis_label(x), label(symbol, "1" if residuals else units))
     show_legend(axes)
     set_title(axes, f"{len(order)} models")
     return axes

@@ -22,6 +22,7 @@ from xbp.plot.style import (
     GREY,
     LEGEND_ON_MAP,
     ORANGE,
+    as_signal,
     axis_label,
     figure,
     in_powers,
@@ -31,6 +32,7 @@ from xbp.plot.style import (
     power_of,
     pyplot,
     read_table,
+    signal_label,
     units_label,
 )
 
@@ -72,11 +74,10 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     RangeError
         If it is of several cuts.
     """
-    table, value = read_table(data, "scale_to_sq", "cut", over="Q")
-    what = str(table.attrs.get("signal", "reduced_dos"))
-    units = str(value.attrs["units"])
-    axes = on_axes(ax, value.Q, (what, units))
-    symbol = f"${symbol_of(value.assign_attrs(quantity=what))}$"
+    table, cut = read_table(data, "scale_to_sq", "cut", over="Q")
+    value = as_signal(cut, table)
+    axes = on_axes(ax, value.Q, (value.attrs["quantity"], value.attrs["units"]))
+    symbol = f"${symbol_of(value)}$"
     style: dict[str, Any] = {"color": BLUE, "label": symbol} | kwargs
     draw_curve(axes, value, table.get("cut_std"), line=False, **style)
     scaled: dict[str, Any] = {"color": ORANGE, "lw": 1.6, "zorder": 3}
@@ -86,7 +87,7 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
         at = f" at {float(value.E):.3g} {units_label(value.E.attrs['units'])}"
     _set_title(axes, f"$r$ = {float(table.pearson_r):.2f}{at}")
     power = power_of(value)
-    label_axes(axes, axis_label(value.Q), label(symbol, units, power), power=power)
+    label_axes(axes, axis_label(value.Q), signal_label(value, power), power=power)
     show_legend(axes)
     return axes
 
@@ -175,13 +176,14 @@ def separability(
     table, rms = read_table(table, "fit_bqe", "rms_E", over="E")
     shown = table.isel(E=select_range(rms, "E", E_range, name="E_range"))
     if figure is None:
-        figure = pyplot().figure(figsize=(9, 3.8), layout="constrained")
+        figure = pyplot().figure(figsize=(8.6, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
     ratio = shown["ratio"].transpose("E", "Q")
     limits = [bin_limits(ratio, dim) for dim in ("Q", "E")]
     Q, E = (np.append(low, high[-1]) for low, high in limits)
     style: dict[str, Any] = {"cmap": "RdBu_r", "vmin": 0, "vmax": 2} | kwargs
     mesh = left.pcolormesh(Q, E, ratio.values, rasterized=True, **style)
+    left.set_facecolor("0.8")  # no ratio, which white would show as 1
     bar = figure.colorbar(mesh, ax=left, pad=0.01, fraction=0.05, extend="max")
     what = QUANTITIES[table.attrs.get("signal", "reduced_dos")].label
     bar.set_label(f"${what}/[A\\,f(E)\\,S(Q)]$")
@@ -246,7 +248,7 @@ def fluctuations(
         )
     n_rows = -(-(len(names) + 1) // 3)
     if figure is None:
-        size = 11, 3.6 * n_rows
+        size = 8.6, 3.0 * n_rows
         figure = pyplot().figure(figsize=size, layout="constrained")
     axes = figure.subplots(n_rows, 3, sharex=True, sharey=True, squeeze=False)
     r_of_B = float(np.interp(table.E_BP, table.E, table.r_of_B))

@@ -30,6 +30,7 @@ __all__ = [
     "LEGEND_ON_MAP",
     "ORANGE",
     "SYMBOLS",
+    "as_signal",
     "axes_of",
     "axis_label",
     "energy_text",
@@ -68,6 +69,7 @@ _RATIOS = (
 #: White points and lines over a map are named on a dark ground.
 LEGEND_ON_MAP: dict[str, Any] = {
     "loc": "upper right",
+    "frameon": True,
     "fontsize": "x-small",
     "facecolor": "#222222",
     "framealpha": 0.75,
@@ -189,6 +191,15 @@ def axis_label(coordinate: xr.DataArray) -> str:
     name = str(coordinate.name)
     symbol = SYMBOLS.get(name, name.replace("_", " "))
     return label(symbol, coordinate.attrs.get("units", "1"))
+
+
+def as_signal(column: xr.DataArray, table: xr.Dataset) -> xr.DataArray:
+    """Return a column of a table with the attributes of the signal that it is of."""
+    kept = {
+        key: table.attrs[key] for key in ("dimension", "gamma") if key in table.attrs
+    }
+    signal = table.attrs.get("signal", "reduced_dos")
+    return column.assign_attrs(kept, quantity=signal)
 
 
 def signal_label(value: xr.DataArray, power: int) -> str:

@@ -111,8 +111,9 @@ def plot(
     if columns is not None:
         wide = require_whole(columns, "columns", least=1)
         rows = -(-panels // wide)
+    panel = 3.4 if wide == 1 else 2.87  # three are as wide as a page
     canvas = (
-        pyplot().figure(figsize=(3.4 * wide, 2.9 * rows), layout="constrained")
+        pyplot().figure(figsize=(panel * wide, 2.8 * rows), layout="constrained")
         if figure is None
         else figure
     )
@@ -151,8 +152,8 @@ def _grid(panels: int) -> tuple[int, int]:
 
 
 def _plain(name: str) -> str:
-    """Escape a name from a file, which matplotlib might interpret as a formula."""
-    return name.replace("\\", "/").replace("$", "\\$")
+    """Write the name of a leaf for people, never as a formula."""
+    return name.replace("_", " ").replace("\\", "/").replace("$", "\\$")
 
 
 def _curve(leaf: Leaf) -> xr.Dataset | None:
