@@ -12,7 +12,7 @@ import xarray as xr
 from xbp.core.errors import QuantityError, RangeError, UnitsError
 from xbp.core.operation import operation, steps_after
 from xbp.core.schema import QUANTITIES, quantity_name
-from xbp.core.signal import is_computed, read
+from xbp.core.signal import read
 from xbp.core.status import Status
 from xbp.core.units import convert_factor
 from xbp.plot.axes import (
@@ -34,6 +34,7 @@ from xbp.plot.style import (
     axis_label,
     figure,
     is_arbitrary,
+    is_line,
     label,
     logarithmic,
     power_of,
@@ -427,7 +428,7 @@ def draw_cut(data: xr.DataArray | xr.Dataset, ax: Axes | None, **kwargs: Any) ->
     axes = on_axes(ax, x, (quantity, _units_of(value)))
     if quantity == "reduced_heat_capacity":
         axes.set_xscale("log")
-    before, line = len(axes.containers), _is_line(value)
+    before, line = len(axes.containers), is_line(value)
     for i in range(value.sizes[others[0]] if others else 1):
         at = dict.fromkeys(others, i)
         std = None if signal.std is None else signal.std.isel(at)
@@ -489,16 +490,3 @@ def _in_units_of(
 def _units_of(value: xr.DataArray) -> str:
     """Return the units that the label of a signal shows."""
     return "arbitrary" if is_arbitrary(value) else str(value.attrs["units"])
-
-
-def _is_line(value: xr.DataArray) -> bool:
-    """Whether a signal is drawn as a line."""
-    return is_computed(value) or value.attrs["quantity"] in _LINES
-
-
-#: Of distance or time, with points too dense to be seen.
-_LINES = (
-    "radial_distribution",
-    "mean_square_displacement",
-    "intermediate_scattering_function",
-)

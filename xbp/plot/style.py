@@ -15,7 +15,7 @@ from xbp.core.conditions import dimension_of
 from xbp.core.data import require_over, unwrap
 from xbp.core.errors import QuantityError, require
 from xbp.core.schema import symbol_of
-from xbp.core.signal import table_signal
+from xbp.core.signal import is_computed, table_signal
 from xbp.core.status import is_poor
 from xbp.core.units import convert_factor, parse_unit, percent, with_error
 
@@ -38,6 +38,7 @@ __all__ = [
     "fit_quality",
     "in_powers",
     "is_arbitrary",
+    "is_line",
     "label",
     "logarithmic",
     "mark_box_phonon",
@@ -65,6 +66,12 @@ _RATIOS = (
     "radial_distribution",
     "intermediate_scattering_function",
     "static_fluctuation",
+)
+#: Of distance or time, with points too dense to be seen.
+_LINES = (
+    "radial_distribution",
+    "mean_square_displacement",
+    "intermediate_scattering_function",
 )
 #: White points and lines over a map are named on a dark ground.
 LEGEND_ON_MAP: dict[str, Any] = {
@@ -227,6 +234,11 @@ def is_arbitrary(value: xr.DataArray) -> bool:
         if any((parse_unit(units) * E**n).dimensionless for n in once):
             return True
     return units == "1" and quantity not in _RATIOS
+
+
+def is_line(value: xr.DataArray) -> bool:
+    """Whether a signal is drawn as a line."""
+    return is_computed(value) or value.attrs["quantity"] in _LINES
 
 
 def power_of(values: Any) -> int:
