@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from pathlib import Path
@@ -132,6 +133,7 @@ def main() -> None:
     """Run everything and print one table."""
     import numba
 
+    logging.disable(logging.WARNING)  # dynasor logs every step
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
     peer = dynasor_density_seconds()

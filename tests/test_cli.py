@@ -229,6 +229,18 @@ def test_a_wrong_recipe_is_refused(file: Path, old: str, new: str, said: str) ->
     assert said in answer
 
 
+def test_a_recipe_that_stops_shows_what_was_found_before(file: Path) -> None:
+    recipe = file.with_name("chain.toml")
+    wrong = (
+        '\n[[step]]\non = "B"\ndo = "cut_Q"\nQ = ["90 1/angstrom", "99 1/angstrom"]\n'
+    )
+    recipe.write_text(RECIPE.replace('save = "b.nc"', "") + wrong)
+    code, answer = call("run", recipe)
+    assert code == 1
+    assert answer.startswith("B: ")
+    assert "next:" not in answer
+
+
 def test_methods_that_write_do_it_as_save_does(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,19 +151,24 @@ def run(recipe: Path, overwrite: bool, as_json: bool) -> None:
 
     The page "Without writing Python" of the documentation explains recipes.
     """
-    done = _recipe.run(recipe, overwrite=overwrite)
-    shown = {
-        name: one
-        for name, one in done.results.items()
-        if name not in done.data and isinstance(one, xr.DataArray | xr.Dataset)
-    }
+    results: dict[str, Any] = {}
+
+    def finished(name: str, result: Any) -> None:
+        if not isinstance(result, xr.DataArray | xr.Dataset):
+            return
+        if as_json:
+            results[name] = _facts(result)
+        else:
+            # What can be called next is for those who write Python.
+            lines = describe(result).splitlines()
+            own = [line for line in lines if not line.startswith("  next:")]
+            click.echo("\n".join([f"{name}: {own[0]}", *own[1:], ""]))
+
+    done = _recipe.run(recipe, overwrite=overwrite, finished=finished)
     if as_json:
-        results = {name: _facts(one) for name, one in shown.items()}
         files = [str(path) for path in done.files]
         click.echo(_json({"results": results, "files": files}))
         return
-    for name, one in shown.items():
-        click.echo(f"{name}: {describe(one)}\n")
     for path in done.files:
         click.echo(f"wrote {path}")
 

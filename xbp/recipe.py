@@ -101,7 +101,12 @@ class _Step:
         return "path" in self.files
 
 
-def run(path: str | Path, *, overwrite: bool = False) -> Outcome:
+def run(
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    finished: Callable[[str, Any], object] = lambda name, result: None,
+) -> Outcome:
     """Run a recipe.
 
     All of it is checked before anything is opened, and files are written after the last
@@ -121,6 +126,8 @@ def run(path: str | Path, *, overwrite: bool = False) -> Outcome:
         signal. Paths are relative to the recipe, those that a method writes to as well.
     overwrite : bool
         Replace files that exist.
+    finished : callable
+        Called with the name and the result of every step when it is finished.
 
     Returns
     -------
@@ -155,6 +162,7 @@ def run(path: str | Path, *, overwrite: bool = False) -> Outcome:
             if "out" in step.files:
                 done.files.append(step.files["out"])
             outputs += [(step, *one) for one in _outputs(step, source, result)]
+        finished(step.title, result)
     with ExitStack() as published:
         for step, target, write in outputs:
             with _placed(step.place):

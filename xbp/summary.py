@@ -213,13 +213,14 @@ def _of_factors(one: xr.Dataset, name: str) -> str:
     if common_name(name) not in one:
         return ""
     common = one[common_name(name)]
-    size = float(np.sqrt((common**2).sum()))
-    if not size > 0:
+    size, std = float(np.sqrt((common**2).sum())), float(one[f"{name}_std"])
+    # One that changes no digit of the error is not named.
+    if not size > 0 or f"{std:.2g}" == f"{max(std**2 - size**2, 0.0) ** 0.5:.2g}":
         return ""
     labels = common[SOURCE].where(common != 0, drop=True) if SOURCE in one else ()
     # The name of a factor ends with a digest of what it is of.
     names = [re.sub(r" [0-9a-f]{10}$", "", str(label.item())) for label in labels]
-    return f" ({size:.2g} of the error from {', '.join(names) or 'common factors'})"
+    return f" (of it {size:.2g} is common: {', '.join(names) or 'factors'})"
 
 
 def _of_many(table: xr.Dataset, name: str) -> Iterator[str]:

@@ -87,6 +87,14 @@ def test_a_missing_peak_is_said(b: xr.Dataset) -> None:
         assert (span.get_x(), span.get_x() + span.get_width()) == (low, high)
 
 
+def test_no_peak_at_any_q_is_said(b: xr.Dataset) -> None:
+    peaks = b.bp.boson_peak(E_range=(1.2, 12))
+    none = peaks.assign(status=xr.full_like(peaks.status, "no maximum"))
+    ax = none.bp.plot.peak()
+    assert ax.get_title() == rf"no $E_\mathrm{{BP}}$: {none.Q.size} no maximum"
+    assert ax.get_xlim() == (none.Q.min(), none.Q.max())
+
+
 def test_other_units_on_the_axes(b: xr.Dataset) -> None:
     ax = b.bp.convert(E="1/cm", Q="1/nm").bp.plot.map()
     assert ax.get_xlabel() == "$Q$ (nm$^{-1}$)"

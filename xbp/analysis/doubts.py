@@ -131,7 +131,8 @@ def name_edges(
     for (number, at), count in found.most_common(3):
         name = EDGES[int(number)]
         name = name.replace("the fitted range", "E_range") if chosen else name
-        parts.append(f"{f'{count} ' if status.ndim else ''}at {name}, {at:.3g}{units}")
+        many = f"{count} of {status.size} spectra " if status.ndim else ""
+        parts.append(f"{many}at {name}, {at:.3g}{units}")
     text = "; ".join(parts) + "; …" * (len(found) > 3)
     below = [
         f"{label} is {float(value[name]):.3g} {value[name].attrs['units']}"
@@ -140,7 +141,7 @@ def name_edges(
     ]
     beside = f" ({', '.join(below)})" if below and "beginning" in text else ""
     fix = "an E_range with both sides of a maximum; there may be none in these data"
-    text = f"the values are largest {text}{beside}"
+    text = f"values rise to the edge: largest {text}{beside}"
     return [Diagnostic("maximum_at_edge", "info", text, fix)]
 
 

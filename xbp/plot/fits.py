@@ -464,6 +464,15 @@ def draw_energies(
     systematic = "systematic" if "systematic" in plain else None
     kwargs |= {"what": "E", "symbol": r"$E_\mathrm{BP}$", "general": "$E$"}
     axes = draw_parameter(ax, plain, "energy", systematic=systematic, **kwargs)
+    statuses, counts = np.unique(plain["status"].values, return_counts=True)
+    if like is None and Status.OK not in statuses:
+        said = ", ".join(
+            f"{n} {status}" for status, n in zip(statuses, counts, strict=True)
+        )
+        set_title(axes, f"no $E_\\mathrm{{BP}}$: {said}")
+        at = plain[energy.dims[0]]
+        if at.dtype.kind in "fiu":
+            axes.set_xlim(float(at.min()), float(at.max()))
     if like is None:
         mark_box_phonon(axes.axhline, energy)
         axes.set_ylim(0, None)
