@@ -58,8 +58,11 @@ def _method(cls: type, one: Operation) -> Callable[..., Any]:
         # Before the arguments are checked: those of another method may be right.
         if one.where == "data" and not one.accepts(kinds_of(self._data)):
             raise wrong_kind(self._data, one)
-        require_arguments(one, *args, **kwargs)
-        return one.function(self._data, *args, **kwargs)
+        try:
+            return one.function(self._data, *args, **kwargs)
+        except TypeError:
+            require_arguments(one, *args, **kwargs)
+            raise
 
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     own = list(one.signature.parameters.values())[1:]

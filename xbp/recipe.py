@@ -24,6 +24,7 @@ from xbp.core.errors import (
     FileFormatError,
     QuantityError,
     XbpError,
+    kind_of,
     nearest,
     require,
 )
@@ -382,7 +383,7 @@ def _outputs(
     if "save" in step.files:
         path = step.files["save"]
         if not isinstance(result, xr.DataArray | xr.Dataset):
-            raise ArgumentsError(f"save: the result is a {type(result).__name__}")
+            raise ArgumentsError(f"save: the result is {kind_of(result)}")
         saved = _SAVED[path.suffix]
         yield path, lambda temporary: getattr(xbp.bp(result), saved)(temporary)
     if "figure" in step.files:

@@ -28,7 +28,7 @@ from xbp.core.guards import choose, require_number, require_positive
 from xbp.core.history import range_used
 from xbp.core.independence import collapsed, independence, std_along
 from xbp.core.operation import operation
-from xbp.core.signal import map_over, read, result_table
+from xbp.core.signal import columns, map_over, read, result_table
 from xbp.core.status import FIT_LABELS, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.fitting.peak import NUMBERS
@@ -344,16 +344,16 @@ def fit_peaks(
     left_out |= set() if with_modes else {"modes_below"}
     left_out |= {"background", "background_slope"} - {*SHAPES[method].background}
     variables: dict[str, tuple[Any, str, str]] = {}
-    for i, column in enumerate(COLUMNS):
+    found = dict(zip(COLUMNS, columns(numbers), strict=True))
+    for column, array in found.items():
         column = {"low": "E_low", "high": "E_high"}.get(column, column)
         if column not in left_out:
-            label = labels.get(column, ("", ""))
-            variables[column] = (numbers[..., i], *label)
+            variables[column] = (array, *labels.get(column, ("", "")))
     if box.simulated or debye_level is not None:
         known = EXCESS if debye_level is not None else EXCESS[:1]
-        for i, (column, own, text) in enumerate(known):
+        for (column, own, text), array in zip(known, columns(excess), strict=False):
             label = ("", "") if not text else (own or units, text)
-            variables[column] = (excess[..., i], *label)
+            variables[column] = (array, *label)
     variables["status"] = (status, "", FIT_LABELS["status"])
     low, high = (variables[f"E_{end}"][0] for end in ("low", "high"))
     answer: xr.Dataset = result_table(
@@ -377,7 +377,7 @@ def fit_peaks(
     plain.attrs |= diagnosed(plain.attrs, *edges)
     # Along Q one shape misses all spectra in like manner.
     for column in MISFIT if "Q" in value.dims else ():
-        part = numbers[..., NUMBERS.index(f"{column}_off")]
+        part = found[f"{column}_off"]
         if is_lazy(part) or bool((part != 0).any()):
             source = fingerprint(f"misfit of {method}", value)
             own = plain[f"{column}_std"].variable

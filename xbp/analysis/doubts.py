@@ -86,7 +86,7 @@ def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
         return
     # Width over energy: 0.5 to 5 in glasses, 0.2 at the first van Hove singularity of
     # vanadium.
-    if np.nanmedian(columns["width"].values[ok] / energy) < 0.3:
+    if np.median(columns["width"].values[ok] / energy) < 0.3:
         yield Diagnostic(
             "narrow_peak",
             "warning",

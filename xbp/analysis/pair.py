@@ -10,11 +10,11 @@ import scipy
 import xarray as xr
 
 from xbp.core.data import is_lazy, require_dims
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError, RangeError, shown
 from xbp.core.grid import interpolate, require_same_grid, select_range
 from xbp.core.guards import require_positive
 from xbp.core.independence import contrast_independence
-from xbp.core.signal import Signal, map_over, read
+from xbp.core.signal import Signal, columns, map_over, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, parse_unit
 from xbp.reduction.comparable import another_sample, off_scale
@@ -58,8 +58,9 @@ class Pair:
         bins = used & np.asarray(curve.notnull().variable.any(every))
         if bins.sum() < least:
             raise RangeError(
-                f"Q_range={Q_range} leaves {int(bins.sum())} Q bins with S(Q); "
-                f"{least} are needed"
+                f"{int(bins.sum())} bins in Q have S(Q)"
+                f"{'' if Q_range is None else f' within Q_range={shown(Q_range)}'}; "
+                f"at least {least} are needed"
             )
         self.used, self.std, self.curve_std = used, self.signal.std, curve_std
         std = self.std
@@ -134,8 +135,10 @@ class Pair:
             used=self.used, per_Q=most / (2 * np.pi),
         )  # fmt: skip
         return {
-            name: (numbers[..., i], *label)
-            for i, (name, label) in enumerate(labels.items())
+            name: (column, *label)
+            for column, (name, label) in zip(
+                columns(numbers), labels.items(), strict=True
+            )
         }
 
 

@@ -13,7 +13,7 @@ from xbp.core.data import require_dims
 from xbp.core.guards import require_flag
 from xbp.core.operation import operation
 from xbp.core.schema import require_units, symbol_of
-from xbp.core.signal import map_over, result_table
+from xbp.core.signal import columns, map_over, result_table
 from xbp.core.units import convert_factor
 from xbp.fitting.core import solve
 
@@ -107,7 +107,7 @@ def scale_to_sq(
         gives=[["_number"], ["Q"], ["Q"]], sizes={"_number": 6}, used=pair.used,
         offset=offset, known=known,
     )  # fmt: skip
-    A, A_std, c, c_std, chi2, count = (numbers[..., i] for i in range(6))
+    A, A_std, c, c_std, chi2, count = columns(numbers)
     long_name = str(signal.value.attrs.get("long_name", signal.value.name))
     variables: dict[str, tuple[Any, str, str]] = {
         "scale": (A, units, "factor of S(Q)"),

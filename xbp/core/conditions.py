@@ -26,7 +26,13 @@ from xbp.core.errors import (
 from xbp.core.grid import require_same_grid
 from xbp.core.guards import choose, exactly_one, require_positive
 from xbp.core.schema import COORDINATES, require_units
-from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
+from xbp.core.units import (
+    convert_factor,
+    magnitude,
+    span,
+    split_quantity,
+    to_kelvin,
+)
 
 __all__ = [
     "ERRORS",
@@ -180,8 +186,8 @@ def resolve(data: xr.DataArray, name: str, **given: Any) -> xr.DataArray:
     if argument is not None and not np.allclose(values, argument, rtol=1e-6, atol=0):
         (stated_as,) = given
         raise condition.error(
-            f"{stated_as}= ({float(argument.min()):g} {canonical}) contradicts the "
-            f"data ({float(values.min()):g} {canonical})",
+            f"{stated_as}={span(argument, canonical, 6)} contradicts the data, which "
+            f"have {span(values, canonical, 6)}",
             fix=f"leave {stated_as}= out",
         )
     dims = coordinate.dims

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import STATISTICS, temperature_coordinate
-from xbp.core.errors import CoordinateError, QuantityError, shown
+from xbp.core.errors import CoordinateError, QuantityError, kind_of, shown
 from xbp.core.grid import bin_limits
 from xbp.core.guards import choose, not_used
 from xbp.core.schema import (
@@ -111,12 +111,19 @@ def new_dataset(
     )
     axes = {dim: _axis(given, dim) for dim, given in coords.items()}
     points = {dim: axis.values for dim, axis in axes.items()}
-    shape = tuple(points[dim].size if dim in points else -1 for dim in order)
+    for dim in order:
+        if dim not in points:
+            example = COORDINATES.get(dim, ("1",))[0]
+            raise CoordinateError(
+                f"dimension {shown(dim)} has no coordinate",
+                fix=f"coords={{{dim!r}: (values, '{example}'), ...}}",
+            )
+    shape = tuple(points[dim].size for dim in order)
     for key, array in numbers.items():
         if array.shape != shape:
             raise QuantityError(
                 f"'{key}' has the shape {array.shape}, but its dimensions {order} have "
-                f"{shape} points (-1: no coordinate given)",
+                f"{shape} points",
             )
     further = dict[str, Any]()
     for dim in axes:
@@ -200,8 +207,7 @@ def _plain(values: Any, name: str) -> np.ndarray:
     """Return plain numbers, not without labels or units that they carry."""
     if isinstance(values, xr.DataArray | xr.Dataset) or hasattr(values, "magnitude"):
         raise QuantityError(
-            f"'{name}' is a {type(values).__name__}, whose labels or units would be "
-            "lost",
+            f"'{name}' is {kind_of(values)}, whose labels or units would be lost",
             fix="pass array.values or quantity.magnitude, in the units named",
         )
     if isinstance(values, np.ma.MaskedArray):

@@ -26,10 +26,12 @@ __all__ = [
     "UnitsError",
     "XbpError",
     "install",
+    "kind_of",
     "listed",
     "nearest",
     "require",
     "shown",
+    "with_article",
 ]
 
 
@@ -39,6 +41,8 @@ MAYBE_DAMAGED: Final = "copy it again if it is damaged, or save it in another fo
 _NUMBER: Final = r"[-+]?(?:nan|inf|\d[\d.]*(?:e[-+]?\d+)?|\.\d+)"
 #: A number as numpy writes it within a list.
 _SCALAR: Final = re.compile(r"\bnp\.\w+\(([^()]*)\)")
+#: A path, or another word, longer than any file's name may be.
+_LONG_WORD: Final = re.compile(r"\S{256,}")
 #: Numbers in a row, as of an array that was given as an argument.
 _ROW: Final = re.compile(rf"({_NUMBER})((?:[,\s]+{_NUMBER}){{11,}})", re.IGNORECASE)
 
@@ -61,9 +65,33 @@ def shown(value: object, width: int = 60) -> str:
     try:
         text = _SCALAR.sub(r"\1", " ".join(repr(value).split()))
     except Exception:  # a repr that fails, as that of a whole number of 5000 digits
-        text = f"a {type(value).__name__}"
+        text = kind_of(value)
     text = _ROW.sub(ends, text)
     return text if len(text) <= width else f"{text[:width]}…"
+
+
+def with_article(name: str) -> str:
+    """Write a name, in quotation marks or not, after "a" or "an".
+
+    Examples
+    --------
+    >>> with_article("Dataset"), with_article("'absorption'")
+    ('a Dataset', "an 'absorption'")
+    """
+    bare = name.strip("'")
+    vowel = bare[:1].lower() in set("aeiou") or bare == "ndarray"
+    return f"{'an' if vowel else 'a'} {name}"
+
+
+def kind_of(value: object) -> str:
+    """Write the type of a value, such as "a Dataset"; None is "None".
+
+    Examples
+    --------
+    >>> kind_of(3), kind_of(None)
+    ('an int', 'None')
+    """
+    return "None" if value is None else with_article(type(value).__name__)
 
 
 def nearest(name: object, known: Iterable[object], *, cutoff: float = 0.6) -> list[str]:
@@ -122,7 +150,10 @@ class XbpError(ValueError):
     """
 
     def __init__(self, summary: str, *, reason: str = "", fix: str = "") -> None:
-        self.summary, self.reason, self.fix = summary, reason, fix
+        self.summary, self.reason, self.fix = (
+            _LONG_WORD.sub(lambda word: f"{word[0][:60]}…{word[0][-40:]}", text)
+            for text in (summary, reason, fix)
+        )
         lines = [f"  why:  {self.reason}"] * bool(reason) + [
             f"  fix:  {self.fix}"
         ] * bool(fix)

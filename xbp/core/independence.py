@@ -363,9 +363,8 @@ def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | Non
             output_dtypes=[_of_numbers(std.dtype)],
         )
         return filled.assign_attrs(std.attrs)
-    with np.errstate(invalid="ignore"):
-        if (std.values > 0).all() or not (std.values == 0).any():
-            return std
+    if not (std.values == 0).any():
+        return std
     if not (std.values > 0).any():
         return None
     return std.copy(data=one_count_std(value.values, std.values, axis=along))

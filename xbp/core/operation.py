@@ -22,6 +22,7 @@ from xbp.core.errors import (
     RangeError,
     XbpError,
     nearest,
+    with_article,
 )
 from xbp.core.index import MODULES, Where
 
@@ -368,13 +369,15 @@ def step_to(given: object, wanted: Collection[str]) -> str | None:
     for goal in wanted:
         for one in steps:
             if given in one.takes and one.gives == goal:
-                return f"data.bp.{one.call} gives a '{goal}'"
+                return f"data.bp.{one.call} gives {_article(goal)}"
     for goal in wanted:
         for two in (one for one in steps if one.gives == goal):
             for kind in two.takes:
                 for one in steps:
                     if given in one.takes and one.gives == kind:
-                        return f"data.bp.{one.call}.bp.{two.call} gives a '{goal}'"
+                        return (
+                            f"data.bp.{one.call}.bp.{two.call} gives {_article(goal)}"
+                        )
     return None
 
 
@@ -457,4 +460,4 @@ def kinds_text(kinds: Collection[str]) -> str:
 
 def _article(kind: str) -> str:
     plain = {"trajectory": "a trajectory", "signal": "a signal", "table": "a table"}
-    return plain.get(kind, f"a '{kind}'")
+    return plain.get(kind) or with_article(f"'{kind}'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from xbp.core.errors import (
     XbpError,
     nearest,
     shown,
+    with_article,
 )
 from xbp.core.operation import RESULTS, step_to
 from xbp.core.units import (
@@ -298,7 +300,7 @@ def of_atoms(name: str) -> QuantityError:
     )
 
 
-def validate(data: xr.DataArray, *expected: str) -> Quantity:
+def validate(data: xr.DataArray, *expected: str, owner: str = "data") -> Quantity:
     """Check one array against the data model.
 
     Parameters
@@ -307,6 +309,8 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
         Plain (not pint-wrapped) data with ``attrs["quantity"]`` and ``attrs["units"]``.
     *expected : str
         Quantities that are accepted; all if none is named.
+    owner : str
+        How a user refers to the array, for the fix of an error.
 
     Returns
     -------
@@ -338,21 +342,23 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
         if given == "local_fields":
             raise of_atoms(name)
         accepted = expected or tuple(QUANTITIES)
-        needed = " or ".join(map(repr, expected)) or f"such as {accepted[0]!r}"
+        needed = " or ".join(map(repr, expected)) or f"one, such as {accepted[0]!r}"
         known = given in QUANTITIES or given in RESULTS
+        said = "has no quantity"
+        if given is not None:
+            said = f"is {with_article(repr(given))}"
         raise QuantityError(
-            f"{name} {'has no quantity' if given is None else f'is a {given!r}'}; "
-            f"this needs {needed if expected else f'a quantity, {needed}'}",
+            f"{name} {said}; this needs {needed}",
             # Known data are not to be relabelled.
             fix=step_to(given, expected)
             or (
                 "pass data of that quantity"
                 if known
-                else f"data.attrs['quantity'] = '{accepted[0]}', if they are one"
+                else f"{owner}.attrs['quantity'] = '{accepted[0]}', if they are one"
             ),
         )
     quantity = QUANTITIES[str(given)]
-    require_units(data, name, quantity.units)
+    require_units(data, name, quantity.units, owner=owner, scaled=True)
     if data.size == 0:
         raise QuantityError(f"{name} is empty (shape {dict(data.sizes)})")
     for dim in data.dims:
@@ -388,8 +394,13 @@ def require_units(
     example: str,
     *,
     error: type[XbpError] = QuantityError,
+    owner: str = "",
+    scaled: bool = False,
 ) -> str:
     """Return ``attrs["units"]`` of real numbers, after checking that xbp knows them.
+
+    In the fix of an error they belong to `owner`, by default to the variable quoted in
+    `name`, and are "1" on an arbitrary scale if they may be (`scaled`).
 
     Raises
     ------
@@ -398,25 +409,25 @@ def require_units(
     QuantityError or `error`
         If the values are not real numbers.
     """
-    _, is_coordinate, label = name.partition("coordinate ")
-    owner = f"data[{label.partition(' ')[0]}]" if is_coordinate else "data"
-    if data.dtype.kind not in "fiu":
+    units = data.attrs.get("units")
+    real = data.dtype.kind in "fiu"
+    if real and isinstance(units, str):
+        _require_unit(units, name, example)
+        return units
+    quoted = re.search(r"'[^']+'", name)
+    owner = owner or (f"data[{quoted[0]}]" if quoted else "data")
+    if not real:
         raise error(
             f"{name} has values of type {data.dtype}, not real numbers",
             fix=f"{owner}.astype(float)",
         )
-    units = data.attrs.get("units")
     if units is None:
+        other = ", or '1' on an arbitrary scale" * (scaled and example != "1")
         raise UnitsError(
             f"{name} has no units",
-            fix=f"{owner}.attrs['units'] = '{example}'; '1' if arbitrary",
+            fix=f"{owner}.attrs['units'] = '{example}'{other}",
         )
-    if not isinstance(units, str):
-        raise UnitsError(
-            f"the units of {name} are {units!r}, not text like '{example}'"
-        )
-    _require_unit(units, name, example)
-    return units
+    raise UnitsError(f"the units of {name} are {units!r}, not text like '{example}'")
 
 
 @functools.lru_cache(maxsize=512)
@@ -447,20 +458,10 @@ def check_coordinate(data: xr.DataArray | xr.Dataset, dim: str) -> None:
         )
     coordinate = data.coords.variables[dim]
     values = coordinate.values
-    if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-        raise CoordinateError(
-            f"coordinate '{dim}' is not finite everywhere (type {values.dtype})",
-            fix=f"drop those bins: data.isel({dim}=np.isfinite(data['{dim}']))",
-        )
-    steps = np.diff(values)
-    if (steps <= 0).any():
-        at = int(np.argmax(steps <= 0))
-        same = steps[at] == 0
-        raise CoordinateError(
-            f"coordinate '{dim}' {'has duplicates' if same else 'is not ascending'} "
-            f"({values[at]:g} is followed by {values[at + 1]:g})",
-            fix=f"data.{'drop_duplicates' if same else 'sortby'}('{dim}')",
-        )
+    ascends = values.dtype.kind in "fiu" and (values[1:] > values[:-1]).all()
+    # Of ascending numbers only the first and the last can be infinite.
+    if not (ascends and all(map(math.isfinite, (*values[:1], *values[-1:])))):
+        raise _unfit(dim, values)
     units = require_units(coordinate, f"coordinate '{dim}'", example)
     _require_unit(units, f"coordinate '{dim}'", example, axis=True)
     if dim == "temperature" and to_kelvin(values[0].astype(float), units, name=dim) < 0:
@@ -473,3 +474,19 @@ def check_coordinate(data: xr.DataArray | xr.Dataset, dim: str) -> None:
             f"coordinate 'Q' begins at {values[0]:g}; it is a magnitude, not negative",
             fix="data.sel(Q=slice(0, None))",
         )
+
+
+def _unfit(dim: str, values: np.ndarray) -> CoordinateError:
+    """Return the error for a coordinate that is not finite or does not ascend."""
+    if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+        return CoordinateError(
+            f"coordinate '{dim}' is not finite everywhere (type {values.dtype})",
+            fix=f"drop those bins: data.isel({dim}=np.isfinite(data['{dim}']))",
+        )
+    at = int(np.argmax(values[1:] <= values[:-1]))
+    same = values[at] == values[at + 1]
+    return CoordinateError(
+        f"coordinate '{dim}' {'has duplicates' if same else 'is not ascending'} "
+        f"({values[at]:g} is followed by {values[at + 1]:g})",
+        fix=f"data.{'drop_duplicates' if same else 'sortby'}('{dim}')",
+    )

@@ -16,7 +16,7 @@ import xarray as xr
 
 from xbp.core.common_errors import with_common
 from xbp.core.data import is_lazy, require_columns, unwrap
-from xbp.core.errors import QuantityError
+from xbp.core.errors import QuantityError, kind_of, with_article
 from xbp.core.history import extend_history
 from xbp.core.independence import with_one_count
 from xbp.core.operation import RESULTS, step_to
@@ -35,6 +35,7 @@ from xbp.core.units import convert_factor
 
 __all__ = [
     "Signal",
+    "columns",
     "extend_history",
     "map_over",
     "over_spectra",
@@ -296,15 +297,11 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
     value = plain[found[0]]
     if value.dtype in _ODD_FLOATS:
         value = value.astype(float)
-    quantity = validate(value, *expected)
+    quantity = validate(value, *expected, owner=f"data[{found[0]!r}]")
     std = std_of(plain, value)
-    return Signal(
-        value,
-        None if std is None else with_one_count(value, std),
-        quantity,
-        plain,
-        rewrap,
-    )
+    if std is not None and (is_lazy(std) or not (std.values > 0).all()):
+        std = with_one_count(value, std)
+    return Signal(value, std, quantity, plain, rewrap)
 
 
 def as_stored(signal: Signal) -> Signal:
@@ -357,7 +354,7 @@ def table_signal(
     """
     given = quantity_name(table) if isinstance(table, xr.Dataset) else None
     if given != quantity:
-        found = f"a {given!r}" if given else f"a {type(table).__name__}"
+        found = with_article(repr(given)) if given else kind_of(table)
         raise QuantityError(
             f"this needs the table of .bp.{quantity}(), not {found}",
             fix=f"chain them: data.bp.{quantity}().bp...",
@@ -451,6 +448,14 @@ def map_over(
         dask="parallelized", output_dtypes=dtypes or [float] * len(gives),
         dask_gufunc_kwargs={"output_sizes": sizes or {}, "allow_rechunk": True},
     )  # fmt: skip
+
+
+def columns(numbers: xr.Variable) -> list[xr.Variable]:
+    """Return the parts of an array along its last dimension."""
+    values = numbers.data
+    return [
+        xr.Variable(numbers.dims[:-1], values[..., i]) for i in range(values.shape[-1])
+    ]
 
 
 def over_spectra(

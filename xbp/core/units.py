@@ -265,7 +265,9 @@ def convert_factor(
             return float(registry().Quantity(1.0, from_).m_as(to))
         return _in_mev(from_, frequency) / _in_mev(to, frequency)
     if not from_.is_compatible_with(to):
-        raise UnitsError(f"{name} is in '{source}' where '{target}' is needed")
+        raise UnitsError(
+            f"{name} is in '{source}', which does not convert to '{target}'"
+        )
     return float(registry().Quantity(1.0, from_).m_as(to))
 
 
@@ -294,7 +296,7 @@ def to_kelvin(values: Any, units: str, *, name: str) -> Any:
         return values
     unit = parse_unit(units, name=name)
     if not unit.is_compatible_with("K"):
-        raise UnitsError(f"{name} is in '{units}' where 'K' is needed")
+        raise UnitsError(f"{name} is in '{units}', which does not convert to 'K'")
     return registry().Quantity(values, unit).m_as("K")
 
 
@@ -412,6 +414,8 @@ def magnitude(
         raise UnitsError(f"{name} is {number}{why}", fix=fix)
     if given is None:
         given = default or units
+    elif isinstance(value, str):
+        name = f"{name}={shown(value)}"
     if units == "K":
         converted = float(to_kelvin(number, given, name=name))
     else:

@@ -219,7 +219,7 @@ class _Fields:
             name = str(array.name or f"field_{len(parts)}")
             if name in units:
                 raise QuantityError(f"two fields are named '{name}'", fix="rename one")
-            units[name] = require_units(array, f"'{name}'", "1")
+            units[name] = require_units(array, f"'{name}'", "1", owner=name)
             parts.append(_in_order(trajectory, name, array))
             widths.append(parts[-1].shape[1])
         groups = np.repeat(np.eye(len(widths)), widths, axis=1)

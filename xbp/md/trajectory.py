@@ -17,6 +17,7 @@ from xbp.core.errors import (
     QuantityError,
     RangeError,
     TemperatureError,
+    kind_of,
     require,
 )
 from xbp.core.guards import require_agreement
@@ -357,7 +358,7 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
     if not isinstance(data, xr.Dataset) or "position" not in data:
         raise QuantityError(
             "a trajectory is needed, a Dataset with 'position'; got "
-            f"a {type(data).__name__} without",
+            f"{kind_of(data)} without it",
             fix="open one with xbp.md.open_trajectory(path)",
         )
     plain, _ = unwrap(data)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from xbp.core.data import require_columns, require_over
-from xbp.core.errors import QuantityError, RangeError, UnitsError
+from xbp.core.errors import QuantityError, RangeError, UnitsError, kind_of
 from xbp.core.grid import interval
 from xbp.core.guards import choose, not_used
 from xbp.core.operation import operation, steps_after
@@ -188,7 +188,7 @@ def _one_fit(table: Any) -> tuple[xr.Dataset, str]:
     """Return the table of one fit, and the dimension it was along."""
     given = quantity_name(table) if isinstance(table, xr.Dataset) else None
     if given not in FITS:
-        what = repr(given) if given else f"a {type(table).__name__}"
+        what = repr(given) if given else kind_of(table)
         raise QuantityError(
             f"{'no table is given' if table is None else f'got {what}'}: plot.fit "
             "needs a table of .bp.fit",

@@ -159,7 +159,9 @@ def _coupling(coupling: Any, E: np.ndarray, units: str) -> tuple[int, np.ndarray
         root = format_unit(parse_unit(own) ** -0.5) if own else units
         if not is_energy_like(parse_unit(root)):
             inverse = format_unit(parse_unit(units) ** -2)
-            raise UnitsError(f"B of coupling is in {own!r} where {inverse!r} is needed")
+            raise UnitsError(
+                f"B of coupling is in {own!r}, which does not convert to {inverse!r}"
+            )
         to_root = convert_factor(units, root, name="B of coupling", energy=True)
         second = require_number(number, "B of coupling", **limits)
         found = first + second * (E * to_root) ** 2
