@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from pathlib import Path
 
 import dask
@@ -15,6 +14,7 @@ import numpy as np
 
 import xbp
 from benchmarks.md import N_ATOMS, vibrating
+from benchmarks.process import best
 from xbp.md.storage import write_trajectory
 
 FRAMES = 600
@@ -38,16 +38,6 @@ def write_dump(path: Path) -> None:
             )
 
 
-def seconds(function: object, *arguments: object, repeat: int = 3) -> float:
-    """Return the shortest time of some calls."""
-    times = []
-    for _ in range(repeat):
-        begin = time.perf_counter()
-        function(*arguments)  # type: ignore[operator]
-        times.append(time.perf_counter() - begin)
-    return min(times)
-
-
 def parse(path: Path) -> None:
     """Read all frames, and keep none."""
     with xbp.md.open_trajectory(path, **HOW) as traj:
@@ -67,9 +57,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         dump, store = Path(folder, "a.lammpstrj"), Path(folder, "a.zarr")
         write_dump(dump)
-        limit = seconds(parse, dump)
+        limit = best(lambda: parse(dump))
         for target in (store, Path(folder, "a.nc")):
-            own = seconds(
+            own = best(
                 lambda to=target: xbp.md.convert(dump, to, overwrite=True, **HOW)
             )
             size = dump.stat().st_size / 1e6
@@ -79,9 +69,9 @@ def main() -> None:
             )
         frames = vibrating(FRAMES, 10 * N_ATOMS)
         write_trajectory(frames, large := Path(folder, "large.zarr"))
-        limit = seconds(copy, large)
+        limit = best(lambda: copy(large))
         again = Path(folder, "b.zarr")
-        own = seconds(lambda: xbp.md.convert(large, again, overwrite=True))
+        own = best(lambda: xbp.md.convert(large, again, overwrite=True))
         print(
             f"Zarr to Zarr, {FRAMES * 10 * N_ATOMS * 12 / 1e6:.0f} MB: {own:.2f} s, plain "
             f"copy {limit:.2f} s: {100 * limit / own:.0f} % of the disk (bar 80 %)"

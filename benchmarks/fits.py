@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 from scipy.optimize import curve_fit
 
 import xbp
+from benchmarks.process import best
 from xbp.fitting.core import solve
 from xbp.fitting.shapes import log_normal
-
-
-def seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """Return the shortest of a few runs."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def lognormal(x: np.ndarray, a: float, e: float, s: float) -> np.ndarray:
@@ -47,7 +35,7 @@ def main(n: int = 10_000, looped: int = 200) -> None:
         for y in values[:looped]:
             curve_fit(lognormal, E, y, (1, 5, 0.5), std[0], absolute_sigma=True)
 
-    peer = seconds(loop) * n / looped
+    peer = best(loop) * n / looped
     start = np.tile([np.log(5), 0.0, 0.5], (n, 1))
     works = {
         "solve, from one start": lambda: solve(
@@ -60,7 +48,7 @@ def main(n: int = 10_000, looped: int = 200) -> None:
     }
     print(f"{n} spectra of {E.size} points; curve_fit one by one: {peer:.2f} s")
     for name, work in works.items():
-        own = seconds(work, 2)
+        own = best(work, 2)
         print(f"  {name:26s} {own:7.3f} s  {peer / own:6.1f} times faster")
 
 

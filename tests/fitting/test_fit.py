@@ -17,35 +17,6 @@ from xbp.models import MODELS
 from xbp.models.model import Model
 
 E = np.linspace(0.5, 30, 120)
-#: Parameters of every model that a fit can find back from exact data.
-EXAMPLES = {
-    "lognormal": {"energy": 5.5, "height": 2.0, "sigma": 0.6},
-    "gaussian": {"energy": 5.5, "height": 2.0, "sigma": 1.6},
-    "lognormal_scattering": {"energy": 5.5, "height": 2.0, "sigma": 0.6, "T": 300.0},
-    "damped_oscillator": {"area": 3.0, "energy": 8.0, "width": 2.0},
-    "damped_oscillator_current": {"area": 3.0, "energy": 8.0, "width": 2.0},
-    "debye_gaussian_dos": {"n_D": 0.7, "energy_D": 24.9, "n_E": 0.3, "energy_E": 6.0, "sigma_E": 1.2},
-    "soft_potential_dos": {"slope": 0.01, "energy_b": 5.0},
-    "fluctuating_elasticity_dos": {"area": 1.0, "energy_D": 22.0, "disorder": 0.2},
-    "debye_phonons_dos": {"n_D": 1.0, "energy_D": 24.9},
-    "einstein_modes_dos": {"n_E": 0.3, "energy_E": 6.0, "sigma_E": 1.2},
-    "quartic_dos": {"A_4": 1e-6},
-    "quasilocalized_dos": {"level": 2e-4, "energy_4": 9.0},
-    "damped_phonons_dos": {"area": 1.0, "energy_T": 20.0, "damping": 0.2},
-    "resonant_phonons_dos": {"area": 1.0, "energy_T": 40.0, "energy_0": 6.0, "softening": 0.2, "width_0": 3.0},
-    "rayleigh_modulus_dos": {"area": 1.0, "energy_T": 22.0, "energy_R": 9.0},
-    "rayleigh_line_dos": {"area": 1.0, "energy_T": 22.0, "energy_R": 12.0},
-    "stringlets_dos": {"area": 0.1, "energy_s": 20.0},
-    "soft_oscillators_dos": {"slope": 0.01, "energy_star": 4.0},
-    "gaussian_soft_oscillators_dos": {"slope": 0.01, "energy_star": 4.0},
-    "heterogeneous_elasticity_dos": {"area": 1.0, "energy_T": 18.0, "disorder": 0.8},
-    "jamming_dos": {"area_star": 0.3, "energy_0": 1.7, "energy_star": 7.0},
-    "correlated_disorder": {"energy": 5.0, "height": 2.0},
-    "gaussian_disorder": {"energy": 5.0, "height": 2.0},
-    "exponential_flank": {"energy_c": 4.0, "height": 2.0, "power": 1.5},
-    "bi_hill": {"height": 2.0, "energy_1": 4.0, "power_1": 2.0, "energy_2": 9.0, "power_2": 3.0},
-    "debye_einstein": {"gamma": 4e-3, "n_D": 0.8, "theta_D": 260.0, "n_E": 0.2, "theta_E": 72.0, "sigma_E": 15.0},
-}  # fmt: skip
 
 
 def line(x: np.ndarray, a: float, b: float) -> np.ndarray:
@@ -87,20 +58,22 @@ def test_derivatives_are_those_of_differences(
 
 
 def test_every_model_has_an_example() -> None:
-    assert set(EXAMPLES) == set(MODELS)
+    for name, model in MODELS.items():
+        missing = model.parameters.keys() - model.held - model.example
+        assert not missing, f"Model('{name}', …) needs example= of {missing}"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", MODELS)
 def test_exact_data_give_every_model_back(name: str) -> None:
     x = np.geomspace(2, 300, 100) if name == "debye_einstein" else E
-    ds = xbp.models.evaluate(name, x, **EXAMPLES[name])
-    fixed = {k: v for k, v in EXAMPLES[name].items() if k in ("T", "energy_D")}
+    ds = xbp.models.evaluate(name, x, **MODELS[name].example)
+    fixed = {k: v for k, v in MODELS[name].example.items() if k in ("T", "energy_D")}
     result = ds.bp.fit(
         name, "temperature" if name == "debye_einstein" else None, fixed=fixed
     )
     assert str(result.status.values) == "ok"
-    for parameter, value in EXAMPLES[name].items():
+    for parameter, value in MODELS[name].example.items():
         assert float(result[parameter]) == pytest.approx(value, rel=1e-2), parameter
 
 
@@ -115,10 +88,10 @@ def test_exact_data_give_every_model_back(name: str) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("units", ["THz", "1/cm"])
 def test_the_same_on_any_axis(name: str, units: str) -> None:
-    ds = xbp.models.evaluate(name, E, **EXAMPLES[name])
+    ds = xbp.models.evaluate(name, E, **MODELS[name].example)
     fixed = {
         k: f"{v} {'K' if k == 'T' else 'meV'}"
-        for k, v in EXAMPLES[name].items()
+        for k, v in MODELS[name].example.items()
         if k in ("T", "energy_D")
     }
     one, other = (
@@ -216,7 +189,7 @@ def test_composite_models_of_lmfit(tmp_path: Path) -> None:
 
 
 def test_bounds_and_fixed_with_units() -> None:
-    ds = xbp.models.evaluate("lognormal", E, **EXAMPLES["lognormal"])
+    ds = xbp.models.evaluate("lognormal", E, **MODELS["lognormal"].example)
     fixed = ds.bp.fit("lognormal", fixed={"energy": "1.2 THz"})
     assert float(fixed.energy) == pytest.approx(1.2 * 4.135667696, rel=1e-9)
     assert float(fixed.energy_std) == 0
@@ -658,18 +631,18 @@ def test_the_residual_is_what_the_curve_leaves(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", MODELS)
 def test_noisy_data_give_models_back_from_their_own_start(name: str) -> None:
     """A start without sense of the edge ends in another minimum once there is noise."""
     of_heat = name == "debye_einstein"
     x = np.geomspace(2, 300, 100) if of_heat else E
-    exact = xbp.models.evaluate(name, x, **EXAMPLES[name])
+    exact = xbp.models.evaluate(name, x, **MODELS[name].example)
     variable = next(iter(exact.data_vars))
     y = exact[variable].values
     # Heat capacities are measured to a share of each value. T and height of
     # lognormal_scattering have nearly the same effect.
     std = 0.01 * (y if of_heat else np.full(x.size, y.max()))
-    fixed = {k: v for k, v in EXAMPLES[name].items() if k == "T"}
+    fixed = {k: v for k, v in MODELS[name].example.items() if k == "T"}
     # Each fit of this one takes a second.
     n = 3 if name == "heterogeneous_elasticity_dos" else 8
     noise = [np.random.default_rng(seed).standard_normal(x.size) for seed in range(n)]
@@ -683,7 +656,7 @@ def test_noisy_data_give_models_back_from_their_own_start(name: str) -> None:
         data[f"{variable}_std"].attrs = {"units": exact[variable].attrs["units"]}
     found = data.bp.fit(name, "temperature" if of_heat else "E", fixed=fixed)
     assert (found.status == "ok").all()
-    for parameter, true in EXAMPLES[name].items():
+    for parameter, true in MODELS[name].example.items():
         away = abs(found[parameter] - true)
         assert (away <= 4.5 * found[f"{parameter}_std"]).all(), parameter
 

@@ -14,7 +14,6 @@ from xbp.core.constants import BOLTZMANN_MEV
 from xbp.errors import QuantityError
 from xbp.models import MODELS, Model, evaluate, lmfit_model
 from xbp.models.debye_einstein import debye_heat_capacity
-from xbp.models.theories import THEORIES
 
 E = np.linspace(0.3, 20, 100)
 SUM = MODELS["debye_phonons_dos"] + MODELS["stringlets_dos"]
@@ -110,7 +109,7 @@ def test_heat_capacity_of_debye_phonons() -> None:
 
 
 def test_heat_capacity_of_quartic_modes() -> None:
-    """The numbers of THEORIES, 1: mJ/mol/K⁴ for E_D = 25 meV, A₄ = 1e-6/meV⁵."""
+    """The numbers of shared theories, 1: mJ/mol/K⁴ for E_D = 25 meV, A₄ = 1e-6/meV⁵."""
     k, T = BOLTZMANN_MEV, np.array([5.0, 10.0])
     model = MODELS["debye_phonons_dos"] + MODELS["quartic_dos"]
     reduced = model.of("reduced_heat_capacity").function
@@ -212,8 +211,8 @@ def test_every_parameter_says_what_it_means() -> None:
     assert jammed != MODELS["resonant_phonons_dos"].meaning["energy_0"]
 
 
-def test_every_theory_says_what_it_assumes() -> None:
-    for row in THEORIES:
+def test_every_model_says_what_it_assumes() -> None:
+    for row in MODELS.values():
         assert "assumes" in " ".join((row.function.__doc__ or "").split()), row.name
 
 

@@ -31,7 +31,6 @@ from xbp.core.operation import operation
 from xbp.core.signal import columns, map_over, read, result_table
 from xbp.core.status import FIT_LABELS, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
-from xbp.fitting.peak import NUMBERS
 from xbp.fitting.shapes import SHAPES, Method
 
 __all__ = ["SIGNALS", "boson_peak", "fit_peaks"]

@@ -18,8 +18,7 @@ from xbp.fitting.core import Shape
 from xbp.fitting.many import fit_everywhere
 from xbp.fitting.problem import Choices, Curve
 from xbp.fitting.shapes import gaussian_on_line
-from xbp.models.catalogue import guess_gaussian
-from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
+from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, guess_gaussian
 from xbp.reduction import cut_Q
 from xbp.reduction.elastic import elastic_line_bins, line_profile, width_at_half_maximum
 

@@ -27,7 +27,8 @@ from xbp.fitting.many import Column, fit_everywhere
 from xbp.fitting.problem import Choices, Curve
 from xbp.fitting.sampled import with_counting
 from xbp.models.catalogue import find_model
-from xbp.models.model import Model, parameter_units, powers_of
+from xbp.models.model import Model, parameter_units
+from xbp.models.parameters import powers_of
 from xbp.reduction.arithmetic import convert
 
 __all__ = ["fit_together"]

@@ -199,6 +199,8 @@ def debye_einstein(
 ) -> np.ndarray:
     """Return γT + n_D C_D + n_E ∫ C_E χ dθ.
 
+    It assumes harmonic phonons, to which other modes and electrons add.
+
     Parameters
     ----------
     T : numpy.ndarray

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import scipy
 
+from xbp.models.guesses import search
 from xbp.models.medium import (
     Values,
     branch_integral,
@@ -14,8 +15,11 @@ from xbp.models.medium import (
     medium_dos,
     strain_integral,
 )
+from xbp.models.model import Model
+from xbp.models.phonons import PHONONS, RATIO, VELOCITY_RATIO
 
 __all__ = [
+    "MODELS",
     "critical_disorder",
     "elastic_self_energy",
     "fluctuating_elasticity",
@@ -382,3 +386,65 @@ def heterogeneous_elasticity_slopes(
     scale = area / energy_T
     every = [D / energy_T, *(scale * one for one in slopes)]
     return np.maximum(scale * D, 0.0), np.stack(np.broadcast_arrays(*every))
+
+
+def _guess_elasticity(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    return {
+        "area": float(np.trapezoid(y, x)),
+        "energy_D": 1.2 * float(x[np.argmax(y)]),
+        "disorder": 0.15,
+    }
+
+
+#: The named models of these formulas.
+MODELS: Final = (
+    Model(
+        "fluctuating_elasticity_dos",
+        fluctuating_elasticity_dos,
+        "vibrational_dos",
+        {"area": "x*y", "energy_D": "x", "disorder": "1"},
+        about="scalar waves in a medium whose elastic constant fluctuates, in the "
+        "self-consistent Born approximation: Debye's law at low energy, Γ ∝ E⁴, "
+        "unstable beyond disorder = 1/4 (Schirmacher, Ruocco & Scopigno, PRL 98, "
+        "025501; Schirmacher & Ruocco, arXiv:2009.05970)",
+        positive=("area", "energy_D", "disorder"),
+        meaning={
+            "energy_D": "Debye energy of the medium without fluctuations",
+            "disorder": "γ: relative variance of the stiffness, unstable from 1/4",
+        },
+        guess=_guess_elasticity,
+        below={"disorder": 0.25},
+        zero=(
+            "area",
+            "disorder",
+        ),
+        area=("area",),
+        example={"area": 1.0, "energy_D": 22.0, "disorder": 0.2},
+    ),
+    Model(
+        "heterogeneous_elasticity_dos",
+        heterogeneous_elasticity_dos,
+        "vibrational_dos",
+        {**PHONONS, "disorder": "1", "velocity_ratio": "1"},
+        about="transverse and longitudinal waves in a medium whose shear modulus "
+        "fluctuates, for its sound velocities at low energy, unstable beyond disorder "
+        "= 1 (Schirmacher, Ruocco & Scopigno, PRL 98, 025501)",
+        positive=("area", "energy_T", "disorder", "velocity_ratio"),
+        guess=search(
+            heterogeneous_elasticity_dos,
+            "area",
+            n_starts=2,
+            energy_T=(0.25, 0.4, 0.6, 1.0, 2.0),
+            disorder=(0.3, 0.7, 0.9),
+            velocity_ratio=(VELOCITY_RATIO,),
+        ),
+        below={"disorder": 1.0},
+        zero=(
+            "area",
+            "disorder",
+        ),
+        area=("area",),
+        held=RATIO,
+        example={"area": 1.0, "energy_T": 18.0, "disorder": 0.8},
+    ),
+)

@@ -6,12 +6,17 @@ Their parameters are what the fits report.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
+from xbp.models.factors import thermal_factor
+from xbp.models.guesses import SPREAD, highest, search
+from xbp.models.model import Model
+
 __all__ = [
     "FWHM_PER_SIGMA",
+    "MODELS",
     "bi_hill",
     "correlated_disorder",
     "damped_oscillator_current",
@@ -81,6 +86,8 @@ def lognormal_sigma(energy: float, fwhm: float) -> float:
 def gaussian(E: np.ndarray, energy: float, height: float, sigma: float) -> np.ndarray:
     """Return height · exp(−(E−energy)²/2σ²).
 
+    It assumes nothing of the glass.
+
     Examples
     --------
     >>> float(gaussian(np.array(3.0), 3.0, 2.0, 1.0))
@@ -97,6 +104,7 @@ def damped_oscillator_current(
     .. math:: C(E) = A \frac{2}{\pi} \frac{\Gamma E^2}{(E^2 - E_0^2)^2 + \Gamma^2 E^2},
               \quad \int_0^\infty C\,\mathrm{d}E = A
 
+    It assumes one mode, whose damping does not depend on E.
     Its maximum lies at E₀ whatever the damping; its full width at half maximum is Γ.
 
     Parameters
@@ -176,3 +184,199 @@ def bi_hill(
     x = np.where(positive, E, 1.0)
     rise, fall = 1 + (energy_1 / x) ** power_1, 1 + (x / energy_2) ** power_2
     return np.asarray(height * positive / (rise * fall))
+
+
+def lognormal_scattering(
+    E: np.ndarray, energy: float, height: float, sigma: float, T: float
+) -> np.ndarray:
+    """Return E ⟨n⟩⁻¹ f(E) for a log-normal f: S_BP at one Q; E in meV, T in K.
+
+    It assumes nothing of the glass but harmonic vibrations.
+    """
+    return np.asarray(
+        lognormal(E, energy, height, sigma)
+        / thermal_factor(E, np.asarray(T), "quantum")
+    )
+
+
+def damped_oscillator(
+    E: np.ndarray, area: float, energy: float, width: float
+) -> np.ndarray:
+    """Return (2A/π) Γ/[(E² − E₀²)² + Γ²E²], C/E² of a damped harmonic oscillator.
+
+    It assumes one mode, whose damping does not depend on E.
+    """
+    # At E = 0 it is finite, and the current over E² is 0/0.
+    E = np.where(E == 0, 1e-9 * energy, E)
+    return np.asarray(damped_oscillator_current(E, area, energy, width) / E**2)
+
+
+def _guess_lognormal(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    top, height, width = highest(x, y)
+    energy = max(
+        top, 1e-3 * width
+    )  # data that are highest at x = 0, or below it, start just above
+    return {
+        "energy": energy,
+        "height": height,
+        "sigma": float(np.clip(width / energy / 2, 0.1, 1)),
+    }
+
+
+def guess_gaussian(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Return where to start a fit of a Gaussian."""
+    energy, height, width = highest(x, y)
+    return {"energy": energy, "height": height, "sigma": width / 2.4}
+
+
+def _guess_scattering(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    start = _guess_lognormal(x, y)
+    return start | {"height": start["height"] / max(start["energy"], 1.0), "T": 300.0}
+
+
+def _guess_oscillator(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    energy, height, width = highest(x, y * x**2)
+    return {"area": height * width * 1.5, "energy": energy, "width": width}
+
+
+#: The named models of these formulas.
+MODELS: Final = (
+    Model(
+        "lognormal",
+        lognormal,
+        "reduced_dos",
+        {"energy": "x", "height": "y", "sigma": "1"},
+        about="a Gaussian of ln E with its maximum at energy (Malinovsky & Sokolov, "
+        "Solid State Commun. 57, 757)",
+        positive=("energy", "sigma"),
+        guess=_guess_lognormal,
+        example={"energy": 5.5, "height": 2.0, "sigma": 0.6},
+    ),
+    Model(
+        "gaussian",
+        gaussian,
+        "reduced_dos",
+        {"energy": "x", "height": "y", "sigma": "x"},
+        about="a Gaussian of E with its maximum at energy",
+        positive=("sigma",),
+        meaning={
+            "sigma": "standard deviation of E",
+        },
+        guess=guess_gaussian,
+        example={"energy": 5.5, "height": 2.0, "sigma": 1.6},
+    ),
+    Model(
+        "lognormal_scattering",
+        lognormal_scattering,
+        "dynamic_structure_factor",
+        {"energy": "x", "height": "y/x", "sigma": "1", "T": "K"},
+        about="E ⟨n⟩⁻¹ f(E) of a log-normal f: the boson peak in S(Q,E) at one Q "
+        "(Li et al., Nat. Commun. 2025, Eq. 3)",
+        positive=("energy", "sigma", "T"),
+        meaning={
+            "height": "value of the log-normal at its maximum",
+        },
+        guess=_guess_scattering,
+        x_units="meV",
+        example={"energy": 5.5, "height": 2.0, "sigma": 0.6, "T": 300.0},
+    ),
+    Model(
+        "damped_oscillator",
+        damped_oscillator,
+        "dynamic_structure_factor",
+        {"area": "x*x*x*y", "energy": "x", "width": "x"},
+        about="S(E) of a damped harmonic oscillator, classical (Fåk & Dorner, Physica "
+        "B 234, 1107)",
+        positive=("energy", "width"),
+        meaning={
+            "area": "∫E²S dE over E > 0",
+            "energy": "energy of the oscillator without damping",
+        },
+        guess=_guess_oscillator,
+        example={"area": 3.0, "energy": 8.0, "width": 2.0},
+    ),
+    Model(
+        "damped_oscillator_current",
+        damped_oscillator_current,
+        "current_spectrum",
+        {"area": "x*y", "energy": "x", "width": "x"},
+        about="current spectrum of a damped harmonic oscillator, E² times its S(E) "
+        "(Fåk & Dorner, Physica B 234, 1107)",
+        positive=("energy", "width"),
+        meaning={
+            "area": "∫C dE over E > 0",
+            "energy": "energy of the oscillator without damping",
+        },
+        guess=lambda x, y: _guess_oscillator(x, y / np.where(x == 0, np.inf, x) ** 2),
+        example={"area": 3.0, "energy": 8.0, "width": 2.0},
+    ),
+    Model(
+        "correlated_disorder",
+        correlated_disorder,
+        "reduced_dos",
+        {"energy": "x", "height": "y"},
+        about="E²/(E² + E₀²)², disorder of exponential correlation, maximum at energy "
+        "(from memory: Martin & Brenig; Malinovsky & Sokolov)",
+        positive=("energy",),
+        guess=search(correlated_disorder, "height", energy=SPREAD),
+        example={"energy": 5.0, "height": 2.0},
+    ),
+    Model(
+        "gaussian_disorder",
+        gaussian_disorder,
+        "reduced_dos",
+        {"energy": "x", "height": "y"},
+        about="E² exp(−E²/E₀²), disorder of Gaussian correlation, maximum at energy "
+        "(from memory)",
+        positive=("energy",),
+        guess=search(gaussian_disorder, "height", energy=SPREAD),
+        example={"energy": 5.0, "height": 2.0},
+    ),
+    Model(
+        "exponential_flank",
+        exponential_flank,
+        "reduced_dos",
+        {"energy_c": "x", "height": "y", "power": "1"},
+        about="E^m exp(−E/energy_c), the flank above the peak, maximum at m energy_c, "
+        "none for m = 0 (from memory: Chumakov et al., PRL 92, 245508)",
+        positive=("energy_c", "power"),
+        zero=("power",),
+        guess=search(
+            exponential_flank,
+            "height",
+            energy_c=(0.05, 0.1, 0.2, 0.4, 1.0),
+            power=(0.2, 1.0, 3.0),
+        ),
+        example={"energy_c": 4.0, "height": 2.0, "power": 1.5},
+    ),
+    Model(
+        "bi_hill",
+        bi_hill,
+        "reduced_dos",
+        {
+            "height": "y",
+            "energy_1": "x",
+            "power_1": "1",
+            "energy_2": "x",
+            "power_2": "1",
+        },
+        about="a rise with power_1 up to energy_1 and a fall with power_2 from "
+        "energy_2 (from memory)",
+        positive=("energy_1", "power_1", "energy_2", "power_2"),
+        guess=search(
+            bi_hill,
+            "height",
+            energy_1=(0.1, 0.2, 0.4),
+            power_1=(1.5, 3.0),
+            energy_2=(0.15, 0.3, 0.6),
+            power_2=(2.0, 4.0),
+        ),
+        example={
+            "height": 2.0,
+            "energy_1": 4.0,
+            "power_1": 2.0,
+            "energy_2": 9.0,
+            "power_2": 3.0,
+        },
+    ),
+)

@@ -21,10 +21,10 @@ from xbp.core.schema import QUANTITIES
 from xbp.core.units import format_unit, parse_unit
 from xbp.models.debye_einstein import EINSTEIN_MAXIMUM
 from xbp.models.factors import thermal_factor
-from xbp.models.parameters import MEANINGS
+from xbp.models.parameters import MEANINGS, Powers, powers_of, units_rule
 from xbp.models.quadrature import beside_step, thermal_rule
 
-__all__ = ["Guess", "Model", "parameter_units", "powers_of"]
+__all__ = ["Guess", "Model", "parameter_units"]
 
 #: (x, y) → where to start a fit, or several starts.
 Guess = Callable[
@@ -32,7 +32,10 @@ Guess = Callable[
 ]
 #: Symbols of the units of a parameter: those of the axis and of the values, K, and 1.
 _UNIT_SYMBOLS = ("x", "y", "K", "1")
-_Powers = dict[str, int]
+#: Fields of a model whose entries are parameters.
+_BY_PARAMETER = (
+    "positive", "below", "zero", "area", "held", "scale", "meaning", "example",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +83,8 @@ class Model:
     held : dict of str to float
         Parameters that have this value unless the user gives a start, bounds or a
         value.
+    example : dict of str to float
+        A value of every parameter that is not held, which fits to such data find again.
     scale : tuple of str
         Parameters to which, together, the function is proportional; by default those in
         units with y.
@@ -125,6 +130,7 @@ class Model:
     area: tuple[str, ...] = ()
     relative: bool = False
     held: dict[str, float] = field(default_factory=dict)
+    example: dict[str, float] = field(default_factory=dict)
     scale: tuple[str, ...] = ()
     meaning: dict[str, str] = field(default_factory=dict)
     vectorized: bool = False
@@ -141,7 +147,7 @@ class Model:
         for parameter, rule in self.parameters.items():
             for symbol in re.split(r"[*/]", rule):
                 choose(symbol, _UNIT_SYMBOLS, f"{self.name}: units of {parameter}")
-        for given in ("positive", "below", "zero", "area", "held", "scale", "meaning"):
+        for given in _BY_PARAMETER:
             names = getattr(self, given)
             require_kind(
                 names, (tuple, dict), f"{self.name}: {given}", "a tuple of names"
@@ -249,6 +255,7 @@ class Model:
             meaning={new[n]: v for n, v in reversed(self.meaning.items())},
             edge=self.edge and new[self.edge],
             guess=guess,
+            example={},
         )
 
     def of(self, quantity: str) -> Model:
@@ -373,16 +380,16 @@ class Model:
         same = [name for name in self.parameters if name in first.parameters]
         return self.renamed(**{name: f"{name}_2" for name in same})
 
-    def _with_units(self, symbols: Mapping[str, _Powers], **changes: Any) -> Model:
+    def _with_units(self, symbols: Mapping[str, Powers], **changes: Any) -> Model:
         """Return the model with other symbols for the units of its parameters."""
         rules = {}
         for name, rule in self.parameters.items():
-            found: _Powers = {}
+            found: Powers = {}
             for symbol, power in powers_of(rule).items():
                 for own, times in symbols.get(symbol, {symbol: 1}).items():
                     found[own] = found.get(own, 0) + power * times
-            rules[name] = _rule(found)
-        return replace(self, parameters=rules, **changes)
+            rules[name] = units_rule(found)
+        return replace(self, parameters=rules, example={}, **changes)
 
     def _joined(
         self,
@@ -461,27 +468,6 @@ def _nonzero(x: np.ndarray) -> np.ndarray:
     """Return |x|, and in place of 0 a small number."""
     size = np.abs(np.asarray(x, dtype=float))
     return np.where(size > 0, size, 1e-6 * max(float(size.max(initial=0.0)), 1e-6))
-
-
-def powers_of(rule: str) -> _Powers:
-    """Return the power of each symbol in the units of a parameter."""
-    found: _Powers = {}
-    for sign, symbol in re.findall(r"([*/]?)(\w)", rule):
-        found[symbol] = found.get(symbol, 0) + (-1 if sign == "/" else 1)
-    return {symbol: power for symbol, power in found.items() if power and symbol != "1"}
-
-
-def _rule(powers: _Powers) -> str:
-    """Write units of a parameter.
-
-    Examples
-    --------
-    >>> _rule(powers_of("x*y/x")), _rule(powers_of("1/x/x")), _rule({})
-    ('y', '1/x/x', '1')
-    """
-    above = [s for s, power in powers.items() for _ in range(power)]
-    below = [f"/{s}" for s, power in powers.items() for _ in range(-power)]
-    return "*".join(above or ["1"]) + "".join(below)
 
 
 def parameter_units(model: Model, x_units: str, y_units: str) -> dict[str, str]:

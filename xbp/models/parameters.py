@@ -1,10 +1,14 @@
-"""What the parameters of the named models mean."""
+"""What the parameters of the named models mean, and how their units are written."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-__all__ = ["MEANINGS"]
+__all__ = ["MEANINGS", "Powers", "powers_of", "units_rule"]
+
+#: Powers of the symbols in the units of a parameter.
+Powers = dict[str, int]
 
 #: By name, where a name means the same in all models; models state the others.
 MEANINGS: Final = {
@@ -47,3 +51,24 @@ MEANINGS: Final = {
     "width": "full width at half height",
     "width_0": "full width of the resonance",
 }
+
+
+def powers_of(rule: str) -> Powers:
+    """Return the power of each symbol in the units of a parameter."""
+    found: Powers = {}
+    for sign, symbol in re.findall(r"([*/]?)(\w)", rule):
+        found[symbol] = found.get(symbol, 0) + (-1 if sign == "/" else 1)
+    return {symbol: power for symbol, power in found.items() if power and symbol != "1"}
+
+
+def units_rule(powers: Powers) -> str:
+    """Write units of a parameter.
+
+    Examples
+    --------
+    >>> units_rule(powers_of("x*y/x")), units_rule(powers_of("1/x/x")), units_rule({})
+    ('y', '1/x/x', '1')
+    """
+    above = [s for s, power in powers.items() for _ in range(power)]
+    below = [f"/{s}" for s, power in powers.items() for _ in range(-power)]
+    return "*".join(above or ["1"]) + "".join(below)

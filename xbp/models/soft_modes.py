@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 import scipy
 
 from xbp.models.debye_einstein import legendre_rule
+from xbp.models.guesses import SPREAD, search
 from xbp.models.medium import jammed_modulus
+from xbp.models.model import Model
 
 __all__ = [
+    "MODELS",
     "gaussian_soft_oscillators_dos",
     "jamming_dos",
     "quartic_dos",
@@ -318,3 +322,138 @@ def jamming_dos(
     E = np.maximum(np.asarray(E, dtype=float), 0.0)
     loss = (1 / jammed_modulus(E, energy_0, energy_star)).imag / 2
     return np.asarray(area_star * 4 / np.pi * E / energy_star**2 * loss)
+
+
+def _guess_soft_potential(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    # g/E rises to its plateau, half of which it has reached at 0.7 E_b.
+    per_energy = y / np.where(x > 0, x, np.inf)
+    plateau = float(np.median(per_energy[x.size // 2 :]))
+    rising = x[(x > 0) & (per_energy < plateau / 2)]
+    return {
+        "slope": plateau,
+        "energy_b": float(rising[-1] if rising.size else x[0]) / 0.7,
+    }
+
+
+#: The named models of these formulas.
+MODELS: Final = (
+    Model(
+        "quartic_dos",
+        quartic_dos,
+        "vibrational_dos",
+        {"A_4": "y/x/x/x/x"},
+        about="A₄E⁴ of quasilocalised modes far below their peak; no maximum (Moriel, "
+        "Lerner & Bouchbinder, Phys. Rev. Res. 6, 023053)",
+        positive=("A_4",),
+        zero=("A_4",),
+        guess=search(quartic_dos, "A_4"),
+        example={"A_4": 1e-06},
+    ),
+    Model(
+        "quasilocalized_dos",
+        quasilocalized_dos,
+        "vibrational_dos",
+        {"level": "y/x/x", "energy_4": "x", "exponent": "1"},
+        about="Debye phonons and an E⁴ tail of quasilocalised modes, equal at "
+        "energy_4; no maximum (Moriel, Lerner & Bouchbinder, Phys. Rev. Res. 6, "
+        "023053)",
+        positive=("level", "energy_4", "exponent"),
+        guess=search(
+            quasilocalized_dos,
+            "level",
+            energy_4=(0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0),
+            exponent=(4.0,),
+        ),
+        held={"exponent": 4.0},
+        example={"level": 0.0002, "energy_4": 9.0},
+    ),
+    Model(
+        "stringlets_dos",
+        stringlets_dos,
+        "vibrational_dos",
+        {"area": "x*y", "energy_s": "x", "weight": "1"},
+        about="strings of exponentially distributed lengths, maximum of g/E² at "
+        "energy_s/(4 + weight) (derived; idea: Jiang, Baggioli & Douglas, J. Chem. "
+        "Phys. 160, 214505)",
+        positive=("area", "energy_s", "weight"),
+        zero=(
+            "area",
+            "weight",
+        ),
+        guess=search(
+            stringlets_dos,
+            "area",
+            energy_s=(0.2, 0.35, 0.6, 1.0, 1.7, 3.0, 5.0),
+            weight=(0.0,),
+        ),
+        area=("area",),
+        held={"weight": 0.0},
+        example={"area": 0.1, "energy_s": 20.0},
+    ),
+    Model(
+        "soft_potential_dos",
+        soft_potential_dos,
+        "vibrational_dos",
+        {"slope": "y/x", "energy_b": "x"},
+        about="quasi-local modes made stable by anharmonicity under random forces: E⁴ "
+        "at low and E at high energy, maximum of g/E² at 0.935 energy_b (Gurevich, "
+        "Parshin & Schober, PRB 67, 094203)",
+        positive=(
+            "slope",
+            "energy_b",
+        ),
+        zero=("slope",),
+        guess=_guess_soft_potential,
+        example={"slope": 0.01, "energy_b": 5.0},
+    ),
+    Model(
+        "soft_oscillators_dos",
+        soft_oscillators_dos,
+        "vibrational_dos",
+        {"slope": "y/x", "energy_star": "x"},
+        about="the same with stiffnesses on both sides of 0, maximum of g/E² at "
+        "1.520219 energy_star (derived; Gurevich, Parshin & Schober, PRB 67, 094203)",
+        positive=(
+            "slope",
+            "energy_star",
+        ),
+        zero=("slope",),
+        guess=search(soft_oscillators_dos, "slope", energy_star=SPREAD),
+        example={"slope": 0.01, "energy_star": 4.0},
+    ),
+    Model(
+        "gaussian_soft_oscillators_dos",
+        gaussian_soft_oscillators_dos,
+        "vibrational_dos",
+        {"slope": "y/x", "energy_star": "x"},
+        about="the same with forces of a Gaussian distribution, maximum of g/E² at "
+        "1.487052 energy_star (derived; Gurevich, Parshin & Schober, PRB 67, 094203)",
+        positive=("slope", "energy_star"),
+        zero=("slope",),
+        guess=search(gaussian_soft_oscillators_dos, "slope", energy_star=SPREAD),
+        example={"slope": 0.01, "energy_star": 4.0},
+    ),
+    Model(
+        "jamming_dos",
+        jamming_dos,
+        "vibrational_dos",
+        {"area_star": "x*y", "energy_0": "x", "energy_star": "x"},
+        about="anomalous modes near jamming, E² from energy_0 to a plateau from "
+        "energy_star (derived; idea: Wyart, EPL 89, 64001; DeGiuli et al., Soft Matter "
+        "10, 5628)",
+        positive=("area_star", "energy_0", "energy_star"),
+        zero=("area_star",),
+        meaning={
+            "energy_0": "E₀: onset of the anomalous modes",
+            "energy_star": "E_*: onset of the plateau",
+        },
+        guess=search(
+            jamming_dos,
+            "area_star",
+            energy_0=(0.02, 0.05, 0.1, 0.2, 0.4),
+            energy_star=(0.1, 0.2, 0.4, 0.8),
+        ),
+        edge="energy_0",
+        example={"area_star": 0.3, "energy_0": 1.7, "energy_star": 7.0},
+    ),
+)
