@@ -70,7 +70,7 @@ def test_labels_that_contradict() -> None:
         S.S.bp.label()
     with pytest.raises(UnitsError, match="has the units '1/meV', not '1/THz'"):
         S.S.bp.label(units="1/THz")
-    with pytest.raises(QuantityError, match="are a 'dynamic_structure_factor' already"):
+    with pytest.raises(QuantityError, match="labelled as a 'dynamic_structure_factor'"):
         S.S.bp.label("vibrational_dos", units="1/meV")
     with pytest.raises(QuantityError, match="the Dataset has the variables"):
         xr.Dataset({"a": BARE, "b": BARE}).bp.label("vibrational_dos")

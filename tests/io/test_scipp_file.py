@@ -50,7 +50,7 @@ def test_of_other_programs(tmp_path: Path) -> None:
     with pytest.raises(QuantityError, match="name="):
         xbp.open_dataset(tmp_path / "a.h5", name="a", **named)
     data.data.save_hdf5(tmp_path / "c.h5")
-    with pytest.raises(FileFormatError, match="not a DataArray"):
+    with pytest.raises(FileFormatError, match="not DataArray"):
         xbp.open_dataset(tmp_path / "c.h5", **named)
 
 

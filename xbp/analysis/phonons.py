@@ -469,7 +469,9 @@ def mark_box_phonon(data: Data, phonon: Any) -> Data:
     if isinstance(phonon, xr.Dataset):
         found = table_signal(phonon, "box_phonon", "energy").value
         if str(phonon.status.values) != Status.OK:
-            raise QuantityError(f"box_phonon found none: {phonon.status.values}")
+            raise QuantityError(
+                f"the first phonon of the box was not found: {phonon.status.values}"
+            )
         given = f"{float(found):.10g} {found.attrs['units']}"
     units = signal.value["E"].attrs["units"]
     energy = require_positive(given, "phonon", units, energy=True)

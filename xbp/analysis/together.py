@@ -167,7 +167,10 @@ def fit_together(
     given = [plain, *others]
     signals = [_plain(one) for one in given]
     if len(given) < 2:
-        raise QuantityError("one data set is given", fix="g.bp.fit_together(C, …)")
+        raise QuantityError(
+            "a joint fit needs at least two data sets; one is given",
+            fix="g.bp.fit_together(C, …)",
+        )
     sets = [_read(one, row, E_range, T_range) for one in signals]
     for one, other in itertools.combinations(sets, 2):
         if _are_the_same(one, other):
@@ -414,7 +417,9 @@ def _scales(
     several = scales if isinstance(scales, Iterable) else [scales]
     given = list(default if scales is None else several)
     if len(given) != len(sets):
-        raise QuantityError(f"scales={given} are not one for each of {len(sets)} data")
+        raise QuantityError(
+            f"scales={given} must have one entry for each of {len(sets)} data sets"
+        )
     held = {
         f"scale_{i}": require_positive(value, f"scale {i}", "1")
         for i, value in enumerate(given, start=1)
@@ -422,7 +427,7 @@ def _scales(
     }
     if not held:
         raise QuantityError(
-            "areas of the model and scales of the data are not known apart",
+            "the area of the model and all scales of the data cannot be fitted at once",
             fix="scales=(1, None) if the first data set is on an absolute scale",
         )
     return held

@@ -12,7 +12,14 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import CoordinateError, QuantityError, RangeError, XbpError, shown
+from xbp.core.errors import (
+    CoordinateError,
+    QuantityError,
+    RangeError,
+    XbpError,
+    kind_of,
+    shown,
+)
 from xbp.core.guards import limits_text
 
 __all__ = [
@@ -69,12 +76,12 @@ def unwrap(data: Any) -> tuple[Any, Callable[[Any], Any]]:
     >>> unwrap(3)
     Traceback (most recent call last):
         ...
-    xbp.core.errors.QuantityError: expected an xarray.DataArray or Dataset, got int
+    xbp.core.errors.QuantityError: expected an xarray.DataArray or Dataset, got an int
       fix:  xbp.new_dataset(quantity, values, units=..., coords=...) makes one
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise QuantityError(
-            f"expected an xarray.DataArray or Dataset, got {type(data).__name__}",
+            f"expected an xarray.DataArray or Dataset, got {kind_of(data)}",
             fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
         )
     variables = (

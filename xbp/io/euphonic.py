@@ -112,7 +112,7 @@ def open_euphonic(
     check(kind or "x_data" in content, "it is not an object of Euphonic")
     if kind not in (None, "Spectrum1D", "Spectrum1DCollection", "Spectrum2D"):
         raise FileFormatError(
-            f"{path} is a {shown(kind)} of Euphonic, not one spectrum",
+            f"{path} has the type {shown(kind)} of Euphonic, not that of a spectrum",
             fix="save a Spectrum1D, or a Spectrum2D of a powder",
         )
     missing = {"x_data", "x_data_unit", "y_data", "y_data_unit"} - set(content)

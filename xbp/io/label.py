@@ -11,7 +11,7 @@ import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.core.data import unwrap
-from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.errors import QuantityError, UnitsError, with_article
 from xbp.core.guards import choose, not_used, require_keys
 from xbp.core.operation import operation
 from xbp.core.schema import (
@@ -99,7 +99,8 @@ def label(
     quantity = None if quantity is None else find_quantity(quantity).name
     statistics = statistics or array.attrs.get("statistics")
     if stated and not (given or units) and "units" in array.attrs:
-        raise QuantityError(f"the data are labelled as a {stated!r} already")
+        labelled = with_article(repr(stated))
+        raise QuantityError(f"the data are labelled as {labelled} already")
     like = _like(quantity or stated, dims)
     asked_of = {d: COORDINATES.get(d, ("meV",))[0] for d in axes if not own[d]}
     lacking = {
@@ -122,7 +123,10 @@ def label(
             else "data.assign_coords(E=('E', values))",
         )
     if stated and quantity not in (None, stated):
-        raise QuantityError(f"quantity={quantity!r}: the data are a {stated!r} already")
+        labelled = with_article(repr(stated))
+        raise QuantityError(
+            f"quantity={quantity!r}: the data are labelled as {labelled} already"
+        )
     carried = array.coords.get("temperature")
     if carried is not None and not carried.ndim and T is None:
         T = f"{float(carried)} {carried.attrs.get('units', 'K')}"

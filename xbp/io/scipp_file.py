@@ -102,7 +102,7 @@ def open_scipp_file(
         data = scipp.io.load_hdf5(path)
     check(
         isinstance(data, scipp.DataArray | scipp.Dataset),
-        f"it is a {kind}, not a DataArray",
+        f"it has the type {kind}, not DataArray",
     )
     ds = from_scipp(data, quantity, T=T, statistics=statistics, name=name)
     return ds if isinstance(ds, xr.Dataset) else ds.to_dataset()

@@ -129,8 +129,8 @@ class Deformation:
         short = flat[:, lowest] <= tolerance * flat[:, -1]
         if short.any():
             raise QuantityError(
-                f"{short.sum()} atoms, like {np.argmax(short)}, have too few neighbors "
-                f"within {cutoff.text}, or all in one plane",
+                f"{short.sum()} atoms, such as atom {np.argmax(short)}, have too few "
+                f"neighbors within {cutoff.text}, or all of them in one plane",
                 fix="raise cutoff=, or traj.isel(atom=...)",
             )
         # Across a plane in which all bonds lie nothing is known to deform: w has no

@@ -84,9 +84,10 @@ class Found:
         left, mass = self.element == SITE, self.mass
         heavy = np.zeros(0) if mass is None else mass[left][mass[left] > 0]
         if heavy.size or not atoms.size:
-            weight = f"{heavy[0]:g} u" if heavy.size else "no atom beside"
+            wrong = f"a site of {heavy[0]:g} u" if heavy.size else "every atom"
             raise QuantityError(
-                f"elements= has virtual sites of {self.frames.path}, with {weight}",
+                f"elements= makes {wrong} in {self.frames.path} a virtual site, which "
+                "has no mass",
                 fix="name the element of every atom that has a mass",
             )
         return replace(

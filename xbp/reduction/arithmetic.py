@@ -179,8 +179,8 @@ def _shared(
     missing = {*value.dims} - {*background.value.dims}
     if "detector" in missing:
         raise QuantityError(
-            "the background is one for all detectors, and means over them would take "
-            "its errors as independent",
+            "one background is subtracted from all detectors; means over detectors "
+            "would treat its errors as independent",
             fix="angle_to_Q() before, or a background without errors",
         )
     if dims and missing.issuperset(dims):

@@ -214,7 +214,8 @@ def _limits(
     require_finite(centre.values, dim, error=RangeError)
     if dim in centre.dims:
         raise RangeError(
-            f"the data have no dimension but '{dim}' to cut each at its own"
+            f"{dim}= is an array over '{dim}', along which the data are cut",
+            fix=f"{dim}= one value, or one for each place along another dimension",
         )
     return centre - half, centre + half
 

@@ -38,7 +38,7 @@ MEASUREMENT = "measurement"
 def require_comparable(data: xr.DataArray, other: xr.DataArray, what: str) -> None:
     """Refuse two signals that were measured or reduced in different ways."""
     if (found := dimension_of(other)) != dimension_of(data):
-        raise QuantityError(f"{what} is of {found} dimensions, the data are not")
+        raise QuantityError(f"{what} is {found}-dimensional, the data are not")
     for key in ("statistics", "convention", "ki_over_kf", "geometry"):
         mine, its = (x.attrs.get(key) for x in (data, other))
         if mine is not None and its is not None and mine != its:

@@ -64,7 +64,7 @@ def at_temperature(data: Data, T: Any, u2: Any = None) -> Data:
     signal = read(data, "dynamic_structure_factor")
     if u2 is not None and "u2" not in signal.value.coords:
         raise QuantityError(
-            "u2= is that at the new temperature, and the data have none at their own",
+            "the data have no u2 at their own temperature (u2= is the new one)",
             fix="data.assign_coords(u2=((), 0.01, {'units': 'angstrom**2'}))",
         )
     own: list[str] = [n for n in ("u2", "u2_std") if n in data.coords]

@@ -118,7 +118,7 @@ def compare(
     for name in chosen:
         choose(name, names, "among")
     if not chosen:
-        raise QuantityError("among is empty", fix=f"choose among {names}")
+        raise QuantityError("among= is empty", fix=f"among={names}")
     rows = [_row(leaf, heat_capacity) for leaf in leaves]
     columns: dict[str, Any] = {}
     for key, (label, units) in _COLUMNS.items():

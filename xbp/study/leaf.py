@@ -12,7 +12,7 @@ import xarray as xr
 
 from xbp.analysis.boson_peak import boson_peak
 from xbp.core.data import require_over
-from xbp.core.errors import QuantityError, RangeError, XbpError
+from xbp.core.errors import QuantityError, RangeError, XbpError, kind_of
 from xbp.core.grid import interval
 from xbp.core.guards import choose, not_used, require_positive
 from xbp.core.operation import RESULTS
@@ -115,9 +115,9 @@ def leaves_of(study: Any) -> list[Leaf]:
         names the leaf.
     """
     if not isinstance(study, xr.DataTree) or quantity_name(study) != "study":
-        kind = type(study).__name__
+        other = isinstance(study, xr.DataTree)
         raise QuantityError(
-            f"got {'another tree' if kind == 'DataTree' else f'a {kind}'}, not a study",
+            f"got {'another tree' if other else kind_of(study)}, not a study",
             fix="xbp.new_study({'ins': ..., 'raman': ...}), or xbp.open_study(path)",
         )
     return [Leaf(name, ds, _kind(name, ds)) for name, ds in _walk(study, "")]

@@ -243,8 +243,9 @@ def _masses_given(configuration: xr.Dataset | None, masses: Any) -> np.ndarray:
     """Return the masses of the atoms of a matrix, u."""
     if (configuration is None) == (masses is None):
         raise QuantityError(
-            "matrix= needs the masses of its atoms, once",
-            fix="masses=[63.5, 91.2, ...], or a configuration",
+            "matrix= needs the mass of each atom, from masses= or a configuration, not "
+            "from both",
+            fix="masses=[63.5, 91.2, ...]",
         )
     if configuration is not None:
         return read_trajectory(configuration).masses()
