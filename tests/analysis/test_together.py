@@ -132,7 +132,7 @@ def test_bad_input(table: xr.Dataset, tmp_path: Path) -> None:
     g, C = data()
     with pytest.raises(QuantityError, match="two data sets"):
         g.bp.fit_together(model=SUM)
-    with pytest.raises(QuantityError, match="area .* cannot be fitted"):
+    with pytest.raises(QuantityError, match=r"area .* cannot be fitted"):
         g.bp.fit_together(C, model=SUM, scales=(None, None))
     with pytest.raises(QuantityError, match="scales"):
         g.bp.fit_together(C, model=SUM, scales=(1,))

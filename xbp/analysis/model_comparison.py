@@ -229,8 +229,8 @@ def as_energy(
         energy = constants.BOLTZMANN_MEV * float(theta[0])
         if not energy > 0:
             raise QuantityError(
-                f"no Debye solid has {name}={value} at T={T}: the zero-point motion alone "
-                "is larger"
+                f"no Debye solid has {name}={value} at T={T}: the zero-point motion "
+                "alone is larger"
             )
     elif unit.is_compatible_with("K"):
         energy = constants.BOLTZMANN_MEV * magnitude(value, "K", name=name)
