@@ -150,6 +150,15 @@ def test_paths_that_are_none(path: object) -> None:
         xbp.open_dataset(path)  # type: ignore[arg-type]
 
 
+def test_every_dimension_needs_a_coordinate() -> None:
+    with pytest.raises(CoordinateError, match="'Q' has no coordinate") as refused:
+        xbp.new_dataset(
+            "B(Q,E)", np.ones((2, 3)), units="1", dims=("Q", "E"),
+            coords={"E": ([1.0, 2.0, 3.0], "meV")},
+        )  # fmt: skip
+    assert "(values, '1/angstrom')" in refused.value.fix
+
+
 def test_new_dataset_strips_nothing_silently() -> None:
     coords = {"Q": ([1.0, 2.0], "1/angstrom"), "E": ([1.0, 2.0], "meV")}
     masked = np.ma.MaskedArray(np.ones((2, 2)), mask=[[True, False], [False, False]])
@@ -204,6 +213,43 @@ def test_std_made_by_arithmetic_is_still_a_std(glass: xr.Dataset) -> None:
 def test_numbers_are_not_read_in_part(model: xr.Dataset, T: str) -> None:
     with pytest.raises(UnitsError):
         model.drop_vars("temperature").bp.to_bqe(T=T)
+
+
+@pytest.mark.parametrize(
+    ("where", "fix"),
+    [
+        ("S", "data['S'].attrs['units'] = '1/meV', or '1' on an arbitrary scale"),
+        ("S_std", "data['S_std'].attrs['units'] = '1/meV'"),
+        ("E", "data['E'].attrs['units'] = 'meV'"),
+        ("u2", "data['u2'].attrs['units'] = 'angstrom**2'"),
+        ("temperature", "data['temperature'].attrs['units'] = 'K'"),
+    ],
+)
+def test_the_fix_of_missing_units_is_theirs(
+    model: xr.Dataset, where: str, fix: str
+) -> None:
+    data = xbp.models.with_counting_noise(model, counts=1e4, rng=0)
+    del data[where].attrs["units"]
+    with pytest.raises(UnitsError, match="has no units") as refused:
+        data.bp.to_bqe()
+    assert refused.value.fix == fix
+    exec(fix.partition(",")[0], {"data": data})
+    data.bp.to_bqe()
+
+
+def test_messages_name_what_was_given(model: xr.Dataset) -> None:
+    with pytest.raises(UnitsError, match="T='300 meV' is in 'meV', which does not"):
+        model.bp.to_bqe(T="300 meV")
+    with pytest.raises(UnitsError, match="T='3e K' is not a number followed by a unit"):
+        model.bp.to_bqe(T="3e K")
+    with pytest.raises(QuantityError, match="needs .* not an 'excess_dos'"):
+        model.S.assign_attrs(quantity="excess_dos").bp.to_gdos()
+    with pytest.raises(FileFormatError) as refused:
+        xbp.open_dataset("a" * 5000)
+    assert len(str(refused.value)) < 400
+    sq = xbp.models.hard_sphere_structure_factor(model.Q.values[:2])
+    with pytest.raises(RangeError, match="^2 bins in Q have S"):
+        model.bp.to_bqe().bp.cut_E(3, width=1).bp.scale_to_sq(sq)
 
 
 def test_u2_over_other_dimensions(model: xr.Dataset) -> None:

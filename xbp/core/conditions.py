@@ -51,13 +51,10 @@ __all__ = [
 
 #: The coordinate that holds the fixed energy of each geometry, ``attrs["geometry"]``.
 FIXED_ENERGY: Final = {"direct": "incident_energy", "indirect": "final_energy"}
-
 #: What ``attrs["statistics"]`` can be.
 STATISTICS: Final = ("quantum", "classical")
-
 #: The arguments with the standard deviations of T and of u².
 ERRORS: Final = {"temperature": "T_std", "u2": "u2_std"}
-
 #: Units of the bare numbers of an axis.
 _BARE: Final = {"Q": "1/angstrom", "E": "meV", "temperature": "K"}
 
@@ -102,10 +99,7 @@ _SUMS: Final = ("u2_total", "msd")
 
 _CONDITIONS: Final = {
     "temperature": _Condition(
-        {"T": 1.0},
-        TemperatureError,
-        "the temperature is not known",
-        "pass T='300 K'",
+        {"T": 1.0}, TemperatureError, "the temperature is not known", "pass T='300 K'"
     ),
     # Per axis; others sum over the axes (`_SUMS`), or state ⟨|r(t)−r(0)|²⟩ or the
     # crystallographers' B.
@@ -186,8 +180,8 @@ def resolve(data: xr.DataArray, name: str, **given: Any) -> xr.DataArray:
     if argument is not None and not np.allclose(values, argument, rtol=1e-6, atol=0):
         (stated_as,) = given
         raise condition.error(
-            f"{stated_as}={span(argument, canonical, 6)} contradicts the data, which "
-            f"have {span(values, canonical, 6)}",
+            f"{name} = {span(argument, canonical, 6)} by {stated_as}= contradicts the "
+            f"data, which have {span(values, canonical, 6)}",
             fix=f"leave {stated_as}= out",
         )
     dims = coordinate.dims

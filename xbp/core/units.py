@@ -39,6 +39,7 @@ Frequency = Literal["ordinary", "angular"]
 _UDUNITS_POWER = re.compile(r"(?<![\w.^*])([A-Za-zÅÅµμ_]+)([+-]?\d+)(?![\w.])")
 _NUMBER_AND_UNIT = re.compile(
     r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+|nan|inf)(?:[eE][+-]?\d+)?)"
+    r"(?![eE](?![^\W\d_]))"  # an exponent without its digits is not the charge e
     r"\s*\*?\s*(?P<unit>(?:[^\W\d_]|[°%(]|1\s*/).*)?",
     re.S,
 )
