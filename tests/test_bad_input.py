@@ -242,13 +242,13 @@ def test_messages_name_what_was_given(model: xr.Dataset) -> None:
         model.bp.to_bqe(T="300 meV")
     with pytest.raises(UnitsError, match="T='3e K' is not a number followed by a unit"):
         model.bp.to_bqe(T="3e K")
-    with pytest.raises(QuantityError, match="needs .* not an 'excess_dos'"):
+    with pytest.raises(QuantityError, match=r"needs .* not an 'excess_dos'"):
         model.S.assign_attrs(quantity="excess_dos").bp.to_gdos()
     with pytest.raises(FileFormatError) as refused:
         xbp.open_dataset("a" * 5000)
     assert len(str(refused.value)) < 400
     sq = xbp.models.hard_sphere_structure_factor(model.Q.values[:2])
-    with pytest.raises(RangeError, match="^2 bins in Q have S"):
+    with pytest.raises(RangeError, match=r"^2 bins in Q have S"):
         model.bp.to_bqe().bp.cut_E(3, width=1).bp.scale_to_sq(sq)
 
 
