@@ -176,7 +176,7 @@ def found(gases: list[xr.Dataset]) -> Callable[[str], list[xr.Dataset]]:
 
     @functools.cache
     def of(case: str) -> list[xr.Dataset]:
-        some = gases[: 2 * DRAWS // 3] if case in OF_SHELLS else gases
+        some = gases[: DRAWS // 3] if case in OF_SHELLS else gases
         with dask.config.set(scheduler="synchronous"):
             return [CASES[case][0](gas) for gas in some]
 
@@ -189,16 +189,18 @@ def test_errors_are_those_of_independent_trajectories(
 ) -> None:
     """Mean 0 and width 1 over all bins, and no bin far from that.
 
-    Windows as if independent are 1.35–1.5 wide; so few draws scatter by 0.08.
+    Windows as if independent are 1.35–1.5 wide in the mean over bins.
     """
     for name, truth in CASES[case][1].items():
         mean, width = moments_of_pulls(found(case), name, truth)
         assert abs(mean.mean()) < 0.2, name
-        assert abs(mean).max() < 0.45, name
         assert 0.75 < width.mean() < 1.2, name
+        # One bin of n draws scatters by 1/√n, and its width by 1/√2n.
+        n = len(found(case))
+        assert abs(mean).max() < 5 / np.sqrt(n), name
         # Too wide is the error of bins whose windows share less than is assumed.
         assert (width > 0.6).all(), name
-        assert (width < 1.3).all(), name
+        assert (width < 1 + 4.6 / np.sqrt(2 * n)).all(), name
 
 
 def moments_of_pulls(
@@ -232,7 +234,7 @@ def test_a_density_that_relaxes_as_slowly_as_a_window() -> None:
             brownian_gas(seed, side).bp.dynamic_structure_factor(
                 0.95, 0.2, weights="unit", window="2 ps", folding=None
             )
-            for seed in range(2 * DRAWS // 3)
+            for seed in range(DRAWS // 3)
         ]
     truth = of_shells(lambda Q: spectrum(density(Q), HANN), side)
     mean, width = moments_of_pulls(found, "S", truth)

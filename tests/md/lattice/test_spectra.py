@@ -292,7 +292,7 @@ def test_errors_are_those_of_other_draws() -> None:
     phi = springs(rest())
     many = [
         phi.bp.bloch_modes(n_wavevectors=12, Q_max=None, rng=s).bp.bloch_vdos("3 meV")
-        for s in range(40)
+        for s in range(20)
     ]
     values = np.array([one.g.values for one in many])
     stated = np.array([one.g_std.values for one in many])
@@ -546,7 +546,12 @@ def test_what_all_q_have_in_common(alloy: xr.Dataset) -> None:
     """The scatter of ratios between Q, over many draws of k, is what is stated."""
     many = [
         alloy.bp.bloch_modes(
-            n_wavevectors=6, Q_max=5, dQ=0.5, dE="4 meV", rng=s
+            n_wavevectors=6,
+            Q_max=5,
+            dQ=0.5,
+            dE="4 meV",
+            rng=s,
+            max_wavevectors_per_shell=8,
         ).bp.bloch_structure_factor(300)
         for s in range(12)
     ]

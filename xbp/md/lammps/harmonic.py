@@ -150,6 +150,10 @@ def harmonic_vdos(
     """
     width = require_positive(dE, "dE", "meV", energy=True)
     seed = require_seed(rng)
+    # Before the derivatives are computed, which may take hours.
+    by_axis = require_flag(directions, "directions")
+    if method is not None:
+        choose(method, Method, "method")
     if matrix is not None:
         not_used("matrix= is given", system=system, potential=potential)
         mass = _masses_given(configuration, masses)
@@ -167,7 +171,6 @@ def harmonic_vdos(
         )
     d = 3 if configuration is None else dimension_of(configuration)
     matrix = weighted(second, mass, d)
-    by_axis = require_flag(directions, "directions")
     few = by_axis or mass.size <= most_modes
     default = "modes" if few else "kernel polynomial"
     chosen: Method = choose(method or default, Method, "method")

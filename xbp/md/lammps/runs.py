@@ -43,6 +43,19 @@ _FILES = (
     *("start.f64", "state.json", "state.json.part", "thermo.f64", "trajectory.nc"),
     *("springs.npz", "types.i32"),
 )
+#: The folder of xbp.
+_PACKAGE = Path(__file__).parents[2]
+#: What Python runs as a worker. The packages around its module are named and not
+#: imported: with xarray each process would start a second later and need 65 MB more.
+_START = """
+import pathlib, sys, types
+_, folder, work, job = sys.argv
+for name in ("xbp", "xbp.core", "xbp.md", "xbp.md.lammps"):
+    package = sys.modules[name] = types.ModuleType(name)
+    package.__path__ = [str(pathlib.Path(folder, *name.split(".")[1:]))]
+from xbp.md.lammps import worker
+sys.exit(getattr(worker, work)(pathlib.Path(job)))
+"""
 #: Of Bloch modes, one file for each wave vector.
 _WAVEVECTOR = re.compile(r"k\d+\.npz(\.part)?")
 
@@ -220,12 +233,7 @@ def run_worker(
     SimulationError
         If the worker does not finish.
     """
-    # Not with "-m": the package has imported the module, of which Python would warn.
-    start = (
-        "import sys, pathlib; from xbp.md.lammps import worker; "
-        f"sys.exit(worker.{work}(pathlib.Path(sys.argv[1])))"
-    )
-    command = [sys.executable, "-c", start, str(folder)]
+    command = [sys.executable, "-c", _START, str(_PACKAGE), work, str(folder)]
     if processes > 1:
         places = [str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")]
         launcher = shutil.which("mpiexec", path=os.pathsep.join(places))
