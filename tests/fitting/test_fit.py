@@ -46,7 +46,7 @@ def test_derivatives_are_those_of_differences(
     model = MODELS[name]
     curve = named_curve(model)
     x = np.array([1.0, 2.0, 7.0, 30.0, 40.0, 200.0])
-    known = model.held | EXAMPLES[name] | more
+    known = model.held | model.example | more
     p = np.array([[known[n] for n in curve.names]])
     assert curve.shape is not None
     value, slopes = curve.shape(x)(p)
@@ -59,7 +59,7 @@ def test_derivatives_are_those_of_differences(
 
 def test_every_model_has_an_example() -> None:
     for name, model in MODELS.items():
-        missing = model.parameters.keys() - model.held - model.example
+        missing = {*model.parameters} - {*model.held} - {*model.example}
         assert not missing, f"Model('{name}', …) needs example= of {missing}"
 
 

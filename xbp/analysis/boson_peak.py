@@ -343,7 +343,7 @@ def fit_peaks(
     left_out |= set() if with_modes else {"modes_below"}
     left_out |= {"background", "background_slope"} - {*SHAPES[method].background}
     variables: dict[str, tuple[Any, str, str]] = {}
-    found = dict(zip(COLUMNS, columns(numbers), strict=True))
+    found: dict[str, Any] = dict(zip(COLUMNS, columns(numbers), strict=True))
     for column, array in found.items():
         column = {"low": "E_low", "high": "E_high"}.get(column, column)
         if column not in left_out:
