@@ -9,10 +9,10 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.core.numbers import with_error
 from xbp.core.operation import RESULTS
 from xbp.core.schema import QUANTITIES
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.core.units import with_error
 from xbp.errors import QuantityError
 from xbp.summary import describe, describe_html
 

@@ -15,10 +15,10 @@ import xarray as xr
 
 from xbp.core.common_errors import SOURCE, common_name
 from xbp.core.data import is_lazy, unwrap
+from xbp.core.numbers import with_error
 from xbp.core.operation import RESULTS, kinds_of, next_steps, steps_after
 from xbp.core.schema import QUANTITIES, quantity_name, symbol_of
 from xbp.core.status import Status, diagnostics
-from xbp.core.units import with_error
 from xbp.missing import missing
 
 __all__ = ["describe", "describe_html", "describe_tree"]

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.core.units import with_error
+from xbp.core.numbers import with_error
 from xbp.errors import QuantityError, RangeError
 
 

@@ -21,14 +21,14 @@ from xbp.analysis.simulated import BOX_LIMITS, Box, BoxLimits
 from xbp.analysis.spectra import COLUMNS, EXCESS, MISFIT, fit_spectra
 from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
 from xbp.core.conditions import dimension_of
-from xbp.core.data import is_lazy, require_dims, unwrap
+from xbp.core.data import columns, is_lazy, require_dims, unwrap
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, select_range
 from xbp.core.guards import choose, require_number, require_positive
 from xbp.core.history import range_used
 from xbp.core.independence import collapsed, independence, std_along
 from xbp.core.operation import operation
-from xbp.core.signal import columns, map_over, read, result_table
+from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import FIT_LABELS, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.fitting.shapes import SHAPES, Method

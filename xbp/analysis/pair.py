@@ -9,12 +9,12 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.core.data import is_lazy, require_dims
+from xbp.core.data import columns, is_lazy, require_dims
 from xbp.core.errors import QuantityError, RangeError, shown
 from xbp.core.grid import interpolate, require_same_grid, select_range
 from xbp.core.guards import require_positive
 from xbp.core.independence import contrast_independence
-from xbp.core.signal import Signal, columns, map_over, read
+from xbp.core.signal import Signal, map_over, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, parse_unit
 from xbp.reduction.comparable import another_sample, off_scale

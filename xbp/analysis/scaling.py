@@ -9,11 +9,11 @@ import xarray as xr
 
 from xbp.analysis.pair import SIGNALS, Pair
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data import require_dims
+from xbp.core.data import columns, require_dims
 from xbp.core.guards import require_flag
 from xbp.core.operation import operation
 from xbp.core.schema import require_units, symbol_of
-from xbp.core.signal import columns, map_over, result_table
+from xbp.core.signal import map_over, result_table
 from xbp.core.units import convert_factor
 from xbp.fitting.core import solve
 

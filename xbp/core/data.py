@@ -24,6 +24,7 @@ from xbp.core.guards import limits_text
 
 __all__ = [
     "Data",
+    "columns",
     "is_lazy",
     "refuse_where",
     "require_columns",
@@ -380,3 +381,11 @@ def weighted_sum(array: Any, weights: xr.Variable, dim: str) -> Any:
     axes = array.get_axis_num(dim), weights.get_axis_num(dim)
     dims = [d for d in (*array.dims, *weights.dims) if d != dim]
     return xr.Variable(dims, np.tensordot(array.data, weights.values, axes))
+
+
+def columns(numbers: xr.Variable) -> list[xr.Variable]:
+    """Return the parts of an array along its last dimension."""
+    values = numbers.data
+    return [
+        xr.Variable(numbers.dims[:-1], values[..., i]) for i in range(values.shape[-1])
+    ]

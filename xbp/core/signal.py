@@ -35,7 +35,6 @@ from xbp.core.units import convert_factor
 
 __all__ = [
     "Signal",
-    "columns",
     "extend_history",
     "map_over",
     "over_spectra",
@@ -448,14 +447,6 @@ def map_over(
         dask="parallelized", output_dtypes=dtypes or [float] * len(gives),
         dask_gufunc_kwargs={"output_sizes": sizes or {}, "allow_rechunk": True},
     )  # fmt: skip
-
-
-def columns(numbers: xr.Variable) -> list[xr.Variable]:
-    """Return the parts of an array along its last dimension."""
-    values = numbers.data
-    return [
-        xr.Variable(numbers.dims[:-1], values[..., i]) for i in range(values.shape[-1])
-    ]
 
 
 def over_spectra(

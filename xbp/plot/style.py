@@ -14,10 +14,14 @@ import xarray as xr
 from xbp.core.conditions import dimension_of
 from xbp.core.data import require_over, unwrap
 from xbp.core.errors import QuantityError, require
+from xbp.core.numbers import percent, with_error
 from xbp.core.schema import symbol_of
 from xbp.core.signal import is_computed, table_signal
 from xbp.core.status import is_poor
-from xbp.core.units import convert_factor, parse_unit, percent, with_error
+from xbp.core.units import (
+    convert_factor,
+    parse_unit,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,11 +10,15 @@ import xarray as xr
 from xbp.core.conditions import dimension_of
 from xbp.core.data import require_over
 from xbp.core.errors import QuantityError
+from xbp.core.numbers import with_error
 from xbp.core.operation import operation
 from xbp.core.schema import quantity_name
 from xbp.core.signal import read
 from xbp.core.status import Status, is_poor
-from xbp.core.units import convert_factor, to_kelvin, with_error
+from xbp.core.units import (
+    convert_factor,
+    to_kelvin,
+)
 from xbp.models.debye_einstein import debye_einstein
 from xbp.plot.axes import label_axes, on_axes, show_legend
 from xbp.plot.curves import HEADROOM, draw_curve, note_beyond

@@ -15,6 +15,7 @@ from xbp.core.errors import QuantityError, UnitsError, shown
 from xbp.core.grid import bin_limits, require_same_grid
 from xbp.core.guards import choose, require_fraction, require_number
 from xbp.core.independence import difference_independence, independence_name
+from xbp.core.numbers import span
 from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name
 from xbp.core.signal import Signal, extend_history, label_std, read, table_signal
@@ -26,7 +27,6 @@ from xbp.core.units import (
     is_energy_like,
     magnitude,
     parse_unit,
-    span,
     split_quantity,
     swap_unit,
     to_kelvin,

@@ -9,10 +9,13 @@ from xbp.core.common_errors import fingerprint
 from xbp.core.conditions import dimension_of
 from xbp.core.data import is_lazy
 from xbp.core.errors import QuantityError, XbpError, shown
+from xbp.core.numbers import percent
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal
 from xbp.core.status import Diagnostic
-from xbp.core.units import convert_factor, percent
+from xbp.core.units import (
+    convert_factor,
+)
 from xbp.reduction.sample import SAMPLE_LABELS, numbers_of, sample_labels
 
 __all__ = [

@@ -21,11 +21,14 @@ from xbp.core.conditions import (
 from xbp.core.data import Data, require_dims
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.guards import choose, not_used
+from xbp.core.numbers import span
 from xbp.core.operation import operation
 from xbp.core.schema import per_unit
 from xbp.core.signal import read
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.core.units import span, times_powers
+from xbp.core.units import (
+    times_powers,
+)
 from xbp.models.dimension import REDUCED
 from xbp.models.factors import CONVENTIONS, GAIN_INFORMS, Convention
 from xbp.reduction.conventions import FORMS, GDOS, common_of_conditions, form_factors

@@ -12,10 +12,10 @@ from xbp.analysis.heat_capacity import fitted_dos
 from xbp.core.conditions import dimension_of
 from xbp.core.errors import QuantityError
 from xbp.core.guards import require_whole
+from xbp.core.numbers import with_error
 from xbp.core.operation import operation
 from xbp.core.signal import is_computed, read
 from xbp.core.status import Status, diagnostics, is_poor
-from xbp.core.units import with_error
 from xbp.models.dimension import debye_level
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak

@@ -16,11 +16,11 @@ from typing import Any
 import xarray as xr
 
 from xbp.core.history import parse_history
+from xbp.core.numbers import with_error
 from xbp.core.operation import operation
 from xbp.core.schema import symbol_of
 from xbp.core.signal import read
 from xbp.core.status import diagnostics, is_poor
-from xbp.core.units import with_error
 from xbp.io.text import write_text
 from xbp.plot.style import pyplot
 from xbp.study.compare import EinsteinOr, compare
