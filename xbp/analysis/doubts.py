@@ -15,9 +15,7 @@ from xbp.core.data import is_lazy, unwrap
 from xbp.core.numbers import percent
 from xbp.core.signal import read
 from xbp.core.status import Diagnostic, Status, diagnosed, is_poor
-from xbp.core.units import (
-    convert_factor,
-)
+from xbp.core.units import convert_factor
 from xbp.models.debye_einstein import debye_einstein
 
 __all__ = ["add_heat_capacity_doubts", "add_peak_doubts", "name_edges"]

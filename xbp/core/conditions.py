@@ -27,12 +27,7 @@ from xbp.core.grid import require_same_grid
 from xbp.core.guards import choose, exactly_one, require_positive
 from xbp.core.numbers import span
 from xbp.core.schema import COORDINATES, require_units
-from xbp.core.units import (
-    convert_factor,
-    magnitude,
-    split_quantity,
-    to_kelvin,
-)
+from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
 
 __all__ = [
     "ERRORS",

@@ -14,12 +14,7 @@ from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import choose
 from xbp.core.schema import QUANTITIES, labels
 from xbp.core.signal import extend_history
-from xbp.core.units import (
-    convert_factor,
-    magnitude,
-    parse_unit,
-    swap_unit,
-)
+from xbp.core.units import convert_factor, magnitude, parse_unit, swap_unit
 from xbp.models import disorder, lineshapes, phonons, soft_modes
 from xbp.models.debye_einstein import debye_einstein, start_of_fit
 from xbp.models.model import Model, parameter_units

@@ -18,10 +18,7 @@ from xbp.core.numbers import percent, with_error
 from xbp.core.schema import symbol_of
 from xbp.core.signal import is_computed, table_signal
 from xbp.core.status import is_poor
-from xbp.core.units import (
-    convert_factor,
-    parse_unit,
-)
+from xbp.core.units import convert_factor, parse_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

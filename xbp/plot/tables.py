@@ -15,10 +15,7 @@ from xbp.core.operation import operation
 from xbp.core.schema import quantity_name
 from xbp.core.signal import read
 from xbp.core.status import Status, is_poor
-from xbp.core.units import (
-    convert_factor,
-    to_kelvin,
-)
+from xbp.core.units import convert_factor, to_kelvin
 from xbp.models.debye_einstein import debye_einstein
 from xbp.plot.axes import label_axes, on_axes, show_legend
 from xbp.plot.curves import HEADROOM, draw_curve, note_beyond

@@ -29,9 +29,7 @@ from xbp.core.numbers import span
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.core.units import (
-    magnitude,
-)
+from xbp.core.units import magnitude
 from xbp.reduction.comparable import measured
 from xbp.reduction.new_bins import bins_text, new_edges
 

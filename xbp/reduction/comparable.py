@@ -13,9 +13,7 @@ from xbp.core.numbers import percent
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal
 from xbp.core.status import Diagnostic
-from xbp.core.units import (
-    convert_factor,
-)
+from xbp.core.units import convert_factor
 from xbp.reduction.sample import SAMPLE_LABELS, numbers_of, sample_labels
 
 __all__ = [

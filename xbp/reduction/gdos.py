@@ -26,9 +26,7 @@ from xbp.core.operation import operation
 from xbp.core.schema import per_unit
 from xbp.core.signal import read
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.core.units import (
-    times_powers,
-)
+from xbp.core.units import times_powers
 from xbp.models.dimension import REDUCED
 from xbp.models.factors import CONVENTIONS, GAIN_INFORMS, Convention
 from xbp.reduction.conventions import FORMS, GDOS, common_of_conditions, form_factors

@@ -28,12 +28,7 @@ from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import read
-from xbp.core.units import (
-    format_unit,
-    has_offset,
-    parse_unit,
-    to_kelvin,
-)
+from xbp.core.units import format_unit, has_offset, parse_unit, to_kelvin
 from xbp.models.debye_einstein import dos_weights, mode_heat_capacity
 from xbp.models.dimension import mode_count
 from xbp.reduction.dos_area import (

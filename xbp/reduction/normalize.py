@@ -20,11 +20,7 @@ from xbp.core.operation import operation
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.core.units import (
-    convert_factor,
-    format_unit,
-    parse_unit,
-)
+from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.factors import beyond_range
 from xbp.reduction.arithmetic import convert
 from xbp.reduction.comparable import another_sample, require_comparable

@@ -21,9 +21,7 @@ from xbp.core.numbers import span
 from xbp.core.operation import operation
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, over_spectra, read
-from xbp.core.units import (
-    convert_factor,
-)
+from xbp.core.units import convert_factor
 
 __all__ = ["constant_part", "subtract_Q_independent"]
 

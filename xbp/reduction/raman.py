@@ -25,12 +25,7 @@ from xbp.core.numbers import span
 from xbp.core.operation import operation
 from xbp.core.schema import labels, per_unit, require_units
 from xbp.core.signal import Signal, over_spectra, read
-from xbp.core.units import (
-    convert_factor,
-    format_unit,
-    magnitude,
-    parse_unit,
-)
+from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit
 from xbp.models.factors import Coupling, Side, raman_factor, raman_shift
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
 

@@ -32,10 +32,7 @@ from xbp.core.numbers import span
 from xbp.core.operation import operation
 from xbp.core.schema import per_unit, require_units
 from xbp.core.signal import Signal, read
-from xbp.core.units import (
-    convert_factor,
-    magnitude,
-)
+from xbp.core.units import convert_factor, magnitude
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 from xbp.reduction.arithmetic import convert
