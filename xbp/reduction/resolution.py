@@ -474,10 +474,8 @@ def _require_same_temperature(
 ) -> None:
     if "temperature" not in measured.coords:
         return
-    kelvin, other = (
-        resolve(measured, "temperature"),
-        resolve(simulated, "temperature", T=T),
-    )
+    kelvin = resolve(measured, "temperature")
+    other = resolve(simulated, "temperature", T=T)
     if bool((abs(kelvin - other) > tolerance * kelvin).any()):
         raise TemperatureError(
             f"the simulation is at {float(other.min()):g} K, the experiment at "
