@@ -146,7 +146,7 @@ def test_chunks_of_large_boxes_have_some_of_the_atoms() -> None:
 @pytest.mark.slow
 def test_memory_is_that_of_chunks_and_not_of_the_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    frames = rng.random((1, 1500, 3)) + 0.001 * rng.random((200, 1500, 3))
+    frames = rng.random((1, 1500, 3)) + 0.001 * rng.random((400, 1500, 3))
     source = written(
         tmp_path,
         dump(
@@ -159,9 +159,9 @@ def test_memory_is_that_of_chunks_and_not_of_the_file(tmp_path: Path) -> None:
     convert(source, tmp_path / "a.nc", chunk_frames=5, **METAL)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert os.path.getsize(source) > 30e6
-    # Read, parse and write some chunks at once: the whole would be 14 MB in arrays alone, and as much in text.
-    assert peak < 12.5e6
+    assert os.path.getsize(source) > 60e6
+    # Read, parse and write some chunks at once: the whole would be 29 MB in arrays alone, and as much in text.
+    assert peak < 25e6
 
 
 @pytest.mark.slow

@@ -326,8 +326,8 @@ def test_continuity_ties_the_longitudinal_current_to_the_density() -> None:
         "window": "8 ps", "weights": "unit", "E_max": 8, "precision": "double",
         "max_wavevectors_per_shell": 30,
     }  # fmt: skip
-    s = gas.bp.dynamic_structure_factor(2.25, 0.25, **arguments)
-    c = gas.bp.current_spectra(2.25, 0.25, **arguments)
+    s = gas.bp.dynamic_structure_factor(3, 0.25, **arguments)
+    c = gas.bp.current_spectra(3, 0.25, **arguments)
     ratio = (c.C_L / ((s.E / HBAR) ** 2 / s.Q**2 * s.S)).isel(
         Q=slice(6, None), E=slice(5, None)
     )
