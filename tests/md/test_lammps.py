@@ -38,6 +38,7 @@ from xbp.md.lammps import (
     worker,
 )
 from xbp.md.lammps.job import shipped_potential
+from xbp.md.lammps.runs import run_worker
 from xbp.md.lammps.worker import load_lammps, start_lammps
 
 needs_lammps = pytest.mark.skipif(
@@ -406,6 +407,14 @@ def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_without_lammps_nothing_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match="argon needs LAMMPS"):
+        run_worker("glass", tmp_path, 1, "argon")
+
+
 def test_the_kink_is_found_with_an_honest_error() -> None:
     T = np.linspace(2000, 300, 2000)
     pulls = []

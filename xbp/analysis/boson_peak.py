@@ -16,7 +16,7 @@ from xbp.analysis.checks import (
     highest_Q,
     longitudinal_below,
 )
-from xbp.analysis.doubts import add_peak_doubts, name_edges
+from xbp.analysis.doubts import add_peak_doubts, name_edges, shape_in_errors
 from xbp.analysis.simulated import BOX_LIMITS, Box, BoxLimits
 from xbp.analysis.spectra import COLUMNS, EXCESS, MISFIT, fit_spectra
 from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
@@ -373,7 +373,9 @@ def fit_peaks(
     plain, rewrap = unwrap(add_peak_doubts(answer))
     at = numbers[..., COLUMNS.index("edge") :]
     edges = name_edges(status, at.data, value, chosen=E_range is not None)
-    plain.attrs |= diagnosed(plain.attrs, *edges)
+    off = found["energy_off"].data
+    shapes = shape_in_errors(status, off, plain["energy_std"], method)
+    plain.attrs |= diagnosed(plain.attrs, *edges, *shapes)
     # Along Q one shape misses all spectra in like manner.
     for column in MISFIT if "Q" in value.dims else ():
         part = found[f"{column}_off"]

