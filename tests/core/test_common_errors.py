@@ -110,14 +110,14 @@ def test_errors_of_the_chain_are_as_large_as_draws_scatter() -> None:
     for name in ("energy", "height", "width"):
         value, std = peak[name], peak[f"{name}_std"]
         width = float(value.std("draw") / np.sqrt((std**2).mean("draw")))
-        # A wrong scale, T or u² makes another shape too, which chi-squared shows.
-        assert 0.75 < width < 1.15, (name, width)
+        # A wrong scale, T or u² makes another shape too, and the errors include both.
+        assert 0.7 < width < 1.15, (name, width)
     scaled = at_peak.isel(draw=slice(0, 150)).bp.scale_to_sq(sq())
     width = float(
         scaled.scale.std("draw") / np.sqrt((scaled.scale_std**2).mean("draw"))
     )
     # B is not proportional to this S(Q), and the std contains it.
-    assert 0.75 < width < 1.15
+    assert 0.7 < width < 1.15
 
 
 def test_a_common_error_is_the_total_less_the_independent_one() -> None:

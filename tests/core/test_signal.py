@@ -39,7 +39,7 @@ def test_new_dataset_follows_the_model() -> None:
     ("changes", "says"),
     [
         ({"units": "per meV"}, "not a unit"), ({"statistics": "boltzmann"}, "statistics='boltzmann'"),
-        ({"temperature": -1}, "positive"), ({"temperature": "3 meV"}, "'K' is needed"),
+        ({"temperature": -1}, "positive"), ({"temperature": "3 meV"}, "convert to 'K'"),
         ({"coords": COORDS | {"E": ([1.0, 3.0, 2.0], "meV")}}, "not ascending"),
         ({"coords": COORDS | {"E": ([1.0, 2.0, 2.0], "meV")}}, "duplicates"),
         ({"coords": COORDS | {"E": ([1.0, np.nan, 2.0], "meV")}}, "not finite"),
@@ -57,7 +57,7 @@ def test_new_dataset_refuses(changes: dict[str, object], says: str) -> None:
 def test_unknown_quantity_and_other_types() -> None:
     with pytest.raises(QuantityError, match="quantity='intensity'"):
         xbp.new_dataset("intensity", [1.0], units="1", coords={"E": ([1.0], "meV")})
-    with pytest.raises(QuantityError, match="got ndarray"):
+    with pytest.raises(QuantityError, match="got an ndarray"):
         xbp.to_gdos(np.ones(3))  # type: ignore[type-var]
 
 

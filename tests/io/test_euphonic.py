@@ -84,7 +84,7 @@ def test_a_map_is_of_a_powder_or_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"__euphonic_class__": "ForceConstants"}, "not one spectrum"),
+        ({"__euphonic_class__": "ForceConstants"}, "not that of a spectrum"),
         ({"x_data_unit": "1 / angstrom"}, "dispersion"),
         ({"y_data": [1.0, 2.0]}, "points for"),
         ({"y_data": ["a"] * 9}, "not numbers"),

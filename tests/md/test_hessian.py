@@ -179,7 +179,7 @@ def test_a_broken_sum_rule_is_mended_and_told(matrix: np.ndarray) -> None:
 def test_what_is_no_matrix_is_refused(matrix: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(UnitsError, match="'eV/angstrom' of matrix="):
         harmonic_vdos(matrix=matrix, masses=MASS, units="eV/angstrom")
-    with pytest.raises(QuantityError, match="needs the masses"):
+    with pytest.raises(QuantityError, match="needs the mass of each"):
         harmonic_vdos(matrix=matrix)
     with pytest.raises(QuantityError, match="there are 4 atoms"):
         harmonic_vdos(matrix=matrix, masses=MASS[:4])

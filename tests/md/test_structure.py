@@ -208,7 +208,9 @@ def test_transforms_refuse_what_has_none(glass: xr.Dataset) -> None:
         xr.DataArray([0.1, 0.2], dims="r", attrs={"units": "nm"}), number_density=0.05))  # fmt: skip
     up_to = g.bp.to_structure_factor("8 1/angstrom")
     assert (up_to.sizes["Q"], float(up_to.Q[-1])) == (160, pytest.approx(8.0))
-    with pytest.raises(UnitsError, match="'meV' where '1/angstrom'"):
+    with pytest.raises(
+        UnitsError, match="'meV', which does not convert to '1/angstrom'"
+    ):
         g.bp.to_structure_factor("8 meV")
     with pytest.raises(QuantityError, match=r"number_density=0\.06.*0\.05"):
         g.bp.to_structure_factor([1.0], number_density="0.06 1/angstrom^3")

@@ -58,7 +58,7 @@ def test_nan_bins_are_left_out(ramp: xr.Dataset) -> None:
     [
         ((9, 12), None, RangeError, "reaches beyond the data"), ((20, 30), None, RangeError, "no data in E"),
         ((4, 2), None, RangeError, "lower limit"), ((3, 3), None, RangeError, "lower limit"),
-        ("3 K", 1, UnitsError, "'K' where 'meV'"), (3, None, RangeError, "width= is missing"),
+        ("3 K", 1, UnitsError, "does not convert to 'meV'"), (3, None, RangeError, "width= is missing"),
         (3, 0, RangeError, "width=0"), ((2, 4), 1, QuantityError, "width=1"),
         (float("nan"), 1, UnitsError, "nan"),
     ],

@@ -13,6 +13,7 @@ from xbp.core import constants
 from xbp.core.errors import QuantityError
 from xbp.core.guards import require_flag
 from xbp.core.operation import operation
+from xbp.md.block import velocities_unknown
 from xbp.md.plan import answer, read_call
 from xbp.md.run import segments, summarize
 from xbp.md.trajectory import Block
@@ -146,10 +147,9 @@ def vdos(
             raise QuantityError(
                 "the velocities are zero, or not finite, apart from those of the whole"
             )
-        raise QuantityError(
-            "the atoms do not move, or their positions are not finite, apart from the "
-            "motion of the whole"
-        )
+        if (moments.mean["power"] == 0).all():
+            raise QuantityError("the atoms do not move, apart from the whole")
+        raise velocities_unknown()
     doubts = require_resolved(moments.mean["bands"], trajectory, frames, "g(E)", T)
     coords: dict[str, Any] = {"E": ("E", frames.energies)}
     if by_element:
