@@ -373,11 +373,14 @@ def fit_peaks(
     plain, rewrap = unwrap(add_peak_doubts(answer))
     at = numbers[..., COLUMNS.index("edge") :]
     edges = name_edges(status, at.data, value, chosen=E_range is not None)
-    off = found["energy_off"].data
-    shapes = shape_in_errors(status, off, plain["energy_std"], method)
-    plain.attrs |= diagnosed(plain.attrs, *edges, *shapes)
+    plain.attrs |= diagnosed(plain.attrs, *edges)
     # Along Q one shape misses all spectra in like manner.
-    for column in MISFIT if "Q" in value.dims else ():
+    shared = "Q" in value.dims
+    if not shared:
+        off = found["energy_off"].data
+        shapes = shape_in_errors(status, off, plain["energy_std"], method)
+        plain.attrs |= diagnosed(plain.attrs, *shapes)
+    for column in MISFIT if shared else ():
         part = found[f"{column}_off"]
         if is_lazy(part) or bool((part != 0).any()):
             source = fingerprint(f"misfit of {method}", value)

@@ -80,6 +80,8 @@ def with_points(lines: list[str]) -> list[str]:
     >>> with_points(["1,000 5", "2,000 6"]), with_points(["1,5", "2,6"])
     (['1,000 5', '2,000 6'], ['1,5', '2,6'])
     """
+    if not any("," in line for line in lines):
+        return lines
     rows = {i: words for i, line in enumerate(lines) if (words := _words(line))}
     numbers = [word for words in rows.values() for word in words if "," in word]
     if len(rows) < 2 or not numbers or all(map(_THOUSANDS.fullmatch, numbers)):
