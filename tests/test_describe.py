@@ -133,9 +133,9 @@ def test_errors_are_written_sanely_and_systematic_ones_are_shown() -> None:
     )
     assert "energy 5.500 ± 0.020 ± 0.2 (systematic) meV" in describe(table)
     common = table.drop_vars("systematic").assign(energy_std_common=("source", [0.01]))
-    assert "5.500 ± 0.020 meV (of it 0.01 is common: factors)" in describe(common)
+    assert "5.500 ± 0.020 meV (including 0.01 from common factors)" in describe(common)
     named = common.assign_coords(source=["subtract scale 5b72b8c21a"])
-    assert "(of it 0.01 is common: subtract scale)" in describe(named)
+    assert "(including 0.01 from subtract scale)" in describe(named)
     assert with_error(0.02, 1234.0) == "0 ± 1200"
     assert with_error(1.845, np.nan) == "1.845"
     assert with_error(1.2e-9, 3e-11) == "(1.200 ± 0.030)e−09"

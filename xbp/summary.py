@@ -220,7 +220,7 @@ def _of_factors(one: xr.Dataset, name: str) -> str:
     labels = common[SOURCE].where(common != 0, drop=True) if SOURCE in one else ()
     # The name of a factor ends with a digest of what it is of.
     names = [re.sub(r" [0-9a-f]{10}$", "", str(label.item())) for label in labels]
-    return f" (of it {size:.2g} is common: {', '.join(names) or 'factors'})"
+    return f" (including {size:.2g} from {', '.join(names) or 'common factors'})"
 
 
 def _of_many(table: xr.Dataset, name: str) -> Iterator[str]:

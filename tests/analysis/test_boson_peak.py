@@ -791,6 +791,21 @@ def test_the_edge_of_a_maximum_is_named(
     assert said in found.message
 
 
+def test_an_error_that_is_mostly_of_the_shape_says_so() -> None:
+    """Of a Gaussian on the same axis the fit is a log-normal that misses it."""
+    fine, std = np.arange(0.5, 12, 0.1), 1e-3
+    for exact, misses in (
+        (lognormal(fine, 5, 1.0, 0.4), False),
+        (gaussian(fine, 5, 1.0, 1.6), True),
+    ):
+        draw = exact + std * np.random.default_rng(2).standard_normal(fine.size)
+        peak = spectrum(draw, np.full(fine.size, std), fine).bp.boson_peak(
+            E_range=(2, 9)
+        )
+        codes = [one.code for one in peak.bp.diagnostics()]
+        assert ("shape_in_errors" in codes) is misses
+
+
 def test_the_search_ends_where_it_is_told() -> None:
     E = np.arange(0.5, 60)
     data = spectrum(gaussian(E, 40, 3.0, 5) + 0.1, np.full(E.size, 0.02), E)

@@ -175,7 +175,8 @@ def name_edges(
     ]
     beside = f" ({', '.join(below)})" if below and "beginning" in text else ""
     fix = "an E_range with both sides of a maximum; there may be none in these data"
-    text = f"values rise to the edge: largest {text}{beside}"
+    where = "at an edge: " if status.ndim else ""
+    text = f"the values are largest {where}{text}{beside}"
     return [Diagnostic("maximum_at_edge", "info", text, fix)]
 
 

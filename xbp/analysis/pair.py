@@ -58,7 +58,7 @@ class Pair:
         bins = used & np.asarray(curve.notnull().variable.any(every))
         if bins.sum() < least:
             raise RangeError(
-                f"{int(bins.sum())} bins in Q have S(Q)"
+                f"S(Q) is known at {int(bins.sum())} Q"
                 f"{'' if Q_range is None else f' within Q_range={shown(Q_range)}'}; "
                 f"at least {least} are needed"
             )

@@ -264,8 +264,8 @@ def _to_nearest_shape(
               \left[\frac{(x/x_0)^\lambda - 1}{\lambda}\right]^2
 
     is a log-normal for λ = 0, a Gaussian for λ = 1, and to first order in λ a term in
-    u³. What noise alone makes of λ is not an error of the shape; beyond λ = ±2, which
-    is a Gaussian in E², there is no known shape.
+    u³. What noise alone makes of λ is not an error of the shape; no known
+    peak is beyond λ = ±2, a Gaussian in E².
 
     Returns
     -------
