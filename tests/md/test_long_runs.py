@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import xarray as xr
 
 import xbp
 from xbp.errors import ArgumentsError, FileFormatError, QuantityError, XbpError
-from xbp.md import long_runs, run
+from xbp.md import fields, long_runs, run
+from xbp.md.block import Block
 from xbp.md.run import changed_tasks, delayed
 
 
@@ -18,6 +20,13 @@ from xbp.md.run import changed_tasks, delayed
 def gas() -> xr.Dataset:
     return xbp.md.models.ideal_gas(
         60, 600, cell=15, T=300, mass=40, time_step="20 fs", rng=2
+    )
+
+
+@pytest.fixture(scope="module")
+def solid() -> xr.Dataset:
+    return xbp.md.models.einstein_solid(
+        40, 600, cell=11, energy="8 meV", T=300, mass=40, time_step="25 fs", rng=3
     )
 
 
@@ -29,14 +38,17 @@ def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 SHELLS: dict[str, Any] = {"Q_max": 2, "dQ": 0.5}
 CALLS: dict[str, dict[str, Any]] = {
-    "dynamic_structure_factor": {**SHELLS, "window": "2 ps"},
-    "intermediate_scattering_function": {**SHELLS, "window": "2 ps"},
+    "dynamic_structure_factor": {**SHELLS, "window": "0.5 ps"},
+    "intermediate_scattering_function": {**SHELLS, "window": "0.5 ps"},
     "structure_factor": SHELLS,
-    "current_spectra": {**SHELLS, "window": "2 ps"},
+    "current_spectra": {**SHELLS, "window": "0.5 ps"},
     "radial_distribution": {"r_max": 6},
-    "msd": {"window": "2 ps"},
-    "vdos": {"window": "2 ps"},
+    "msd": {"window": "0.5 ps"},
+    "vdos": {"window": "0.5 ps"},
 }
+OF_FIELD: dict[str, Any] = {
+    **SHELLS, "window": "0.5 ps", "field": "volumetric_strain", "cutoff": 4.5,
+}  # fmt: skip
 
 
 def called(data: xr.Dataset, name: str) -> xr.Dataset:
@@ -166,13 +178,49 @@ def test_an_answer_that_cannot_be_kept_is_refused(
     assert not [f for f in tmp_path.rglob("*") if f.is_file() and f.suffix != ".npz"]
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_every_analysis_has_an_estimate(name: str, gas: xr.Dataset) -> None:
-    cost = gas.bp.estimate(name, **CALLS[name])
+@pytest.mark.parametrize("name", [*CALLS, "fluctuation_spectrum"])
+def test_every_analysis_has_an_estimate_that_reads_a_part_of_the_frames(
+    name: str, solid: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of what comes before the spectra: references, means, distributions."""
+    arguments = CALLS.get(name, OF_FIELD)
+    read: list[int] = []
+    whole = Block.scaled, Block.velocities
+    for method in whole:
+
+        def counted(
+            block: Block, method: Callable[[Block], np.ndarray] = method
+        ) -> np.ndarray:
+            read.append(block.n_frames)
+            return method(block)
+
+        monkeypatch.setattr(Block, method.__name__, counted)
+    with dask.config.set(scheduler="synchronous"):
+        cost = solid.bp.estimate(name, **arguments)
+        sampled = sum(read)
+        read.clear()
+        getattr(solid.bp, name)(**arguments)
+    assert sampled < 0.4 * sum(read)
     assert 0 < cost.time < 60
-    assert cost.n_tasks > 1
     assert cost.memory >= 0
     assert f"{cost.n_tasks} tasks" in str(cost)
+
+
+def test_what_is_lazy_is_in_the_estimate(
+    solid: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    make = fields.FieldMaker.__call__
+
+    def counted(maker: fields.FieldMaker, block: Block) -> dict[str, np.ndarray]:
+        made.append(block.n_frames)
+        return make(maker, block)
+
+    monkeypatch.setattr(fields.FieldMaker, "__call__", counted)
+    names = ["coordination", "shear_strain"]
+    cost = solid.bp.estimate("local_fields", fields=names, cutoff=4.5)
+    assert made == [solid.sizes["time"]]  # few and small: in one task
+    assert cost.n_tasks > 1
 
 
 @pytest.mark.parametrize("n", [6, 60])

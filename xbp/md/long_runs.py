@@ -68,7 +68,7 @@ def estimate(data: xr.Dataset, analysis: str, **arguments: Any) -> Cost:
     A task takes some neighbouring segments of the trajectory. For each of N workers the
     first one is done once to warm up, then one and two more are timed: their difference
     is the time of a task without what all tasks share. Shorter analyses are timed as a
-    whole.
+    whole. Of `local_fields`, which are lazy, it is what all of them will take.
 
     Parameters
     ----------
@@ -110,7 +110,9 @@ def estimate(data: xr.Dataset, analysis: str, **arguments: Any) -> Cost:
     survey = _Survey(_workers())
     with changed_tasks(survey.sampled), _MemoryWatch() as watch:
         begin = time.perf_counter()
-        method(**arguments)
+        lazy = _lazy_parts(method(**arguments))
+        if lazy:
+            survey.sampled(lazy, str)
         elapsed = time.perf_counter() - begin
     memory = np.nan if _cluster() is not None else watch.peak / 1e9
     whole = elapsed - survey.spent + survey.whole
@@ -126,6 +128,14 @@ def _checked(name: str) -> str:
         f"no analysis of trajectories is called {name!r}",
         fix='traj.bp.estimate("dynamic_structure_factor", Q_max=4)',
     )
+
+
+def _lazy_parts(answer: xr.Dataset | xr.DataTree) -> list[Any]:
+    """Return the tasks of an answer that is still to be computed, by parts in time."""
+    arrays = [v.data for v in answer.variables.values() if hasattr(v.data, "dask")]
+    # Not optimized one by one: what makes several of them is computed once.
+    parts = [array.to_delayed(optimize_graph=False).ravel() for array in arrays]
+    return list(zip(*parts, strict=True))
 
 
 def _cluster() -> Any:

@@ -22,6 +22,7 @@ from xbp.md.trajectory import Block, Trajectory
 __all__ = [
     "Segments",
     "add_up",
+    "average",
     "blocks",
     "changed_tasks",
     "delayed",
@@ -31,8 +32,9 @@ __all__ = [
 ]
 
 #: Short trajectories are cut into this many tasks or more, so that all cores have work;
-#: but a task of fewer bytes takes less time than dask needs for it.
-_MIN_TASKS, _TASK_BYTES = 8, 2**18
+#: into more where that costs nothing, so that some show what all take. But a task of
+#: fewer bytes takes less time than dask needs for it.
+_MIN_TASKS, _MORE_TASKS, _TASK_BYTES = 8, 64, 2**18
 
 
 @dataclass(frozen=True)
@@ -134,33 +136,74 @@ def summarize(
         The same, to rounding of sums, under any scheduler: parts are merged in their
         order.
     """
-    measures = given["T"] is None and trajectory.has_thermometer
-    compute, merge = delayed(_one_task), delayed(_merge)
-    share, mass = (
-        None if values is None else in_common(values)
-        for values in (trajectory.share, trajectory.mass if measures else None)
-    )
+    mass = _thermometer(trajectory, given)
+    share = in_common(trajectory.share)
+    compute = delayed(_one_task)
     parts = []
     call = uuid.uuid4().hex
-    for starts in _runs(trajectory, cut, numbers_per_atom, streams=streams):
+    runs = _runs(trajectory, cut, numbers_per_atom, streams=streams)
+    for starts in runs:
         first, stop = starts[0], starts[-1] + cut.length
         block = trajectory.block(
-            first, stop, position=position, velocity=velocity or measures
+            first, stop, position=position, velocity=velocity or mass is not None
         )
         block = replace(block, share=share, field=_part(field, first, stop))
         if streams and not block.fits:
             block = block.read_later(call)
         inside = [start - first for start in starts]
         parts.append(compute(block, inside, (cut.length, mass), answer, *shared))
-    asked = {key: given[key] for key in given if key not in ("data", "progress")}
-    token = partial(_token, trajectory, answer.__qualname__, cut, asked, measures)
+    token = partial(_token, trajectory, answer, given, cut, runs, mass is not None)
     try:
-        result: Moments = _computed(parts, merge, token, progress=given["progress"])
+        result: Moments = _computed(
+            parts, delayed(_merge), token, progress=given["progress"]
+        )
     except BaseException:  # tasks that are at work in threads stop, too
         Later.given_up.add(call)
         raise
     result = replace(result, correlation=cut.correlation)
-    return _with_temperature(result, trajectory, cut) if measures else result
+    return _with_temperature(result, trajectory, cut)
+
+
+def average(
+    trajectory: Trajectory,
+    answer: Callable[..., Mapping[str, np.ndarray]],
+    *shared: Any,
+    given: Mapping[str, Any],
+) -> Moments:
+    """Average an answer over the frames of every one of the `blocks`, by tasks of dask.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    answer : callable
+        (block, *shared) → means over the frames of the block.
+    *shared, given
+        As for `summarize`.
+
+    Returns
+    -------
+    Moments
+        Of the blocks, each computed by several tasks.
+    """
+    mass = _thermometer(trajectory, given)
+    share = in_common(trajectory.share)
+    cut = blocks(trajectory)
+    per_block = -(-_MORE_TASKS // len(cut.starts))
+    fewest = _TASK_BYTES // (trajectory.n_atoms * ATOM_BYTES)
+    length = min(max(-(-cut.length // per_block), fewest, 1), cut.length)
+    parts = []
+    for start in cut.starts:
+        for first in range(start, start + cut.length, length):
+            stop = min(first + length, start + cut.length)
+            block = trajectory.block(first, stop, velocity=mass is not None)
+            block = replace(block, share=share)
+            parts.append(delayed(_mean_of_frames)(block, mass, answer, *shared))
+    token = partial(_token, trajectory, answer, given, cut, length, mass is not None)
+    result: Moments = _computed(
+        parts, delayed(_merge), token, progress=given["progress"],
+        of=delayed(_mean_of_block), several=-(-cut.length // length),
+    )  # fmt: skip
+    return _with_temperature(result, trajectory, cut)
 
 
 def add_up(
@@ -188,7 +231,7 @@ def add_up(
     """
     n = trajectory.n_frames
     frame_bytes = trajectory.n_atoms * 30 * 8
-    length = max(-(-n // _MIN_TASKS), _TASK_BYTES // frame_bytes)
+    length = max(-(-n // _MORE_TASKS), _TASK_BYTES // frame_bytes)
     length = max(1, min(length, BLOCK_BYTES // frame_bytes))
     parts = []
     for first in range(0, n, length):
@@ -197,7 +240,7 @@ def add_up(
             trajectory.block(first, stop), share=None, field=_part(field, first, stop)
         )
         parts.append(delayed(answer)(block, *shared))
-    token = partial(_token, trajectory, answer.__qualname__, length, field, shared)
+    token = partial(_token, trajectory, answer, {}, length, field, shared)
     result: dict[str, np.ndarray] = _computed(parts, delayed(_add), token)
     return result
 
@@ -250,8 +293,14 @@ def changed_tasks(
         _CHANGES.reset(before)
 
 
-def _token(trajectory: Trajectory, *asked: Any) -> str:
-    """Return a name for a task on a trajectory, which three of its frames identify."""
+def _token(
+    trajectory: Trajectory, answer: Any, given: Mapping[str, Any], *cut: Any
+) -> str:
+    """Return a name for the tasks of a call that make such an answer.
+
+    Three frames identify the trajectory.
+    """
+    asked = {key: given[key] for key in given if key not in ("data", "progress")}
     n = trajectory.n_frames
     frames = [
         [np.asarray(a[i]) for i in (0, n // 2, n - 1)]
@@ -261,7 +310,7 @@ def _token(trajectory: Trajectory, *asked: Any) -> str:
     own = (trajectory.time, trajectory.cell, trajectory.units, trajectory.dimension)
     atoms = (trajectory.element, trajectory.mass, trajectory.repeats)
     tokenize = require_dask().base.tokenize
-    return str(tokenize(VERSION, frames, own, atoms, asked))
+    return str(tokenize(VERSION, frames, own, atoms, answer.__qualname__, asked, cut))
 
 
 def _computed(
@@ -270,11 +319,18 @@ def _computed(
     token: Callable[[], str],
     *,
     progress: bool = False,
+    of: Callable[[list[Any]], Any] | None = None,
+    several: int = 1,
 ) -> Any:
-    """Merge the answers of tasks, eight at a time and in order, and compute them."""
+    """Merge the answers of tasks, eight at a time and in order, and compute them.
+
+    Where each `several` of them make one answer, that is made `of` them before.
+    """
     for change in _CHANGES.get():
         parts = change(parts, token)
     n_tasks = len(parts)
+    if of is not None:
+        parts = [of(parts[i : i + several]) for i in range(0, n_tasks, several)]
     while len(parts) > 1:
         parts = [merge(parts[i : i + 8]) for i in range(0, len(parts), 8)]
     (root,) = parts
@@ -305,10 +361,11 @@ def _runs(
     """Put neighbouring segments in one task, where frames they share are computed once.
 
     Half of the frames are shared with a neighbour, so that k segments save all but 1/k:
-    `most` are enough.
+    `most` are enough. Where none is shared, one is.
     """
     n = len(cut.starts)
     step = cut.starts[1] - cut.starts[0] if n > 1 else cut.length
+    most = most if step < cut.length else 1
     frame_bytes = trajectory.n_atoms * numbers_per_atom * 8
     by_memory = (BLOCK_BYTES // frame_bytes - cut.length) // step + 1
     wanted = max(min(n // _MIN_TASKS, most), _TASK_BYTES // (step * frame_bytes))
@@ -334,12 +391,44 @@ def _one_task(
     if mass is not None:
         energy = block.twice_kinetic(mass)
         inside = np.stack([energy[start : start + length] for start in starts])
-        # The whole segment, then its quarters; shorter ones have none.
-        quarters = np.array_split(inside, 4, axis=1) if length >= 4 else []
-        answers["kinetic"] = np.stack(
-            [part.mean(axis=1) for part in (inside, *quarters)], axis=1
-        )
+        answers["kinetic"] = _and_quarters(inside)
     return Moments.of(answers)
+
+
+def _and_quarters(energy: np.ndarray) -> np.ndarray:
+    """Average over the frames of segments, then of their quarters; few have none."""
+    quarters = np.array_split(energy, 4, axis=1) if energy.shape[1] >= 4 else []
+    return np.stack([part.mean(axis=1) for part in (energy, *quarters)], axis=1)
+
+
+def _mean_of_frames(
+    block: Block,
+    mass: np.ndarray | None,
+    answer: Callable[..., Mapping[str, np.ndarray]],
+    *shared: Any,
+) -> dict[str, Any]:
+    energy = {} if mass is None else {"kinetic": block.twice_kinetic(mass)}
+    return {**answer(block, *shared), **energy, "frames": block.n_frames}
+
+
+def _mean_of_block(parts: list[dict[str, Any]]) -> Moments:
+    """Make the answer of a block of those of some of its frames each."""
+    frames = [part["frames"] for part in parts]
+    answers = {
+        key: np.average([part[key] for part in parts], axis=0, weights=frames)[None]
+        for key in parts[0]
+        if key not in ("frames", "kinetic")
+    }
+    if "kinetic" in parts[0]:
+        energy = np.concatenate([part["kinetic"] for part in parts])
+        answers["kinetic"] = _and_quarters(energy[None])
+    return Moments.of(answers)
+
+
+def _thermometer(trajectory: Trajectory, given: Mapping[str, Any]) -> Any:
+    """Return the masses if tasks measure the temperature, because none is known."""
+    measures = given["T"] is None and trajectory.has_thermometer
+    return in_common(trajectory.mass) if measures else None
 
 
 def _with_temperature(
@@ -350,6 +439,8 @@ def _with_temperature(
     Its error is the scatter of the segments, half of whose frames are another's where
     they overlap; of a single segment, that of its quarters.
     """
+    if "kinetic" not in moments.mean:
+        return moments
     per_kelvin = trajectory.degrees_of_freedom * constants.BOLTZMANN
     overlap = len(cut.starts) > 1 and cut.starts[1] - cut.starts[0] < cut.length
     whole, *quarters = moments.mean.pop("kinetic")

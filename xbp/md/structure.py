@@ -27,7 +27,7 @@ from xbp.core.units import convert_factor, split_quantity
 from xbp.md.block import heights
 from xbp.md.density import Task, mean_static, pairs
 from xbp.md.plan import Plan, Precision, answer, read_call
-from xbp.md.run import blocks, summarize
+from xbp.md.run import average
 from xbp.md.trajectory import Block, Trajectory
 from xbp.md.wavevectors import Shells
 from xbp.md.weights import Constant, Normalization, groups_of
@@ -107,15 +107,13 @@ def structure_factor(
     plan = Plan.make(trajectory, given, static=True)
     channels = plan.weighting.channels
     task = Task(np.ones(1), Constant(channels), len(channels), pairs, plan.precision)
-    cut = blocks(trajectory)
-    mixing, length = plan.mixing, cut.length
+    mixing = plan.mixing
 
-    def mean(block: Block, starts: list[int], shells: Shells) -> dict[str, np.ndarray]:
-        parts = (block.part(start, start + length) for start in starts)
-        rows = np.stack([mean_static(part, task, shells) for part in parts])
-        return {"Sq": mixing.mixed(rows) + mixing.offset}
+    def mean(block: Block, shells: Shells) -> dict[str, np.ndarray]:
+        rows = mean_static(block, task, shells)[None]
+        return {"Sq": mixing.mixed(rows)[0] + mixing.offset}
 
-    moments = summarize(trajectory, cut, mean, plan.shells_task, given=given)
+    moments = average(trajectory, mean, plan.shells_task, given=given)
     column = plan.column(moments, "Sq", ("Q",), "1", "static_structure_factor")
     return answer(
         "structure_factor", trajectory, moments, {"Sq": column}, plan.coordinates(),
@@ -187,36 +185,32 @@ def radial_distribution(
     by_pair = require_flag(partials, "partials")
     symbols, index, counts = groups_of(trajectory, by_pair)
     a, b = np.triu_indices(symbols.size)
-    cut = blocks(trajectory)
-    periodic, length = trajectory.repeats, cut.length
-    sides, cutoff, width = periodic.tolist(), float(edges[-1]), edges[1]
+    sides, cutoff = trajectory.repeats.tolist(), float(edges[-1])
+    width = edges[1]
     n_bins = edges.size - 1
     pair = np.zeros((counts.size,) * 2, dtype=np.int32)
     pair[a, b] = pair[b, a] = np.arange(a.size)
 
-    def histograms(block: Block, starts: list[int]) -> dict[str, np.ndarray]:
+    def histogram(block: Block) -> dict[str, np.ndarray]:
         vesin = require("vesin", "it finds the neighbors", "md")
         neighbors = vesin.NeighborList(cutoff=cutoff, full_list=False)
         # Without partials the distances are enough.
         quantities = "d" if pair.size == 1 else "dij"
-        found = np.zeros((len(starts), a.size * (n_bins + 1)))
-        scaled = block.scaled()
-        for number, start in enumerate(starts):
-            for frame in range(start, start + length):
-                cell = block.cells[frame]
-                points = (scaled[frame] - np.floor(scaled[frame])).T @ cell
-                distance, *ij = neighbors.compute(
-                    points=points, box=cell, periodic=sides, quantities=quantities
-                )
-                place = (distance / width).astype(np.int32)
-                if ij:
-                    place += pair[index[ij[0]], index[ij[1]]] * (n_bins + 1)
-                # The bin above the last is for what rounding puts there.
-                found[number] += np.bincount(place, minlength=found.shape[1])
-        found = found.reshape(len(starts), a.size, -1)[..., :n_bins]
-        return {"counts": found / length}
+        found = np.zeros(a.size * (n_bins + 1))
+        for places, cell in zip(block.scaled(), block.cells, strict=True):
+            points = (places - np.floor(places)).T @ cell
+            distance, *ij = neighbors.compute(
+                points=points, box=cell, periodic=sides, quantities=quantities
+            )
+            place = (distance / width).astype(np.int32)
+            if ij:
+                place += pair[index[ij[0]], index[ij[1]]] * (n_bins + 1)
+            # The bin above the last is for what rounding puts there.
+            found += np.bincount(place, minlength=found.size)
+        rows = found.reshape(a.size, -1)[:, :n_bins]
+        return {"counts": rows / block.n_frames}
 
-    moments = summarize(trajectory, cut, histograms, given=given)
+    moments = average(trajectory, histogram, given=given)
     # Atoms of a pair of elements, each seen from the other; an atom is not its own
     # neighbor.
     both = np.where(a == b, counts[a] * (counts[a] - 1) / 2, counts[a] * counts[b])
