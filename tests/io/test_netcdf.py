@@ -212,6 +212,17 @@ def test_infinite_coordinates_and_negative_errors(
                 bad.bp.to_netcdf(path, overwrite=True)
 
 
+def test_a_frame_of_a_trajectory_is_stored_together(tmp_path: Path) -> None:
+    r = np.zeros((20, 3000, 3)) + np.arange(20)[:, None, None]
+    traj = xbp.md.new_trajectory(
+        r, time=0.5 * np.arange(20), cell=40.0 * np.eye(3), element=["Cu"] * 3000
+    )
+    traj.bp.to_netcdf(tmp_path / "a.nc")
+    with h5py.File(tmp_path / "a.nc") as file:
+        assert file["position"].chunks == (14, 3000, 3)
+    assert (xbp.md.open_trajectory(tmp_path / "a.nc").position.values == r).all()
+
+
 def test_infinite_positions_of_a_trajectory(tmp_path: Path) -> None:
     path = tmp_path / "a.nc"
     xbp.md.models.ideal_gas(

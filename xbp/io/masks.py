@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from xbp.core.threads import in_threads
 from xbp.io.text import check
 
 __all__ = ["counted", "is_below", "measured", "survey"]
@@ -78,20 +77,18 @@ def counted(values: np.ndarray, std: np.ndarray | None = None) -> np.ndarray:
 
 
 def survey(
-    values: np.ndarray, std: np.ndarray | None = None, *, size: int = 2**13
+    values: np.ndarray, std: np.ndarray | None = None, *, size: int = 2**16
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which bins were measured, and which of them are `counted`.
 
-    Large arrays exceed the cache of a processor: they are read once, part by part, in
-    several threads.
+    Large arrays exceed the cache of a processor: they are read once, part by part.
 
     Parameters
     ----------
     values, std : numpy.ndarray
         As `measured` takes them.
     size : int
-        Bins of a part; OpenBLAS shares the squares of 10⁴ and more among threads, which
-        then wait for each other longer than they work.
+        Bins of a part.
 
     Examples
     --------
@@ -104,43 +101,34 @@ def survey(
     # Programs without NaN write ±1e30 or the like; no measured value is that large.
     sentinel = 1e29
 
-    def look(some: range) -> None:
-        for at in some:
-            part, every = slice(at, at + size), flat[at : at + size]
-            error = None if errors is None else errors[part]
-            # Then none is beyond it, or NaN, and few parts have gaps.
-            plain = is_below(every, sentinel)
-            lowest = np.inf
+    for at in range(0, flat.size, size):
+        part, every = slice(at, at + size), flat[at : at + size]
+        error = None if errors is None else errors[part]
+        # Then none is beyond it, or NaN, and few parts have gaps.
+        plain = is_below(every, sentinel)
+        lowest = np.inf
+        if error is not None:
+            lowest = error.min()
+            plain = plain and bool(lowest >= 0 and error.max() < sentinel)
+        if not plain:
+            seen[part] = np.abs(every) < sentinel
             if error is not None:
-                lowest = error.min()
-                plain = plain and bool(lowest >= 0) and is_below(error, sentinel)
-            if not plain:
-                seen[part] = np.abs(every) < sentinel
-                if error is not None:
-                    seen[part] &= (error >= 0) & (error < sentinel)
-            if error is None:
-                np.not_equal(every, 0, out=not_zero[part])
-            elif not (plain and lowest > 0):
-                not_zero[part] = (every != 0) | (error > 0)
-            if not plain:
-                not_zero[part] &= seen[part]
-
-    each = 64 * size
-    ends = [min(at + each, flat.size) for at in range(0, flat.size, each)]
-    with np.errstate(over="ignore"):
-        in_threads(look, [range(i * each, end, size) for i, end in enumerate(ends)])
+                seen[part] &= (error >= 0) & (error < sentinel)
+        if error is None:
+            np.not_equal(every, 0, out=not_zero[part])
+        elif not (plain and lowest > 0):
+            not_zero[part] = (every != 0) | (error > 0)
+        if not plain:
+            not_zero[part] &= seen[part]
     return seen.reshape(values.shape), not_zero.reshape(values.shape)
 
 
 def is_below(values: np.ndarray, limit: float) -> bool:
-    """Return whether Σx² is below that of the limit, which takes one fast pass.
-
-    Then no value reaches it, and none is NaN. Integers are not summed: they overflow.
-    Overflow of others is to be ignored by the caller, once for all parts.
+    """Return whether all are between ±limit, and none is NaN, without memory for |x|.
 
     Parameters
     ----------
-    values : numpy.ndarray, shape (n,)
+    values : numpy.ndarray, not empty
     limit : float
 
     Examples
@@ -148,7 +136,7 @@ def is_below(values: np.ndarray, limit: float) -> bool:
     >>> is_below(np.array([1.0, -2.0]), 3.0), is_below(np.array([1.0, np.nan]), 3.0)
     (True, False)
     """
-    return values.dtype.kind == "f" and float(np.dot(values, values)) < limit**2
+    return bool(values.max() < limit and values.min() > -limit)
 
 
 def _any_above(std: np.ndarray, seen: np.ndarray) -> bool:

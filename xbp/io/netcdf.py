@@ -198,9 +198,41 @@ def prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]:
         variable.encoding = {}
         numeric = variable.ndim and variable.dtype.kind in "fiu"
         encoding[name] = {"zlib": True, "complevel": 4} if numeric else {}
+        if numeric and variable.size:
+            encoding[name]["chunksizes"] = chunk_sizes(
+                variable.shape, variable.dtype.itemsize
+            )
         if name in ds.coords:
             encoding[name]["_FillValue"] = None
     return ds, encoding
+
+
+def chunk_sizes(
+    shape: tuple[int, ...], itemsize: int, size: int = 2**20
+) -> tuple[int, ...]:
+    """Return the shape of a chunk: as many whole rows of the last dimensions as fit.
+
+    Then a frame of a trajectory, or the first bin, is read without all others, as it
+    would not be in netCDF's own chunks, which halve every dimension alike.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    itemsize : int
+        Bytes of a number.
+    size : int
+        Bytes of a chunk.
+
+    Examples
+    --------
+    >>> chunk_sizes((500, 4000, 3), 8), chunk_sizes((1000, 10**6, 3), 8)
+    ((10, 4000, 3), (1, 43690, 3))
+    """
+    room, chunk = size // itemsize, list[int]()
+    for length in reversed(shape):
+        chunk.insert(0, max(1, min(length, room)))
+        room //= chunk[0]
+    return tuple(chunk)
 
 
 @contextlib.contextmanager

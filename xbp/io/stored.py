@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 import numpy as np
 
-from xbp.core.threads import in_threads
 from xbp.io.classic import classic_variables
 from xbp.io.text import check
 
@@ -49,6 +47,22 @@ class Stored:
     def some(self, rows: range) -> Stored:
         """Return where some rows are."""
         return replace(self, begins=self.begins[np.array(rows, dtype=np.int64)])
+
+    def memory(
+        self, few: int, into: np.ndarray | None = None
+    ) -> Callable[[slice], np.ndarray]:
+        """Return where a few rows are read to: an array of all, if it is like them.
+
+        Parameters
+        ----------
+        few : int
+        into : numpy.ndarray, shape (n_rows, …), optional
+        """
+        mine = self.dtype, self.shape
+        if into is not None and (into.dtype, into.shape[1:]) == mine:
+            return into.__getitem__
+        buffer = np.empty((min(few, self.begins.size), *self.shape), self.dtype)
+        return lambda _: buffer
 
     def read(
         self,
@@ -96,7 +110,7 @@ class Stored:
                 at += got or 0
 
     def whole(self) -> np.ndarray:
-        """Return all rows in double precision; several threads read large arrays.
+        """Return all rows in double precision.
 
         Raises
         ------
@@ -104,21 +118,15 @@ class Stored:
             If the file is cut short.
         """
         out = np.empty((self.begins.size, *self.shape))
-        straight = self.dtype == out.dtype
-        each = max(1, -(-len(out) // (os.cpu_count() or 1)))
         # What is converted stays in the cache of the processor.
         few = max(1, 2**16 // max(1, math.prod(self.shape)))
-
-        def fill(part: slice) -> None:
-            with self.path.open("rb", buffering=0) as stream:
-                if straight:
-                    self._fill(stream, self.begins[part], out[part])
-                    return
-                for first in range(part.start, min(part.stop, len(out)), few):
-                    rows = slice(first, min(first + few, part.stop))
+        with self.path.open("rb", buffering=0) as stream:
+            if self.dtype == out.dtype:
+                self._fill(stream, self.begins, out)
+            else:
+                for first in range(0, len(out), few):
+                    rows = slice(first, first + few)
                     out[rows] = self.read(stream, rows)
-
-        in_threads(fill, [slice(i, i + each) for i in range(0, len(out), each)])
         return out
 
 
@@ -127,7 +135,11 @@ Some = np.ndarray | Stored | None
 
 
 def read_parts(
-    path: Path, arrays: Sequence[Some], n_rows: int, few: int
+    path: Path,
+    arrays: Sequence[Some],
+    n_rows: int,
+    few: int,
+    into: Sequence[np.ndarray | None] = (),
 ) -> Iterator[tuple[slice, list[np.ndarray | None]]]:
     """Yield a few rows of arrays at a time, which stay in the cache of the processor.
 
@@ -140,13 +152,14 @@ def read_parts(
     arrays : sequence of numpy.ndarray, Stored or None
         Read already, in the file, or missing.
     n_rows, few : int
+    into : sequence of numpy.ndarray or None, optional
+        Arrays of all rows: what has their type in the file is read into them.
     """
     few = few if any(isinstance(one, Stored) for one in arrays) else n_rows
+    whole = [*into, *[None] * (len(arrays) - len(into))]
     buffers = [
-        np.empty((min(few, n_rows), *one.shape), one.dtype)
-        if isinstance(one, Stored)
-        else None
-        for one in arrays
+        one.memory(few, own) if isinstance(one, Stored) else None
+        for one, own in zip(arrays, whole, strict=True)
     ]
     with path.open("rb", buffering=0) as stream:
         for first in range(0, n_rows, few):
@@ -154,7 +167,7 @@ def read_parts(
             yield (
                 part,
                 [
-                    one.read(stream, part, buffer)
+                    one.read(stream, part, None if buffer is None else buffer(part))
                     if isinstance(one, Stored)
                     else None
                     if one is None

@@ -16,7 +16,7 @@ import numpy as np
 from xbp.core import constants
 from xbp.core.errors import QuantityError, require
 from xbp.io import netcdf
-from xbp.io.hdf5 import HDF5_SIGNATURE
+from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, attribute, open_hdf5
 from xbp.io.stored import of_classic, read_parts
 from xbp.md.found import Found
 from xbp.md.frames import Frames, Rows, fitting, part_of, pieces, scaled
@@ -58,10 +58,19 @@ def is_amber(source: Source, head: bytes) -> bool:
     """Return whether a file is netCDF after AMBER's convention."""
     if source.packing or not head.startswith((b"CDF", HDF5_SIGNATURE)):
         return False
+    if head.startswith(HDF5_SIGNATURE) and not _claims(source.path):
+        return False
     if netcdf.decline(source.path) is not None:
         return False
     with reading(source.path), _lock, _opened(source.path) as file:
         return "AMBER" in str(getattr(file, "Conventions", ""))
+
+
+def _claims(path: Path) -> bool:
+    """Return whether an HDF5 file says AMBER, before all of it is checked."""
+    with contextlib.suppress(*HDF5_ERRORS), open_hdf5(path) as file:
+        return "AMBER" in str(attribute(file, "Conventions"))
+    return False
 
 
 def _new(path: Path) -> Any:

@@ -68,7 +68,7 @@ class Found:
         def rows(numbers: range) -> Iterator[Rows]:
             return (one._replace(velocity=None) for one in read(numbers))
 
-        return replace(self, frames=replace(self.frames, rows=rows))
+        return replace(self, frames=replace(self.frames, rows=rows, straight=False))
 
     def without_sites(self) -> Found:
         """Return it without the virtual sites of `elements`.

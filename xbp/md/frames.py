@@ -22,6 +22,7 @@ __all__ = [
     "Columns",
     "Frames",
     "Rows",
+    "Vectors",
     "fitting",
     "part_of",
     "pieces",
@@ -107,14 +108,18 @@ class Frames:
         again costs more than a copy.
     atoms : numpy.ndarray of int, or None
         Which of the atoms, sorted, are read; None for all.
+    straight : bool
+        Whether `rows` also takes the arrays of all these frames, and may read positions
+        and velocities into them.
     """
 
     path: Path
     numbers: range
-    rows: Callable[[range], Iterator[Rows]]
+    rows: Callable[..., Iterator[Rows]]
     name: Callable[[int], str] = str
     kept: bool = True
     atoms: np.ndarray | None = None
+    straight: bool = False
 
     @cached_property
     def first(self) -> Rows:
@@ -126,8 +131,11 @@ class Frames:
         """Number of atoms."""
         return int((self.first.names if self.atoms is None else self.atoms).size)
 
-    def _read(self, numbers: range, first: Rows | None = None) -> Iterator[Rows]:
-        found, done = self.rows(numbers), 0
+    def _read(
+        self, numbers: range, first: Rows | None = None, into: Vectors | None = None
+    ) -> Iterator[Rows]:
+        straight = self.straight and self.atoms is None and into is not None
+        found, done = self.rows(numbers, *([into] if straight else [])), 0
         while done < len(numbers):
             where = partial(self._where, numbers[done:])
             with reading(where(0)):
@@ -150,7 +158,7 @@ class Frames:
         shape, place = (len(numbers), self.n_atoms, 3), 0
         moving = self.first.velocity is not None
         out = into
-        for rows in self._read(numbers, self.first):
+        for rows in self._read(numbers, self.first, into):
             r, v = (
                 part if part is None or self.atoms is None else part[..., self.atoms, :]
                 for part in (rows.position, rows.velocity)
@@ -162,8 +170,11 @@ class Frames:
             if out is None:
                 out = np.empty(shape), np.empty(shape) if moving else None
             for own, read in zip(out, (r, v), strict=True):
-                if own is not None:
-                    own[place : place + rows.n_frames] = read
+                if own is None:
+                    continue
+                there = own[place : place + rows.n_frames]
+                if not np.may_share_memory(there, read):
+                    there[...] = read
             place += rows.n_frames
         assert out is not None
         return out
@@ -249,9 +260,22 @@ def pieces(
         yield Rows(next(own), next(own), position[place], v)
 
 
-def scaled(values: np.ndarray, factor: float) -> np.ndarray:
-    """Return numbers times a factor: in double precision, as they are if it is 1."""
-    return values if factor == 1 else np.multiply(values, factor, dtype=float)
+def scaled(
+    values: np.ndarray, factor: float, into: np.ndarray | None = None
+) -> np.ndarray:
+    """Return numbers times a factor: in double precision, as they are if it is 1.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+    factor : float
+    into : numpy.ndarray, optional
+        Memory for the products, if it has their shape.
+    """
+    if factor == 1:
+        return values
+    out = into if into is not None and into.shape == values.shape else None
+    return np.asarray(np.multiply(values, factor, dtype=float, out=out))
 
 
 #: Name → (first column, type, number of columns).
@@ -313,13 +337,8 @@ def require_finite(where: Callable[[int], str], *arrays: np.ndarray | None) -> N
             require_file(False, where(at), problem, fix="leave that frame out: frames=")
 
 
-def _is_plain(values: np.ndarray, size: int = 2**13) -> bool:
+def _is_plain(values: np.ndarray, size: int = 2**16) -> bool:
     """Return whether all are below 1e30; the parts of them fit into the cache."""
     flat = values.reshape(-1)
     parts = (flat[at : at + size] for at in range(0, flat.size, size))
-    # Maximum and minimum need no memory, and are NaN if one value is.
-    with np.errstate(over="ignore"):
-        return all(
-            is_below(part, 1e30) or (part.max() < 1e30 and part.min() > -1e30)
-            for part in parts
-        )
+    return all(is_below(part, 1e30) for part in parts)

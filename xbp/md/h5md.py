@@ -16,7 +16,7 @@ from xbp.core.guards import choose
 from xbp.io.hdf5 import HDF5_SIGNATURE, open_hdf5, require_own
 from xbp.io.stored import Some, Stored, of_hdf5, read_parts
 from xbp.md.found import Found
-from xbp.md.frames import Frames, Rows, fitting, part_of, pieces, scaled
+from xbp.md.frames import Frames, Rows, Vectors, fitting, part_of, pieces, scaled
 from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
 from xbp.md.styles import Style, unit_factor
@@ -197,7 +197,7 @@ class _Contents:
         places = {number: place for place, number in enumerate(chosen)}
         same = np.arange(self.n_atoms)
 
-        def rows(numbers: range) -> Iterator[Rows]:
+        def rows(numbers: range, into: Vectors = (None, None)) -> Iterator[Rows]:
             every = (self.position, self.velocity, self.image, self.ids)
             found: list[Some] = [
                 None if s is None else s.stored(path, numbers) for s in every
@@ -215,11 +215,12 @@ class _Contents:
                         for series, one in zip(every, found, strict=True)
                     ]
             few = fitting(self.n_atoms)
-            for part, some in read_parts(path, found, len(numbers), few):
+            for part, some in read_parts(path, found, len(numbers), few, into):
                 r, v, image, ids = some
                 assert r is not None
-                r = _spatial(scaled(r, style.length))
-                v = None if v is None else _spatial(scaled(v, style.speed))
+                own = [None if a is None else a[part] for a in into]
+                r = _spatial(scaled(r, style.length, own[0]))
+                v = None if v is None else _spatial(scaled(v, style.speed, own[1]))
                 if image is not None:
                     at = [places[number] for number in numbers[part]]
                     r = r + _spatial(image) @ cells[at]
@@ -230,7 +231,7 @@ class _Contents:
             lambda: given.times(len(chosen), own=times, marks=steps, style=style),
         )
         return Found(
-            Frames(path, chosen, rows, kept=self.packed),
+            Frames(path, chosen, rows, kept=self.packed, straight=True),
             cells,
             element,
             None if topology is None else topology.masses,
