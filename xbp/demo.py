@@ -33,6 +33,8 @@ AT_PEAK, ABOVE = 3.25, 20.0  # meV, of the figure
 ENERGIES = (1.25, 2.25, AT_PEAK, 5.0, 8.0, 10.0, 15.0, ABOVE, 25.0)
 #: Of the figure's panel c: where B is level, meV, and momentum transfers, 1/angstrom.
 PLATEAU, SHAPES = (2.0, 4.0), (2.7, 3.7, 4.8, 6.1, 8.0)
+#: Energies of the panels b and c, meV: below, B is noise over next to nothing.
+SHOWN = (0.8, 20.0)
 #: Fit ranges whose effect on the peak energy is shown.
 RANGES = ((0.9, 8.0), (0.9, 6.0), (0.9, 12.0), (1.5, 8.0), (2.0, 8.0))
 
@@ -99,7 +101,7 @@ def analyse() -> Study:
 
 def _shape(b: xr.Dataset, Q: float) -> xr.DataArray:
     """Return B(E) about a Q, divided by its mean over the plateau."""
-    cut: xr.DataArray = cut_Q(b, Q, "0.3 1/angstrom").B.sel(E=slice(0.8, 20))
+    cut: xr.DataArray = cut_Q(b, Q, "0.3 1/angstrom").B.sel(E=slice(*SHOWN))
     return cut / float(cut.sel(E=slice(*PLATEAU)).mean())
 
 
@@ -182,10 +184,7 @@ def draw(study: Study) -> Figure:
     plot.map(study.b, study.glass.Sq, axes[0, 0], E_range=(1.0, 20.0))
     axes[0, 0].set_xlim(1.5, 8.5)
 
-    plot.peak(study.spectrum, study.peak, axes[0, 1])
-    low, high = (float(end.split()[0]) for end in FIT_RANGE)
-    top = 1.3 * float(study.spectrum.B.sel(E=slice(low, high)).max())
-    axes[0, 1].set(xlim=(0, 20), ylim=(0, top))
+    plot.peak(study.spectrum, study.peak, axes[0, 1], E_range=SHOWN)
     grey = {"color": "0.92", "lw": 0, "zorder": 0}
 
     low, high = PLATEAU
@@ -193,8 +192,8 @@ def draw(study: Study) -> Figure:
         axes[0, 2].plot(shape.E, shape, lw=1.2, color=color, label=f"{Q:g}")
     axes[0, 2].set(
         xlabel="$E$ (meV)",
-        ylabel=f"$B(Q,E)$ over its mean,\n{low:g} to {high:g} meV",
-        ylim=(0, 1.5),
+        ylabel=f"$B$ / mean at {low:g}–{high:g} meV",
+        ylim=(0, 1.75),
     )
     axes[0, 2].axvspan(low, high, **grey)
     legend = {"frameon": False, "fontsize": "small", "ncols": 3, "loc": "upper right"}
@@ -203,6 +202,7 @@ def draw(study: Study) -> Figure:
     plot.scaling(study.cuts[AT_PEAK], axes[1, 0])
     plot.scaling(study.cuts[ABOVE], axes[1, 1])
     plot.correlation(study.correlation.sel(E=slice(0.8, 45.0)), axes[1, 2])
+    axes[1, 2].set_ylabel("correlation with $S(Q)$")
     for letter, ax in zip("abcdef", axes.flat, strict=True):
         ax.text(-0.16, 1.03, letter, transform=ax.transAxes, fontweight="bold")
     return figure

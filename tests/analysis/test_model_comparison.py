@@ -324,8 +324,15 @@ def test_bad_input(table: xr.Dataset) -> None:
 
 
 def test_figures(table: xr.Dataset) -> None:
+    ok = table.status.values == "ok"
+    (left,) = table.model.values[~ok]
     for residuals in (False, True):
         axes = table.bp.plot.models(residuals=residuals)
         labels = [text.get_text() for text in axes.get_legend().get_texts()]
         assert labels[0] == f"{SUM.name}: ΔBIC 0"
-        assert len(labels) == table.model.size
+        assert labels[1] == "damped_phonons_dos: ΔBIC 16\u2009000"
+        # Only what is drawn has a line in the legend.
+        drawn = {line.get_label() for line in axes.lines}
+        assert set(labels) <= drawn
+        assert len(labels) == ok.sum()
+        assert axes.get_title().startswith(f"not drawn: {left} (")

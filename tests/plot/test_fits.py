@@ -65,9 +65,9 @@ def test_a_poor_fit_says_so(unmarked: xr.Dataset) -> None:
     ax = spectrum.bp.plot.fit(table)
     assert ax.get_title().endswith("(poor)")
     # Its error says nothing.
-    assert "energy 2.21 meV" in ax.get_title()
+    assert "energy = 2.21 meV" in ax.get_title()
     assert "±" not in ax.get_title()
-    assert "10$^{-5}$" in ax.get_title()
+    assert "× 10$^{-5}$" in ax.get_title()
     x, y = drawn(ax).T
     want = xbp.models.evaluate(
         "lognormal", x, **{n: float(table[n]) for n in ("energy", "height", "sigma")}
@@ -76,7 +76,7 @@ def test_a_poor_fit_says_so(unmarked: xr.Dataset) -> None:
     held = spectrum.bp.fit(
         "lognormal", x_range=("1.2 meV", "12 meV"), fixed={"sigma": 1.2}
     )
-    assert "sigma 1.2 (fixed)" in spectrum.bp.plot.fit(held).get_title()
+    assert "sigma = 1.2 (fixed)" in spectrum.bp.plot.fit(held).get_title()
 
 
 def test_over_another_axis_than_energy_a_maximum_is_no_energy() -> None:
@@ -88,7 +88,7 @@ def test_over_another_axis_than_energy_a_maximum_is_no_energy() -> None:
         coords={"Q": (Q, "1/angstrom")},
     )
     title = sq.bp.plot.fit(sq.bp.fit("gaussian")).get_title().replace("\xa0", " ")
-    assert "gaussian: maximum at 1.5 Å$^{-1}$" in title
+    assert "gaussian: position of the maximum = 1.5 Å$^{-1}$" in title
     assert "energy" not in title
 
 

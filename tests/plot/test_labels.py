@@ -41,6 +41,16 @@ def test_models_are_compared_on_the_axis_of_their_data(
     assert table.bp.plot.models(residuals=True).get_ylabel() == "residual / error"
 
 
+def test_models_are_shown_about_the_range_fitted() -> None:
+    """Raman data were drawn to 4000 1/cm although the fits end at 160 1/cm."""
+    data = spectrum("reduced_dos", 8e-4, "1/meV**3")
+    table = data.bp.compare_models(["lognormal"], x_range=(3, 5))
+    low, high = float(table.E_low[0]), float(table.E_high[0])
+    first, last = table.bp.plot.models().get_xlim()
+    assert (first, last) == pytest.approx((1.5 * low - high / 2, 1.5 * high - low / 2))
+    assert table.bp.plot.models(xlim=(1, 12)).get_xlim() == (1, 12)
+
+
 def test_a_parameter_of_many_fits_has_its_power_of_ten() -> None:
     many = xr.concat(
         [spectrum("reduced_dos", s, "1/meV**3") for s in (3e-4, 5e-4)],

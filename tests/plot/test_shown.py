@@ -8,9 +8,11 @@ import pytest
 import xarray as xr
 from matplotlib.ticker import ScalarFormatter
 
+import xbp
 from xbp.errors import QuantityError, UnitsError
 
 PER_MEV = 8.065543937349211  # 1/cm
+E = np.linspace(1, 12, 30)
 
 
 @pytest.fixture
@@ -186,3 +188,23 @@ def test_labels_are_written_where_nothing_is_drawn_or_named_yet(b: xr.Dataset) -
     named.set_xlabel("neutron energy loss (meV)")
     cut.bp.plot.cut(ax=named)
     assert named.get_xlabel() == "neutron energy loss (meV)"
+
+
+def test_the_height_follows_all_curves_until_the_user_sets_it() -> None:
+    """Curves drawn later were above the top of axes that begin at 0."""
+    g = xbp.models.evaluate("debye_phonons_dos", E, n_D=1, energy_D=20)
+    S = xbp.models.dynamic_structure_factor(
+        np.array([2.0, 3.0]), E, energy=4, width=4, T=300, u2=0.01
+    )
+    peaks = S.bp.to_bqe().bp.boson_peak(E_range=(1.5, 10))
+    higher = peaks.assign(energy=(3 * peaks.energy).assign_attrs(peaks.energy.attrs))
+    triple = g.assign(g=(3 * g.g).assign_attrs(g.g.attrs))
+    for low, high, name in ((g, triple, "cut"), (peaks, higher, "peak")):
+        ax = getattr(low.bp.plot, name)(label="low")
+        getattr(high.bp.plot, name)(ax=ax, label="high")
+        assert ax.get_ylim()[0] == 0
+        assert ax.get_ylim()[1] > float(np.nanmax(line(ax)[:, 1]))
+        assert [t.get_text() for t in ax.get_legend().get_texts()] == ["low", "high"]
+        ax = getattr(low.bp.plot, name)(ylim=(-1, 3))
+        getattr(high.bp.plot, name)(ax=ax)
+        assert ax.get_ylim() == (-1, 3)

@@ -33,8 +33,10 @@ __all__ = [
     "facts_of",
     "is_same",
     "label_axes",
+    "may_limit",
     "name_curve",
     "on_axes",
+    "set_height",
     "show_legend",
     "shown_on",
     "tell_apart",
@@ -54,12 +56,13 @@ class _Shown:
 class _Drawn:
     """What xbp drew on axes; `beside`: the user had drawn there before.
 
-    After clear(), axes have another title.
+    After clear(), axes have another title. `height`: the limits of y that xbp set.
     """
 
     title: Any
     shown: dict[str, _Shown]
     beside: bool
+    height: tuple[float, float] | None = None
 
 
 #: The note on curves that reach beyond the axis.
@@ -118,7 +121,8 @@ def on_axes(
         mine[name] = _Shown(what, units, old.label)
     before = _own(axes)
     beside = axes.has_data() if before is None else before.beside
-    _DRAWN[axes] = _Drawn(weakref.ref(axes.title), mine, beside)
+    height = None if before is None else before.height
+    _DRAWN[axes] = _Drawn(weakref.ref(axes.title), mine, beside, height)
     return axes
 
 
@@ -177,6 +181,21 @@ def beside_others(axes: Axes) -> bool:
     """Whether the user had drawn on the axes before; limits would hide that."""
     drawn = _own(axes)
     return drawn is not None and drawn.beside
+
+
+def may_limit(axes: Axes) -> bool:
+    """Whether the limits of y are matplotlib's or xbp's, and not the user's."""
+    drawn = _own(axes)
+    if drawn is None or drawn.beside:
+        return False
+    return axes.get_autoscaley_on() or axes.get_ylim() == drawn.height
+
+
+def set_height(axes: Axes, low: float | None, high: float | None) -> None:
+    """Set limits of y that later curves on the same axes may change."""
+    axes.set_ylim(low, high)
+    if (drawn := _own(axes)) is not None:
+        drawn.height = axes.get_ylim()
 
 
 def _own(axes: Axes) -> _Drawn | None:

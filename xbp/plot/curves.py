@@ -1,8 +1,7 @@
-"""Curves: a signal over one dimension, points or lines, and the height of the axis."""
+"""Curves: a signal over one dimension, as points or lines."""
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +15,6 @@ from xbp.core.signal import read
 from xbp.core.status import Status
 from xbp.core.units import convert_factor
 from xbp.plot.axes import (
-    BEYOND,
-    beside_others,
-    drawn_lines,
     facts_of,
     is_same,
     label_axes,
@@ -27,11 +23,12 @@ from xbp.plot.axes import (
     shown_on,
     tell_apart,
 )
+from xbp.plot.heights import adjust_height, note, remember
 from xbp.plot.style import (
     BLUE,
     COLORS,
-    GREY,
     axis_label,
+    coordinate_symbol,
     figure,
     is_arbitrary,
     is_line,
@@ -43,34 +40,21 @@ from xbp.plot.style import (
 from xbp.reduction import convert
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.container import ErrorbarContainer
 
 __all__ = [
-    "HEADROOM",
-    "adjust_height",
     "cut",
     "draw_curve",
     "draw_cut",
     "draw_parameter",
-    "height_without_outliers",
-    "limit_height",
-    "note",
-    "note_beyond",
     "own_figure",
 ]
 
 #: More points than this touch one another at the width of a column, 8.6 cm, unless
 #: they are small.
 DENSE = 100
-#: An axis that ends below outliers ends at this multiple of the rest.
-HEADROOM = 1.6
 _BAND: dict[str, Any] = {"alpha": 0.3, "lw": 0}
-#: The values and errors of each curve drawn.
-_CURVES: weakref.WeakKeyDictionary[
-    Artist, tuple[xr.DataArray, npt.NDArray[np.float64]]
-] = weakref.WeakKeyDictionary()
 
 
 def draw_curve(
@@ -109,7 +93,7 @@ def draw_curve(
         style: dict[str, Any] = {"fmt": ".", "ms": size, "lw": width} | kwargs
         drawn = axes.errorbar(x, y, error, **style)
     known = np.zeros_like(y) if error is None else np.nan_to_num(error)
-    _CURVES[drawn.lines[0]] = value, known
+    remember(drawn, value, known)
     return drawn
 
 
@@ -148,145 +132,6 @@ def _wide_steps(
     return wide, wide[steps[wide] > 3 * np.asarray(around)]
 
 
-def height_without_outliers(
-    value: xr.DataArray, error: npt.NDArray[np.float64]
-) -> float:
-    """Return the height of a curve without the few bins that dwarf the others.
-
-    In B(E) these are an elastic line. In any measured spectrum they are what falls off
-    from an end of the data or from the edge of a mask: small-angle scattering, the foot
-    of an elastic line, the last bins of the kinematic range. A peak with flanks on both
-    sides is not one of them.
-
-    Parameters
-    ----------
-    value : xarray.DataArray, shape (n,)
-        One curve over Q or E.
-    error : ndarray, shape (n,)
-        Its standard deviations; a rise within them is noise.
-
-    Returns
-    -------
-    float
-        NaN where nothing is known.
-
-    Examples
-    --------
-    >>> Q = xr.DataArray(np.linspace(0.1, 8, 80), dims="Q")
-    >>> hump, wall = np.exp(-((Q - 3) ** 2)), 20 * np.exp(-10 * Q)
-    >>> B = (hump + wall + 0.1).assign_coords(Q=Q)
-    >>> B = B.assign_attrs(quantity="reduced_dos", units="1")
-    >>> round(float(B.max()), 1), round(height_without_outliers(B, 0 * Q.values), 1)
-    (7.5, 1.1)
-    """
-    dim, quantity = value.dims[0], value.attrs.get("quantity")
-    known = np.isfinite(value.values)
-    if not known.any():
-        return float("nan")
-    x, y, error = (np.asarray(a)[known] for a in (value[dim], value, error))
-    highest = float(y.max())
-    spectra = ("dynamic_structure_factor", "generalized_dos", "reduced_dos")
-    if quantity not in spectra or dim not in ("Q", "E"):
-        return highest
-    of_B = quantity == "reduced_dos"
-    if of_B and dim == "E" and (x > 0).any():
-        # In energy gain B is noise over next to nothing.
-        usual = float(np.percentile(y[x > 0], 95))
-        if highest > 8 * usual > 0:
-            return usual
-    walls = _walls(x, y, error, elastic=dim == "E" and not of_B)
-    rest = float(y[~walls].max(initial=-np.inf))
-    few = (y > HEADROOM * rest).sum() <= max(0.1 * x.size, 1)
-    return rest if highest > 2.5 * rest > 0 and few else highest
-
-
-def _walls(x: Any, y: Any, error: Any, *, elastic: bool) -> npt.NDArray[np.bool_]:
-    """Mark what falls off from the ends of the data and from the edges of gaps."""
-    walls = np.zeros(x.size, dtype=bool)
-    if x.size < 3:
-        return walls
-    steps = np.diff(x)
-    gaps = np.flatnonzero(steps > 3 * np.median(steps)) + 1
-    near = max(min(4, x.size // 25), 1)  # a wall is highest this near to its end
-    for part in np.split(np.arange(x.size), gaps):
-        for way in (part, part[::-1]):
-            at_end = way[0] in (0, x.size - 1)
-            if elastic and at_end and abs(x[way[0]]) < 0.05 * np.abs(x).max():
-                continue  # half an elastic line
-            top = int(np.argmax(y[way[:near]]))
-            values, errors = y[way[top:]], error[way[top:]]
-            lowest = np.minimum.accumulate(values)
-            place = np.where(values == lowest, np.arange(values.size), 0)
-            noise = np.hypot(errors, errors[np.maximum.accumulate(place)])
-            rises = np.flatnonzero(values - lowest > 2 * noise)
-            # What falls off all the way to the other end is the signal itself.
-            if rises.size:
-                walls[way[: top + int(rises[0])]] = True
-    return walls
-
-
-def adjust_height(axes: Axes) -> None:
-    """End the axis below outliers of the curves on it, and below extreme errors."""
-    curves = [_CURVES[line] for line, _ in drawn_lines(axes) if line in _CURVES]
-    curves = [(v, e) for v, e in curves if np.isfinite(v.values).any()]
-    if beside_others(axes) or not curves:
-        return
-    y, error = (np.concatenate(part) for part in zip(*curves, strict=True))
-    tops, ends_below = [], False
-    for value, own in curves:
-        rest, high = height_without_outliers(value, own), float(value.max())
-        ends_below |= rest < high
-        tops.append(HEADROOM * rest if rest < high else 1.1 * high)
-    if ends_below:
-        if max(tops) > 0:
-            ends = float(np.nanmin(y)), float(np.nanmax(y))
-            limit_height(axes, curves[-1][0], max(tops), ends)
-        return
-    # An error many times the usual one, of a bin with few counts, runs off the axis.
-    usual = [
-        np.full(e.size, 5 * np.median(e[np.isfinite(v.values)])) for v, e in curves
-    ]
-    shown = np.minimum(error, np.concatenate(usual))
-    whole = np.nanmax(y + error) - np.nanmin(y - error)
-    low, high = float(np.nanmin(y - shown)), float(np.nanmax(y + shown))
-    margin = 0.05 * (high - low)
-    if whole > 1.5 * (high - low) > 0:
-        axes.set_ylim(low - margin, high + margin)
-
-
-def limit_height(
-    axes: Axes, value: xr.DataArray, top: float, ends: tuple[float, float]
-) -> None:
-    """Let the axis of a signal go from 0 to `top`, and note what lies beyond.
-
-    `ends` are the lowest and the highest value on the axis.
-    """
-    if not beside_others(axes):
-        # Noise below 0 takes no more room than what is above.
-        axes.set_ylim(max(min(0.0, 1.1 * ends[0]), -top), top)
-        power = power_of(top)
-        label_axes(axes, y=signal_label(value, power), power=power)
-        note_beyond(axes, ends[1], top, power)
-
-
-def note_beyond(
-    axes: Axes, highest: float, top: float, power: int, height: float = 0.98
-) -> None:
-    """Write how far the curves reach beyond the top of the axis."""
-    for old in [text for text in axes.texts if text.get_gid() == BEYOND]:
-        old.remove()
-    if highest > top:
-        text = f"up to {highest / 10.0**power:.3g} {BEYOND}"
-        note(axes, text, height, gid=BEYOND, va="top")
-
-
-def note(axes: Axes, text: str, height: float, **kwargs: Any) -> None:
-    """Write a small grey line into axes, in the middle."""
-    style: dict[str, Any] = {"ha": "center", "fontsize": "x-small", "color": GREY}
-    style["bbox"] = {"fc": "white", "ec": "none", "pad": 1}
-    axes.text(0.5, height, text, transform=axes.transAxes, **(style | kwargs))
-
-
 def draw_parameter(
     ax: Axes | None,
     table: xr.Dataset,
@@ -296,6 +141,7 @@ def draw_parameter(
     symbol: str,
     general: str | None = None,
     systematic: str | None = None,
+    from_zero: bool = False,
     **kwargs: Any,
 ) -> Axes:
     """Draw a column of a table of fits against their one dimension.
@@ -314,6 +160,8 @@ def draw_parameter(
         Of its label, and of that beside other curves.
     systematic : str, optional
         The column of systematic errors, drawn as broader and lighter bars.
+    from_zero : bool
+        Start the axis at 0.
     **kwargs
         For `matplotlib.axes.Axes.errorbar`.
     """
@@ -329,13 +177,13 @@ def draw_parameter(
     columns = table.assign_coords({dim: x}).isel({dim: ok})
     style: dict[str, Any] = {"color": BLUE, "fmt": "."} | kwargs
     draw_curve(axes, columns[name], columns[f"{name}_std"], line=False, **style)
-    adjust_height(axes)
     if systematic is not None:
         wide: dict[str, Any] = {"fmt": "none", "alpha": 0.25, "elinewidth": 3}
         spread = columns[systematic].fillna(0.0).values
         axes.errorbar(
             x[ok], columns[name].values, spread, ecolor=style["color"], **wide
         )
+    adjust_height(axes, from_zero=from_zero)
     if not numbers:
         axes.set_xticks(x, names)
     power = power_of(columns[name])
@@ -437,7 +285,7 @@ def draw_cut(data: xr.DataArray | xr.Dataset, ax: Axes | None, **kwargs: Any) ->
         drawn = draw_curve(axes, value.isel(at), std, line=line, **style)
         if "label" not in kwargs:
             name_curve(drawn, facts_of(signal, value.isel(at), others))
-    tell_apart(axes, str(others[0]).replace("_", " ") if others else None)
+    tell_apart(axes, coordinate_symbol(str(others[0])) if others else None)
     power = power_of(value)
     label_axes(axes, axis_label(x), signal_label(value, power), power=power)
     if quantity == "reduced_heat_capacity":
@@ -447,9 +295,8 @@ def draw_cut(data: xr.DataArray | xr.Dataset, ax: Axes | None, **kwargs: Any) ->
         status = signal.source.get("status") if is_dataset else None
         why = "" if status is None or status.ndim else f": {status.values}"
         note(axes, f"every value is NaN{why}", 0.5, fontsize="medium")
-    elif quantity in ("vibrational_dos", "generalized_dos") and not (value < 0).any():
-        axes.set_ylim(0, None)
-    adjust_height(axes)
+    of_states = quantity in ("vibrational_dos", "generalized_dos")
+    adjust_height(axes, from_zero=of_states)
     return axes
 
 

@@ -24,13 +24,13 @@ from xbp.models.catalogue import MODELS, find_model
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
 from xbp.models.model import Model, parameter_units
 from xbp.plot.axes import show_legend
-from xbp.plot.curves import (
+from xbp.plot.curves import draw_cut, draw_parameter, own_figure
+from xbp.plot.heights import (
     HEADROOM,
-    draw_cut,
-    draw_parameter,
+    adjust_height,
     height_without_outliers,
     limit_height,
-    own_figure,
+    show_fitted,
 )
 from xbp.plot.style import (
     GREY,
@@ -133,30 +133,15 @@ def fit(
     own_units, units = (c.attrs["units"] for c in (numbers[f"{along}_low"], x))
     factor = convert_factor(own_units, units, name=along, energy=along == "E")
     low, high = (float(numbers[f"{along}_{end}"]) * factor for end in ("low", "high"))
-    first, last = float(x.min()), float(x.max())
-    if np.isfinite(low) and low < high:
-        beside = (high - low) / 2
-        first, last = max(first, low - beside), min(last, high + beside)
     found = str(numbers.status.values) == Status.OK
     places = np.linspace(low, high, 400)
     curve = None
     if found:
         curve = _curve(numbers, model, places / factor, value, str(own_units))
     axes = draw_cut(signal.source, ax, **kwargs)
-    axes.set_xlim(first, last)
     if curve is not None:
-        seen = value.where((x >= first) & (x <= last))
-        inside = value.where((x >= low) & (x <= high))
-        axes.axvspan(low, high, color=GREY, alpha=0.12, lw=0, zorder=0)
         axes.plot(places, curve, color=ORANGE, lw=1.6, zorder=3)
-        ends = float(seen.min()), float(seen.max())
-        top = max(float(inside.max()), float(curve.max()))
-        highest = max(ends[1], top)
-        end = highest + 0.1 * abs(highest) if highest else 1.0
-        if ends[1] > 2 * HEADROOM * top > 0:
-            end = HEADROOM * top
-        limit_height(axes, seen, end, ends)
-        axes.set_ylim(1.1 * min(ends[0], float(curve.min()), 0.0), None)
+    show_fitted(axes, value, (low, high), curve)
     set_title(axes, *_title(numbers, found))
     return axes
 
@@ -175,12 +160,11 @@ def _draw_many(
         )
     known = _parameters(plain)
     name: str = choose(known[0] if parameter is None else parameter, known, "parameter")
-    symbol = _symbols(plain)[name]
-    symbol = "position of the maximum" if symbol == "maximum at" else symbol
-    kwargs |= {"what": f"{name} of {kind}", "symbol": symbol}
+    kwargs |= {"what": f"{name} of {kind}", "symbol": _symbols(plain)[name]}
     axes = draw_parameter(ax, plain, name, **kwargs)
     good = int((status == Status.OK).sum())
     set_title(axes, f"{_model_name(plain)}: {good} of {status.size} fits are ok")
+    show_legend(axes)
     return axes
 
 
@@ -284,7 +268,8 @@ def _symbols(table: xr.Dataset) -> dict[str, str]:
     if quantity_name(table) == "fit_elastic_line":
         return _ELASTIC_LINE
     # Over another axis than E, such as C/T³ over T, "energy" is another number.
-    energy = "energy" if "E_low" in table.variables else "maximum at"
+    over_E = "E_low" in table.variables
+    energy = "energy" if over_E else "position of the maximum"
     return {n: energy if n == "energy" else n for n in _parameters(table)}
 
 
@@ -301,7 +286,9 @@ def _title(table: xr.Dataset, found: bool) -> list[str]:
         limiting = str(table.get("limiting_parameter", xr.DataArray("")).values)
         return [f"{what}: {table.status.values}{limiting and f' ({limiting})'}"]
     symbols = _symbols(table).items()
-    each = [f"{s} {parameter_text(table, n)}" for n, s in symbols if n != "background"]
+    each = [
+        f"{s} = {parameter_text(table, n)}" for n, s in symbols if n != "background"
+    ]
     # Lines end between numbers, not within one.
     numbers = ", ".join(one.replace(" ", "\xa0") for one in each)
     return [f"{what}: {numbers}", fit_quality(table)]
@@ -475,5 +462,6 @@ def draw_energies(
             axes.set_xlim(float(at.min()), float(at.max()))
     if like is None:
         mark_box_phonon(axes.axhline, energy)
-        axes.set_ylim(0, None)
+        adjust_height(axes, from_zero=True)
+        show_legend(axes)
     return axes

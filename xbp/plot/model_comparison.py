@@ -13,11 +13,13 @@ from xbp.core.guards import require_flag
 from xbp.core.operation import operation
 from xbp.core.status import Status
 from xbp.plot.axes import label_axes, on_axes, show_legend
-from xbp.plot.curves import adjust_height, draw_curve
+from xbp.plot.curves import draw_curve
+from xbp.plot.heights import adjust_height, show_fitted
 from xbp.plot.style import (
     COLORS,
     GREY,
     as_signal,
+    axes_of,
     axis_label,
     figure,
     power_of,
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["models"]
+
+#: Height of a line of the legend, inches.
+_LINE = 0.17
 
 
 @operation(takes="compare_models", step=50, where="plot")
@@ -57,8 +62,9 @@ def models(
     Returns
     -------
     matplotlib.axes.Axes
-        The best models are named first, with their BIC above that of the best; those
-        whose fit is not ok with the reason.
+        The range fitted is grey, with half as much beside it. Below, the best models
+        are named first, with their BIC above that of the best; above, those that are
+        not drawn, with the reason.
 
     Raises
     ------
@@ -73,6 +79,10 @@ def models(
     )  # fmt: skip
     measured = as_signal(plain["measured"], plain)
     x = measured[str(measured.dims[0])]
+    names, ok = plain["model"].values.astype(str), (status == Status.OK).values
+    order = [i for i in np.argsort(plain["delta_BIC"].values).tolist() if ok[i]]
+    if ax is None:  # as high as its legend needs
+        ax = axes_of(None, (4.8, 3.4 + _LINE * len(order)))
     if residuals:
         axes = on_axes(ax, x, ("residual over its error", "1"))
         axes.axhline(0, color=GREY, lw=0.8)
@@ -84,22 +94,37 @@ def models(
         power = power_of(measured)
         label_axes(axes, axis_label(x), signal_label(measured, power), power=power)
         adjust_height(axes)
-    order = np.argsort(plain["delta_BIC"].values)
-    for i in order.tolist():
-        name = str(plain["model"].values[i])
-        reason = str(status.values[i])
-        if reason == Status.OK:
-            delta = float(plain["delta_BIC"].values[i])
-            reason = f"ΔBIC {delta:.0f}" if delta >= 100 else f"ΔBIC {delta:.3g}"
-        curve = plain["residual" if residuals else "fitted"].values[i]
-        color, again = COLORS[i % len(COLORS)], i >= len(COLORS)
+    curves = plain["residual" if residuals else "fitted"].values
+    for rank, i in enumerate(order):
         style: dict[str, Any] = {
-            "color": color,
+            "color": COLORS[i % len(COLORS)],
             "lw": 1.4,
-            "ls": "--" if again else "-",
+            "ls": "--" if i >= len(COLORS) else "-",
+            "zorder": 3 - rank / len(order),  # the best on top
         }
-        style |= kwargs
-        axes.plot(x.values, curve, label=f"{name}: {reason}", **style)
-    show_legend(axes)
-    set_title(axes, f"{len(order)} models")
+        text = f"{names[i]}: ΔBIC {_rounded(float(plain['delta_BIC'].values[i]))}"
+        axes.plot(x.values, curves[i], **({"label": text} | style | kwargs))
+    if order and not residuals:
+        inside = x.values[np.isfinite(curves[order]).any(axis=0)]
+        ends = float(inside.min()), float(inside.max())
+        show_fitted(axes, measured, ends, curves[order])
+    show_legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    left = [f"{names[i]} ({status.values[i]})" for i in np.flatnonzero(~ok)]
+    set_title(axes, f"not drawn: {', '.join(left)}" if left else "")
     return axes
+
+
+def _rounded(number: float) -> str:
+    """Write a difference of BIC with two figures, below 1000 without decimals.
+
+    Examples
+    --------
+    >>> [_rounded(delta) for delta in (0.0, 0.5678, 15.28, 223.5, 1344.2, 54387.0)]
+    ['0', '0.57', '15', '224', '1300', '54\u2009000']
+    """
+    if number < 10:
+        return f"{number:.2g}"
+    if number < 1000:
+        return f"{number:.0f}"
+    figures = round(number, 1 - int(np.log10(number)))
+    return f"{figures:,.0f}".replace(",", "\u2009" if figures >= 1e4 else "")

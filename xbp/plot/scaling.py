@@ -299,7 +299,7 @@ def _draw_panel(
     text = label(symbol, map_.attrs["units"], power)
     text += "" if is_B else f", {_field_name(name)}"
     text += f": $r$ = {r:.2f}".replace("-", "−") if np.isfinite(r) else ""
-    bar.set_label(text, fontsize="small")
+    bar.set_label(text, fontsize="small", labelpad=6)
     over = overlay(ax, table.Q, table.Sq, "$S(Q)$" if last else "")
     over.set_ylim(0, 1.6 * float(table.Sq.max()))
     over.tick_params(labelright=last)

@@ -34,6 +34,7 @@ __all__ = [
     "as_signal",
     "axes_of",
     "axis_label",
+    "coordinate_symbol",
     "energy_text",
     "figure",
     "fit_quality",
@@ -196,9 +197,14 @@ def _ten(power: int) -> str:
 
 def axis_label(coordinate: xr.DataArray) -> str:
     """Format the label of the axis for a coordinate."""
-    name = str(coordinate.name)
-    symbol = SYMBOLS.get(name, name.replace("_", " "))
-    return label(symbol, coordinate.attrs.get("units", "1"))
+    return label(
+        coordinate_symbol(str(coordinate.name)), coordinate.attrs.get("units", "1")
+    )
+
+
+def coordinate_symbol(name: str) -> str:
+    """Return how a coordinate is written: its letter, else its name in words."""
+    return SYMBOLS.get(name, name.replace("_", " "))
 
 
 def as_signal(column: xr.DataArray, table: xr.Dataset) -> xr.DataArray:
@@ -380,4 +386,5 @@ def parameter_text(table: xr.Dataset, name: str) -> str:
     elif power and "±" in number:
         number = f"({number})"
     units = units_label(str(table[name].attrs.get("units", "1")))
-    return " ".join(filter(None, (number, _ten(power), units, "(fixed)" * fixed)))
+    ten = f"× {_ten(power)}" if power else ""
+    return " ".join(filter(None, (number, ten, units, "(fixed)" * fixed)))

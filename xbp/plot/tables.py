@@ -18,7 +18,8 @@ from xbp.core.status import Status, is_poor
 from xbp.core.units import convert_factor, to_kelvin
 from xbp.models.debye_einstein import debye_einstein
 from xbp.plot.axes import label_axes, on_axes, show_legend
-from xbp.plot.curves import HEADROOM, draw_curve, note_beyond
+from xbp.plot.curves import draw_curve
+from xbp.plot.heights import HEADROOM, adjust_height, note_beyond
 from xbp.plot.style import (
     BLUE,
     COLORS,
@@ -343,6 +344,7 @@ def phonons(branches: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
         draw_curve(axes, one.energy, one.energy_std, line=False, **(style | kwargs))
     E = label("$E$", E_units)
     label_axes(axes, axis_label(energy.Q), E, general=E)
-    axes.set(xlim=(0, None), ylim=(0, None))
+    axes.set_xlim(0, None, auto=None)
+    adjust_height(axes, from_zero=True)
     show_legend(axes)
     return axes

@@ -20,7 +20,7 @@ from xbp.models.dimension import debye_level
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.axes import show_legend
-from xbp.plot.curves import height_without_outliers, limit_height
+from xbp.plot.heights import height_without_outliers, limit_height
 from xbp.plot.style import COLORS, GREEN, GREY, ORANGE, label, pyplot, set_title
 from xbp.plot.tables import peak_of
 from xbp.reduction import to_bqe
