@@ -126,6 +126,10 @@ def test_dir_lists_what_is_for_the_data(glass: xr.Dataset) -> None:
         (lambda glass: glass.Sq.bp.to_radial_distribution(), r"missing a required argument: 'r'(.|\n)*to_radial_distribution\(r, \*"),
         (lambda glass: glass.bp.to_bqe().bp.scan_boson_peak(E_range=(1, 12)), r"E_range(.|\n)*did you mean E_ranges="),
         (lambda glass: glass.bp.cut_E(), "missing a required argument: 'E'"),
+        (lambda glass: glass.bp.compare_models(), "'models'(.|\n)*such as \"lognormal\""),
+        (lambda glass: glass.bp.fit(), "'model'(.|\n)*such as \"lognormal\""),
+        (lambda glass: glass.bp.fit_together(), "'model'(.|\n)*such as \"soft_osc"),
+        (lambda glass: xbp.new_dataset("C_p(T)", [1.0], units="J/K", coords={"temperature": ([2], "K")}).bp.to_molar(), "'per'(.|\n)*formula units"),
         (lambda glass: glass.bp.to_gdos("300 K", "0.01 angstrom^2", 3), "too many positional arguments"),
         (lambda glass: xbp.new_study({"a": xbp.stated_energy("5 meV", reference="x")}).bp.report(), "'path'"),
     ],
@@ -137,6 +141,25 @@ def test_a_call_that_does_not_fit_is_told_how_to_call(
         call(glass)
     assert isinstance(caught.value, TypeError)
     assert isinstance(caught.value, XbpError)
+
+
+@pytest.mark.parametrize(
+    ("look", "near"),
+    [
+        (lambda glass: glass.bp.to_nexus, ".bp.to_nxspe"),
+        (lambda glass: glass.bp.cutE, ".bp.cut_E"),
+        (lambda glass: glass.bp.map, ".bp.plot.map"),
+        (lambda glass: glass.S.bp.plot.boson_peek, ".bp.boson_peak"),
+        (lambda glass: glass.bp.xyz, "print(data.bp)"),
+        (lambda glass: xr.DataTree().bp.reprot, ".bp.report"),
+    ],
+)
+def test_an_unknown_method_is_answered_with_the_nearest(
+    glass: xr.Dataset, look: Callable[[xr.Dataset], object], near: str
+) -> None:
+    with pytest.raises(AttributeError) as caught:
+        look(glass)
+    assert near in str(caught.value)
 
 
 def test_an_error_of_types_within_a_method_is_its_own(

@@ -25,6 +25,10 @@ def scattered() -> xr.Dataset:
     return xbp.models.dynamic_structure_factor([2, 3, 4], np.arange(1, 30.0), **options)
 
 
+def without_q() -> xr.Dataset:
+    return scattered()[["S"]].sum("Q", keep_attrs=True).drop_vars("u2")
+
+
 def of_detectors() -> xr.Dataset:
     axes = {"detector": ([1, 2, 3], "1"), "E": (np.arange(-9.5, 10), "meV")}
     S = xbp.new_dataset(
@@ -43,6 +47,12 @@ CASES: dict[tuple[str, str], tuple[Make, dict[str, object], str, str]] = {
     ("to_gdos", "temperature"): (scattered, {}, "temperature", "T="),
     ("to_gdos", "u2"): (scattered, {}, "u2", "u2="),
     ("to_gdos", "statistics"): (scattered, {}, "statistics", "statistics"),
+    ("to_convention", "temperature"): (
+        without_q, {"convention": "n*S/E"}, "temperature", "T=",
+    ),
+    ("to_convention", "statistics"): (
+        without_q, {"convention": "n*S/E"}, "statistics", "statistics",
+    ),
     ("to_reduced_raman", "temperature"): (raman, {}, "temperature", "T="),
     ("angle_to_Q", "two_theta"): (of_detectors, {"Q": 1}, "two_theta", "two_theta"),
     ("angle_to_Q", "fixed_energy"): (

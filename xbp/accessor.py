@@ -11,6 +11,7 @@ from typing import Any
 
 import xarray as xr
 
+from xbp.core.calls import require_arguments, unknown_method, wrong_kind
 from xbp.core.errors import QuantityError
 from xbp.core.index import MODULES, Where
 from xbp.core.operation import (
@@ -21,8 +22,6 @@ from xbp.core.operation import (
     kinds_of,
     kinds_text,
     next_operations,
-    require_arguments,
-    wrong_kind,
 )
 from xbp.core.signal import read
 from xbp.summary import describe, describe_html
@@ -42,11 +41,18 @@ class _Lazy:
 
 
 def _filled(where: Where) -> Callable[[type], type]:
-    """Give a class a method for each operation of one accessor."""
+    """Give a class a method for each operation of one accessor, and hints to others."""
 
     def fill(cls: type) -> type:
         for name in MODULES[where]:
             setattr(cls, name, _Lazy(where, name))
+
+        def unknown(self: Any, name: str) -> Any:
+            if name in MODULES[where]:  # an error of Python's own, inside of it
+                return object.__getattribute__(self, name)
+            raise unknown_method(where, name)
+
+        cls.__getattr__ = unknown  # type: ignore[attr-defined]
         return cls
 
     return fill

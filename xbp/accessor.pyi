@@ -464,7 +464,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.to_columns`.
         """
-    def to_convention(self, convention: Literal['E*n*S/Q^2', 'n*S/(E*Q^2)', 'n*S/Q^2', 'S*E/Q', 'S*n/(E*Q)'], T: Any = ..., u2: Any = ..., *, u2_total: Any = ..., msd: Any = ..., B_iso: Any = ..., T_std: Any = ..., u2_std: Any = ..., reversed_below: float | None = ...) -> Data:
+    def to_convention(self, convention: Literal['E*n*S/Q^2', 'n*S/(E*Q^2)', 'n*S/Q^2', 'S*E/Q', 'S*n/(E*Q)', 'n*S/E'], T: Any = ..., u2: Any = ..., *, u2_total: Any = ..., msd: Any = ..., B_iso: Any = ..., T_std: Any = ..., u2_std: Any = ..., reversed_below: float | None = ...) -> Data:
         """Return S(Q,E) reduced as another publication has it.
 
         See `xbp.to_convention`.
@@ -499,7 +499,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.to_mdanalysis`.
         """
-    def to_molar(self, per: Literal['atoms', 'formula units'] | None = ..., *, mass: Any = ..., molar_mass: Any = ..., atoms: Any = ..., amount: Literal['atoms', 'formula units'] | None = ..., composition: str | Mapping[str, float] | None = ...) -> Data:
+    def to_molar(self, per: Literal['atoms', 'formula units'], *, mass: Any = ..., molar_mass: Any = ..., atoms: Any = ..., amount: Literal['atoms', 'formula units'] | None = ..., composition: str | Mapping[str, float] | None = ...) -> Data:
         """Return the heat capacity per mole.
 
         See `xbp.to_molar`.

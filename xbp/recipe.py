@@ -19,6 +19,7 @@ from typing import Any, Final
 import xarray as xr
 
 import xbp
+from xbp.core.calls import require_arguments
 from xbp.core.errors import (
     ArgumentsError,
     FileFormatError,
@@ -35,7 +36,6 @@ from xbp.core.operation import (
     applicable,
     find_operation,
     kinds_of,
-    require_arguments,
 )
 from xbp.core.schema import QUANTITIES, quantity_name
 from xbp.io.publish import check_target, new_folder

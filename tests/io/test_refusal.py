@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 
 import xbp
-from xbp.errors import FileFormatError
+from xbp.errors import FileFormatError, QuantityError
 
 
 def refused(path: Path, **options: object) -> str:
@@ -28,6 +31,9 @@ def refused(path: Path, **options: object) -> str:
         (b"MATLAB 7.3 MAT-file", "MATLAB"),
         (b"PK\x03\x04\x00", "zip"),
         (b"\x93NUMPY\x01\x00", "NumPy"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", "Excel"),
+        (b"PAR1\x15\x04", "read_parquet"),
+        (b"\x80\x04\x95\x00", "pickle"),
         (b"\x1f\x8b\x08\x00", "gzip"),
         (b"", "empty"),
         (b"\x00\x01\x02", "binary"),
@@ -50,6 +56,7 @@ def test_other_files(tmp_path: Path, content: bytes, match: str) -> None:
         ("mantid_workspace_1/table_workspace/column_1", "table of Mantid"),
         ("configuration/coordinates", "MDANSE (.mdt)"),
         ("h5md/version", "H5MD"),
+        ("df/block0_values", "read_hdf"),
         ("apples/pears", "apples"),
         ("run/NXSPE_info/fixed_energy", "of no known format"),
     ],
@@ -58,6 +65,40 @@ def test_other_hdf5(tmp_path: Path, name: str, match: str) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file[name] = [1.0]
     assert match in refused(tmp_path / "a.h5")
+
+
+def test_an_archive_of_numpy_is_no_spc_file(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", E=np.arange(5.0), S=np.ones(5))
+    text = refused(tmp_path / "a.npz")
+    assert "NumPy archive of E, S" in text
+    line = text.partition("fix:")[2].partition(", if it")[0].strip()
+    scope = {"numpy": np, "xbp": xbp, "path": tmp_path / "a.npz"}
+    assignment, _, call = line.partition("; ")
+    exec(assignment, scope)
+    assert list(eval(call, scope).g.values) == [1.0] * 5
+
+
+@pytest.mark.parametrize(
+    ("member", "match"),
+    [
+        ("xl/workbook.xml", "read_excel"),
+        ("mimetype", "OpenDocument"),
+        ("a.csv", "zip archive"),
+    ],
+)
+def test_other_archives(tmp_path: Path, member: str, match: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
+        archive.writestr(member, "1,2\n")
+    assert match in refused(tmp_path / "a.xlsx")
+
+
+def test_a_table_is_asked_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("2.1,0.0074\n3.2,0.0171\n4.4,0.04\n")
+    text = refused(tmp_path / "a.csv")
+    for name in re.findall(r"'(.+?)'", text):
+        with pytest.raises(QuantityError, match="units="):
+            xbp.open_dataset(tmp_path / "a.csv", quantity=name)
+    assert "C_p(T)" in text
 
 
 def test_the_nearest_format(tmp_path: Path) -> None:

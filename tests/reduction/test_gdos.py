@@ -106,7 +106,7 @@ def test_gdos_is_even_under_detailed_balance(model: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize(
-    "convention", ["S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)"]
+    "convention", ["S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)", "n*S/E"]
 )
 def test_every_convention_and_its_inverse(model: xr.Dataset, convention: str) -> None:
     E, Q = model.E, model.Q
@@ -117,6 +117,7 @@ def test_every_convention_and_its_inverse(model: xr.Dataset, convention: str) ->
         "S*n/(E*Q)": model.S * n / (E * Q),
         "E*n*S/Q^2": dw * E * n * model.S / Q**2,
         "n*S/(E*Q^2)": dw * n * model.S / (E * Q**2),
+        "n*S/E": n * model.S / E,
     }[convention]
     reduced = model.bp.to_convention(convention)
     name = "G" if convention.startswith(("S*E", "E*n")) else "B"
@@ -128,6 +129,31 @@ def test_every_convention_and_its_inverse(model: xr.Dataset, convention: str) ->
     np.testing.assert_allclose(
         reduced.bp.to_bqe().B.values, model.bp.to_bqe().B.values, rtol=1e-12
     )
+
+
+def test_a_spectrum_without_q_has_one_way_to_its_boson_peak() -> None:
+    E = np.arange(-20.25, 20.3, 0.5)
+    exact = xbp.models.dynamic_structure_factor(
+        np.linspace(1, 5, 9), E, energy="5 meV", width="5 meV", T="300 K", u2=0.01
+    )
+    summed = exact.S.sum("Q", keep_attrs=True).drop_vars("u2")
+    for refused in (summed.bp.boson_peak, lambda: xbp.boson_peak(summed)):
+        with pytest.raises(QuantityError, match=r"to_convention\('n\*S/E'\)"):
+            refused()
+    for refused in (summed.bp.to_bqe, summed.bp.to_gdos):
+        with pytest.raises(CoordinateError, match=r"to_convention\('n\*S/E'\)"):
+            refused()
+    assert ".bp.to_convention('n*S/E')" in str(summed.bp)
+    shape = summed.bp.to_convention("n*S/E")
+    of_q = exact.bp.to_bqe().B.isel(Q=0)
+    ratio = shape / of_q
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-12)
+    peak = shape.bp.boson_peak(E_range=(2, 12))
+    assert float(peak.energy) == pytest.approx(5, rel=1e-3)
+    np.testing.assert_allclose(shape.bp.to_sqe(), summed, rtol=1e-12)
+    cut = exact.bp.cut_Q((2, 3))
+    with pytest.raises(CoordinateError, match="reduce first, then cut"):
+        cut.bp.to_bqe()
 
 
 def test_conventions_ask_only_for_what_they_need(model: xr.Dataset) -> None:

@@ -80,8 +80,9 @@ def compare_models(
         g(E), B(E) or B(Q,E) (also of a Raman spectrum), S(Q,E), C_p(T) or C_p/T³, with
         any further dimensions. Errors of simulated spectra are as in `fit`.
     models : sequence of str or Model
-        Names of `xbp.models.MODELS`, and sums and products of these. Models of g(E) or
-        of B(E) are fitted as the quantity of the data (``Model.of``).
+        Names of `xbp.models.MODELS`, such as "lognormal" and "soft_oscillators_dos",
+        and sums and products of these. Models of g(E) or of B(E) are fitted as the
+        quantity of the data (``Model.of``).
     x_range : pair of scalars with units, optional
         Range of E or T to fit.
     fixed : mapping of str to scalar with units, optional
@@ -143,7 +144,11 @@ def compare_models(
     rows = [find_model(model) for model in models]
     names = [row.name for row in rows]
     if not names or len(set(names)) < len(names):
-        raise QuantityError(f"models={names} must be one or more different models")
+        raise QuantityError(
+            f"models={names} must be one or more different models",
+            fix="models=['lognormal', 'soft_oscillators_dos'], or others of "
+            "xbp.models.MODELS",
+        )
     plain, rewrap = unwrap(data)
     signal = with_counting(read(plain, *SIGNALS))
     own = [row.of(signal.quantity.name) for row in rows]

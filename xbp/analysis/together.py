@@ -105,7 +105,8 @@ def fit_together(
         of one dimension and with errors, which weigh them against each other; those of
         simulated spectra are as in `fit`.
     model : str or Model
-        A name of `xbp.models.MODELS`, or a Model made of them, of g(E) or of g/E².
+        A name of `xbp.models.MODELS`, such as "soft_oscillators_dos", or a Model made
+        of them, of g(E) or of g/E².
     scales : sequence of float or None, optional
         The scale s of each data set; None for one that is fitted. By default 1 of a
         heat capacity, and fitted of a spectrum. One at least must be a number, or areas

@@ -74,8 +74,9 @@ def choose(
         if type(value) is type(option) and value == option:
             return option  # type: ignore[no-any-return]
     near = " or ".join(map(repr, nearest(value, known)))
+    given = "= is needed:" if value is None else f"={shown(value)} is not"
     raise error(
-        f"{name}={shown(value)} is not one of {listed(value, known)}",
+        f"{name}{given} one of {listed(value, known)}",
         reason=reason,
         fix=near and f"{name}={near}",
     )

@@ -17,11 +17,8 @@ from typing import Any, Final, TypeVar, cast
 import xarray as xr
 
 from xbp.core.errors import (
-    ArgumentsError,
-    QuantityError,
     RangeError,
     XbpError,
-    nearest,
     with_article,
 )
 from xbp.core.index import MODULES, Where
@@ -33,6 +30,7 @@ __all__ = [
     "Operation",
     "all_operations",
     "applicable",
+    "call_of",
     "find_operation",
     "kinds_of",
     "kinds_text",
@@ -40,10 +38,8 @@ __all__ = [
     "next_steps",
     "operation",
     "registered_operations",
-    "require_arguments",
     "step_to",
     "steps_after",
-    "wrong_kind",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,6 +69,8 @@ class Operation:
         Returns whether to suggest it for a given signal or trajectory.
     where : {"data", "plot", "study"}
         The accessor it is a method of: ``.bp``, ``.bp.plot``, or ``.bp`` of a study.
+    suggests : str
+        The arguments of the call that is suggested, if others would not do.
     needs : tuple of str
         What it asks for where the data it is suggested for do not carry it, such as
         "temperature"; ``print(data.bp)`` lists what is missing.
@@ -87,6 +85,7 @@ class Operation:
     when: Callable[[Any], bool] | None
     where: Where
     needs: tuple[str, ...] = ()
+    suggests: str = ""
 
     @property
     def name(self) -> str:
@@ -123,13 +122,19 @@ class Operation:
 
     @property
     def call(self) -> str:
-        """The call, with an ellipsis if it needs arguments besides the data."""
+        """The call as it is suggested, with an ellipsis for arguments it needs."""
         _, *others = self.signature.parameters.values()
         needed = any(
             p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
             for p in others
         )
-        return f"{self.method}({'…' if needed else ''})"
+        return f"{self.method}({self.suggests or ('…' if needed else '')})"
+
+    def suits(self, data: Any) -> bool:
+        """Whether to suggest it for this signal or trajectory."""
+        return set(self.over) <= set(data.dims) and (
+            self.when is None or self.when(data)
+        )
 
 
 #: Tables of results: ``Dataset.attrs["quantity"]``, and the columns that sum it up.
@@ -185,6 +190,7 @@ def operation(
     when: Callable[[Any], bool] | None = None,
     where: Where = "data",
     needs: tuple[str, ...] = (),
+    suggests: str = "",
 ) -> Callable[[F], F]:
     """Register a function; the arguments are the attributes of `Operation`.
 
@@ -207,7 +213,16 @@ def operation(
     def register(function: F) -> F:
         checked = _called(function)
         _REGISTERED[where, function.__name__] = Operation(
-            checked, kinds, gives, over, step, some or kinds, when, where, needs
+            checked,
+            kinds,
+            gives,
+            over,
+            step,
+            some or kinds,
+            when,
+            where,
+            needs,
+            suggests,
         )
         return checked
 
@@ -255,6 +270,17 @@ def find_operation(where: Where, name: str) -> Operation:
     """Return one operation, after importing the module that defines it."""
     importlib.import_module(f"xbp.{MODULES[where][name]}")
     return _REGISTERED[where, name]
+
+
+def call_of(name: str) -> str:
+    """Return how a method of data is called, as `Operation.call` shows it.
+
+    Examples
+    --------
+    >>> call_of("boson_peak"), call_of("compare_models")
+    ('boson_peak()', 'compare_models(…)')
+    """
+    return find_operation("data", name).call if name in MODULES["data"] else f"{name}()"
 
 
 def registered_operations() -> list[Operation]:
@@ -307,8 +333,7 @@ def next_operations(data: Any, kind: str) -> list[Operation]:
         for one in all_operations()
         if one.step is not None
         and (kind in one.suggested or (signal and "signal" in one.suggested))
-        and set(one.over) <= set(data.dims)
-        and (one.when is None or one.when(data))
+        and one.suits(data)
     ]
     return sorted(found, key=lambda one: one.step or 0)
 
@@ -350,8 +375,12 @@ def steps_after(table: xr.Dataset) -> tuple[str, ...]:
     return (f"{chosen and f'.isel({chosen})'}.bp.plot.fit()",)
 
 
-def step_to(given: object, wanted: Collection[str]) -> str | None:
+def step_to(
+    given: object, wanted: Collection[str], data: xr.DataArray | None = None
+) -> str | None:
     """Write the calls that convert a given quantity to a wanted one.
+
+    Of `data` of that quantity, the first call is one that suits them.
 
     Examples
     --------
@@ -366,91 +395,22 @@ def step_to(given: object, wanted: Collection[str]) -> str | None:
         (one for one in all_operations() if one.gives and one.step is not None),
         key=lambda one: one.step or 0,
     )
+    first = [
+        one for one in steps if given in one.takes and (data is None or one.suits(data))
+    ]
     for goal in wanted:
-        for one in steps:
-            if given in one.takes and one.gives == goal:
+        for one in first:
+            if one.gives == goal:
                 return f"data.bp.{one.call} gives {_article(goal)}"
     for goal in wanted:
         for two in (one for one in steps if one.gives == goal):
             for kind in two.takes:
-                for one in steps:
-                    if given in one.takes and one.gives == kind:
+                for one in first:
+                    if one.gives == kind:
                         return (
                             f"data.bp.{one.call}.bp.{two.call} gives {_article(goal)}"
                         )
     return None
-
-
-def require_arguments(one: Operation, /, *args: Any, **kwargs: Any) -> None:
-    """Raise an error if an operation cannot be called with these arguments.
-
-    Raises
-    ------
-    ArgumentsError
-        It shows how the method is called, and the name nearest to an unknown one.
-
-    Examples
-    --------
-    >>> require_arguments(find_operation("data", "cut_E"), width="1 meV")
-    Traceback (most recent call last):
-        ...
-    xbp.core.errors.ArgumentsError: .bp.cut_E(): missing a required argument: 'E'
-      why:  it is called as .bp.cut_E(E, width=None)
-    """
-    try:
-        one.signature.bind(None, *args, **kwargs)
-    except TypeError as misfit:
-        raise _misfit(one, str(misfit), kwargs) from misfit
-
-
-def _misfit(one: Operation, misfit: str, given: dict[str, Any]) -> ArgumentsError:
-    """Return the error of a call whose arguments are not those of the operation."""
-    own = list(one.signature.parameters.values())[1:]
-    names = [p.name for p in own]
-    unknown = [key for key in given if key not in names]
-    near = [one for key in unknown for one in nearest(key, names)[:1]]
-    bare = [p.replace(annotation=p.empty) for p in own]
-    called = inspect.Signature(bare)
-    return ArgumentsError(
-        f".bp.{one.method}(): {misfit}",
-        reason=f"it is called as .bp.{one.method}{called}",
-        fix=f"did you mean {near[0]}=?" if near else "",
-    )
-
-
-def wrong_kind(data: Any, one: Operation) -> QuantityError:
-    """Return the error for data that an operation does not accept.
-
-    Its fix shows the calls that convert the data to the right kind, if any.
-
-    Examples
-    --------
-    >>> import xbp
-    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
-    >>> print(wrong_kind(S, find_operation("data", "structure_factor")))
-    .bp.structure_factor() needs a trajectory, not a 'dynamic_structure_factor'
-      fix:  data.bp.integrate_E() gives a 'static_structure_factor'
-    """
-    kinds = kinds_of(data)
-    named = [_article(kind) for kind in one.takes]
-    if one.gives in kinds:
-        fix = (
-            f"they are {_article(one.gives)} already"
-            if isinstance(data, xr.DataArray)
-            else f"data[{kinds[one.gives]!r}] is one already"
-        )
-    else:
-        wanted = [(one.gives,)] if one.gives else []
-        steps = (step_to(kind, goal) for goal in [*wanted, one.takes] for kind in kinds)
-        fix = next(filter(None, steps), None) or (
-            "open one with xbp.md.open_trajectory(path)"
-            if one.takes == ("trajectory",)
-            else "print(data.bp) lists what can be done"
-        )
-    return QuantityError(
-        f".bp.{one.method}() needs {' or '.join(named)}, not {kinds_text(kinds)}",
-        fix=fix,
-    )
 
 
 def kinds_text(kinds: Collection[str]) -> str:

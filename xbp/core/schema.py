@@ -350,7 +350,7 @@ def validate(data: xr.DataArray, *expected: str, owner: str = "data") -> Quantit
         raise QuantityError(
             f"{name} {said}; this needs {needed}",
             # Known data are not to be relabelled.
-            fix=step_to(given, expected)
+            fix=step_to(given, expected, data)
             or (
                 "pass data of that quantity"
                 if known

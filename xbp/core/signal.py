@@ -19,7 +19,7 @@ from xbp.core.data import is_lazy, require_columns, unwrap
 from xbp.core.errors import QuantityError, kind_of, with_article
 from xbp.core.history import extend_history
 from xbp.core.independence import with_one_count
-from xbp.core.operation import RESULTS, step_to
+from xbp.core.operation import RESULTS, call_of, step_to
 from xbp.core.schema import (
     CONVENTIONS,
     QUANTITIES,
@@ -283,7 +283,10 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
         if found:
             fix = f"pass one of them: data[['{found[0]}', '{found[0]}_std']]"
         elif any(quantity in QUANTITIES for quantity in quantities.values()):
-            steps = (step_to(quantity, expected) for quantity in quantities.values())
+            steps = (
+                step_to(quantity, expected, plain[name])
+                for name, quantity in quantities.items()
+            )
             fix = next(filter(None, steps), "")
         else:
             example = (expected or tuple(QUANTITIES))[0]
@@ -356,7 +359,7 @@ def table_signal(
         found = with_article(repr(given)) if given else kind_of(table)
         raise QuantityError(
             f"this needs the table of .bp.{quantity}(), not {found}",
-            fix=f"chain them: data.bp.{quantity}().bp...",
+            fix=f"chain them: data.bp.{call_of(quantity)}.bp...",
         )
     require_columns(table, (variable, *needs), quantity)
     value = table[variable].copy()

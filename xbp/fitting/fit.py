@@ -131,8 +131,9 @@ def fit(
         the scale. In numpy the fits run one after the other, in dask chunks beside one
         another.
     model : str, Model, lmfit.Model or callable
-        A name of `xbp.models.MODELS` or a Model made of them, any lmfit Model
-        (composite ones too), or a function whose first argument is the coordinate.
+        A name of `xbp.models.MODELS`, such as "lognormal", or a Model made of them, any
+        lmfit Model (composite ones too), or a function whose first argument is the
+        coordinate.
     dim : str, optional
         Dimension to fit along; by default E, or the only one.
     x_range : pair of scalars with units, optional

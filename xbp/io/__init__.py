@@ -31,7 +31,7 @@ from xbp.io.objects import (
 )
 from xbp.io.publish import to_path
 from xbp.io.reader import Format, at_temperature
-from xbp.io.refusal import hdf5_refusal, refusal
+from xbp.io.refusal import foreign_signature, hdf5_refusal, refusal
 from xbp.io.spe import to_spe
 from xbp.io.sqw import to_sqw
 from xbp.io.text import head, start_of, translated
@@ -175,6 +175,8 @@ def _recognised(
                 if is_hdf5
                 else {"text": content, "binary": start_of(where)}
             )
+            if foreign_signature(start):
+                del of_kind["binary"]  # some of which have none of their own
             for format_ in FORMATS:
                 if format_.content in of_kind:
                     reason = format_.declined(of_kind[format_.content])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import re
+import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 else:
     h5py = lazy_loader.load("h5py")
 
-__all__ = ["hdf5_refusal", "refusal"]
+__all__ = ["foreign_signature", "hdf5_refusal", "refusal"]
 
 _REDUCE: Final = "reduce it in Mantid, then SaveNXSPE or SaveNexus"
 _TRAJECTORY: Final = "xbp.md.open_trajectory(path, ...)"
 _UNPACK: Final = "unpack it"
+_SHEET: Final = "save it as CSV, or xbp.from_pandas(pandas.read_excel(path), ...)"
 #: How binary files begin, what they are, and what to do with them.
 _SIGNATURES: Final = (
     (
@@ -39,9 +41,25 @@ _SIGNATURES: Final = (
         "save it again as HDF5, or convert it with h4toh5",
     ),
     (b"SR\x00\x04", "an IDL file, such as a project of DAVE", "save it as .grp"),
-    (b"MATLAB ", "a MATLAB file", "save its numbers as text"),
+    (
+        b"MATLAB ",
+        "a MATLAB file",
+        "arrays = scipy.io.loadmat(path), or of version 7.3 h5py.File(path); then "
+        "xbp.new_dataset(...)",
+    ),
     (b"\x93NUMPY", "a NumPy array", "xbp.new_dataset(..., numpy.load(path), ...)"),
-    (b"PK\x03\x04", "a zip archive or an Excel workbook", f"{_UNPACK}, or save as CSV"),
+    (b"PK\x03\x04", "a zip archive", _UNPACK),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls)", _SHEET),
+    (b"PAR1", "a table in Parquet", "xbp.from_pandas(pandas.read_parquet(path), ...)"),
+    *(
+        (
+            b"\x80" + bytes([protocol]),
+            "a pickle of Python, which can run any program when it is opened",
+            "open it where it was made and save its arrays: xbp.new_dataset(...)."
+            "bp.to_netcdf(path)",
+        )
+        for protocol in range(2, 6)
+    ),
     (b"\x1f\x8b", "compressed (gzip)", _UNPACK),
     (b"BZh", "compressed (bzip2)", _UNPACK),
     (b"\xfd7zXZ", "compressed (xz)", _UNPACK),
@@ -67,6 +85,11 @@ _OBJECTS: Final = (
         "save S(Q,E) as a Workspace2D, with SaveNexus",
     ),
     (r"mantid_workspace_\d+/table_workspace", "a table of Mantid", "save it as text"),
+    (
+        r"(?:.*/)?(?:block0_values|axis0|_i_table)",
+        "a table of pandas",
+        "xbp.from_pandas(pandas.read_hdf(path), ...)",
+    ),
     (r"h5md", "an H5MD trajectory", _TRAJECTORY),
     (r"configuration/coordinates", "a trajectory of MDANSE (.mdt)", _TRAJECTORY),
 )
@@ -142,14 +165,14 @@ def refusal(
         return FileFormatError(f"{where} {what}", reason=why, fix=fix)
     if _is_trajectory(where):
         return FileFormatError(f"{where} is a trajectory of atoms", fix=_TRAJECTORY)
-    for signature, what, fix in _SIGNATURES:
-        if start.startswith(signature):
-            return FileFormatError(f"{where} is {what}", fix=fix)
+    if (signature := foreign_signature(start)) is not None:
+        what, fix = _in_archive(where) or signature
+        return FileFormatError(f"{where} is {what}", fix=fix)
     if is_table:
         return FileFormatError(
             f"{where} is a table of numbers without quantity and units",
-            fix="xbp.open_dataset(path, quantity='raman_intensity', units='1', "
-            "coordinate_units='1/cm'), or quantity='S(Q,E)', 'g(E)', 'S(Q)' …",
+            fix="xbp.open_dataset(path, quantity='raman_intensity'), or 'C_p(T)', "
+            "'g(E)', 'S(E)', 'S(Q)' …, which then asks for the units",
         )
     fix = "pass its numbers to xbp.new_dataset(...)"
     if known.startswith("it looks like "):
@@ -167,6 +190,41 @@ def refusal(
     if is_wide(start):
         shown, fix = "text in UTF-16 without a byte order mark", "save it as UTF-8"
     return FileFormatError(f"{where} has an unknown format: it is {shown}", fix=fix)
+
+
+def foreign_signature(start: bytes) -> tuple[str, str] | None:
+    """Return what a file is that no reader takes, by how it begins, and what to do.
+
+    Examples
+    --------
+    >>> foreign_signature(b"BZh9")
+    ('compressed (bzip2)', 'unpack it')
+    """
+    found = (rest for begin, *rest in _SIGNATURES if start.startswith(begin))
+    what, fix = next(found, (None, ""))
+    return None if what is None else (what, fix)
+
+
+def _in_archive(where: Path) -> tuple[str, str] | None:
+    """Return what a zip archive is, by the names in it; None of other files."""
+    try:
+        with zipfile.ZipFile(where) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return None
+    arrays = [name.removesuffix(".npy") for name in names if name.endswith(".npy")]
+    if arrays and len(arrays) == len(names):
+        x, y = repr(arrays[0]), repr(arrays[-1])
+        return (
+            f"a NumPy archive of {', '.join(arrays[:6])}{', …' * (len(arrays) > 6)}",
+            f"arrays = numpy.load(path); xbp.new_dataset('g(E)', arrays[{y}], "
+            f"units='1/meV', coords={{'E': (arrays[{x}], 'meV')}}), if it is a g(E)",
+        )
+    if {"xl/workbook.xml", "xl/workbook.bin"} & {*names}:
+        return "an Excel workbook", _SHEET
+    if names[:1] == ["mimetype"]:
+        return "an OpenDocument file", _SHEET
+    return None
 
 
 def _is_trajectory(path: Path) -> bool:

@@ -28,8 +28,10 @@ __all__ = [
 ]
 
 #: Published reductions of S(Q,E). The first three are Eq. 1 of Li et al. (2025), Eq. 1
-#: over E², and for planes over |E|.
-Convention = Literal["E*n*S/Q^2", "n*S/(E*Q^2)", "n*S/Q^2", "S*E/Q", "S*n/(E*Q)"]
+#: over E², and for planes over |E|; the last is of spectra whose Q is not known.
+Convention = Literal[
+    "E*n*S/Q^2", "n*S/(E*Q^2)", "n*S/Q^2", "S*E/Q", "S*n/(E*Q)", "n*S/E"
+]
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 
 Side = Literal["stokes", "anti-stokes"]
@@ -113,7 +115,7 @@ def energy_factor(
 def momentum_factor(
     convention: Convention, Q: np.ndarray, u2: np.ndarray
 ) -> np.ndarray:
-    """Return the part of a reduction that depends on Q and u²: exp(Q²u²)/Q² or 1/Q.
+    """Return the part of a reduction that depends on Q and u²: exp(Q²u²)/Q², 1/Q or 1.
 
     Parameters
     ----------
@@ -128,8 +130,10 @@ def momentum_factor(
     Returns
     -------
     numpy.ndarray
-        In angstrom² or angstrom; NaN at Q = 0, where no reduction is defined.
+        In angstrom² or angstrom, NaN at Q = 0, where these are not defined; or 1.
     """
+    if "Q" not in convention:
+        return np.ones_like(Q + 0.0 * u2)
     magnitude = np.where(Q == 0, np.nan, Q)
     if convention in ("S*E/Q", "S*n/(E*Q)"):
         return np.asarray(1.0 / magnitude + 0.0 * u2)

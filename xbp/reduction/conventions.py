@@ -18,7 +18,7 @@ from xbp.models.factors import (
     momentum_factor,
 )
 
-__all__ = ["FORMS", "GDOS", "common_of_conditions", "form_factors"]
+__all__ = ["FORMS", "GDOS", "NO_Q", "common_of_conditions", "form_factors"]
 
 #: Quantity of each convention, and the powers of E and Q in its units.
 FORMS: Final[dict[Convention | None, tuple[str, int, int]]] = {
@@ -28,8 +28,11 @@ FORMS: Final[dict[Convention | None, tuple[str, int, int]]] = {
     "n*S/Q^2": ("reduced_dos", 0, -2),
     "S*E/Q": ("generalized_dos", 1, -1),
     "S*n/(E*Q)": ("reduced_dos", -1, -1),
+    "n*S/E": ("reduced_dos", -1, 0),
 }
 GDOS: Final[Convention] = "E*n*S/Q^2"
+#: That of spectra whose Q is not known.
+NO_Q: Final[Convention] = "n*S/E"
 
 
 def form_factors(
@@ -38,10 +41,16 @@ def form_factors(
     target: Convention | None,
     at: Mapping[str, xr.Variable],
 ) -> tuple[xr.Variable, xr.Variable]:
-    """Return the factors in E and in Q at a temperature (K) and u² (angstrom²)."""
+    """Return the factors in E and in Q at a temperature (K) and u² (angstrom²).
+
+    Data without Q have a factor 1 in its place: their convention has none.
+    """
     own = value.coords.variables
-    per_e, per_q = (canonical_factor(own[dim].attrs["units"], dim) for dim in "EQ")
-    E, Q = (own[dim].values * per for dim, per in (("E", per_e), ("Q", per_q)))
+    per_e = canonical_factor(own["E"].attrs["units"], "E")
+    E, Q, per_q = own["E"].values * per_e, np.ones(1), 1.0
+    if "Q" in value.dims:
+        per_q = canonical_factor(own["Q"].attrs["units"], "Q")
+        Q = own["Q"].values * per_q
     T, u2 = (at.get(name, xr.Variable((), 0.0)) for name in ("temperature", "u2"))
     kelvin, displacement = T.values[..., None], u2.values[..., None]
     largest = np.sqrt(
@@ -69,7 +78,9 @@ def form_factors(
         by_energy[-GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin > E] = np.nan
     return (
         xr.Variable((*T.dims, "E"), by_energy),
-        xr.Variable((*u2.dims, "Q"), by_momentum),
+        xr.Variable((*u2.dims, "Q"), by_momentum)
+        if "Q" in value.dims
+        else xr.Variable((), 1.0),
     )
 
 

@@ -29,7 +29,13 @@ from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import times_powers
 from xbp.models.dimension import REDUCED
 from xbp.models.factors import CONVENTIONS, GAIN_INFORMS, Convention
-from xbp.reduction.conventions import FORMS, GDOS, common_of_conditions, form_factors
+from xbp.reduction.conventions import (
+    FORMS,
+    GDOS,
+    NO_Q,
+    common_of_conditions,
+    form_factors,
+)
 from xbp.reduction.dos_area import real_modes
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
@@ -287,7 +293,16 @@ def leave_temperature(data: Data, T: Any, *, u2_stays: bool) -> Data:
     return answer
 
 
-@operation(takes=_KINDS)
+@operation(
+    takes=_KINDS,
+    gives="reduced_dos",
+    over="E",
+    step=11,
+    suggested="dynamic_structure_factor",
+    when=lambda s: "Q" not in s.coords,
+    suggests=repr(NO_Q),
+    needs=("temperature", "statistics"),
+)
 @carries_common_errors(linear=True)
 def to_convention(
     data: Data,
@@ -308,9 +323,11 @@ def to_convention(
     ----------
     data : xarray.DataArray or xarray.Dataset
         S(Q,E), or any reduction of it.
-    convention : {"S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)", "n*S/Q^2"}
+    convention : {"S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)", "n*S/Q^2", "n*S/E"}
         n is ⟨n⟩ = 1 − exp(−E/k_BT). The first two carry no Debye–Waller factor; the
-        others are `to_gdos` and `to_bqe`, in space and in a plane, which do.
+        next are `to_gdos` and `to_bqe`, in space and in a plane, which do. The last is
+        for an S(E) without Q: it has the shape of g(E)/E² if S(E) is a sum over the
+        same Q at every E, and phonons are scattered once.
     T, u2, u2_total, msd, B_iso, T_std, u2_std, reversed_below
         As for `to_gdos`; only what the convention needs is asked for.
 
@@ -330,6 +347,9 @@ def to_convention(
     >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
     >>> S.bp.to_convention("S*E/Q").attrs["units"]
     'angstrom'
+    >>> summed = S.sum("Q", keep_attrs=True)
+    >>> summed.bp.to_convention("n*S/E").attrs["units"]
+    '1/meV**2'
     """
     choose(convention, CONVENTIONS, "convention")
     return _reform(
@@ -387,11 +407,14 @@ def _reform(
     reduces = source != target and not by_powers
     by_n = [c is not None and "n" in c for c in (source, target)]
     if reduces:
-        fix = (
-            "reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...); "
-            "a spectrum without Q: page 'Bring your own data'"
-        )
-        require_dims(value, ("E", "Q"), operation, error=CoordinateError, fix=fix)
+        dims = ("E", "Q") if "Q" in f"{source}{target}" else ("E",)
+        fix = "reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)"
+        if "Q" not in value.coords:
+            fix = (
+                f"data.bp.to_convention({NO_Q!r}) has the shape of g(E)/E^2, if it is "
+                "a sum over the same Q at every E"
+            )
+        require_dims(value, dims, operation, error=CoordinateError, fix=fix)
         if any(by_n):
             statistics_of(value)  # refused if missing
             needed.add("temperature")

@@ -36,7 +36,7 @@ _SAMPLE: Final = {
 @carries_common_errors(linear=True)
 def to_molar(
     data: Data,
-    per: Amount | None = None,
+    per: Amount,
     *,
     mass: Any = None,
     molar_mass: Any = None,

@@ -1,0 +1,134 @@
+"""How operations are called: the errors of calls that do not fit, with what would."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import xarray as xr
+
+from xbp.core.errors import ArgumentsError, QuantityError, nearest
+from xbp.core.index import MODULES, Where
+from xbp.core.operation import Operation, kinds_of, kinds_text, step_to
+
+__all__ = ["require_arguments", "unknown_method", "wrong_kind"]
+
+
+def require_arguments(one: Operation, /, *args: Any, **kwargs: Any) -> None:
+    """Raise an error if an operation cannot be called with these arguments.
+
+    Raises
+    ------
+    ArgumentsError
+        It shows how the method is called, and the name nearest to an unknown one.
+
+    Examples
+    --------
+    >>> from xbp.core.operation import find_operation
+    >>> require_arguments(find_operation("data", "cut_E"), width="1 meV")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.ArgumentsError: .bp.cut_E(): missing a required argument: 'E'
+      why:  it is called as .bp.cut_E(E, width=None)
+      fix:  E=: Centre of the interval, with width; or its two limits (scalar with ...
+    """
+    try:
+        one.signature.bind(None, *args, **kwargs)
+    except TypeError as misfit:
+        raise _misfit(one, str(misfit), kwargs) from misfit
+
+
+def _misfit(one: Operation, misfit: str, given: dict[str, Any]) -> ArgumentsError:
+    """Return the error of a call whose arguments are not those of the operation.
+
+    Of an argument that is missing it shows what the docstring tells.
+    """
+    own = list(one.signature.parameters.values())[1:]
+    names = [p.name for p in own]
+    unknown = [key for key in given if key not in names]
+    near = [one for key in unknown for one in nearest(key, names)[:1]]
+    bare = [p.replace(annotation=p.empty) for p in own]
+    called = inspect.Signature(bare)
+    missing = next((p.name for p in own if misfit.endswith(f"'{p.name}'")), "")
+    return ArgumentsError(
+        f".bp.{one.method}(): {misfit}",
+        reason=f"it is called as .bp.{one.method}{called}",
+        fix=f"did you mean {near[0]}=?" if near else _described(one, missing),
+    )
+
+
+def _described(one: Operation, argument: str) -> str:
+    """Write type and first sentence of an argument, as its docstring has them."""
+    text = inspect.getdoc(one.function) or ""
+    entry = re.search(
+        rf"^(?:\w+, )*{argument}(?:, \w+)* : (.+)\n((?:[ ]+.*\n)*)", text, re.MULTILINE
+    )
+    if not argument or entry is None:
+        return ""
+    sentence = " ".join(entry[2].split()).partition(". ")[0].removesuffix(".")
+    return f"{argument}=: {sentence} ({entry[1]})".replace("`", "")
+
+
+def wrong_kind(data: Any, one: Operation) -> QuantityError:
+    """Return the error for data that an operation does not accept.
+
+    Its fix shows the calls that convert the data to the right kind, if any.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> from xbp.core.operation import find_operation
+    >>> print(wrong_kind(S, find_operation("data", "structure_factor")))
+    .bp.structure_factor() needs a trajectory, not a 'dynamic_structure_factor'
+      fix:  data.bp.integrate_E() gives a 'static_structure_factor'
+    """
+    kinds = kinds_of(data)
+    named = [kinds_text([kind]) for kind in one.takes]
+    if one.gives in kinds:
+        fix = (
+            f"they are {kinds_text([one.gives])} already"
+            if isinstance(data, xr.DataArray)
+            else f"data[{kinds[one.gives]!r}] is one already"
+        )
+    else:
+        wanted = [(one.gives,)] if one.gives else []
+        steps = (
+            step_to(kind, goal, _signal_of(data, name))
+            for goal in [*wanted, one.takes]
+            for kind, name in kinds.items()
+        )
+        fix = next(filter(None, steps), None) or (
+            "open one with xbp.md.open_trajectory(path)"
+            if one.takes == ("trajectory",)
+            else "print(data.bp) lists what can be done"
+        )
+    return QuantityError(
+        f".bp.{one.method}() needs {' or '.join(named)}, not {kinds_text(kinds)}",
+        fix=fix,
+    )
+
+
+def _signal_of(data: Any, name: str) -> xr.DataArray | None:
+    """Return the variable of this name; None of a table of results."""
+    return data if isinstance(data, xr.DataArray) else data[name] if name else None
+
+
+def unknown_method(where: Where, name: str) -> AttributeError:
+    """Return the error for a method that the accessor does not have.
+
+    Examples
+    --------
+    >>> print(unknown_method("data", "to_nexus"))
+    .bp.to_nexus does not exist; the nearest: .bp.to_nxspe
+    """
+    prefixes = {"data": ".bp", "plot": ".bp.plot", "study": ".bp"}
+    beside: tuple[Where, ...] = ("study",) if where == "study" else ("data", "plot")
+    known = {one: f"{prefixes[kind]}.{one}" for kind in beside for one in MODULES[kind]}
+    near = [known[one] for one in nearest(name, known)]
+    given = f"{prefixes[where]}.{name}"
+    hint = "print(data.bp) lists what can be done"
+    if near:
+        hint = f"the nearest: {', '.join(near)}"
+    return AttributeError(f"{given} does not exist; {hint}")
