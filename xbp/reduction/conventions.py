@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +18,14 @@ from xbp.models.factors import (
     momentum_factor,
 )
 
-__all__ = ["FORMS", "GDOS", "NO_Q", "common_of_conditions", "form_factors"]
+__all__ = [
+    "FORMS",
+    "GDOS",
+    "NO_Q",
+    "common_of_conditions",
+    "form_factors",
+    "multiplied",
+]
 
 #: Quantity of each convention, and the powers of E and Q in its units.
 FORMS: Final[dict[Convention | None, tuple[str, int, int]]] = {
@@ -108,3 +115,13 @@ def common_of_conditions(
         part: Any = value.variable * ((high - low) / (2 * step))
         common[str(error.attrs["source"])] = part.fillna(0.0)
     return common
+
+
+def multiplied(array: xr.Variable, factors: Sequence[xr.Variable]) -> xr.Variable:
+    """Multiply by each factor in turn, in place after the first: one new array."""
+    if not factors:
+        return array
+    out: xr.Variable = (array * factors[0]).transpose(*array.dims)
+    for factor in factors[1:]:
+        out *= factor
+    return out

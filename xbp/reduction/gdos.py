@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +35,7 @@ from xbp.reduction.conventions import (
     NO_Q,
     common_of_conditions,
     form_factors,
+    multiplied,
 )
 from xbp.reduction.dos_area import real_modes
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
@@ -455,8 +456,8 @@ def _reform(
         attrs["energy_zero"] = f"used by {operation}"
     own_coords, std = value.coords.variables, signal.std
     answer: Data = signal.answer(
-        _multiplied(value.variable, factors),
-        None if std is None else _multiplied(std.variable, [abs(f) for f in factors]),
+        multiplied(value.variable, factors),
+        None if std is None else multiplied(std.variable, [abs(f) for f in factors]),
         operation=operation,
         arguments=arguments,
         units=times_powers(
@@ -493,13 +494,3 @@ def _conditions(
             not_used("this step does not need it", **{ERRORS[name]: std}, **alone)
             resolve(value, name, **arguments)
     return coords, errors
-
-
-def _multiplied(array: xr.Variable, factors: Sequence[xr.Variable]) -> xr.Variable:
-    """Multiply by each factor in turn, in place after the first: one new array."""
-    if not factors:
-        return array
-    out: xr.Variable = (array * factors[0]).transpose(*array.dims)
-    for factor in factors[1:]:
-        out *= factor
-    return out
