@@ -24,7 +24,7 @@ __all__ = [
     "NO_Q",
     "common_of_conditions",
     "form_factors",
-    "multiplied",
+    "with_factors",
 ]
 
 #: Quantity of each convention, and the powers of E and Q in its units.
@@ -117,7 +117,7 @@ def common_of_conditions(
     return common
 
 
-def multiplied(array: xr.Variable, factors: Sequence[xr.Variable]) -> xr.Variable:
+def with_factors(array: xr.Variable, factors: Sequence[xr.Variable]) -> xr.Variable:
     """Multiply by each factor in turn, in place after the first: one new array."""
     if not factors:
         return array

@@ -35,7 +35,7 @@ from xbp.reduction.conventions import (
     NO_Q,
     common_of_conditions,
     form_factors,
-    multiplied,
+    with_factors,
 )
 from xbp.reduction.dos_area import real_modes
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
@@ -456,8 +456,8 @@ def _reform(
         attrs["energy_zero"] = f"used by {operation}"
     own_coords, std = value.coords.variables, signal.std
     answer: Data = signal.answer(
-        multiplied(value.variable, factors),
-        None if std is None else multiplied(std.variable, [abs(f) for f in factors]),
+        with_factors(value.variable, factors),
+        None if std is None else with_factors(std.variable, [abs(f) for f in factors]),
         operation=operation,
         arguments=arguments,
         units=times_powers(
