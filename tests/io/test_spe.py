@@ -19,7 +19,7 @@ def good(tmp_path: Path) -> Path:
 
 
 def test_columns_without_blanks(tmp_path: Path) -> None:
-    """The same numbers in columns of 10, 11 and 12 characters, and with blanks."""
+    """In columns of 10 to 12 characters, with blanks, and on the left as by mslice."""
     ds = xbp.open_dataset(good(tmp_path), **EI)
     expected = np.random.default_rng(0).standard_normal((3, 5))
     np.testing.assert_allclose(ds.S, expected, rtol=1e-3)
@@ -29,7 +29,7 @@ def test_columns_without_blanks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ds.E_bnds[:, 0], np.linspace(-4, 6, 6)[:-1])
     assert (float(ds.incident_energy), float(ds.temperature)) == (12, 5)
     lines = good(tmp_path).read_text().split("\n")
-    for write in (lambda x: f"{x:11.3E}", lambda x: f"{x:12.4f}", lambda x: f" {x:.3E}"):  # fmt: skip
+    for write in (lambda x: f"{x:11.3E}", lambda x: f"{x:12.4f}", lambda x: f" {x:.3E}", lambda x: f"{x:<10.3E}"):  # fmt: skip
         new = []
         for line in lines:
             fields = [line[i : i + 10] for i in range(0, len(line), 10)]

@@ -39,6 +39,10 @@ from xbp.io.text import (
 __all__ = ["FORMAT", "SpeBackend", "open_spe", "to_spe"]
 
 _HEADER: Final = r"\A[ \t]*\d+[ \t]+\d+[ \t]*\n###[ \t]*(?:Phi|Q)[ \t]Grid"
+#: A number in its column: whatever lacks a digit of the exponent was cut.
+_FIELD: Final = re.compile(
+    r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[ed][-+]\d{2,3})?|[-+]?(?:nan|inf)", re.IGNORECASE
+)
 #: Numbers in a full line, and characters of a number in what is written.
 _PER_LINE: Final = 8
 _WIDTH: Final = 10
@@ -221,15 +225,40 @@ def _numbers(lines: list[str], what: str, size: int) -> np.ndarray:
     """Return the numbers of a part, with blanks between or in columns of one width."""
     words = " ".join(lines).split()
     if len(words) != size:
-        words = []
-        for i, line in enumerate(lines):
-            n = min(_PER_LINE, size - _PER_LINE * i)
-            width, rest = divmod(len(line.rstrip()), n) if n > 0 else (0, 1)
-            check(not rest, f"{what}: {line.strip()[:40]!r} is not {n} numbers")
-            words += [line[k : k + width] for k in range(0, n * width, width)]
-        one = all(len(word.split()) == 1 for word in words)
-        check(one, f"{what} does not have {size} numbers in columns of one width")
+        counts = [min(_PER_LINE, size - first) for first in range(0, size, _PER_LINE)]
+        check(len(lines) == len(counts), f"{what} has {len(lines)} lines")
+        found = _columns([line.rstrip() for line in lines], counts)
+        check(found, f"{what} does not have {size} numbers in columns of one width")
+        words = found or words
     return to_numbers(words, what, size=size)
+
+
+def _columns(lines: list[str], counts: list[int]) -> list[str] | None:
+    """Return the words in columns of one width, on their right or left sides.
+
+    On the left, as mslice writes them, the last word of a line may be shorter.
+
+    Examples
+    --------
+    >>> _columns(["-1.2E+00-2.3E+00", " 4.5E+00"], [2, 1])
+    ['-1.2E+00', '-2.3E+00', '4.5E+00']
+    >>> _columns(["-1.2E+004.5E+00 3.4E+00"], [3])
+    ['-1.2E+00', '4.5E+00', '3.4E+00']
+    """
+    both = list(zip(lines, counts, strict=True))
+    least = max(-(-len(line) // n) for line, n in both)
+    # The next ones only if the last words are shorter.
+    lengths = [(len(line) - 1) // (n - 1) for line, n in both if n > 1]
+    most = min(lengths, default=least)
+    for width in range(least, most + 1):
+        cuts = [
+            line[k * width : (k + 1) * width].strip()
+            for line, n in both
+            for k in range(n)
+        ]
+        if all(map(_FIELD.fullmatch, cuts)):
+            return cuts
+    return None
 
 
 def _over_Q(
