@@ -239,6 +239,11 @@ def test_h5md_with_units(tmp_path: Path) -> None:
         open_trajectory(tmp_path / "b.h5")
     with pytest.raises(UnitsError, match="units='metal' contradicts"):
         open_trajectory(path, units="metal")
+    with h5py.File(path, "r+") as file:  # as of a leapfrog, half a step earlier
+        file["particles/all/velocity/time"][...] = [-0.01, 0.01, 0.03]
+    with pytest.raises(FileFormatError, match=r"has time -0\.01 where the pos"):
+        open_trajectory(path)
+    assert "velocity" not in open_trajectory(path, velocities=False)
 
 
 def test_h5md_without_units_and_ids_in_any_order(tmp_path: Path) -> None:

@@ -296,6 +296,10 @@ def open_h5md(source: Source, given: Given) -> Found:
             declared["time"] = _unit(clock)
         style = declared_style(given, declared)
         times, steps = (_spaced(timing.get(n), chosen) for n in ("time", "step"))
+        together = ["image", "id", "box/edges"]
+        together += ["velocity"] if given.velocities is not False else []
+        for name in together:
+            _require_together(group.get(name), chosen, n_frames, time=times, step=steps)
         cells, periodic = _box(given, group, shape, chosen, style)
         topology = read_topology(given)
         if topology is None:
@@ -351,6 +355,34 @@ def _spaced(node: Any, chosen: range) -> np.ndarray | None:
         offset = np.ravel(node.attrs.get("offset", 0))[0]
         return float(offset) + float(np.ravel(node[()])[0]) * np.array(chosen)
     return np.ravel(part_of(node, chosen) if node.shape else node[()]).astype(float)
+
+
+def _require_together(
+    node: Any, chosen: range, n_frames: int, **of_positions: np.ndarray | None
+) -> None:
+    """Refuse an element that was sampled at other times, or steps, than positions.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    value = node.get("value") if isinstance(node, h5py.Group) else None
+    if n_frames < 2 or value is None or value.shape[:1] != (n_frames,):
+        return
+    for name, theirs in of_positions.items():
+        own = _spaced(node.get(name), chosen)
+        if own is None or theirs is None:
+            continue
+        step = np.abs(np.diff(theirs)).mean() if theirs.size > 1 else np.abs(theirs)
+        wrong = np.abs(own - theirs) > 1e-3 * step
+        at = int(wrong.argmax())
+        require_file(
+            not wrong.any(),
+            node.file.filename,
+            f"{node.name} has {name} {own[at]:g} where the positions have "
+            f"{theirs[at]:g}",
+            fix="velocities=False leaves velocities out",
+        )
 
 
 def _box(
