@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from tests.md.lattice.crystals import fcc, second_derivatives
+from xbp.core.errors import SimulationError
 from xbp.md import differences
+from xbp.md.lammps.harmonic import require_same
 
 
 @pytest.mark.slow
@@ -82,6 +84,34 @@ def test_steps_that_disagree_are_found_with_their_atoms() -> None:
             take(forces)
 
     found = differences.second_derivatives(evaluate, position, cell, (0.01, 0.005))
-    assert found.where == (7, 3)
-    jump = 0.02 / 0.02 / abs(exact).max()
-    assert found.apart == pytest.approx(jump, rel=0.2)
+    assert found.where == (3, 7)
+    jump = 1 / (abs(exact).sum(axis=1).max() + 1)  # 0.02 / (2 · 0.01) = 1
+    assert found.apart == pytest.approx(jump, rel=1e-6)
+    with pytest.raises(SimulationError, match="for atoms 3 and 7"):
+        require_same(found.apart, found.where, (0.01, 0.005), 0.01)
+    require_same(found.apart, found.where, (0.01, 0.005), 1.01 * jump)
+
+
+def test_small_jumps_of_many_pairs_add_up() -> None:
+    """Each pair of a box on the cutoff, with a jump of a thousandth of the largest."""
+    position, cell = fcc(2)
+    exact = second_derivatives(position, cell)
+    top = abs(exact).max()
+
+    def evaluate(
+        positions: Iterator[np.ndarray],
+        count: int,
+        take: Callable[[np.ndarray], None],
+    ) -> None:
+        for at in positions:
+            moved = (at - position).ravel()
+            crossed = 0.01 * 1e-3 * top * (np.abs(moved) > 0.007) * np.sign(moved)
+            forces = -(exact @ moved)
+            forces[3:45] += crossed.sum()
+            take(forces.reshape(-1, 3))
+
+    found = differences.second_derivatives(evaluate, position, cell, (0.01, 0.005))
+    added = 1e-3 * top * position.size
+    whole = abs(exact).sum(axis=1).max()
+    assert found.apart == pytest.approx(added / (whole + added), rel=0.05)
+    assert found.apart > 0.02  # where each element differs by a thousandth

@@ -31,10 +31,11 @@ class Differences:
     matrix : scipy.sparse.csr_array, shape (3 n_atoms, 3 n_atoms)
         ∂²U/∂r_i∂r_j from the first step, symmetric, eV/Å².
     apart : float
-        Largest difference of an element between the two steps, relative to the
-        largest element.
+        By how much the two steps differ: the largest sum of the absolute differences
+        in a row, relative to the largest such sum of the matrix. It bounds what any
+        mode gets from many small jumps of the force.
     where : (int, int)
-        The atoms of that element.
+        The atom of that row, and the one whose element of it differs most.
     """
 
     matrix: Any
@@ -113,16 +114,19 @@ def second_derivatives(
             _matrix(evaluate, position, distance, parts, step, dimension)
             for parts, step in zip((groups, others), steps, strict=True)
         )
-        off = abs(matrix - again).tocoo()
-        most = np.argsort(off.data)[::-1][:n_probes]
-        rows, columns = off.row[most] // 3, off.col[most] // 3
-        farther = reach_of(np.unique([rows, columns]))
+        off = abs(matrix - again)
+        each = off.tocoo()
+        most = np.argsort(each.data)[::-1][:n_probes]
+        farther = reach_of(np.unique([each.row[most] // 3, each.col[most] // 3]))
         if farther <= reach:
             break
         reach = farther
-    worst, top = (float(abs(one).max()) for one in (off, matrix))
-    where = (int(columns[0]), int(rows[0])) if most.size else (0, 0)
-    return Differences((matrix + matrix.T) / 2, worst / top if top else 0.0, where)
+    sums, whole = (abs(one).sum(axis=1) for one in (off, matrix))
+    row = int(np.argmax(sums))
+    where = row // 3, int(np.argmax(off[[row]].toarray())) // 3
+    top = float(whole.max())
+    apart = float(sums[row]) / top if top else 0.0
+    return Differences((matrix + matrix.T) / 2, apart, where)
 
 
 def _matrix(

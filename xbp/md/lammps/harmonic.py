@@ -26,6 +26,7 @@ from xbp.core.guards import (
     choose,
     not_used,
     require_flag,
+    require_number,
     require_positive,
     require_seed,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "harmonic_vdos",
     "minimum_and_matrix",
     "normal_modes",
+    "require_same",
 ]
 
 Method = Literal["modes", "kernel polynomial"]
@@ -113,8 +115,9 @@ def harmonic_vdos(
         By which atoms are moved (bare: angstrom), and half of it: see
         `dynamical_matrix`.
     agreement : float
-        Part of the largest second derivative by which those of the two steps may differ
-        without a diagnostic.
+        By how much the second derivatives of the two steps may differ: the sum of the
+        absolute differences over what one atom feels, relative to the largest such sum
+        of the derivatives. More is refused.
     symmetric : float
         By how much `matrix` may differ from its transpose, over the largest element;
         their mean is used.
@@ -128,9 +131,9 @@ def harmonic_vdos(
     xarray.Dataset
         ``g`` (1/meV) over E, of unit area if no mode is imaginary, with ``_std`` (the
         counting error √n of the modes in a bin, or the scatter of the random vectors).
-        Imaginary modes are no part of it; they, second derivatives that depend on the
-        step, and a matrix whose rows do not add up to 0 (the acoustic sum rule, imposed
-        on its diagonal) are listed by ``.bp.diagnostics()``. With the modes also
+        Imaginary modes are no part of it; they, and a matrix whose rows do not add up
+        to 0 (the acoustic sum rule, imposed on its diagonal) are listed by
+        ``.bp.diagnostics()``. With the modes also
         ``mode_energy`` (meV; negative where the frequency is imaginary) and
         ``participation_ratio`` over ``mode``.
 
@@ -140,7 +143,8 @@ def harmonic_vdos(
         If the configuration is not one frame in an orthogonal cell; if the matrix is
         not symmetric, in other units, or its masses are missing.
     SimulationError
-        If LAMMPS fails, or no minimum is reached.
+        If LAMMPS fails, no minimum is reached, or the second derivatives depend on the
+        step.
 
     References
     ----------
@@ -166,9 +170,10 @@ def harmonic_vdos(
                 "neither a configuration with its system nor matrix= is given",
                 fix="harmonic_vdos(glass, 'kob_andersen'), or matrix=, masses=",
             )
-        _, second, mass, doubts = minimum_and_matrix(
+        _, second, mass = minimum_and_matrix(
             configuration, system, potential, step, agreement
         )
+        doubts = []
     d = 3 if configuration is None else dimension_of(configuration)
     matrix = weighted(second, mass, d)
     few = by_axis or mass.size <= most_modes
@@ -287,6 +292,7 @@ def dynamical_matrix(
     *,
     potential: Any = None,
     step: Any = "0.01 angstrom",
+    agreement: float = 0.01,
 ) -> Any:
     """Compute the dynamical matrix ∂²U/∂r_i∂r_j / √(m_i m_j) of the inherent structure.
 
@@ -298,6 +304,8 @@ def dynamical_matrix(
         By which atoms are moved to either side (bare: angstrom). Forces of a table jump
         at its cutoff, by 1e-4 eV/angstrom or so: over a step of 1e-4 angstrom that is a
         false stiffness of 0.5 eV/angstrom², over 0.01 one that no mode shows.
+    agreement : float
+        As for `harmonic_vdos`.
 
     Returns
     -------
@@ -310,8 +318,8 @@ def dynamical_matrix(
     XbpError
         As for `harmonic_vdos`.
     """
-    _, matrix, mass, _ = minimum_and_matrix(
-        configuration, system, potential, step, np.inf
+    _, matrix, mass = minimum_and_matrix(
+        configuration, system, potential, step, agreement
     )
     return weighted(matrix, mass, dimension_of(configuration))
 
@@ -322,11 +330,10 @@ def minimum_and_matrix(
     potential: Any,
     step: Any,
     agreement: float,
-) -> tuple[Configuration, Any, np.ndarray, list[Diagnostic]]:
+) -> tuple[Configuration, Any, np.ndarray]:
     """Find the inherent structure of a configuration, and its second derivatives.
 
-    They are computed with one step and compared with those of half of it: a diagnostic
-    says where the two differ by more than `agreement` of the largest element.
+    They are computed with one step and compared with those of half of it.
 
     Parameters
     ----------
@@ -341,9 +348,14 @@ def minimum_and_matrix(
         ∂²U/∂r_i∂r_j, eV/Å², symmetric.
     mass : numpy.ndarray, shape (n_atoms,)
         u.
-    doubts : list of Diagnostic
+
+    Raises
+    ------
+    SimulationError
+        If the two differ by more than `agreement`.
     """
     first_step = require_positive(step, "step", "angstrom")
+    agreement = require_number(agreement, "agreement", least=0)
     steps = (first_step, first_step / 2)
     chosen = choose_system(system, None, potential)
     start = read_configuration(configuration, chosen)
@@ -368,8 +380,8 @@ def minimum_and_matrix(
         rest = np.fromfile(folder / "minimum.f64").reshape(-1, 3)
     minimum = replace(start, position=rest, velocity=None)
     mass = np.array(forces["masses"])[start.types - 1]
-    doubts = step_doubts(found["apart"], found["where"], steps, agreement)
-    return minimum, matrix, mass, doubts
+    require_same(found["apart"], found["where"], steps, agreement)
+    return minimum, matrix, mass
 
 
 def weighted(matrix: Any, mass: np.ndarray, dimension: int = 3) -> Any:
@@ -379,22 +391,20 @@ def weighted(matrix: Any, mass: np.ndarray, dimension: int = 3) -> Any:
     return (root @ matrix @ root).tocsr()[kept][:, kept]
 
 
-def step_doubts(
-    apart: float,
-    where: Sequence[int],
-    steps: tuple[float, float],
-    agreement: float,
-) -> list[Diagnostic]:
-    """Return the diagnostic of second derivatives that depend on the step."""
-    if not apart > agreement:
-        return []
-    text = (
-        f"second derivatives from steps of {steps[0]:g} and {steps[1]:g} angstrom "
-        f"differ by up to {100 * apart:.2g} % of the largest, for atoms {where[0]} and "
-        f"{where[1]}: the force is discontinuous"
-    )
-    fix = "use a larger step=, or a potential that vanishes smoothly"
-    return [Diagnostic("second_derivatives", "warning", text, fix)]
+def require_same(
+    apart: float, where: Sequence[int], steps: tuple[float, float], agreement: float
+) -> None:
+    """Refuse second derivatives that depend on the step."""
+    if apart > agreement:
+        raise SimulationError(
+            f"second derivatives from steps of {steps[0]:g} and {steps[1]:g} angstrom "
+            f"differ by up to {apart:.2g} of the largest, for atoms {where[0]} and "
+            f"{where[1]}",
+            reason="the force jumps, as where a table is cut off, or it changes much "
+            "within a step",
+            fix="use a potential that vanishes smoothly, or another step=; up to "
+            f"agreement={agreement:g} is accepted",
+        )
 
 
 def normal_modes(

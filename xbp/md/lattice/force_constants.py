@@ -12,10 +12,10 @@ from xbp.core.errors import QuantityError, RangeError, SimulationError, require,
 from xbp.core.guards import not_used, require_number, require_positive
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION, require_units
 from xbp.core.signal import extend_history
-from xbp.core.status import Diagnostic, diagnosed
+from xbp.core.status import diagnosed
 from xbp.core.units import convert_factor
 from xbp.md.differences import second_derivatives
-from xbp.md.lammps.harmonic import minimum_and_matrix, step_doubts
+from xbp.md.lammps.harmonic import minimum_and_matrix, require_same
 from xbp.md.lammps.hessian import second_derivatives_given, sum_rule_broken
 from xbp.md.lammps.systems import System
 from xbp.md.lattice.modes import Springs, springs_of
@@ -53,8 +53,8 @@ def force_constants(
         Displacement of the atoms to either side (bare: angstrom); half of it is tried
         too, see `xbp.md.lammps.dynamical_matrix`.
     agreement : float
-        By how much the second derivatives of the two steps may differ without a
-        diagnostic, as a fraction of the largest.
+        By how much the second derivatives of the two steps may differ, as for
+        `harmonic_vdos`.
 
     Returns
     -------
@@ -70,7 +70,8 @@ def force_constants(
         the forces is half of the box or more (for an embedded-atom potential it is
         twice the cutoff).
     SimulationError
-        If LAMMPS fails, or no minimum is reached.
+        If LAMMPS fails, no minimum is reached, or the second derivatives depend on the
+        step.
     MissingDependencyError
         If lammps or ASE is needed and not installed.
 
@@ -93,15 +94,15 @@ def force_constants(
             f"the configuration has {trajectory.n_frames} frames; one is needed",
             fix="glass.isel(time=[-1])",
         )
-    agreement = require_number(agreement, "agreement")
+    agreement = require_number(agreement, "agreement", least=0)
     if isinstance(system, str | System):
-        minimum, matrix, mass, doubts = minimum_and_matrix(
+        minimum, matrix, mass = minimum_and_matrix(
             configuration, system, potential, step, agreement
         )
         position = minimum.position
     else:
         not_used("an ASE calculator has its own potential", potential=potential)
-        position, matrix, doubts = _by_calculator(
+        position, matrix = _by_calculator(
             trajectory, system, require_positive(step, "step", "angstrom"), agreement
         )
         mass = trajectory.masses()
@@ -114,7 +115,7 @@ def force_constants(
     )
     rest.attrs["history"] = configuration.attrs.get("history", "")
     name = system if isinstance(system, str) else getattr(system, "name", "calculator")
-    return _labelled(matrix, rest, doubts, "force_constants", system=name, step=step)
+    return _labelled(matrix, rest, "force_constants", system=name, step=step)
 
 
 def new_force_constants(
@@ -176,14 +177,13 @@ def new_force_constants(
         matrix, trajectory.masses(), units, mass_weighted, symmetric
     )
     return _labelled(
-        sparse, configuration, [], "new_force_constants", mass_weighted=mass_weighted
+        sparse, configuration, "new_force_constants", mass_weighted=mass_weighted
     )
 
 
 def _labelled(
     matrix: Any,
     rest: xr.Dataset,
-    doubts: list[Diagnostic],
     maker: str,
     *,
     allowed: float = 0.01,
@@ -200,9 +200,10 @@ def _labelled(
         matrix, position, trajectory.mean_cell, trajectory.masses(),
         dimension=trajectory.dimension,
     )  # fmt: skip
+    doubts = []
     if violation > allowed:
         fix = "use a larger step=, or more accurate forces"
-        doubts = [*doubts, sum_rule_broken(violation, fix)]
+        doubts.append(sum_rule_broken(violation, fix))
     ds = rest.drop_vars("velocity", errors="ignore")
     ds = ds.assign(
         first=("pair", springs.first),
@@ -288,7 +289,7 @@ def _by_calculator(
     agreement: float,
     *,
     at_rest: float = 1e-4,
-) -> tuple[np.ndarray, Any, list[Diagnostic]]:
+) -> tuple[np.ndarray, Any]:
     """Find the minimum and its second derivatives by a calculator of ASE.
 
     `at_rest` is the largest force at a minimum, eV/Å.
@@ -325,4 +326,5 @@ def _by_calculator(
     found = second_derivatives(
         evaluate, rest, cell, steps, dimension=trajectory.dimension
     )
-    return rest, found.matrix, step_doubts(found.apart, found.where, steps, agreement)
+    require_same(found.apart, found.where, steps, agreement)
+    return rest, found.matrix
