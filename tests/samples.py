@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 import xarray as xr
 
 import xbp
+
+ROOT = Path(__file__).parents[1]
 
 #: Debye phonons, and Einstein modes that make a boson peak at 5.6 meV.
 DEBYE_EINSTEIN = {
@@ -26,3 +32,14 @@ def vibrations(end: float, middle: float) -> xr.Dataset:
         "vibrational_dos", g / g.sum(), units="1/meV", coords={"E": (E, "meV")},
         temperature="300 K",
     )  # fmt: skip
+
+
+def benchmark(name: str) -> ModuleType:
+    """Load a module of `benchmarks`, which is not installed."""
+    path = ROOT / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmark_of_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -5,21 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from samples import benchmark
 
-from xbp import new_dataset
 from xbp.fitting.valley import stretched
 from xbp.models import Model
 
-E = np.linspace(0.5, 10, 40)
-RISING = Model(
-    "rising",
-    lambda x, height, energy: height * (1 - np.exp(-x / energy)),
-    "reduced_dos",
-    {"height": "y", "energy": "x"},
-    about="a curve that approaches its height",
-    positive=("height", "energy"),
-    guess=lambda x, y: {"height": float(y.max()), "energy": float(x.mean())},
-)
+errors = benchmark("errors")
 LINE = Model(
     "line",
     lambda x, slope: slope * x,
@@ -29,16 +20,6 @@ LINE = Model(
     positive=("slope",),
     guess=lambda x, y: {"slope": float(y.mean() / x.mean())},
 )
-
-
-def drawn(model: Model, noise: float, draws: int, **true: float) -> xr.Dataset:
-    curve = model.function(E, **true)
-    std = np.full((draws, E.size), noise * curve.max())
-    values = curve + std * np.random.default_rng(3).standard_normal(std.shape)
-    return new_dataset(
-        "reduced_dos", values, units="1/meV**3", std=std,
-        coords={"draw": (np.arange(draws), "1"), "E": (E, "meV")},
-    )  # fmt: skip
 
 
 def pulls(found: xr.Dataset, **true: float) -> np.ndarray:
@@ -53,7 +34,8 @@ def test_errors_of_a_bent_valley_are_honest(
 ) -> None:
     """Height and energy are known apart only where the curve bends."""
     true = {"height": 1.0, "energy": energy}
-    found = drawn(RISING, noise, 200, **true).bp.fit(RISING)
+    rising = errors.RISING
+    found = errors.drawn(rising, noise, true, 200).bp.fit(rising)
     ok = found.status.values == "ok"
     assert ok.mean() >= share
     assert set(np.unique(found.status)) <= {"ok", "undetermined"}
@@ -65,7 +47,7 @@ def test_errors_of_a_bent_valley_are_honest(
 
 def test_a_straight_valley_is_no_reason_to_refuse() -> None:
     """A slope of 1 ± 3 is a measurement, if a poor one: its error is right."""
-    data = drawn(LINE, 10.0, 300, slope=1.0).bp.fit(
+    data = errors.drawn(LINE, 10.0, {"slope": 1.0}, 300).bp.fit(
         LINE, bounds={"slope": (-1e3, None)}
     )
     assert (data.status == "ok").all()

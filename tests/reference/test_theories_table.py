@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from samples import ROOT, benchmark
 
-ROOT = Path(__file__).parents[2]
 FAST = ("lognormal", "exponential_flank", "soft_potential_dos", "soft_oscillators_dos")
 
 
 @pytest.fixture
 def theories(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    path = ROOT / "benchmarks" / "theories.py"
-    spec = importlib.util.spec_from_file_location("benchmark_of_theories", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = benchmark("theories")
     monkeypatch.setattr(module, "TRUE", {n: module.TRUE[n] for n in FAST})
     monkeypatch.setattr(module, "FIXED", {})  # they have neither area nor Debye energy
     return module

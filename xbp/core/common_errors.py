@@ -91,10 +91,16 @@ def _content(data: Any, *, most: int = 1_000_000, side: int = 16) -> bytes:
     if values.dtype.kind not in "fiub":
         return repr(values.tolist()).encode()
     known = np.isfinite(values)
-    unit = float(np.abs(values, where=known, out=np.zeros(values.size)).max(initial=0))
-    # Sums in another order differ in the last digits.
-    digits = np.where(known, values, 2.0 * unit) / (unit or 1.0) + 0.0
-    return f"{unit:.6g}".encode() + digits.astype(np.float32).tobytes()
+    every = bool(known.all())
+    finite = values if every else values[known]
+    ends = finite.min(initial=0), finite.max(initial=0)
+    unit = max(abs(float(end)) for end in ends)
+    filled = values if every else np.where(known, values, 2.0 * unit)
+    digits = np.empty(values.shape, np.float32)
+    # Sums in another order differ in the last digits. A zero has no sign.
+    np.divide(filled, unit or 1.0, out=digits, casting="same_kind")
+    digits += 0.0
+    return f"{unit:.6g}".encode() + digits.tobytes()
 
 
 def with_common(
