@@ -361,3 +361,7 @@ def test_the_part_of_the_modes_below_an_energy_needs_their_end() -> None:
     ended, going_on = np.where(x <= 15, 1.0, 0.0), np.ones(20)
     part = _part_below(x, np.stack([ended, going_on]), np.array([5.0, 5.0]))
     np.testing.assert_allclose(part, [1 / 3, np.nan])
+    # The last three bins show whether it has ended.
+    ended[-3] = 0.9
+    (part,) = _part_below(x, ended[None], np.array([5.0]))
+    assert np.isnan(part)

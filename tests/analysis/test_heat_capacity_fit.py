@@ -10,7 +10,7 @@ import scipy
 import xarray as xr
 
 import xbp
-from xbp.analysis.heat_capacity import upturn_below
+from xbp.analysis.heat_capacity import _derive, upturn_below
 from xbp.errors import (
     CoordinateError,
     QuantityError,
@@ -816,3 +816,32 @@ def test_an_upturn_above_ten_kelvin_is_seen_beside_its_error() -> None:
     lowest = float(upturn_below(C, 0.02 * C, kelvin))
     assert lowest == pytest.approx(kelvin[np.argmin(per_T)], rel=0.15)
     assert np.isnan(upturn_below(C, C, kelvin))
+
+
+def test_errors_of_what_follows_are_those_of_all_parameters() -> None:
+    """J C Jᵀ by differences of the formulas, with correlations of either sign."""
+    rng = np.random.default_rng(6)
+    best = np.array([0.0, 0.8, 260.0, 0.2, 72.0, 15.0])
+    std = np.array([0.001, 0.01, 3.0, 0.02, 1.5, 0.7])
+    root = rng.normal(size=(6, 6)) + 2 * np.eye(6)
+    correlation = root @ root.T
+    size = np.sqrt(correlation.diagonal())
+    correlation /= size * size[:, None]
+
+    def derived(p: np.ndarray, std: np.ndarray) -> list[float]:
+        numbers = _derive(
+            *p, *std, correlation, np.array("ok"), np.array(100.0), np.array(""),
+            atoms=1.0, bounded=set(),
+        )  # fmt: skip
+        return [float(x) for x in numbers[:6]]
+
+    found = derived(best, std)
+    steps = np.diag(1e-4 * std)
+    slopes = np.array(
+        [
+            (np.array(derived(best + s, std)) - derived(best - s, std))[::2] / 2e-4
+            for s in steps
+        ]
+    )
+    exact = np.sqrt(np.einsum("ia,ij,ja->a", slopes, correlation, slopes))
+    np.testing.assert_allclose(found[1::2], exact, rtol=1e-5)

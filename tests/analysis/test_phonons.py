@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.analysis.phonons import Window
+from xbp.analysis.phonons import Window, _fit
 from xbp.core import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md import new_trajectory
@@ -392,3 +392,20 @@ def test_errors_of_lines_without_noise_are_those_of_few_waves() -> None:
         np.testing.assert_allclose(
             found.energy_std.sel(branch=branch), expected, rtol=0.02
         )
+
+
+def test_a_top_in_the_first_or_last_bin_is_at_an_edge() -> None:
+    E = np.arange(12.0)
+    C = np.exp(-((E - np.array([[0.0], [1.0], [10.0], [11.0]])) ** 2) / 8)
+    _, status = _fit(E, C, None, None, np.ones(12))
+    assert [str(s) == "maximum at edge" for s in status] == [True, False, False, True]
+
+
+def test_a_window_that_resolves_half_of_the_energy_is_short() -> None:
+    solid = xbp.md.models.einstein_solid(
+        9, 130, cell=10, energy="8 meV", T=300, mass=40, time_step="25 fs", rng=1
+    )
+    found = solid.bp.box_phonon("2 ps")
+    assert float(found.energy) == pytest.approx(8, abs=1)
+    (doubt,) = found.bp.diagnostics()
+    assert doubt.code == "short_window"

@@ -7,6 +7,7 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
 import xbp
+from xbp.analysis.pair import correlation_error
 from xbp.errors import QuantityError, RangeError, XbpError
 
 Q = np.linspace(1.5, 9, 76)
@@ -390,3 +391,8 @@ def test_an_unknown_error_of_r_is_explained(sq: xr.Dataset) -> None:
     for table, found in ((few, True), (whole, False)):
         codes = {one.code for one in table.bp.diagnostics()}
         assert ("r_error_unknown" in codes) is found
+
+
+def test_eight_independent_points_give_r_an_error() -> None:
+    found = correlation_error(np.array([0.5, 0.5]), np.array([8.0, 7.9]))
+    assert np.isfinite(found).tolist() == [True, False]

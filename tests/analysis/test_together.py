@@ -10,6 +10,7 @@ import scipy.optimize
 import xarray as xr
 
 from tests.analysis.test_model_comparison import SUM, noisy
+from xbp.analysis.together import _plain, _read
 from xbp.core.constants import BOLTZMANN_MEV
 from xbp.errors import QuantityError, RangeError, UnitsError
 
@@ -165,3 +166,14 @@ def test_bad_input(table: xr.Dataset, tmp_path: Path) -> None:
         g.bp.fit_together(whole, model=SUM)
     table.bp.to_netcdf(tmp_path / "together.nc")
     assert xr.load_dataset(tmp_path / "together.nc").identical(table)
+
+
+def test_electrons_and_units_of_heat_capacities() -> None:
+    """Of C/T³, γT is γ/T²."""
+    _, C = data()
+    for quantity, power, unit in (
+        (C, 1.0, "J/mol/K"), (C.bp.reduced_heat_capacity(), -2.0, "J/mol/K**4")
+    ):  # fmt: skip
+        one = _read(_plain(quantity), SUM, None, None)
+        np.testing.assert_allclose(one.electronic, one.x**power)
+        assert one.units == unit

@@ -175,3 +175,12 @@ def test_a_fit_starts_where_non_negative_amounts_fit_best(
     for theta_D in np.geomspace(80, 900, 60).clip(200, 320):
         for theta_E in np.geomspace(25, 200, 16).clip(60, 90):
             assert misfit(theta_D, theta_E)[0] >= least * (1 - 1e-9)
+
+
+def test_a_fit_starts_at_the_temperature_of_the_maximum() -> None:
+    """Between those of the grid, 54 and 62 K."""
+    T = np.geomspace(2, 100, 200)
+    C = debye_einstein(T, 0.0, 0.5, 300.0, 0.5, 58.0, 3.0)
+    found = start_of_fit(T, C)["theta_E"]
+    top = T[np.argmax(C / T**3)]
+    assert found == pytest.approx(EINSTEIN_MAXIMUM * top)

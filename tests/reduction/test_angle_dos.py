@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pint_xarray  # noqa: F401  (registers .pint)
@@ -14,7 +16,7 @@ import xbp
 from xbp.errors import CoordinateError, QuantityError, RangeError, XbpError
 from xbp.models.factors import thermal_factor
 from xbp.reduction.kinematics import momentum_transfer, wave_numbers
-from xbp.reduction.momenta import _within
+from xbp.reduction.momenta import _at_common_Q, _Spectra, _within
 
 OPTIONS = {"E_range": (0.5, 20.5), "composition": "V"}
 #: Fixed energies, and the first and last bin of E that neutrons reach.
@@ -346,3 +348,20 @@ def test_the_momenta_of_a_range_are_within_both_of_its_limits() -> None:
     inside = _within(Q, ("1.5 1/angstrom", "40 1/nm"))
     np.testing.assert_array_equal(inside, (Q >= 2) & (Q <= 4))
     np.testing.assert_array_equal(_within(Q, None), Q > 0)
+
+
+def test_spectra_at_the_same_momenta_are_interpolated() -> None:
+    """S = Q at every detector and energy is Q on a grid of Q too."""
+    E, angles = np.arange(-6.0, 7.0), np.array([10.0, 25.0, 30.0, 70.0, 120.0])
+    spectra = _Spectra(E, np.full((5, 1), 20.0), angles[:, None], "direct")
+    value = xr.DataArray(
+        spectra.momenta(1), {"detector": np.arange(5), "E": E}, ("detector", "E")
+    )
+    signal: Any = SimpleNamespace(
+        value=value, std=None, both=lambda f: (f(value), None)
+    )
+    found, _ = _at_common_Q(signal, spectra, "applied", 1)
+    assert found.notnull().sum() > 30
+    np.testing.assert_allclose(
+        found, found.Q.where(found.notnull()).broadcast_like(found), rtol=1e-9
+    )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import xbp
 from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
-from xbp.reduction.elastic import elastic_reach, width_at_half_maximum
+from xbp.reduction.elastic import _integral, elastic_reach, width_at_half_maximum
 
 
 @pytest.fixture
@@ -220,3 +220,14 @@ def test_data_without_the_energy_of_a_line_have_none(
     for data in (after, hole):
         with pytest.raises(RangeError, match="no elastic line"):
             data.bp.fit_elastic_line()
+
+
+def test_a_line_without_error_is_no_point() -> None:
+    value, std = (xr.DataArray(np.ones((3, 4)), dims=("Q", "E")) for _ in range(2))
+    std[1] = 0.0
+    every = xr.DataArray(np.ones(3, dtype=bool), dims="Q")
+    widths = np.array([0.5, 0.5, 1.0, 1.0])
+    total, error, usable = _integral(value, std, widths, np.arange(4) > 0, every)
+    np.testing.assert_allclose(total, 2.5)
+    np.testing.assert_allclose(error, [1.5, 0, 1.5])
+    assert usable.values.tolist() == [True, False, True]

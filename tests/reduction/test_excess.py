@@ -69,3 +69,15 @@ def test_what_is_not_known_is_refused() -> None:
         dos(area=1.7).bp.excess_dos("25 meV")
     with pytest.raises(UnitsError):
         dos().bp.excess_dos("25 K/s")
+
+
+def test_the_unit_of_g_does_not_matter() -> None:
+    E = np.linspace(0.25, 25, 100)
+    g = xbp.models.evaluate("debye_phonons_dos", E, n_D=1, energy_D="25 meV")
+    other = (1e3 * g).assign_attrs(g.attrs | {"units": "1/eV"})
+    for one, unit in ((g, 1.0), (other, 1e3)):
+        found = one.bp.excess_dos("20 meV", n_atoms=1 / 3).g_excess
+        np.testing.assert_allclose(
+            found.sel(E=slice(0, 19)) / unit,
+            3 * E[E <= 19] ** 2 * (1 / 25**3 - 1 / 20**3), rtol=1e-6,
+        )  # fmt: skip

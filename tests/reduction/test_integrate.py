@@ -196,3 +196,10 @@ def test_what_is_doubtful_about_an_sq_is_recorded() -> None:
     assert codes(holes) == ["sq_incomplete"]
     assert codes(3 * S) == ["sq_limit"]
     assert codes(3 * S, "1") == []
+
+
+def test_the_bin_at_zero_is_folded_onto_itself() -> None:
+    data = gas(np.arange(-20.0, 21.0))
+    folded = data.bp.fold(reversed_below=0).sel(E=0)
+    np.testing.assert_allclose(folded.S_std, data.S_std.sel(E=0), rtol=1e-12)
+    np.testing.assert_allclose(folded.S, data.S.sel(E=0), rtol=1e-12)

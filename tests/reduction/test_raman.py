@@ -21,6 +21,7 @@ from xbp.errors import (
 )
 from xbp.io.columns import open_columns
 from xbp.io.labspec import open_labspec
+from xbp.reduction.raman import _polynomial
 
 KB = scipy.constants.k / scipy.constants.e * 1e3
 E = np.linspace(0.5, 60, 400)
@@ -590,3 +591,13 @@ def test_a_small_coupling_is_a_scale() -> None:
     )
     name = next(iter(one.data_vars))
     np.testing.assert_allclose(half[name], 2 * one[name])
+
+
+def test_a_baseline_has_the_error_of_a_straight_line() -> None:
+    x = np.array([1.0, 2.0, 4.0, 7.0])
+    _, each = _polynomial(
+        2 * x, np.full(4, 0.3), E=x, inside=np.ones(4, dtype=bool), degree=1
+    )
+    away = x - x.mean()
+    exact = 0.3**2 * (1 / 4 + away**2 / (away**2).sum())
+    np.testing.assert_allclose((each**2).sum(axis=0), exact)

@@ -308,3 +308,17 @@ def test_the_incident_energy_in_any_unit() -> None:
     mev = xbp.direct_geometry_resolution(E, "80 meV", **ARCS)
     thz = xbp.direct_geometry_resolution(E, f"{80 / 4.135667696} THz", **ARCS)
     np.testing.assert_allclose(thz, mev, rtol=1e-9)
+
+
+def test_uneven_bins_broadened_have_the_error_of_their_sum() -> None:
+    """What is measured stays in the sum, and so does its error."""
+    edges = np.cumsum([-20.0, *np.resize([0.5, 1.0, 0.25, 1.5], 50)])
+    E, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    std = np.where(np.abs(E) < 5, 0.3, 1e-6)
+    data = xbp.new_dataset(
+        "dynamic_structure_factor", np.ones(E.size), std=std, units="1/meV",
+        coords={"E": (E, "meV")}, edges={"E": edges}, statistics="classical",
+    )  # fmt: skip
+    found = data.bp.convolve("1.3 meV").bp.cut_E((-10, 10))
+    whole = np.sqrt(((std * width)[np.abs(E) < 6] ** 2).sum()) / 20
+    assert float(found.S_std) == pytest.approx(whole, rel=1e-3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,6 +16,7 @@ import xbp
 from xbp.core.signal import Signal, read
 from xbp.errors import QuantityError
 from xbp.reduction.sample import (
+    _variation,
     coherent_part,
     numbers_of,
     sample_density,
@@ -242,3 +244,12 @@ def test_an_element_with_a_mass_number_is_an_isotope(text: str) -> None:
         assert float(xbp.effective_mass({f"{number}-{symbol}": 1})) > 2
     for formula in ("H2", "D2", "O2", "C60", "B12", "Zr46Cu46Al8"):
         assert float(xbp.effective_mass(formula)) > 0
+
+
+def test_the_change_of_a_scattering_length_is_that_of_its_square() -> None:
+    table = SimpleNamespace(
+        nsf_table=True,
+        scattering_by_wavelength=lambda at: (np.linspace(1, 3, at.size), None),
+    )
+    square = np.linspace(1, 3, 25) ** 2
+    assert _variation(table) == pytest.approx(8 / square.mean())

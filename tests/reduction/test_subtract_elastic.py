@@ -170,3 +170,37 @@ def test_a_bin_that_one_row_lacks_has_the_shape_of_the_others() -> None:
         base=shape == 0, inside=shape > 0,
     )  # fmt: skip
     np.testing.assert_allclose(line, shape / 4, atol=1e-12)
+
+
+def test_bins_that_were_not_measured_leave_the_shape_as_it_is() -> None:
+    rng = np.random.default_rng(2)
+    shape, A = np.exp(-(E**2)), rng.uniform(1, 5, Q.size)
+    S = A[:, None] * shape
+    S[rng.random(S.shape) < 0.3] = np.nan
+    elastic = np.abs(E) < 1.1
+    S[:, elastic] = A[:, None] * shape[elastic]
+    line, *_ = line_shape(
+        S, 0.0 * S, Q=Q, widths=np.full(Q.size, 0.5), steps=np.full(E.size, 0.5),
+        elastic=elastic, rows=np.ones(Q.size, dtype=bool), inside=np.abs(E) < 5,
+        base=np.zeros(E.size, dtype=bool),
+    )  # fmt: skip
+    inside = np.abs(E) < 5
+    expected = shape / (0.5 * shape[elastic].sum())
+    np.testing.assert_allclose(line[inside], expected[inside], rtol=1e-9)
+
+
+def test_errors_are_those_of_every_bin_that_is_measured(whole: xr.Dataset) -> None:
+    """Each bin of a map moved by its error in turn: the answer is linear in the map."""
+    few = whole.isel(Q=slice(2, 5), E=slice(20, 41)).assign(
+        S_std=lambda ds: (0.1 * ds.S.max() + 0 * ds.S).assign_attrs(ds.S.attrs)
+    )
+    del few.S_std.attrs["quantity"]
+    line = xbp.models.elastic_line(Q, E, u2=0.007, resolution="2 meV")
+    line = line.isel(Q=slice(2, 5), E=slice(20, 41))
+    moves = np.eye(few.sizes["E"]) * few.S_std.values.max()
+    moved = few.S + xr.DataArray(moves, dims=("bin", "E"))
+    found = few.bp.subtract_elastic(line)
+    each = moved.assign_attrs(few.S.attrs).bp.subtract_elastic(line) - found.S
+    np.testing.assert_allclose(
+        found.S_std, np.sqrt((each**2).sum("bin", skipna=False)), rtol=1e-9
+    )

@@ -38,9 +38,9 @@ class Packed:
 
     Examples
     --------
-    >>> rows = Packed(np.array([[False, True, True], [True, False, False]]))
-    >>> rows(np.array([5, 6, 7])).tolist(), rows.count.tolist()
-    ([[6, 7], [5, 5]], [2, 1])
+    >>> rows = Packed(np.array([[False, True, True, True], [True, False, True, False]]))
+    >>> rows(np.array([5, 6, 7, 8])).tolist(), rows.count.tolist()
+    ([[6, 7, 8], [5, 7, 7]], [3, 2])
     """
 
     def __init__(self, usable: np.ndarray) -> None:
