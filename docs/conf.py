@@ -21,6 +21,7 @@ sys.path.insert(0, str(HERE))
 import names  # noqa: E402 (it is beside this file)
 import narrow  # noqa: E402
 import pages  # noqa: E402
+import whole_numbers  # noqa: E402
 
 import xbp  # noqa: E402
 
@@ -141,3 +142,4 @@ def setup(app):  # type: ignore[no-untyped-def]
     app.connect("source-read", to_the_tutorial)
     app.add_transform(names.LinkNames)
     app.add_transform(narrow.NarrowFigures)
+    app.add_transform(whole_numbers.WholeNumbers)

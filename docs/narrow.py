@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from pages import PER_INCH, width_in_inches
 from sphinx.transforms import SphinxTransform
-
-#: Pixels of a page for each inch of a figure: those of the figures of notebooks.
-PER_INCH = 100
 
 
 class NarrowFigures(SphinxTransform):
@@ -37,14 +34,3 @@ class NarrowFigures(SphinxTransform):
                 one_column["classes"].append("narrow")
                 wide["classes"].append("wide")
                 wide.parent.insert(wide.parent.index(wide) + 1, one_column)
-
-
-def width_in_inches(path: Path) -> float:
-    """Return the width of a PNG that states its pixels per metre, else 0."""
-    data = path.read_bytes() if path.suffix == ".png" and path.exists() else b""
-    at = data.find(b"pHYs", 0, 1000)
-    if at < 0:
-        return 0.0
-    (pixels,) = struct.unpack(">I", data[16:20])
-    (per_metre,) = struct.unpack(">I", data[at + 4 : at + 8])
-    return float(pixels / per_metre / 0.0254) if per_metre else 0.0

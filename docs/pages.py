@@ -9,6 +9,7 @@ import base64
 import inspect
 import re
 import shutil
+import struct
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -26,6 +27,11 @@ from xbp.core.operation import all_operations
 HERE = Path(__file__).parent
 #: What stands for the address, written so that the check before a release passes over it.
 PLACEHOLDER = "REPLACE" + "-ME"
+
+#: Pixels of a page for each inch of a figure: those of the figures of notebooks.
+PER_INCH = 100
+#: Figures that are wider, in pixels, have a row of the gallery for themselves.
+ROW = 720
 
 #: Title of a page, and the packages whose functions stand on it.
 GROUPS = (
@@ -184,7 +190,8 @@ def write_gallery(docs: Path, folder: Path) -> None:
         "# Gallery\n\nEvery figure of the tutorials with the code of its cell, and those of "
         "the guides; a figure leads to its page.\n"
     ]
-    for path in sorted((docs / "tutorial").glob("*.ipynb")):
+    notebooks = (docs / "tutorial").glob("*.ipynb")
+    for path in sorted(notebooks, key=lambda p: int(p.name.partition("_")[0])):
         figures = list(_figures(path))
         if figures:
             first = nbformat.read(path, as_version=4).cells[0].source
@@ -196,7 +203,9 @@ def write_gallery(docs: Path, folder: Path) -> None:
                 (folder / name).write_bytes(image)
                 target = f"../tutorial/{path.stem}.html"
                 both = _figure(name, title, target) + _folded(code)
-                parts.append(f"::::{{container}}\n{both}::::\n")
+                width = struct.unpack(">I", image[16:20])[0]
+                whole_row = " row" if width > ROW else ""
+                parts.append(f"::::{{container}} one{whole_row}\n{both}::::\n")
             parts.append(":::::\n")
     parts.append("## The guides\n\n:::::{container} gallery\n")
     shown: set[str] = set()
@@ -210,29 +219,43 @@ def write_gallery(docs: Path, folder: Path) -> None:
             if image not in shown:
                 shown.add(image)
                 target = page.relative_to(docs).with_suffix(".html")
-                parts.append(_figure(f"../{image}", alt, f"../{target.as_posix()}"))
+                one = _figure(f"../{image}", alt, f"../{target.as_posix()}")
+                whole_row = (
+                    " row" if PER_INCH * width_in_inches(docs / image) > ROW else ""
+                )
+                parts.append(f"::::{{container}} one{whole_row}\n{one}::::\n")
     parts.append(":::::\n")
     _write(folder / "figures.md", "\n".join(parts))
 
 
 def _figures(path: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Give the figures of a notebook: the title above each, its cell, and its PNG."""
-    title = path.stem
+    """Give the figures of a notebook: the caption of each, its cell, and its PNG.
+
+    The caption is the heading above it, below that of the notebook, and what draws it.
+    """
+    heading = ""
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "markdown":
-            title = next(
-                (
-                    line.lstrip("# ")
-                    for line in cell.source.splitlines()
-                    if line.startswith("#")
-                ),
-                title,
-            )
+            below = re.findall(r"^##+ (.*)", cell.source, re.M)
+            heading = below[0] if below else heading
             continue
+        drawn = dict.fromkeys(re.findall(r"\.bp\.plot(?:\.\w+)?(?=\()", cell.source))
+        title = ": ".join(filter(None, (heading, ", ".join(f"`{d}`" for d in drawn))))
         for output in cell.get("outputs", ()):
             if "image/png" in output.get("data", {}):
                 image = base64.b64decode(output.data["image/png"])
-                yield title, cell.source, image
+                yield title or path.stem, cell.source, image
+
+
+def width_in_inches(path: Path) -> float:
+    """Return the width of a PNG that states its pixels per metre, else 0."""
+    data = path.read_bytes() if path.suffix == ".png" and path.exists() else b""
+    at = data.find(b"pHYs", 0, 1000)
+    if at < 0:
+        return 0.0
+    (pixels,) = struct.unpack(">I", data[16:20])
+    (per_metre,) = struct.unpack(">I", data[at + 4 : at + 8])
+    return float(pixels / per_metre / 0.0254) if per_metre else 0.0
 
 
 def _folded(code: str) -> str:
@@ -243,7 +266,7 @@ def _folded(code: str) -> str:
 def _figure(image: str, caption: str, target: str) -> str:
     return (
         f"```{{figure}} {image}\n:target: {target}\n:alt: "
-        f"{caption.strip('`')}\n\n{caption}\n```\n"
+        f"{caption.replace('`', '')}\n\n{caption}\n```\n"
     )
 
 

@@ -8,6 +8,7 @@ function arrange() {
     const titles = [...table.querySelectorAll("thead th")].map((th) => th.textContent);
     const cells = [...table.querySelectorAll("tbody td")];
     const numbers = cells.filter((td) => /^\s*[−–\d]/.test(td.textContent));
+    numbers.forEach((td) => td.classList.add("number"));
     table.classList.remove("stacked");
     const fits = wrapper.scrollWidth <= wrapper.clientWidth;
     if (!narrow.matches || fits || numbers.length > cells.length / 2) continue;
@@ -19,9 +20,10 @@ function arrange() {
   }
   for (const img of document.querySelectorAll("article img:not(.wide)")) {
     const drawnFor = parseFloat(img.style.width) || img.naturalWidth;
-    if (!img.closest(".gallery") && drawnFor > 720) {
-      img.closest("p, figure, div").classList.add("panels");
-    }
+    if (drawnFor > 720) img.closest("p, figure, div").classList.add("panels");
+  }
+  for (const pre of document.querySelectorAll(".highlight-text pre, .output pre")) {
+    pre.classList.toggle("one-line", !pre.textContent.trim().includes("\n"));
   }
 }
 

@@ -377,7 +377,9 @@ def peak(
             # A fit shows its range by its curve.
             grey: dict[str, Any] = {"color": GREY, "alpha": 0.12, "lw": 0, "zorder": 0}
             axes.axvspan(low, high, label="range of the fit", **grey)
-            show_legend(axes)
+            # Its grey is seen on white.
+            white = {"frameon": True, "facecolor": "white", "edgecolor": "none"}
+            show_legend(axes, framealpha=1.0, **white)
         _show(axes, signal, shown)
         return axes
     E = np.linspace(float(table.E_low), float(table.E_high), 300)
