@@ -127,10 +127,8 @@ def to_netcdf(
         whole.to_netcdf(
             temporary, engine="netcdf4", format="NETCDF4", encoding=encoding
         )
-        if f"{labels.get('signal')}_std" in ds:
-            with h5py.File(temporary, "r+") as file:  # a second name of the same array
-                errors, std = (f"{labels['signal']}_{n}" for n in ("errors", "std"))
-                file[errors] = file[std]
+        if nexus:
+            _as_nexus(temporary, whole)
         with _without_nxdata(xr.open_dataset(temporary, engine="netcdf4")) as back:
             # dask arrays would be computed a second time; their labels are compared.
             lazy = [name for name, v in ds.variables.items() if is_lazy(v)]
@@ -147,6 +145,22 @@ def _nxdata(data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     axes = [str(dim) if dim in value.coords else "." for dim in value.dims]
     name = str(value.name or QUANTITIES[str(value.attrs["quantity"])].variable)
     return {"NX_class": "NXdata", "signal": name, "axes": axes}
+
+
+def _as_nexus(path: str, ds: xr.Dataset) -> None:
+    """Write texts as NeXus has them, and give errors the name by which it finds them.
+
+    netCDF writes bytes, or lists of one text, which programs show as such.
+    """
+    with h5py.File(path, "r+") as file:
+        attrs = {"/": ds.attrs} | {n: v.attrs for n, v in ds.variables.items()}
+        for name, own in attrs.items():
+            for key, value in own.items():
+                if isinstance(value, str):
+                    file[str(name)].attrs[str(key)] = value
+        errors, std = (f"{ds.attrs['signal']}_{kind}" for kind in ("errors", "std"))
+        if std in file:  # a second name of the same array
+            file[errors] = file[std]
 
 
 def _without_nxdata(ds: xr.Dataset) -> xr.Dataset:
