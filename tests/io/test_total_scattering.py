@@ -147,6 +147,29 @@ def test_pdfgetn(tmp_path: Path) -> None:
         opened(tmp_path, rows, kind="S(Q)")
 
 
+@pytest.mark.parametrize(("output", "rows"), [("sq", TABLE), ("fq", TABLE)])
+def test_pdfgetx3_names_what_it_writes(tmp_path: Path, output: str, rows: str) -> None:
+    """Its F(Q) is Q[S(Q) - 1], not that of Gudrun; G(r) and intensities are refused."""
+    header = f"[DEFAULT]\nversion = pdfgetx3 1.2\noutputtype = {output}\nmode = xray\n"
+    header += "#### start data\n\n#S 1\n#L Q(Å^{-1})  F\n"
+    rows = rows.replace("-0.5", "0.1").replace("-", "" if output == "sq" else "-")
+    (tmp_path / "a.txt").write_text(header + rows)
+    Sq = xbp.open_dataset(tmp_path / "a.txt").Sq
+    known = [0.1, 0.4, 0.3, 0.1] if output == "sq" else [np.nan, 0.6, 1.15, 0.975]
+    np.testing.assert_allclose(Sq, known)
+    for other in ("gr", "iq"):
+        text = header.replace(f"outputtype = {output}", f"outputtype = {other}")
+        (tmp_path / "b.txt").write_text(text + rows)
+        with pytest.raises(FileFormatError, match=f"it is '{other}' of PDFgetX3"):
+            xbp.open_dataset(tmp_path / "b.txt")
+
+
+def test_a_title_below_the_number_of_rows(tmp_path: Path) -> None:
+    """As RMCProfile and StoG write them."""
+    Sq = opened(tmp_path, "  4\nglass at 300 K\n" + TABLE, kind="S(Q)-1").Sq
+    np.testing.assert_allclose(Sq, [0.5, 0.6, 1.3, 0.9])
+
+
 def test_silica(shared_data: Path) -> None:
     path = shared_data / "static" / "SiO2_NIMROD.mint01"
     ds = xbp.open_dataset(path)

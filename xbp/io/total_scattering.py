@@ -1,4 +1,4 @@
-"""Total scattering in text: Gudrun's F(Q), S(Q) of NOMAD and McStas, PDFgetN's."""
+"""Total scattering in text: of Gudrun, NOMAD, McStas, PDFgetN, PDFgetX, RMCProfile."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ _START: Final = re.compile(r"#+\s*start data", re.IGNORECASE)
 #: Their tables of four columns have the errors of Q and of the function.
 _FOUR: Final = re.compile(r"#L\s+\S+\s+\S+\s+d\S+\s+d\S+\s*$|#.*PDFgetN")
 Kind = Literal["S(Q)", "S(Q)-1", "Q[S(Q)-1]", "F(Q)"]
+#: PDFgetX3, N3 and S3 begin with their configuration, which names what is written.
+_PDFGET3: Final = re.compile(r"version\s*=\s*(pdfget[xns]3)\b", re.IGNORECASE)
+_OUTPUT: Final = re.compile(r"outputtype\s*=\s*(\w+)\s*$", re.IGNORECASE)
+_OUTPUTS: Final = {"sq": "S(Q)", "fq": "Q[S(Q)-1]"}
 _MCSTAS: Final = re.compile(r"#\s*column_(q|Sq)\s+([1-9])\b", re.IGNORECASE)
 
 
@@ -80,20 +84,28 @@ def _source(lines: list[str]) -> str | None:
         return "Gudrun"
     if len(_mcstas_columns(lines)) == 2:
         return "McStas"
+    if any(map(_PDFGET3.match, lines)) and _output(lines):
+        return "PDFgetX3"
     return "NOMAD" if any(map(_NOMAD.match, lines)) else None
+
+
+def _output(lines: list[str]) -> str | None:
+    """Return what PDFgetX3 has written: sq, fq, gr or iq."""
+    found = {row[1].lower() for row in map(_OUTPUT.match, lines) if row}
+    return found.pop() if len(found) == 1 else None
 
 
 FORMAT = Format(
     "total scattering text",
     "text",
     _source,
-    "no comment names Gudrun's .mint01 or a column S(Q)",
+    "no comment names Gudrun's .mint01, PDFgetX3 or a column S(Q)",
     resembles=r"(?i)^#[ \t]*column_(?:q|Sq)\b",
     is_table=True,
     strict=False,
     guide=Guide(
         "neutrons",
-        "Gudrun `.mint01`, NOMAD, McStas `.qSq`, PDFgetN, PDFgetX",
+        "Gudrun `.mint01`, NOMAD, McStas `.qSq`, PDFgetN, PDFgetX, RMCProfile",
         "F(Q), which tends to 0, or S(Q), which tends to 1; `composition=` makes "
         "[S(Q) of F(Q)](files_columns.md#total-scattering); rows of zeros become NaN; "
         'a header that does not name the function: `engine="total_scattering", kind=`',
@@ -134,8 +146,9 @@ def open_total_scattering(
         Comments, then Q (1/angstrom), value and, in a third column, its standard
         deviation.
     kind : {"S(Q)", "S(Q)-1", "Q[S(Q)-1]", "F(Q)"}, optional
-        What the second column is, if the header is not that of Gudrun, NOMAD or McStas,
-        with ``engine="total_scattering"``. F(Q) is ⟨b⟩² [S(Q) - 1].
+        What the second column is, if the header is not that of Gudrun, NOMAD, McStas or
+        PDFgetX3, with ``engine="total_scattering"``. F(Q) is ⟨b⟩² [S(Q) - 1]; that of
+        PDFgetX3 is Q[S(Q) - 1].
     units : str
         Of F(Q), not in the file: "barn" (per steradian and atom) without a
         normalisation, "1" where it was divided by ⟨b⟩².
@@ -203,6 +216,13 @@ def open_total_scattering(
     units = value_units(units, "interference_function", name="units")
     source = _source(lines)
     named = {"Gudrun": "F(Q)", "McStas": "S(Q)", "NOMAD": "S(Q)"}.get(str(source), kind)
+    if source == "PDFgetX3":
+        output = str(_output(lines))
+        check(
+            output in _OUTPUTS,
+            f"it is {output!r} of PDFgetX3, not 'sq' or 'fq': write S(Q) or F(Q)",
+        )
+        named = _OUTPUTS[output]
     if named is None or kind not in (None, named):
         does = f"states that it is {named}" if source else "does not state its function"
         kinds = ", ".join(map(repr, get_args(Kind)))
@@ -218,8 +238,9 @@ def open_total_scattering(
     announced = re.match(r"#\s*\d+\s+(\d+)\s*$", "".join(lines[2:3]))
     right = announced is None or int(announced[1]) == len(rows)
     check(source != "Gudrun" or right, f"it has {len(rows)} rows, not as announced")
-    # Some programs begin with the number of rows.
-    rows = rows[1:] if rows and rows[0] == str(len(rows) - 1) else rows
+    # Some programs begin with the number of rows, RMCProfile with a title below it.
+    for above in (1, 2):
+        rows = rows[above:] if rows and rows[0] == str(len(rows) - above) else rows
     sizes = {len(row.split()) for row in rows}
     four = sizes == {4} and any(map(_FOUR.match, header))
     check(sizes in ({2}, {3}) or four, "its rows do not have two or three columns")
