@@ -214,7 +214,8 @@ def _solve(
     values, chi2 = start.copy(), np.full(m, np.nan)
     converged, diagonal = np.zeros(m, dtype=bool), np.arange(n)
     normal = np.full((m, n, n), np.nan)
-    size = (y * weight * (y * weight)).sum(axis=1)
+    weighted = y * weight
+    size = np.einsum("mk,mk->m", weighted, weighted)
     rounding = 10 * _EPS**2 * size
     free = np.maximum((weight > 0).sum(axis=1) - n, 1)
     at = np.arange(m)
@@ -225,7 +226,9 @@ def _solve(
     def at_parameters(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         y, weight, _, _, *rows = own
         curve, slopes = shape(p, *rows)
-        r, slopes = (y - curve) * weight, slopes * weight
+        r = y - curve
+        r *= weight
+        slopes = slopes * weight
         if linear:
             move_linear(p, r, slopes)
         return r, slopes, np.einsum("mk,mk->m", r, r)
@@ -282,12 +285,14 @@ def _solve(
             values[here] = np.clip(ended, least, most)[done]
             chi2[here], normal[here] = cost[done], square[done]
             converged[here] = (near & usable)[done]
-            at, damping, growth, p, r, cost, inverse, move, fall = (
-                a[~done] for a in (at, damping, growth, p, r, cost, inverse, move, fall)
-            )
-            slopes, own = slopes[:, ~done], [a[~done] for a in own]
-            if not len(at):
+            left = np.flatnonzero(~done)
+            if not len(left):
                 break
+            at, damping, growth, p, r, cost, inverse, move, fall, *own = (
+                np.take(a, left, axis=0)
+                for a in (at, damping, growth, p, r, cost, inverse, move, fall, *own)
+            )
+            slopes = np.take(slopes, left, axis=1)
         trial = np.clip(p + move * inverse, *own[2:4])
         new_r, new_slopes, new_cost = at_parameters(trial)
         # Near the end steps change the sum of squares by less than its rounding: they
@@ -300,11 +305,11 @@ def _solve(
         good = new_cost <= cost
         damping = np.where(good, np.maximum(damping * less, 1e-12), damping * growth)
         growth = np.where(good, 2.0, 2 * growth)
-        if better.all():
-            p, r, cost, slopes = trial, new_r, new_cost, new_slopes
-        else:
-            p[better], cost[better] = trial[better], new_cost[better]
-            r[better], slopes[:, better] = new_r[better], new_slopes[:, better]
+        worse = np.flatnonzero(~better)
+        if worse.size:
+            trial[worse], new_cost[worse] = p[worse], cost[worse]
+            new_r[worse], new_slopes[:, worse] = r[worse], slopes[:, worse]
+        p, r, cost, slopes = trial, new_r, new_cost, new_slopes
     length = np.sqrt(normal[:, diagonal, diagonal])
     unit = length[:, :, None] * length[:, None, :]
     correlated = normal / unit

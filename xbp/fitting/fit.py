@@ -60,8 +60,13 @@ def _lognormal(x: np.ndarray) -> Shape:
         u = (log_x - np.log(energy)) / sigma
         one = np.exp(-u * u / 2) * (x > 0)
         value = height * one
-        slopes = [value * u / sigma / energy, one, value * u * u / sigma]
-        return value, np.stack(slopes)
+        slopes = np.empty((3, *value.shape))
+        slopes[1] = one
+        along = value * u
+        along /= sigma
+        np.divide(along, energy, out=slopes[0])
+        np.multiply(along, u, out=slopes[2])
+        return value, slopes
 
     return shape
 

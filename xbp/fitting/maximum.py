@@ -32,7 +32,7 @@ def clearly_rise_and_fall(
     def level(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         own = np.where(at, w, 0.0)
         total = own.sum(axis=1)
-        return (own * y).sum(axis=1) / total, total
+        return np.einsum("mk,mk->m", own, y) / total, total
 
     top, w_top = level(np.abs(part) < 0.3)
     least = np.full(len(y), np.inf)

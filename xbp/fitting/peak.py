@@ -12,7 +12,7 @@ from xbp.fitting.core import permitted
 from xbp.fitting.maximum import clearly_rise_and_fall, rise_and_fall
 from xbp.fitting.rows import Packed, scatter
 from xbp.fitting.shapes import SHAPES, Method, Points
-from xbp.fitting.top import GAUSS, around_top, off_points, polynomial
+from xbp.fitting.top import GAUSS, around_top, explained, off_points, polynomial
 
 __all__ = ["NUMBERS", "fit_shape", "usable_bins"]
 
@@ -158,10 +158,9 @@ class _Spectra:
         scale = np.where(usable, np.abs(B), 0.0).max(axis=1, initial=0.0)
         unit = np.where(scale > 0, scale, 1.0)[:, None]
         y = np.where(usable, B / unit, 0.0)
-        weight = usable * 1.0 if std is None else np.where(usable, unit / std, 0.0)
         if SHAPES[method].of_top:
             usable = around_top(y, usable)
-        weight = np.where(usable, weight, 0.0)
+        weight = usable * 1.0 if std is None else np.where(usable, unit / std, 0.0)
         return cls(E, B, std, usable, measured, scale, unit, y, weight)
 
     def at_centres(
@@ -254,10 +253,9 @@ def _misfits(
     # What a wrong shape leaves is smooth: a polynomial with two parameters more takes
     # of it what is not noise.
     middle = np.where(ok, number["energy"], 1.0)[:, None]
-    log_x = np.log(np.where(data.E > 0, data.E, 1.0) / middle)
+    log_x = np.log(np.where(data.E > 0, data.E, 1.0)) - np.log(middle)
     rest, degree = np.nan_to_num(left), len(SHAPES[method].parameters) + 1
-    _, _, unexplained = polynomial(log_x, rest, data.weight, degree)
-    smooth = ((rest * data.weight) ** 2).sum(axis=1) - unexplained
+    smooth = explained(log_x, rest, data.weight, degree)
     if not SHAPES[method].of_top:  # whose quartic has taken it
         poor |= (free > 2) & (smooth > 2 * permitted(2, of_noise) * noise**2)
     return noise, poor
@@ -275,11 +273,12 @@ def _off_the_points(
     own = {name: number[name][rows, None] for name in NUMBERS}
     flat = np.zeros((rows.size, 1))
     line = (own["background"], own["background_slope"])
-    error = noise[rows, None] if data.std is None else (data.std / data.unit)[rows]
+    unit = data.unit[rows]
+    error = noise[rows, None] if data.std is None else data.std[rows] / unit
     at = data.measured[rows]
     off, spread = off_points(
         data.E,
-        (data.B / data.unit)[rows],
+        data.B[rows] / unit,
         np.broadcast_to(error, at.shape),
         at,
         at & (own["low"] <= data.E) & (own["high"] >= data.E),

@@ -95,12 +95,19 @@ def running_median(y: np.ndarray, width: int) -> np.ndarray:
     """
     size = y.shape[1] + 1 - width
     near = [y[:, i : i + size] for i in range(width)]
-    # The larger half goes to the end, one after the other, for all bins at once.
-    for end in range(width - 1, width // 2 - 1, -1):
-        for i in range(end):
-            low, high = near[i], near[i + 1]
-            near[i], near[i + 1] = np.minimum(low, high), np.maximum(low, high)
-    return near[width // 2]
+    # Of half of them and two more the least and the largest are not the median: they
+    # are left out, and the next is taken in, until one is left.
+    kept, more = near[: width // 2 + 2], near[width // 2 + 2 :]
+    while len(kept) > 1:
+        last = len(kept) - 1
+        order = [(i, last - i) for i in range(len(kept) // 2)]
+        for i in range(1, last // 2 + 1):
+            order += [(0, i), (last - i, last)]
+        for i, j in order:
+            low, high = kept[i], kept[j]
+            kept[i], kept[j] = np.minimum(low, high), np.maximum(low, high)
+        kept = kept[1:-1] + [more.pop(0) for _ in more[:1]]
+    return kept[0]
 
 
 def scatter(y: np.ndarray, used: np.ndarray | None = None) -> np.ndarray:

@@ -36,12 +36,25 @@ def log_normal(log_x: np.ndarray) -> Shape:
     """Return the shape exp[b − (ln x − a)²/2σ²] with the parameters (a, b, σ)."""
 
     def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        place, height, sigma = p.T[:, :, None]
-        u = (log_x - place) / sigma
-        value = np.exp(np.minimum(height - u * u / 2, 300.0))
-        return value, np.stack([value * u / sigma, value, value * u * u / sigma])
+        value, u = _log_normals(log_x, p)
+        slopes = np.empty((3, *value.shape))
+        slopes[1] = value
+        np.multiply(value, u, out=slopes[0])
+        slopes[0] /= p[:, 2, None]
+        np.multiply(slopes[0], u, out=slopes[2])
+        return value, slopes
 
     return shape
+
+
+def _log_normals(log_x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the curves of `log_normal`, and (ln x − a)/σ."""
+    place, height, sigma = p.T[:, :, None]
+    u = (log_x - place) / sigma
+    value = u * u
+    value *= -0.5
+    value += height
+    return np.exp(np.minimum(value, 300.0, out=value), out=value), u
 
 
 def gaussian_on_line(x: np.ndarray) -> Shape:
@@ -218,10 +231,11 @@ def _log_normal(points: Points) -> _Found:
     places = [np.log(np.where(x > 0, x, 1e-300)) for x in places_in_bins(E, bins)]
     shape = mean_of_ends(log_normal)
     y, weight, places = _packed(y, weight, places)
-    misfits = [
-        (((y - shape(start, *places)[0]) * weight) ** 2).sum(axis=1)
-        for start in (parabola, peak)
-    ]
+    misfits = []
+    for start in (parabola, peak):
+        off = y - sum(_log_normals(x, start)[0] for x in places) / len(places)
+        off *= weight
+        misfits.append(np.einsum("mk,mk->m", off, off))
     start = np.where((bent & (misfits[0] <= misfits[1]))[:, None], parabola, peak)
     fit = solve(shape, y, weight, start, *places, known=known)
     chi2, covariance, stds = fit.errors(free, known)
@@ -273,14 +287,17 @@ def _to_nearest_shape(
         Of (ln x₀, b, σ): with the points' own λ, minus without.
     """
     value, slopes = curve
-    jacobian = np.moveaxis(slopes, 0, 1) * weight[:, None]
     sigma = fit.values[:, 2, None]
     u = sigma * slopes[0] / np.where(value > 0, value, 1.0)
-    cubic = -value * u**3 * sigma / 2 * weight
-    shared = np.einsum("mij,mjk,mk->mi", fit.covariance, jacobian, cubic)
-    own = cubic - np.einsum("mi,mik->mk", shared, jacobian)
-    information = (own**2).sum(axis=1)
-    power = (own * (y - value) * weight).sum(axis=1) / information
+    cubic = value * (-sigma / 2)
+    for factor in (u, u, u, weight):
+        cubic *= factor
+    jacobian = slopes * weight
+    along = np.einsum("imk,mk->mi", jacobian, cubic)
+    shared = (fit.covariance @ along[..., None])[..., 0]
+    own = cubic - np.einsum("mi,imk->mk", shared, jacobian)
+    information = np.einsum("mk,mk->m", own, own)
+    power = np.einsum("mk,mk->m", own, (y - value) * weight) / information
     excess = power**2 - (1.0 if known else chi2) / information
     size = np.minimum(np.sqrt(np.maximum(excess, 0.0)), farthest)
     moved = -shared * (np.sign(power) * size)[:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,14 @@ import numpy as np
 
 from xbp.fitting.rows import Packed, first_true, outward, smoothed
 
-__all__ = ["GAUSS", "around_top", "off_points", "polynomial", "top_of_points"]
+__all__ = [
+    "GAUSS",
+    "around_top",
+    "explained",
+    "off_points",
+    "polynomial",
+    "top_of_points",
+]
 
 
 #: Places of Gauss's rule of two points for a mean over −1 … 1.
@@ -51,6 +59,36 @@ def polynomial(
     Data are means over u ± half. `spread`: coefficients of these orders are 0 with that
     standard deviation, before they are fitted.
     """
+    rows, target, inverse, scale, fine = _normal(u, y, weight, degree, half, spread)
+    found = (inverse @ np.einsum("imk,mk->mi", rows, target)[..., None])[..., 0]
+    left = target - np.einsum("imk,mi->mk", rows, found)
+    covariance = inverse / (scale[:, :, None] * scale[:, None, :])
+    found[~fine] = np.nan
+    return (found / scale).T, covariance, np.einsum("mk,mk->m", left, left)
+
+
+def explained(
+    u: np.ndarray, y: np.ndarray, weight: np.ndarray, degree: int
+) -> np.ndarray:
+    """Return by how much χ² falls (m,) when polynomials are fitted."""
+    rows, target, inverse, _, _ = _normal(u, y, weight, degree, 0.0, None)
+    along = np.einsum("imk,mk->mi", rows, target)
+    return np.einsum("mi,mij,mj->m", along, inverse, along)
+
+
+def _normal(
+    u: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    degree: int,
+    half: np.ndarray | float,
+    spread: Mapping[int, np.ndarray] | None,
+) -> tuple[np.ndarray, ...]:
+    """Return the weighted powers and data, and what follows from these powers.
+
+    That is the inverse normal matrix, in units of powers of the largest u; these units;
+    and which rows have one.
+    """
     used = weight > 0
     if 2 * used.sum(axis=1).max(initial=0) < used.shape[1]:
         pack = Packed(used)
@@ -60,18 +98,27 @@ def polynomial(
     away = np.where(used, u, 0.0)
     unit = np.abs(away).max(axis=1, initial=1e-300)
     scale = unit[:, None] ** np.arange(degree + 1)
-    ways = (-GAUSS, GAUSS) if np.any(half) else (0.0,)
+    weight = np.where(used, weight, 0.0)
+    means = bool(np.any(half))
     rows = np.zeros((degree + 1, *u.shape))
-    for way in ways:
-        place = np.where(used, away + way * half, 0.0) / unit[:, None]
-        power = np.where(used, weight / len(ways), 0.0)
-        for row in rows:
+    for way in (-GAUSS, GAUSS) if means else (0.0,):
+        place = np.where(used, away + way * half, 0.0) if means else away
+        place = place / unit[:, None]
+        power = weight / 2 if means else weight
+        for i, row in enumerate(rows):
             row += power
-            power = power * place
+            if i < degree:
+                power = power * place
     normal = np.empty((len(u), degree + 1, degree + 1))
-    for i in range(degree + 1):
-        for j in range(i + 1):
-            normal[:, i, j] = normal[:, j, i] = np.einsum("mk,mk->m", rows[i], rows[j])
+    known: dict[Any, np.ndarray] = {}
+    for i, j in itertools.product(range(degree + 1), repeat=2):
+        # Without bins, of one power all products are the same.
+        low, high = (
+            (min(i, j), max(i, j)) if means else ((i + j) // 2, (i + j + 1) // 2)
+        )
+        if (low, high) not in known:
+            known[low, high] = np.einsum("mk,mk->m", rows[low], rows[high])
+        normal[:, i, j] = known[low, high]
     for order, std in (spread or {}).items():
         normal[:, order, order] += (std * scale[:, order]) ** -2.0
     # A small part of it keeps what the points do not determine finite.
@@ -79,12 +126,7 @@ def polynomial(
     fine = np.isfinite(normal).all(axis=(1, 2)) & (normal[:, 0, 0] > 0)
     normal[~fine] = np.eye(degree + 1)
     target = np.where(used, y * weight, 0.0)
-    inverse = np.linalg.inv(normal)
-    found = (inverse @ np.einsum("imk,mk->mi", rows, target)[..., None])[..., 0]
-    left = target - np.einsum("imk,mi->mk", rows, found)
-    covariance = inverse / (scale[:, :, None] * scale[:, None, :])
-    found[~fine] = np.nan
-    return (found / scale).T, covariance, (left**2).sum(axis=1)
+    return rows, target, np.linalg.inv(normal), scale, fine
 
 
 def top_of_points(

@@ -219,7 +219,7 @@ def _guess_lognormal(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     return {
         "energy": energy,
         "height": height,
-        "sigma": float(np.clip(width / energy / 2, 0.1, 1)),
+        "sigma": min(max(width / energy / 2, 0.1), 1.0),
     }
 
 
