@@ -73,7 +73,7 @@ def explained(
     """Return by how much χ² falls (m,) when polynomials are fitted."""
     rows, target, inverse, _, _ = _normal(u, y, weight, degree, 0.0, None)
     along = np.einsum("imk,mk->mi", rows, target)
-    return np.einsum("mi,mij,mj->m", along, inverse, along)
+    return np.asarray(np.einsum("mi,mij,mj->m", along, inverse, along))
 
 
 def _normal(
