@@ -66,7 +66,7 @@ def test_other_functions_and_axes(tmp_path: Path) -> None:
     omega, t = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), np.arange(3.0)
     path = mda(
         tmp_path / "a.h5", q=([1.0, 2.0], "inv_nm", "index"), omega=(omega, "rad/ps", "index"), romega=(omega[2:], "rad/ps", "index"),
-        time=(t, "ps", "index"), Sqf=(np.ones((2, 5)), "nm2/ps", "q|omega"), Fqt=(np.ones((2, 3)), "au", "q|time"),
+        time=(t, "ps", "index"), Sqf=(np.ones((2, 5)), "nm2/ps", "q|omega"), Fqt=(np.ones((2, 3)), "au", "k|time"),
         msd_total=(t, "nm2", "time"), dos_total=(t, "au", "romega"), dos_H=(omega**2, "au", "omega"), dos_O=(omega, "au", "omega"),
     )  # fmt: skip
     S = xbp.open_dataset(path).S

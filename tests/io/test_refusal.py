@@ -76,6 +76,7 @@ def test_an_archive_of_numpy_is_no_spc_file(tmp_path: Path) -> None:
     assignment, _, call = line.partition("; ")
     exec(assignment, scope)
     assert list(eval(call, scope).g.values) == [1.0] * 5
+    scope[assignment.partition(" ")[0]].close()
 
 
 @pytest.mark.parametrize(

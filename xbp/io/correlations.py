@@ -41,6 +41,8 @@ _AXES: Final[dict[str, str]] = {
     "frequency": "E",
     "time": "time",
 }
+#: In S(Q,ω) of MDANSE 1 the axis "q" is also called "k".
+_ALSO: Final = {"k": "q"}
 #: Units as these programs write them.
 _SPELLED: Final = {
     "inv_nm": "1/nm",
@@ -132,7 +134,8 @@ def correlation(
     values, coords, order = column.read(), {}, []
     per_mev = 1.0
     for candidates in column.axes:
-        axis = next((a for a in candidates if a in _AXES and a in columns), None)
+        names = (_ALSO.get(name, name) for name in candidates)
+        axis = next((a for a in names if a in _AXES and a in columns), None)
         check(axis, f"an axis of its {parts[name][part]!r} is not in the file")
         dim = _AXES[str(axis)]
         factor = _factor(columns[str(axis)].units, dim, str(axis), frequency_units)
