@@ -27,7 +27,9 @@ _AXIS: Final = re.compile(r"Spectro \((?P<units>[^)]+)\)")
 
 
 #: Rows of exports, of which every version of the program writes two.
-_MARKS: Final = ("#Acq. time", "#Instrument=", "#AxisUnit[1]", "#Spectro (")
+_MARKS: Final = (
+    "#Acq. time", "#Exposition=", "#Instrument=", "#AxisUnit[1]", "#Spectro (",
+)  # fmt: skip
 
 
 def _find(lines: list[str]) -> bool:
@@ -217,8 +219,9 @@ def _axis(where: Path, given: str | None, header: dict[str, str]) -> tuple[str, 
     except UnitsError:
         if given is not None:
             raise
+    wrong = f"are {text!r}, not of a shift or wavelength" if text else "are not in it"
     raise FileFormatError(
-        f"{where}: the units of its axis are {text!r}, not of a shift or wavelength",
+        f"{where}: the units of its axis {wrong}",
         fix="xarray.open_dataset(path, engine='labspec', units='1/cm')",
     )
 
