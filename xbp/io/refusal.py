@@ -172,7 +172,7 @@ def refusal(
         return FileFormatError(
             f"{where} is a table of numbers without quantity and units",
             fix="xbp.open_dataset(path, quantity='raman_intensity'), or 'C_p(T)', "
-            "'g(E)', 'S(E)', 'S(Q)' …, which then asks for the units",
+            "'g(E)', 'S(E)', 'S(Q)' …, which asks for units= and coordinate_units=",
         )
     fix = "pass its numbers to xbp.new_dataset(...)"
     if known.startswith("it looks like "):
