@@ -30,6 +30,8 @@ __all__ = ["Explorer", "explore"]
 _REDRAW = Path(__file__).with_suffix(".js")
 #: Pixels of the map along each axis at most; a screen shows no more.
 _PIXELS = 600
+#: 0.0008, not 8.000e−4.
+_TICK = "return String(Number(tick.toPrecision(4))).replace('-', '−');"
 _RAISED = str.maketrans("-.0123456789", "⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -166,7 +168,8 @@ def explore(
     curve = None if sq is None else _structure_factor(sq, signal)
     panes = _panes(plain, signal, limits, shown, sliders, power, curve)
     title = str(QUANTITIES[signal.value.attrs["quantity"]].label)
-    rows = layouts.row(*sliders.values()), layouts.row(*panes)
+    hint = models.Div(text="Press on the map and drag: both cuts follow.")
+    rows = layouts.row(*sliders.values(), hint), layouts.row(*panes)
     return Explorer(layouts.column(*rows), title)
 
 
@@ -415,6 +418,7 @@ def _profile(
     bars = cut.segment("x", "low", "x", "high", source=source, line_color=BLUE)
     line = cut.line("x", "y", source=source, line_color=BLUE, line_width=1.6)
     cut.y_range = _bokeh("models").DataRange1d(renderers=[bars, line])
+    cut.yaxis.formatter = _bokeh("models").CustomJSTickFormatter(code=_TICK)
     if curve is not None:
         _beside(cut, *curve)
     return cut
