@@ -233,8 +233,9 @@ def _figures(path: Path) -> Iterator[tuple[str, str, bytes]]:
 
     The caption is the heading above it, below that of the notebook, and what draws it.
     """
-    heading = ""
-    for cell in nbformat.read(path, as_version=4).cells:
+    cells, heading = nbformat.read(path, as_version=4).cells, ""
+    name = cells[0].source.splitlines()[0].lstrip("# ")
+    for cell in cells:
         if cell.cell_type == "markdown":
             below = re.findall(r"^##+ (.*)", cell.source, re.M)
             heading = below[0] if below else heading
@@ -244,7 +245,7 @@ def _figures(path: Path) -> Iterator[tuple[str, str, bytes]]:
         for output in cell.get("outputs", ()):
             if "image/png" in output.get("data", {}):
                 image = base64.b64decode(output.data["image/png"])
-                yield title or path.stem, cell.source, image
+                yield title or name, cell.source, image
 
 
 def width_in_inches(path: Path) -> float:

@@ -8,10 +8,13 @@ function arrange() {
     const titles = [...table.querySelectorAll("thead th")].map((th) => th.textContent);
     const cells = [...table.querySelectorAll("tbody td")];
     const numbers = cells.filter((td) => /^\s*[−–\d]/.test(td.textContent));
-    numbers.forEach((td) => td.classList.add("number"));
     table.classList.remove("stacked");
     const fits = wrapper.scrollWidth <= wrapper.clientWidth;
-    if (!narrow.matches || fits || numbers.length > cells.length / 2) continue;
+    if (!narrow.matches || fits || numbers.length > cells.length / 2) {
+      numbers.forEach((td) => td.classList.add("number"));
+      continue;
+    }
+    numbers.forEach((td) => td.classList.remove("number"));
     for (const td of cells) {
       td.dataset.title = titles[td.cellIndex] ?? "";
       td.classList.toggle("empty", !td.textContent.trim());
