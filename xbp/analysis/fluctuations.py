@@ -19,7 +19,7 @@ from xbp.core.errors import RangeError
 from xbp.core.grid import select_range
 from xbp.core.guards import require_number, require_positive
 from xbp.core.operation import operation
-from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION, labels
+from xbp.core.schema import DATASET_LABELS, labels
 from xbp.core.signal import extend_history
 from xbp.core.status import Status, diagnosed, diagnostics
 from xbp.md.plan import Plan
@@ -213,7 +213,7 @@ def compare_fluctuations(
         "E_range": E_range, "Q_range": Q_range,
     }  # fmt: skip
     table.attrs = {
-        "Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION,
+        **DATASET_LABELS,
         "quantity": "compare_fluctuations",
         "window": first.attrs["window"],
         "history": extend_history(

@@ -13,10 +13,9 @@ from xbp.core.errors import CoordinateError, QuantityError, kind_of, shown
 from xbp.core.grid import bin_limits
 from xbp.core.guards import choose, not_used
 from xbp.core.schema import (
-    CONVENTIONS,
     COORDINATES,
+    DATASET_LABELS,
     OF_STATISTICS,
-    SCHEMA_VERSION,
     find_quantity,
     validate,
 )
@@ -147,8 +146,7 @@ def new_dataset(
         {key: (order, array) for key, array in numbers.items()},
         coords={**axes, **further},
         attrs={
-            "Conventions": CONVENTIONS,
-            "xbp_schema": SCHEMA_VERSION,
+            **DATASET_LABELS,
             **(attrs or {}),
         },
     )

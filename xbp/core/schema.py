@@ -32,18 +32,17 @@ from xbp.core.units import (
 )
 
 __all__ = [
-    "CONVENTIONS",
     "COORDINATES",
+    "DATASET_LABELS",
     "OF_STATISTICS",
     "QUANTITIES",
-    "SCHEMA_VERSION",
     "Quantity",
     "find_quantity",
     "validate",
 ]
 
-SCHEMA_VERSION: Final = "1"
-CONVENTIONS: Final = "CF-1.11"
+#: Attributes of every Dataset: the conventions it follows, and the data model.
+DATASET_LABELS: Final = {"Conventions": "CF-1.11", "xbp_schema": "1"}
 #: ``attrs["area"]`` of a g(E) of unknown area, such as one whose range ends inside the
 #: band.
 AREA_UNKNOWN: Final = "unknown"

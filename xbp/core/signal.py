@@ -21,9 +21,8 @@ from xbp.core.history import extend_history
 from xbp.core.independence import with_one_count
 from xbp.core.operation import RESULTS, call_of, step_to
 from xbp.core.schema import (
-    CONVENTIONS,
+    DATASET_LABELS,
     QUANTITIES,
-    SCHEMA_VERSION,
     Quantity,
     of_atoms,
     quantity_name,
@@ -160,8 +159,8 @@ class Signal:
         if std is not None and common:
             ds = with_common(ds, name, ds[f"{name}_std"].variable, common)
         ds.attrs = {**self.source.attrs, "history": labels["history"]}
-        ds.attrs.setdefault("Conventions", CONVENTIONS)
-        ds.attrs.setdefault("xbp_schema", SCHEMA_VERSION)
+        for key, label in DATASET_LABELS.items():
+            ds.attrs.setdefault(key, label)
         return self.rewrap(ds)
 
 
@@ -411,8 +410,7 @@ def result_table(
     kept = {key: c for key, c in found.items() if key not in data}
     ds = _together(data, kept, signal, {}, {})
     ds.attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
+        **DATASET_LABELS,
         "quantity": quantity,
         **{k: v for k, v in signal.source.attrs.items() if k == "source"},
         **{k: v for k, v in signal.value.attrs.items() if k in _OF_THE_SAMPLE},
@@ -488,6 +486,24 @@ def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
     (True, False)
     """
     return bool(value.attrs.get("origin") == "model")
+
+
+def as_dataset(data: Any) -> xr.Dataset:
+    """Return data without pint; a DataArray becomes the variable of its quantity.
+
+    Examples
+    --------
+    >>> list(as_dataset(xr.DataArray(1.0, attrs={"quantity": "reduced_dos"})))
+    ['B']
+    """
+    plain, _ = unwrap(data)
+    if isinstance(plain, xr.Dataset):
+        return plain
+    row = QUANTITIES.get(str(quantity_name(plain)))
+    named: xr.Dataset = plain.to_dataset(
+        name=plain.name or (row.variable if row else "data")
+    )
+    return named
 
 
 def label_std(ds: xr.Dataset, name: str) -> None:

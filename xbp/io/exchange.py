@@ -18,9 +18,8 @@ from xbp.core.errors import QuantityError, UnitsError, require, shown
 from xbp.core.guards import choose, not_used
 from xbp.core.operation import operation
 from xbp.core.schema import (
-    CONVENTIONS,
+    DATASET_LABELS,
     QUANTITIES,
-    SCHEMA_VERSION,
     find_quantity,
     quantity_name,
     validate,
@@ -425,7 +424,7 @@ def from_scipp(
         return array
     for key, pair in labels.get("intervals", {}).items():
         coords[key] = xr.Variable("bnds", pair, attrs.get(key, {}))
-    model = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
+    model = {**DATASET_LABELS}
     sources = labels.get("sources", [])
     parts = [coords.pop(f"{common_name(name)}_{i}", None) for i in range(len(sources))]
     ds = xr.Dataset(variables, coords, labels.get("dataset") or model)

@@ -17,8 +17,8 @@ from xbp.core.data import is_lazy, unwrap
 from xbp.core.errors import MAYBE_DAMAGED, QuantityError, shown
 from xbp.core.guards import require_flag
 from xbp.core.operation import operation
-from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
-from xbp.core.signal import read
+from xbp.core.schema import COORDINATES, DATASET_LABELS, QUANTITIES
+from xbp.core.signal import as_dataset, read
 from xbp.io.classic import classic_variables
 from xbp.io.hdf5 import (
     HDF5_ERRORS,
@@ -115,12 +115,8 @@ def to_netcdf(
     ...         back.identical(B)
     True
     """
-    plain, _ = unwrap(data)
-    if isinstance(plain, xr.DataArray):
-        row = QUANTITIES.get(str(plain.attrs.get("quantity")))
-        plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
-    ds, encoding = prepared(plain)
-    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION} | ds.attrs
+    ds, encoding = prepared(as_dataset(data))
+    ds.attrs = DATASET_LABELS | ds.attrs
     labels = _nxdata(data) if require_flag(nexus, "nexus") else {}
     whole = ds.assign_attrs(labels)
     with _new_file(path, overwrite) as temporary:

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import xarray as xr
 
-from xbp.core.data import unwrap
 from xbp.core.errors import MAYBE_DAMAGED, FileFormatError, require
 from xbp.core.operation import operation
-from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
+from xbp.core.schema import DATASET_LABELS
+from xbp.core.signal import as_dataset
 from xbp.io.netcdf import UNFAITHFUL, prepared, require_readable
 from xbp.io.publish import new_folder
 from xbp.io.text import check, translated
@@ -67,12 +67,8 @@ def to_zarr(
     True
     """
     require("zarr", "it writes Zarr stores", "md")
-    plain, _ = unwrap(data)
-    if isinstance(plain, xr.DataArray):
-        row = QUANTITIES.get(str(plain.attrs.get("quantity")))
-        plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
-    ds, _ = prepared(plain)
-    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION} | ds.attrs
+    ds, _ = prepared(as_dataset(data))
+    ds.attrs = DATASET_LABELS | ds.attrs
     is_store = str(os.fspath(path)).endswith(".zarr")
     if not is_store:
         raise FileFormatError(

@@ -12,7 +12,7 @@ import xarray as xr
 from xbp.core.errors import QuantityError, require, shown
 from xbp.core.guards import choose, require_kind
 from xbp.core.operation import operation
-from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
+from xbp.core.schema import DATASET_LABELS
 from xbp.core.signal import extend_history
 from xbp.md.deformation import Deformation, d2min, deformation_gradient, von_mises
 from xbp.md.neighbors import Cutoff, choose_cutoff, neighborhoods
@@ -264,5 +264,5 @@ def local_fields(
     }
     if any(FIELDS[name].tensor for name in names):
         coords |= {"row": list("xyz"), "column": list("xyz")}
-    conventions = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
-    return xr.Dataset(variables, coords, {**conventions, **labels, "history": history})
+    labels = {**DATASET_LABELS, **labels, "history": history}
+    return xr.Dataset(variables, coords, labels)

@@ -18,7 +18,7 @@ from xbp.core.guards import (
     require_seed,
     require_whole,
 )
-from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
+from xbp.core.schema import COORDINATES, DATASET_LABELS
 from xbp.md.plane import Dimension, Frame, dimension_attribute
 
 __all__ = ["einstein_solid", "harmonic_chain", "ideal_gas", "new_trajectory"]
@@ -95,9 +95,8 @@ def new_trajectory(
     if isinstance(position, np.ndarray) and position.ndim == 3 and position.size:
         moving = isinstance(velocity, np.ndarray) and velocity.ndim == 3
         ends = [(position[at], velocity[at] if moving else None) for at in (0, -1)]
-    conventions = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
     attrs = {"quantity": "trajectory", **dimension_attribute(ends, dimension)}
-    return xr.Dataset(variables, coords, {**conventions, **attrs})
+    return xr.Dataset(variables, coords, {**DATASET_LABELS, **attrs})
 
 
 @_OVERFLOW

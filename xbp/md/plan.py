@@ -22,7 +22,7 @@ from xbp.core.guards import (
     require_positive,
     require_whole,
 )
-from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
+from xbp.core.schema import COORDINATES, DATASET_LABELS, QUANTITIES
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import is_one_of
@@ -320,7 +320,7 @@ def answer(
     if temperature is not None:
         ds = ds.assign_coords(temperature=temperature)
         found |= diagnosed(found, *trajectory.doubts_about(temperature))
-    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
+    ds.attrs = {**DATASET_LABELS}
     ds.attrs |= {key: source[key] for key in ("title", "source") if key in source}
     ds.attrs |= {**sample, **attributes, **found, "history": history}
     return ds

@@ -7,8 +7,9 @@ import xarray as xr
 
 from xbp.core.common_errors import fingerprint
 from xbp.core.conditions import dimension_of
-from xbp.core.data import is_lazy
+from xbp.core.data import is_lazy, require_common_dims, require_dims
 from xbp.core.errors import QuantityError, XbpError, shown
+from xbp.core.grid import interpolate
 from xbp.core.numbers import percent
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal
@@ -26,6 +27,7 @@ __all__ = [
     "other_conditions",
     "oversubtracted",
     "require_comparable",
+    "structure_factor_at",
     "wrong_limit",
 ]
 
@@ -47,6 +49,18 @@ def require_comparable(data: xr.DataArray, other: xr.DataArray, what: str) -> No
                 f"{what} has {key} {its!r}, the data {mine!r}",
                 fix="reduce both in the same way",
             )
+
+
+def structure_factor_at(signal: Signal, sq: Signal) -> xr.DataArray:
+    """Return S(Q), a pure number, at the Q of the data; NaN where it is unknown."""
+    require_dims(sq.value, "Q", "S(Q)")
+    require_common_dims(sq.value, signal.value, "sq")
+    Q = signal.value["Q"]
+    per_q = convert_factor(
+        Q.attrs["units"], sq.value["Q"].attrs["units"], name="coordinate 'Q'"
+    )
+    known, _ = interpolate(sq.value, None, "Q", Q.values * per_q)
+    return known * convert_factor(sq.units, "1", name="S(Q)")
 
 
 def all_subtracted(signal: Signal, background: Signal, factor: xr.Variable) -> str:

@@ -11,9 +11,9 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import resolve, statistics_of
-from xbp.core.data import Data, require_common_dims, require_dims, require_some
+from xbp.core.data import Data, require_dims, require_some
 from xbp.core.errors import QuantityError, RangeError
-from xbp.core.grid import bin_limits, interpolate, select_range
+from xbp.core.grid import bin_limits, select_range
 from xbp.core.guards import choose, require_given, require_number
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
@@ -23,7 +23,11 @@ from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.factors import beyond_range
 from xbp.reduction.arithmetic import convert
-from xbp.reduction.comparable import another_sample, require_comparable
+from xbp.reduction.comparable import (
+    another_sample,
+    require_comparable,
+    structure_factor_at,
+)
 from xbp.reduction.fold import mirrored, one_sided, refuse_parts, require_elastic
 from xbp.reduction.sample import (
     coherent_part,
@@ -303,7 +307,8 @@ def normalize_to_sum_rule(
             require_sign(value, signal.std, kelvin, reversed_below)
     if sq is not None:
         other = read(sq, "static_structure_factor")
-        right = _structure_factor(signal, other)
+        right = structure_factor_at(signal, other)
+        right = right.drop_vars(list(right.coords)).where(abs(right) < np.inf)
         if (found := another_sample(signal, other)) is not None:
             doubt("another_sample", found, "pass S(Q) of the same sample")
     if not f_sum:
@@ -389,20 +394,6 @@ def _momenta(signal: Signal) -> xr.DataArray:
     return xr.DataArray(
         signal.value["Q"].values * per_unit(signal.value, "Q"), dims="Q"
     )
-
-
-def _structure_factor(signal: Signal, sq: Signal) -> xr.DataArray:
-    """Return S(Q) at the Q of the data; NaN where it is unknown."""
-    require_dims(sq.value, "Q", "S(Q)")
-    require_common_dims(sq.value, signal.value, "sq")
-    Q = signal.value["Q"]
-    per_q = convert_factor(
-        Q.attrs["units"], sq.value["Q"].attrs["units"], name="coordinate 'Q'"
-    )
-    known, _ = interpolate(sq.value, None, "Q", Q.values * per_q)
-    known = known.drop_vars(list(known.coords))
-    known = known * convert_factor(sq.units, "1", name="S(Q)")
-    return known.where(abs(known) < np.inf)
 
 
 def _with_recoil_inside(

@@ -9,9 +9,9 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import error_of, resolve
-from xbp.core.data import Data, refuse_where, require_common_dims, require_dims
+from xbp.core.data import Data, refuse_where, require_dims
 from xbp.core.errors import RangeError
-from xbp.core.grid import bin_limits, interpolate, select_range
+from xbp.core.grid import bin_limits, select_range
 from xbp.core.independence import (
     difference_independence,
     independence_name,
@@ -21,7 +21,7 @@ from xbp.core.numbers import span
 from xbp.core.operation import operation
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, over_spectra, read
-from xbp.core.units import convert_factor
+from xbp.reduction.comparable import structure_factor_at
 
 __all__ = ["constant_part", "subtract_Q_independent"]
 
@@ -232,16 +232,10 @@ def _correlated(rest: np.ndarray) -> float:
 def _structure(signal: Signal, sq: Any) -> xr.DataArray:
     """Return S(Q) at the Q of the data; NaN beyond."""
     other = read(sq, "static_structure_factor")
-    require_dims(other.value, "Q", "S(Q)")
-    require_common_dims(other.value, signal.value, "sq")
-    Q = signal.value["Q"]
-    factor = convert_factor(
-        Q.attrs["units"], other.value["Q"].attrs["units"], name="coordinate 'Q'"
-    )
-    known, _ = interpolate(other.value, None, "Q", Q.values * factor)
+    known = structure_factor_at(signal, other)
     if not bool(known.notnull().any()):
         raise RangeError("S(Q) is not known at any Q of the data")
-    return known * convert_factor(other.units, "1", name="S(Q)")
+    return known
 
 
 def _labelled(part: xr.Variable, labels: dict[str, str]) -> xr.Variable:

@@ -12,7 +12,7 @@ import xarray as xr
 from xbp.core.errors import QuantityError
 from xbp.core.guards import choose
 from xbp.core.operation import operation
-from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
+from xbp.core.schema import DATASET_LABELS
 from xbp.core.signal import extend_history, is_computed, read
 from xbp.core.status import (
     FIT_LABELS,
@@ -140,8 +140,7 @@ def compare(
         columns,
         coords={"leaf": ("leaf", names, {"long_name": "leaf of the study"})},
         attrs={
-            "Conventions": CONVENTIONS,
-            "xbp_schema": SCHEMA_VERSION,
+            **DATASET_LABELS,
             "quantity": "compare",
             "heat_capacity": heat_capacity,
             **diagnosed({}, *_doubts(columns, names)),

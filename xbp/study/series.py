@@ -15,7 +15,7 @@ from xbp.analysis.boson_peak import boson_peak
 from xbp.analysis.phonons import box_phonon, mark_box_phonon
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import require_positive, require_whole
-from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
+from xbp.core.schema import COORDINATES, DATASET_LABELS
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import FIT_LABELS, Status
 from xbp.core.units import magnitude
@@ -253,8 +253,7 @@ def _series(
     )  # fmt: skip
     arguments = {"system": name, dim: axis.values.tolist(), **analysis}
     table.attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
+        **DATASET_LABELS,
         "history": extend_history(None, operation, arguments),
     }
     return table.sortby(dim)

@@ -11,19 +11,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.data import unwrap
 from xbp.core.errors import FileFormatError, QuantityError, RangeError, XbpError, shown
 from xbp.core.grid import interval
 from xbp.core.guards import require_keys, require_kind, require_number, require_positive
 from xbp.core.operation import operation
 from xbp.core.schema import (
-    CONVENTIONS,
-    QUANTITIES,
-    SCHEMA_VERSION,
+    DATASET_LABELS,
     quantity_name,
     require_units,
 )
-from xbp.core.signal import extend_history
+from xbp.core.signal import as_dataset, extend_history
 from xbp.core.status import FIT_LABELS, Status
 from xbp.fitting.shapes import Method
 from xbp.io.netcdf import open_tree, tree_to_netcdf
@@ -86,8 +83,7 @@ def stated_energy(
     return xr.Dataset(
         {name: ((), *column) for name, column in columns.items()},
         attrs={
-            "Conventions": CONVENTIONS,
-            "xbp_schema": SCHEMA_VERSION,
+            **DATASET_LABELS,
             "quantity": "boson_peak",
             "method": "stated",
             "reference": reference,
@@ -181,8 +177,7 @@ def new_study(
         own = {option: v[name] for option, v in by_leaf.items() if name in v}
         nodes[name] = _as_leaf(name, data, own)
     attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
+        **DATASET_LABELS,
         "quantity": "study",
     }
     if title is not None:
@@ -221,12 +216,8 @@ def _as_leaf(name: str, data: Any, options: Mapping[str, Any]) -> xr.Dataset:
     """Return the Dataset of a leaf, with its options as attributes."""
     wanted = "labelled data, or a table of results"
     require_kind(data, (xr.DataArray, xr.Dataset), f"the leaf {name!r}", wanted)
-    plain: Any = unwrap(data)[0]
-    if isinstance(plain, xr.DataArray):
-        row = QUANTITIES.get(str(quantity_name(plain)))
-        plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
-    ds: xr.Dataset = plain.copy()
-    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION} | {
+    ds = as_dataset(data).copy()
+    ds.attrs = DATASET_LABELS | {
         key: value for key, value in ds.attrs.items() if not str(key).startswith(OPTION)
     }
     for option, value in options.items():

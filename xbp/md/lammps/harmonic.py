@@ -30,7 +30,7 @@ from xbp.core.guards import (
     require_positive,
     require_seed,
 )
-from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
+from xbp.core.schema import DATASET_LABELS, QUANTITIES
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, split_quantity
@@ -243,7 +243,7 @@ def harmonic_vdos(
     bounds = np.stack([edges[:-1], edges[1:]], axis=1)
     middle = ("E", bounds.mean(axis=1), energies)
     ds = ds.assign_coords(E=middle, E_bnds=(("E", "bnds"), bounds))
-    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **history}
+    ds.attrs = {**DATASET_LABELS, **history}
     return ds
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import FileFormatError, QuantityError, require
-from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
+from xbp.core.schema import DATASET_LABELS
 from xbp.core.signal import extend_history
 from xbp.core.status import Status
 from xbp.io.zarr_store import require_stored
@@ -71,8 +71,7 @@ def _thermo(folder: Path, job: Mapping[str, Any]) -> xr.Dataset:
             **quench_rate(job),
         },
         {
-            "Conventions": CONVENTIONS,
-            "xbp_schema": SCHEMA_VERSION,
+            **DATASET_LABELS,
             "quantity": "thermodynamics",
             "n_atoms": sum(job["counts"]),
             "system": job["system"],
@@ -203,8 +202,7 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     ds.Tg.attrs["ancillary_variables"] = "Tg_std"
     scalars = {key: c for key, c in thermo.coords.items() if c.ndim == 0}
     ds.attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
+        **DATASET_LABELS,
         "quantity": "glass_transition",
         "from": name,
         "history": extend_history(

@@ -12,13 +12,11 @@ from xbp.core import constants
 from xbp.core.errors import QuantityError, SimulationError
 from xbp.core.guards import require_number
 from xbp.core.operation import operation
-from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
-from xbp.core.status import diagnosed
 from xbp.core.units import convert_factor
 from xbp.md.lattice.force_constants import read_force_constants
+from xbp.md.lattice.labels import glass_attributes
 from xbp.md.lattice.modes import Springs
-from xbp.md.plan import composition
 from xbp.models.dimension import debye_velocity, debye_wave_number
 
 __all__ = [
@@ -163,13 +161,8 @@ def elastic_constants(data: xr.Dataset, *, tolerance: float = 1e-6) -> xr.Datase
     add("debye_velocity", v_d, "m/s", "mean velocity of sound after Debye")
     add("debye_energy", constants.HBAR * v_d / 100 * wave, "meV", "Debye energy")
     ds.attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
+        **glass_attributes(data, trajectory),
         "quantity": "elastic_constants",
-        "origin": "simulation",
-        **({"dimension": 2} if d == 2 else {}),
-        "composition": composition(trajectory.elements()),
-        **diagnosed(data.attrs),
         "history": extend_history(
             data.attrs.get("history"), "elastic_constants", {"tolerance": precise}
         ),

@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.core.errors import QuantityError, RangeError, SimulationError, require, shown
 from xbp.core.guards import not_used, require_number, require_positive
-from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION, require_units
+from xbp.core.schema import DATASET_LABELS, require_units
 from xbp.core.signal import extend_history
 from xbp.core.status import diagnosed
 from xbp.core.units import convert_factor
@@ -215,8 +215,7 @@ def _labelled(
         ),
     )
     ds.attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
+        **DATASET_LABELS,
         "quantity": "force_constants",
         **({"dimension": 2} if springs.dimension == 2 else {}),
         "sum_rule_violation": violation,

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION, labels
+from xbp.core.schema import DATASET_LABELS, QUANTITIES, labels
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.md.plan import composition
 from xbp.md.trajectory import Trajectory
 
-__all__ = ["add_column", "begin_result", "finish_result"]
+__all__ = ["add_column", "begin_result", "finish_result", "glass_attributes"]
 
 
 def begin_result(data: xr.Dataset, trajectory: Trajectory) -> xr.Dataset:
@@ -23,15 +23,21 @@ def begin_result(data: xr.Dataset, trajectory: Trajectory) -> xr.Dataset:
     ds = xr.Dataset(coords={name: data[name].variable for name in names})
     # 0: no box sets a lowest energy.
     ds = ds.assign_coords(box_phonon=((), 0.0, labels("box_phonon")))
-    ds.attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
+    ds.attrs = glass_attributes(data, trajectory)
+    return ds
+
+
+def glass_attributes(
+    data: xr.Dataset, trajectory: Trajectory, *doubts: Diagnostic
+) -> dict[str, Any]:
+    """Return the attributes of a result on a glass, with the doubts of its data."""
+    return {
+        **DATASET_LABELS,
         "origin": "simulation",
         **({"dimension": 2} if trajectory.dimension == 2 else {}),
         "composition": composition(trajectory.elements()),
-        **diagnosed(data.attrs),
+        **diagnosed(data.attrs, *doubts),
     }
-    return ds
 
 
 def add_column(

@@ -11,9 +11,7 @@ import xarray as xr
 from xbp.core.errors import RangeError
 from xbp.core.guards import require_number, require_positive
 from xbp.core.operation import operation
-from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
-from xbp.core.status import diagnosed
 from xbp.core.units import convert_factor
 from xbp.md.block import heights
 from xbp.md.lattice.elastic import (
@@ -22,8 +20,8 @@ from xbp.md.lattice.elastic import (
     stiffness,
 )
 from xbp.md.lattice.force_constants import read_force_constants
+from xbp.md.lattice.labels import glass_attributes
 from xbp.md.lattice.modes import Springs
-from xbp.md.plan import composition
 from xbp.md.plane import images_along
 
 __all__ = ["local_moduli", "long_waves_of_cells"]
@@ -157,13 +155,8 @@ def local_moduli(
     ds = ds.assign_coords(center=(("cell", "xyz"), places, label))
     ds["edge"] = ("xyz", edges, {"units": "angstrom", "long_name": "edge of the cells"})
     ds.attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
+        **glass_attributes(data, trajectory),
         "quantity": "local_moduli",
-        "origin": "simulation",
-        **({"dimension": 2} if d == 2 else {}),
-        "composition": composition(trajectory.elements()),
-        **diagnosed(data.attrs),
         "history": extend_history(
             data.attrs.get("history"),
             "local_moduli",

@@ -19,11 +19,10 @@ from xbp.core.guards import (
     require_whole,
 )
 from xbp.core.operation import operation
-from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
-from xbp.core.status import diagnosed
 from xbp.md.lattice.force_constants import read_force_constants
 from xbp.md.lattice.job import highest_energy, strain_bonds
+from xbp.md.lattice.labels import glass_attributes
 from xbp.md.lattice.modes import (
     Springs,
     bloch_modes,
@@ -39,7 +38,6 @@ from xbp.md.lattice.sampling import (
     squared_amplitudes,
 )
 from xbp.md.lattice.strain import strain_operators
-from xbp.md.plan import composition
 
 __all__ = ["vibration_map"]
 
@@ -194,13 +192,10 @@ def vibration_map(
     if E_range is not None:
         arguments["E_range"] = f"{low:g} to {high:g} meV"
     ds.attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
+        **glass_attributes(
+            data, trajectory, *imaginary_modes(np.array(energies), highest)
+        ),
         "quantity": "vibration_map",
-        "origin": "simulation",
-        **({"dimension": 2} if d == 2 else {}),
-        "composition": composition(trajectory.elements()),
-        **diagnosed(data.attrs, *imaginary_modes(np.array(energies), highest)),
         "history": extend_history(
             data.attrs.get("history"),
             "vibration_map",

@@ -26,7 +26,7 @@ from xbp.core.guards import (
     require_whole,
 )
 from xbp.core.operation import operation
-from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
+from xbp.core.schema import COORDINATES, DATASET_LABELS
 from xbp.core.signal import extend_history
 from xbp.core.status import diagnosed
 from xbp.io.publish import check_target, new_file, reported
@@ -442,8 +442,7 @@ def _collected(
         ds["n_wavevectors"] = (("k", "Q"), np.stack([p["count"] for p in parts]))
         ds["Sq"] = (("pair", "Q"), _static(data, bins))
     ds.attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
+        **DATASET_LABELS,
         "quantity": "bloch_modes",
         **({"dimension": 2} if trajectory.dimension == 2 else {}),
         **({} if job["E_max"] is None else {"E_max": job["E_max"]}),
