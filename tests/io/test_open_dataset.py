@@ -92,6 +92,7 @@ def backend_of(engine: str) -> BackendEntrypoint:
     """Return the backend that pyproject.toml names."""
     known = PROJECT["project"]["entry-points"]["xarray.backends"]
     assert engine in known, f"add {engine} to xarray.backends in pyproject.toml"
+    assert engine in xr.backends.list_engines(), "run pip install -e . again"
     module, _, name = known[engine].partition(":")
     backend: BackendEntrypoint = getattr(importlib.import_module(module), name)()
     return backend

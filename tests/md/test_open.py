@@ -437,7 +437,7 @@ def test_all_that_a_dump_does_not_tell_is_asked_for_at_once(tmp_path: Path) -> N
     ("old", "new", "says"),
     [
         ("\n8 Cu", "\n99 Cu", "not contain the atoms"),
-        ("\n8 Cu", "\n7 Cu", "id .7. occurs twice"),
+        ("\n8 Cu", "\n7 Cu", "id 7 occurs twice"),
         ("\n8 Cu", "\n8 Zr", "not contain the atoms"),
         ("\n8 Cu", "\n8 Cu word", "cannot be read"),
         ("\n8 Cu", "\neight Cu", "cannot be read"),

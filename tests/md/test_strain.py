@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import xbp
 from xbp.errors import QuantityError
 from xbp.md import local_fields, new_trajectory, open_trajectory
+from xbp.md.fields import FIELDS, Field
 
 CELL = np.array([[9.0, 0, 0], [1.5, 10.0, 0], [-1.0, 0.8, 11.0]])
 STRAINS = [
@@ -203,6 +204,19 @@ def test_the_shared_pair_in_two_dimensions(shared_data: Path) -> None:
     assert float(eta_xy.std()) < 1e-5
     assert float(local.d2min.max()) < 1e-4
     assert float(local.volumetric_strain.mean()) == pytest.approx(0.01**2 / 4, rel=0.05)
+
+
+def test_a_field_of_another_shape_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a new row of the table may have it: components summed along the atoms."""
+    wrong = Field(
+        "angstrom", "size", "size", lambda frames: frames.displacement[..., 0]
+    )
+    monkeypatch.setitem(FIELDS, "size", wrong)
+    traj = deformed(np.eye(3), with_cell=False)
+    with pytest.raises(
+        ValueError, match=r"'size' has the shape \(2, 3\), not \(2, 60\)"
+    ):
+        traj.bp.local_fields("size", cutoff=5).compute()
 
 
 def test_what_is_no_solid_is_refused() -> None:

@@ -470,7 +470,8 @@ def mark_box_phonon(data: Data, phonon: Any) -> Data:
         found = table_signal(phonon, "box_phonon", "energy").value
         if str(phonon.status.values) != Status.OK:
             raise QuantityError(
-                f"the first phonon of the box was not found: {phonon.status.values}"
+                f"the first phonon of the box was not found: {phonon.status.values}",
+                fix="pass its energy, such as phonon='1.7 meV'",
             )
         given = f"{float(found):.10g} {found.attrs['units']}"
     units = signal.value["E"].attrs["units"]

@@ -294,7 +294,9 @@ def stated(data: xr.DataArray, name: str, given: Any, options: Any, why: str) ->
         raise QuantityError(f"attrs['{name}'] is missing: {why}", fix=fix)
     found: str = choose(carried if given is None else given, options, name)
     if carried not in (None, found):
-        raise QuantityError(f"{name}={found!r}, but '{data.name}' has {carried!r}")
+        raise QuantityError(
+            f"{name}={found!r} contradicts '{data.name}', which has {carried!r}"
+        )
     return found
 
 

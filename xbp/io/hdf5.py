@@ -175,7 +175,10 @@ def _require_unscaled(node: h5py.Dataset) -> None:
         kinds = (h5py.h5t.TypeFloatID, h5py.h5t.TypeIntegerID)
         known = found.shape in ((), (1,)) and isinstance(found.get_type(), kinds)
         value = node.attrs[name] if known else np.nan
-        check(np.all(value == neutral), f"'{node.name}' has {name}, not applied")
+        check(
+            np.all(value == neutral),
+            f"'{node.name}' has {name}, which is not applied",
+        )
 
 
 def require_own(node: h5py.Dataset) -> None:
@@ -185,7 +188,10 @@ def require_own(node: h5py.Dataset) -> None:
     ------
     ValueError
     """
-    check(not (node.is_virtual or node.external), f"'{node.name}' is in other files")
+    check(
+        not (node.is_virtual or node.external),
+        f"'{node.name}' is stored in other files",
+    )
 
 
 def number(parent: h5py.Group, name: str) -> float | None:

@@ -222,10 +222,13 @@ def _blocks(lines: list[str]) -> list[_Block]:
     for first in rest:
         counts = to_numbers([first], "a line of eight integers", size=8)
         n = int(counts[-1])
-        check((counts == np.trunc(counts)).all() and n > 0, f"{first!r} is not a block")
+        check(
+            (counts == np.trunc(counts)).all() and n > 0,
+            f"{first!r} is not the first line of a block",
+        )
         title, third, fourth = (next(rest, "") for _ in range(3))
         numbers = to_numbers([third], "the line of E_i and T")
-        check(numbers.size >= 4, f"{third!r} is not label, E_i, k_i and T")
+        check(numbers.size >= 4, f"{third!r} does not have label, E_i, k_i and T")
         to_numbers([fourth], "the line of times of flight")
         rows = [_TOUCHING.sub(" ", line) for line in itertools.islice(rest, n)]
         check(len(rows) == n, f"block {len(found) + 1} has {len(rows)} rows, not {n}")

@@ -189,7 +189,7 @@ def _parts(lines: list[str]) -> tuple[dict[str, str], str, list[str]]:
             ended = True
         elif label not in ("", "COMMENT"):
             same = header.setdefault(label, value) == value
-            check(same, f"it has ##{row[1]}={header[label]} and {value}")
+            check(same, f"it has ##{row[1]}= twice, {header[label]} and {value}")
     check(form and ended, "it has no ##XYDATA= or ##XYPOINTS=, or no ##END=")
     return header, form, data
 
@@ -292,7 +292,7 @@ def _ordinates(data: list[str]) -> list[_Line]:
             lines.append(_Line(bare.split()[0], numbers[1:], False))
             continue
         start = _X.match(text)
-        check(start, f"{text[:40]!r} does not begin with X")
+        check(start, f"the line {text[:40]!r} does not begin with a number, its X")
         assert start is not None
         repeats = differs
         y, differs = _unpacked(text[start.end() :])
@@ -300,8 +300,8 @@ def _ordinates(data: list[str]) -> list[_Line]:
             before = lines[-1].y[-1] if lines[-1].y.size else np.nan
             check(
                 y[:1] == [before],
-                f"{text[:40]!r} does not repeat {before:g}, with which the line "
-                "before it ends: differences were lost",
+                f"the line {text[:40]!r} does not repeat {before:g}, with which the "
+                "line before it ends: differences were lost",
             )
             y = y[1:]
         lines.append(_Line(start[0].strip(), np.array(y, dtype=float), repeats))
@@ -325,7 +325,10 @@ def _unpacked(text: str) -> tuple[list[float], bool]:
             difference = None
         elif letter in _DUP:
             count = int(f"{_DUP[letter]}{digits}")
-            check(y and 0 < count <= _MOST, f"{letter}{digits} repeats nothing")
+            check(
+                y and 0 < count <= _MOST,
+                f"{letter}{digits} repeats nothing: no number is before it",
+            )
             for _ in range(count - 1):
                 y.append(y[-1] + (difference or 0.0))
         elif letter in _DIF:
@@ -342,7 +345,7 @@ def _affn(line: str) -> np.ndarray:
     """Return plain numbers; ``?`` is a missing one."""
     words = line.split()
     wrong = [word for word in words if re.search(r"[^0-9.eE?+-]", word)]
-    check(not wrong, f"{wrong[:1]} are not plain numbers")
+    check(not wrong, f"{''.join(wrong[:1])!r} is not a plain number")
     return to_numbers(("nan" if word == "?" else word for word in words), "its data")
 
 

@@ -174,7 +174,7 @@ def open_labspec6(
     """
     (kind,) = struct.unpack_from("<I", content, _ROOT)
     (count,) = struct.unpack_from("<I", content, _ROOT + 20)
-    check(kind == _BEHIND | _LIST, "its tree does not begin with a list")
+    check(kind == _BEHIND | _LIST, "its first record is damaged")
     axes = _axes(_walk(content, _ROOT + _RECORD, count, set(), 0))
     check({0, 1} <= set(axes), f"it has {len(axes)} axes, not intensity and spectrum")
     intensity, axis = axes[0], axes[1]
@@ -204,7 +204,7 @@ def _walk(
     What records point to lies behind their list in the same order, once for each
     address. A list itself is yielded before its records, with None.
     """
-    check(depth < _DEEPEST, "its tree is too deep")
+    check(depth < _DEEPEST, "its records are nested too deeply")
     check(count <= (len(content) - at) // _RECORD, f"a list has {count} records")
     start, at = at, at + count * _RECORD
     for place in range(start, at, _RECORD):
@@ -224,7 +224,9 @@ def _walk(
             at = yield from _walk(content, at, n, seen, depth + 1)
             continue
         size = n * _SIZES.get(kind, 0)
-        check(0 < size <= len(content) - at, "what a record points to is cut")
+        check(
+            0 < size <= len(content) - at, "a record points beyond the end of the file"
+        )
         yield depth, key, _value(kind, content[at : at + size])
         at += size
     return at

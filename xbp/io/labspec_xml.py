@@ -97,7 +97,7 @@ def open_labspec_xml(
     """
     content = "\n".join(lines)
     entities = re.search(r"<!(?:DOCTYPE|ENTITY)", content, re.IGNORECASE)
-    check(not entities, "it declares entities")
+    check(not entities, "it declares XML entities, which are not read")
     content = re.sub(r"\A\s*<\?xml[^>]*\?>", "", content)  # its encoding was used
     try:
         root = ElementTree.fromstring(content)

@@ -158,12 +158,13 @@ def open_lamp(
         values, std = values.T, None if std is None else std.T
     (E, to_mev), (second, factor) = axes["E"], axes[str(other)]
     E, second = E * to_mev, second * factor
-    check(values.shape == (second.size, E.size), f"its data are {values.shape}")
+    fits = values.shape == (second.size, E.size)
+    check(fits, f"its data have the shape {values.shape}, unlike its axes")
     ascending = (np.diff(E) > 0).all()
     if not ascending:
         E, values = E[::-1], values[:, ::-1]
         std = None if std is None else std[:, ::-1]
-    check((np.diff(E) > 0).all(), "its energies are not in order")
+    check((np.diff(E) > 0).all(), "its energies are neither ascending nor descending")
     values, std = measured(values, std)
     values, std, _ = density_per_mev(values, std, axis=to_mev)
     parameters = _parameters(data)

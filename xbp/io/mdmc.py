@@ -104,18 +104,18 @@ def open_mdmc(
     """
     content = "\n".join(lines)
     entities = re.search(r"<!(?:DOCTYPE|ENTITY)", content, re.IGNORECASE)
-    check(not entities, "it declares entities")
+    check(not entities, "it declares XML entities, which are not read")
     try:
         root = ElementTree.fromstring(content)
     except ElementTree.ParseError as error:
         raise ValueError(f"it is not whole XML ({error})") from None
-    check(root.tag == "s-q-omega", f"its element is <{root.tag}>, not <s-q-omega>")
+    check(root.tag == "s-q-omega", f"its root element is <{root.tag}>, not <s-q-omega>")
     q_unit = root.get("q-unit", "").replace("AA", "angstrom").replace("^-1", "")
-    check(q_unit in ("angstrom", "1/angstrom", "nm", "1/nm"), f"q is in {q_unit!r}")
+    check(q_unit in ("angstrom", "1/angstrom", "nm", "1/nm"), f"its q is in {q_unit!r}")
     per_q = 10.0 if q_unit.endswith("angstrom") else 1.0  # 1/nm
     omega_unit = root.get("omega-unit", "").strip()
     inverse = re.fullmatch(r"1\s*/\s*\[?([^\[\]]*)\]?", omega_unit)
-    check(inverse, f"omega is in {omega_unit!r}, not an inverse time")
+    check(inverse, f"its omega is in {omega_unit!r}, not an inverse time")
     frequency = 1 / _time(inverse[1] if inverse else "")
     time = _time(root.get("S-unit", ""))
     rows = [
@@ -170,7 +170,7 @@ def _time(text: str) -> float:
     assert found is not None
     power = (found[1] or "1").replace("10^", "1e").replace("10-", "1e-")
     value = float(power) * _SECONDS[found[2]]
-    check(value > 0, f"{text!r} is not a time")
+    check(value > 0, f"{text!r} is not a positive time")
     return value
 
 

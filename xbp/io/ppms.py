@@ -313,7 +313,7 @@ def _table(
         right = not fits or any(is_in(plain, fit) for fit in fits)
         check(right, f"its column {title!r} is not in units of {' or '.join(fits)}")
     missing = set(_NEEDED) - set(columns)
-    check(not missing, f"it has no column {sorted(missing)}")
+    check(not missing, f"it has no column {', '.join(sorted(missing))}")
     split = [
         (i, next(csv.reader([line])))
         for i, line in enumerate(lines[start:], start=start + 1)
@@ -340,8 +340,8 @@ def _table(
             is_comment = any(texts) and all(number(text) is None for text in texts[1:])
             check(
                 is_comment and len(fields) <= len(titles),
-                f"line {i} has {len(fields)} fields, its header {len(titles)}, or "
-                "lacks a value",
+                f"line {i} has {len(fields)} fields where its header has "
+                f"{len(titles)}, or lacks a value",
             )
             comments.append(", ".join(filter(None, texts)))
             continue

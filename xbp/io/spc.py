@@ -210,7 +210,7 @@ def _spectra(
             at += 4 * n
         e = exponent if head.flags & _MULTI else head.exponent
         if e == -128:
-            check(not head.flags & _SHORT, "its numbers are of 16 bits and of 32")
+            check(not head.flags & _SHORT, "it mixes numbers of 16 and of 32 bits")
             y = floats(x.size)
             at += 4 * x.size
         else:
@@ -228,9 +228,9 @@ def _log(content: bytes, order: str, end: int) -> dict[str, str]:
     if not start:
         check(len(content) == end, f"{len(content) - end} bytes follow its spectra")
         return {}
-    check(end <= start <= len(content) - _LOG, "its log is not behind its spectra")
+    check(end <= start <= len(content) - _LOG, "its log does not follow its spectra")
     size, _, text = struct.unpack_from(order + "III", content, start)
-    check(start + size <= len(content), "its log is cut")
+    check(start + size <= len(content), "its log is cut short")
     lines = content[start + text : start + size].decode("latin-1").split("\x00")[0]
     rows = {}
     for line in re.split(r"[\r\n]+", lines):

@@ -92,7 +92,8 @@ def open_wdf(
     n, collected = head.npoints, head.ncollected
     check(not head.flags_ & _OWN_AXES, "its spectra have axes of their own")
     check(head.xlistcount == n, f"its axis has {head.xlistcount} points, not {n}")
-    check(0 < collected <= head.nspectra, f"{collected} spectra of {head.nspectra}")
+    some = 0 < collected <= head.nspectra
+    check(some, f"it has {collected} spectra, where it declares {head.nspectra}")
     for name, size in ((b"DATA", head.nspectra * n), (b"XLST", n + 2)):
         right = 4 * size <= blocks[name] - _BLOCK
         check(right, f"its block {name.decode()} ends before its {n} points")

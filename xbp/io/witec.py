@@ -159,7 +159,7 @@ def open_witec(
     for title in intensities:
         require_titles(path.name, [], ["shift" if dim == "E" else "nm", title], labels)
     table = np.array(rows, dtype=float)
-    check(table.shape[1] > 1, "it has one column")
+    check(table.shape[1] > 1, "it has only one column of numbers")
     several = table.shape[1] > 2
     ds = raman_dataset(
         path,

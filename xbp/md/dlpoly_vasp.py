@@ -155,7 +155,7 @@ def _history_header(lines: Lines, where: str) -> Header | None:
     require_file(
         n_atoms > 0 and level in (0, 1, 2) and 0 < tstep < 1e30,
         where,
-        f"{n_atoms} atoms, levels {level}, step {tstep:g} ps",
+        f"it declares {n_atoms} atoms, keytrj {level} and steps of {tstep:g} ps",
     )
     shared = {"atoms, levels, imcon": (n_atoms, level, imcon)}
     time = float(words[6]) if len(words) == 7 else None
@@ -293,7 +293,7 @@ def _xdatcar_header(lines: list[bytes], where: str) -> Header:
     if named_:
         names = [word.split("_")[0].split("/")[0] for word in words]
     volume = cell_volume(cell, where)
-    require_file(0 < abs(scale) < 1e30, where, f"the scale is {scale:g}")
+    require_file(0 < abs(scale) < 1e30, where, f"its scale factor is {scale:g}")
     require_file(
         len(counts) == len(names) > 0 < min(counts) and sum(counts) < 10**12,
         where,

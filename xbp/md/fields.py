@@ -146,13 +146,16 @@ class FieldMaker:
         frames = None
         if self.deformation is not None:
             frames = self.deformation.of_frames(block, scaled)
-        out = {
-            name: field.compute(around if field.of_neighbors else frames)
-            for name, field in fields.items()
-        }
-        return {
-            n: a.transpose(2, 3, 0, 1) if a.ndim == 4 else a for n, a in out.items()
-        }
+        out = {}
+        for name, field in fields.items():
+            found = field.compute(around if field.of_neighbors else frames)
+            shape = (*((3, 3) if field.tensor else ()), block.n_frames, block.n_atoms)
+            if found.shape != shape:
+                raise ValueError(
+                    f"field {name!r} has the shape {found.shape}, not {shape}"
+                )
+            out[name] = found.transpose(2, 3, 0, 1) if field.tensor else found
+        return out
 
 
 @operation(takes="trajectory", gives="local_fields", step=8)

@@ -72,7 +72,8 @@ class Rows(NamedTuple):
         if self.ids is not None and (np.diff(self.ids) <= 0).any():
             order = np.argsort(self.ids, kind="stable")
             again = self.ids[order][1:][np.diff(self.ids[order]) == 0]
-            require_file(not again.size, where(0), f"id {again[:1]} occurs twice")
+            first_again = "".join(map(str, again[:1]))
+            require_file(not again.size, where(0), f"id {first_again} occurs twice")
             sorted_: Any = (
                 None if a is None else a.take(order, axis=-2 if vectors else 0)
                 for a, vectors in zip(self, (0, 0, 1, 1, 0), strict=True)

@@ -321,7 +321,7 @@ class Trajectory:
         # At rest they were never drawn.
         if found < 1e-3 or not abs(found - stated) > allowed:
             return []
-        text = f"the velocities have {found:.4g} K, the trajectory {stated:.4g} K"
+        text = f"the velocities give {found:.4g} K, but T = {stated:.4g} K is stated"
         fix = "correct temperature= or T=; rigid bonds, too, lower that of velocities"
         return [Diagnostic("temperature_of_velocities", "warning", text, fix)]
 

@@ -35,7 +35,7 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
         yield doubt(
             "no_dos",
             f"no g(E) in {int((status != Status.OK).sum())} of {status.size} fits",
-            "E_range must hold all phonons and no line, as of a liquid",
+            "E_range must contain all phonons, without a quasi-elastic line",
         )
     if "g_std" in ds and bool((ds["half_difference"] > 0).any()):
         yield Diagnostic(
@@ -50,7 +50,7 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
         own, other, std = (
             float(ds[name].mean()) for name in ("u2", "u2_of_Q", "u2_of_Q_std")
         )
-        modes = f", but those of its modes {own:.3g}" if np.isfinite(own) else ""
+        modes = f", its modes have {own:.3g}" if np.isfinite(own) else ""
         yield Diagnostic(
             "displacement_differs",
             "info",

@@ -132,7 +132,7 @@ def _at_angles(
     spectra = _Spectra.of(signal, geometry, fixed)
     Q = np.nan_to_num(spectra.momenta(1))
     if not Q.any():
-        raise CoordinateError("no detector has angle and energy")
+        raise CoordinateError("no detector has both an angle and an energy")
     require_axis(signal, geometry, fixed, applied, kelvin, limits)
     if applied == "applied":
         return signal, Q
@@ -286,8 +286,9 @@ def _require_reachable(signal: Signal, spectra: _Spectra, limits: Limits) -> Non
         raise CoordinateError(
             f"there are counts from {ends.min():.4g} to {ends.max():.4g} meV, where "
             f"the {name}, {np.nanmax(energies):.4g} meV, allows no neutrons",
-            reason="the sign of E is reversed, or the fixed energy is another",
-            fix="data.assign_coords(E=-data.E).sortby('E'), its bounds too, or cut_E()",
+            reason="the sign of E is reversed, or the fixed energy is wrong",
+            fix="data.assign_coords(E=-data.E).sortby('E'), its bounds too, or leave "
+            "those energies out: data.sel(E=slice(...))",
         )
 
 

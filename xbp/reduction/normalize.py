@@ -40,6 +40,11 @@ from xbp.reduction.sign import REVERSED_BELOW, require_sign
 __all__ = ["Rule", "normalize_to_sum_rule", "normalize_to_vanadium"]
 
 Rule = Literal["incoherent", "structure factor", "f-sum"]
+_TAKEN = {
+    "incoherent": "no sq=, mass= or composition=",
+    "structure factor": "sq=, and no mass= or composition=",
+    "f-sum": "mass= or composition=, and no sq=",
+}
 
 
 @operation(takes="dynamic_structure_factor")
@@ -289,8 +294,7 @@ def normalize_to_sum_rule(
         atomic, origin = sample_mass(signal, mass, composition)
     if (atomic is None) == f_sum or (sq is None) == (rule == "structure factor"):
         raise QuantityError(
-            f"rule={rule!r} does not fit mass={mass!r}, composition={composition!r} "
-            f"and {'no ' * (sq is None)}S(Q)",
+            f"rule={rule!r} takes {_TAKEN[rule]}",
             fix="rule='f-sum', mass='50.94 u', or rule='structure factor', sq=sq",
         )
     by_energy = _both_sides(signal, T, rule) if f_sum or one_sided(value) else None

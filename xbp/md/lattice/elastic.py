@@ -270,7 +270,7 @@ def non_affine_displacements(springs: Springs, tolerance: float) -> np.ndarray:
         )
         if missed:
             raise SimulationError(
-                f"the displacements of the atoms were not found in {missed} steps",
+                f"the displacements of the atoms did not converge in {missed} steps",
                 fix="raise tolerance=",
             )
     return found.reshape(n, d, d, d)
