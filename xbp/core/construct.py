@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import STATISTICS, temperature_coordinate
+from xbp.core.data import unwrap
 from xbp.core.errors import CoordinateError, QuantityError, kind_of, shown
 from xbp.core.grid import bin_limits
 from xbp.core.guards import choose, not_used
@@ -16,13 +17,15 @@ from xbp.core.schema import (
     COORDINATES,
     DATASET_LABELS,
     OF_STATISTICS,
+    QUANTITIES,
     find_quantity,
+    quantity_name,
     validate,
 )
 from xbp.core.signal import label_std, std_of
 from xbp.core.units import format_unit, parse_unit
 
-__all__ = ["new_dataset"]
+__all__ = ["as_dataset", "new_dataset"]
 
 
 def new_dataset(
@@ -167,6 +170,24 @@ def new_dataset(
     validate(ds[name])
     std_of(ds, ds[name])
     return ds
+
+
+def as_dataset(data: Any) -> xr.Dataset:
+    """Return data without pint; a DataArray becomes the variable of its quantity.
+
+    Examples
+    --------
+    >>> list(as_dataset(xr.DataArray(1.0, attrs={"quantity": "reduced_dos"})))
+    ['B']
+    """
+    plain, _ = unwrap(data)
+    if isinstance(plain, xr.Dataset):
+        return plain
+    row = QUANTITIES.get(str(quantity_name(plain)))
+    named: xr.Dataset = plain.to_dataset(
+        name=plain.name or (row.variable if row else "data")
+    )
+    return named
 
 
 def _axis(given: Any, dim: str) -> xr.Variable:

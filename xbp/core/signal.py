@@ -488,24 +488,6 @@ def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
     return bool(value.attrs.get("origin") == "model")
 
 
-def as_dataset(data: Any) -> xr.Dataset:
-    """Return data without pint; a DataArray becomes the variable of its quantity.
-
-    Examples
-    --------
-    >>> list(as_dataset(xr.DataArray(1.0, attrs={"quantity": "reduced_dos"})))
-    ['B']
-    """
-    plain, _ = unwrap(data)
-    if isinstance(plain, xr.Dataset):
-        return plain
-    row = QUANTITIES.get(str(quantity_name(plain)))
-    named: xr.Dataset = plain.to_dataset(
-        name=plain.name or (row.variable if row else "data")
-    )
-    return named
-
-
 def label_std(ds: xr.Dataset, name: str) -> None:
     """Give ``<name>_std`` its attributes and name it in ``ancillary_variables``."""
     ds[f"{name}_std"].attrs = {

@@ -13,12 +13,13 @@ import numpy as np
 import xarray as xr
 from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
+from xbp.core.construct import as_dataset
 from xbp.core.data import is_lazy, unwrap
 from xbp.core.errors import MAYBE_DAMAGED, QuantityError, shown
 from xbp.core.guards import require_flag
 from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, DATASET_LABELS, QUANTITIES
-from xbp.core.signal import as_dataset, read
+from xbp.core.signal import read
 from xbp.io.classic import classic_variables
 from xbp.io.hdf5 import (
     HDF5_ERRORS,

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import xarray as xr
 
+from xbp.core.construct import as_dataset
 from xbp.core.errors import MAYBE_DAMAGED, FileFormatError, require
 from xbp.core.operation import operation
 from xbp.core.schema import DATASET_LABELS
-from xbp.core.signal import as_dataset
 from xbp.io.netcdf import UNFAITHFUL, prepared, require_readable
 from xbp.io.publish import new_folder
 from xbp.io.text import check, translated

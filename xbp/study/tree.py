@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.construct import as_dataset
 from xbp.core.errors import FileFormatError, QuantityError, RangeError, XbpError, shown
 from xbp.core.grid import interval
 from xbp.core.guards import require_keys, require_kind, require_number, require_positive
@@ -20,7 +21,7 @@ from xbp.core.schema import (
     quantity_name,
     require_units,
 )
-from xbp.core.signal import as_dataset, extend_history
+from xbp.core.signal import extend_history
 from xbp.core.status import FIT_LABELS, Status
 from xbp.fitting.shapes import Method
 from xbp.io.netcdf import open_tree, tree_to_netcdf
