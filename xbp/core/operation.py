@@ -395,8 +395,10 @@ def step_to(
         (one for one in all_operations() if one.gives and one.step is not None),
         key=lambda one: one.step or 0,
     )
+    # Whether a step suits a table is asked of its columns, which a single one lacks.
+    some = data is not None and given not in RESULTS
     first = [
-        one for one in steps if given in one.takes and (data is None or one.suits(data))
+        one for one in steps if given in one.takes and (not some or one.suits(data))
     ]
     for goal in wanted:
         for one in first:
