@@ -183,6 +183,7 @@ def test_wrong_kinds_are_shown_a_way(glass: xr.Dataset) -> None:
     assert "cut_E" not in dir(table.bp)
 
 
+@pytest.mark.slow
 def test_the_generated_files_are_current() -> None:
     """`python .ci/make_stub.py` writes it anew after a change of a signature."""
     path = Path(xbp.__file__).parent.parent / ".ci" / "make_stub.py"

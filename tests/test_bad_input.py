@@ -113,6 +113,7 @@ def test_an_archive_that_would_not_read_back_identical_is_not_made(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_unfaithful_values_are_noticed(glass: xr.Dataset, tmp_path: Path) -> None:
     odd = glass.assign(note=("n", np.array([1.0 + 2j])))
     with pytest.raises(FileFormatError):
@@ -128,6 +129,7 @@ def test_unfaithful_values_are_noticed(glass: xr.Dataset, tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_replaced_file_keeps_its_mode_and_a_link_stays_one(
     glass: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -272,6 +274,7 @@ def test_u2_over_other_dimensions(model: xr.Dataset) -> None:
     )
 
 
+@pytest.mark.slow
 def test_inputs_stay_as_they_are(model: xr.Dataset, glass: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(model, counts=1e4, rng=0)
     b = noisy.bp.to_bqe()
@@ -351,6 +354,7 @@ def test_other_precisions(unmarked: xr.Dataset, dtype: type) -> None:
     assert float(peak.energy) == pytest.approx(float(reference.energy), rel=1e-2)
 
 
+@pytest.mark.slow
 def test_infinities_and_huge_numbers_do_not_warn(model: xr.Dataset) -> None:
     odd = xbp.models.with_counting_noise(model, counts=100, rng=0)
     odd.S[3, 4] = np.inf

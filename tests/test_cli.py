@@ -241,6 +241,7 @@ def test_a_recipe_that_stops_shows_what_was_found_before(file: Path) -> None:
     assert "next:" not in answer
 
 
+@pytest.mark.slow
 def test_methods_that_write_do_it_as_save_does(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

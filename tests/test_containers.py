@@ -172,6 +172,7 @@ def test_quantities_in_other_units_give_the_same(name: str) -> None:
     assert any(key.endswith("_std") for key in want)
 
 
+@pytest.mark.slow
 @EVERY
 def test_chunks_give_the_same_later(name: str) -> None:
     data, call, _, names = CASES[name]

@@ -132,6 +132,7 @@ def test_errors_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_the_shell_is_told_what_to_type_in_a_shell(tmp_path: Path) -> None:
     shell = CliRunner()
     (tmp_path / "file").write_text("x")
@@ -158,6 +159,7 @@ def test_version() -> None:
     assert xbp.__version__ in CliRunner().invoke(main, ["--version"]).output
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*non-interactive")
 def test_the_readme_prints_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -32,6 +32,7 @@ def project() -> dict[str, object]:
     return table
 
 
+@pytest.mark.slow
 def test_nothing_advises_to_install_another_project() -> None:
     assert OLD.search('pip install "xbp[md]"')
     assert OLD.search("pip install -e xbp")

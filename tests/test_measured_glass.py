@@ -55,6 +55,7 @@ def test_the_line_ends_at_13_mev(measured: xr.Dataset) -> None:
     assert float(abs(part.sel(E=slice(15, None))).max()) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FILES[0].is_file(), reason="the raw spectra are not here")
 def test_the_script_makes_the_table(measured: xr.Dataset) -> None:
     made = table(*map(str, FILES))
@@ -62,6 +63,7 @@ def test_the_script_makes_the_table(measured: xr.Dataset) -> None:
         np.testing.assert_allclose(made[name], measured[name], rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FILES[0].is_file(), reason="the raw spectra are not here")
 def test_the_page_on_backgrounds(
     measured: xr.Dataset, monkeypatch: pytest.MonkeyPatch
@@ -91,6 +93,7 @@ def test_the_page_on_backgrounds(
     assert (abs(low.pearson_r) < 1.1 * low.pearson_r_std).all()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FILES[0].is_file(), reason="the raw spectra are not here")
 def test_what_goes_with_the_elastic_line() -> None:
     """Of the table of the page on backgrounds; ⟨Q²⟩ of the rows over Q² for its own."""

@@ -54,6 +54,7 @@ def with_numbers(data: xr.Dataset, name: str, at: int, *numbers: float) -> xr.Da
     return data.assign({name: (data[name].dims, values, data[name].attrs)})
 
 
+@pytest.mark.slow
 def test_two_infinities_in_a_spectrum(spectrum: xr.Dataset) -> None:
     odd = with_numbers(spectrum, "B", 50, np.inf, -np.inf)
     for table in (odd.bp.boson_peak(), odd.bp.scan_boson_peak()):
@@ -68,6 +69,7 @@ def test_single_precision_is_fitted_as_double(spectrum: xr.Dataset) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [-1.0, 1e-290, 1e140])
 def test_spectra_of_any_sign_and_size_are_scanned(
     measured: xr.Dataset, factor: float
@@ -101,6 +103,7 @@ def test_figures_leave_out_what_is_infinite(
     xbp.new_study({"a": nothing}).bp.plot()
 
 
+@pytest.mark.slow
 def test_figures_of_tables_of_nothing(measured: xr.Dataset) -> None:
     unknown = measured.assign_coords(temperature=((), np.nan, {"units": "K"}))
     unknown.bp.detailed_balance().bp.plot.detailed_balance()

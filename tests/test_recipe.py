@@ -36,6 +36,7 @@ def written(measured: xr.Dataset, folder: Path, steps: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_every_step_of_the_chain_in_python(
     measured: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_every_step_of_the_chain_in_python(
     np.testing.assert_array_equal(done["scaled"].scale_std, scaled.scale_std)
 
 
+@pytest.mark.slow
 def test_figures_are_steps_too(measured: xr.Dataset, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     step = '[[step]]\ndo = "plot.map"\nE_range = [1, 9]\nfigure = "map.svg"\n'

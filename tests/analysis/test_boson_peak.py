@@ -549,6 +549,7 @@ def test_the_maximum_of_g_is_not_called_the_boson_peak() -> None:
     assert "maximum_of_g" not in codes(reduced)
 
 
+@pytest.mark.slow
 def test_one_spectrum_at_small_Q_shows_the_longitudinal_phonon() -> None:
     glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
     b = glass.bp.to_bqe()
@@ -645,6 +646,7 @@ def _pulls(y: Any, true: float, noise: float, method: Any) -> np.ndarray:
     return np.asarray(pulls.values[(peak.status == "ok").values])
 
 
+@pytest.mark.slow
 def test_a_top_that_is_steeper_on_its_right_has_an_error_that_contains_it() -> None:
     """A long tail to the left: the pulls of a parabola alone were -3.7 ± 2."""
     x = np.linspace(0, 30, 3001)

@@ -186,6 +186,7 @@ def test_where_a_filter_may_end_is_an_argument() -> None:
     assert float(low.bp.boson_peak().energy) == pytest.approx(30, abs=1)
 
 
+@pytest.mark.slow
 def test_the_limit_of_an_edge_is_an_argument() -> None:
     b = through_filter(50, 4.0, 2.0, 20.0, "constant")
     assert_refused(b.bp.boson_peak(), "steep edge")
@@ -258,6 +259,7 @@ def test_the_longitudinal_phonon_is_told_by_the_sq_of_the_data(
     ).sum()
 
 
+@pytest.mark.slow
 def test_up_to_where_sound_is_doubted_is_an_argument(glass: xr.Dataset) -> None:
     b = glass.bp.to_bqe()[["B", "B_std"]]
     cut = b.bp.cut_Q((2.1, 8.5))

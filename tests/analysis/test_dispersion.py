@@ -88,6 +88,7 @@ def test_other_tables_are_refused(glass: xr.Dataset) -> None:
         ).bp.dispersion()
 
 
+@pytest.mark.slow
 def test_energies_that_scatter_by_more_than_their_errors_are_a_diagnostic(
     peaked: xr.Dataset,
 ) -> None:

@@ -212,6 +212,7 @@ def test_vanadium_and_aluminium_stand_beside_zero(shared_data: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_line_that_widens_is_fitted_over_its_own_width() -> None:
     """At each Q as alone: the window of the mean would make a plateau of the widths."""
     Q, E = np.linspace(0.3, 2, 12), np.linspace(-3, 3, 301)

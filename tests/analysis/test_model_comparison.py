@@ -46,6 +46,7 @@ def table() -> xr.Dataset:
     return found
 
 
+@pytest.mark.slow
 def test_the_true_model_is_the_best(table: xr.Dataset) -> None:
     assert table.model[int(table.BIC.argmin("model"))] == SUM.name
     one = table.sel(model=SUM.name)
@@ -218,6 +219,7 @@ def test_no_theory_takes_modes_away() -> None:
     assert set(found.limiting_parameter.values) == {"area", "slope"}
 
 
+@pytest.mark.slow
 def test_sound_velocities_fix_energies() -> None:
     n = 0.06
     energy = HBAR * 22 * np.cbrt(6 * np.pi**2 * n)
@@ -278,6 +280,7 @@ def test_other_quantities(quantity: str) -> None:
     assert np.nanstd(found.residual[0]) == pytest.approx(1, abs=0.4)
 
 
+@pytest.mark.slow
 def test_many_spectra_and_files(tmp_path: Path) -> None:
     one = noisy(SUM, E, 0.02, n_D=0.8, energy_D=25, area=0.2, energy_s=20)
     two = xr.concat([one, one.where(E > 20)], "sample", combine_attrs="override")

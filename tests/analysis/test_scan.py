@@ -49,6 +49,7 @@ def heat() -> xr.Dataset:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_scan_is_the_fits_one_by_one() -> None:
     b = spectrum()
     ranges, methods = (

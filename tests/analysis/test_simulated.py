@@ -147,6 +147,7 @@ def test_without_errors_no_simulated_maximum_passes() -> None:
     assert found not in ("ok", "errors unknown")
 
 
+@pytest.mark.slow
 def test_the_excess_is_printed_with_its_error_and_range() -> None:
     dos = xbp.tutorial.open_datatree("zr46cu46al8_glasses")
     large = dos["zr46cu46al8_10k_glass/dos"].to_dataset().bp.to_bqe()

@@ -49,6 +49,7 @@ def test_parameters_are_shared(table: xr.Dataset) -> None:
     assert table.data_set.values.tolist() == ["g", "C"]
 
 
+@pytest.mark.slow
 def test_it_is_least_squares_of_all_points() -> None:
     """As scipy's, with the two curves written out; with little noise, as then χ² is
     a parabola as far as errors go.
@@ -129,6 +130,7 @@ def test_electrons() -> None:
     assert found.gamma.attrs["units"] == "J/mol/K**2"
 
 
+@pytest.mark.slow
 def test_bad_input(table: xr.Dataset, tmp_path: Path) -> None:
     g, C = data()
     with pytest.raises(QuantityError, match="two data sets"):

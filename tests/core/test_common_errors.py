@@ -141,6 +141,7 @@ def test_a_common_error_is_the_total_less_the_independent_one() -> None:
     np.testing.assert_allclose(in_thz.S_std_common / in_thz.S, S.S_std_common / S.S)
 
 
+@pytest.mark.slow
 def test_one_factor_is_one_error_in_two_data_sets() -> None:
     sample, can = model()
     one, two = (
@@ -370,6 +371,7 @@ def test_one_background_cannot_count_as_two() -> None:
         S.bp.subtract(can).bp.subtract(other, scale=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("cut", [False, True])
 def test_one_background_is_one_after_cuts_and_rebins(lazy: bool, cut: bool) -> None:
@@ -423,6 +425,7 @@ def test_one_factor_applied_twice_is_one_error() -> None:
     assert other.sizes["source"] == 2
 
 
+@pytest.mark.slow
 def test_names_of_factors_are_those_of_their_values() -> None:
     """Lazy or not, whatever their unit; of more than 10⁶ values the middle is computed."""
     rng = np.random.default_rng(1)

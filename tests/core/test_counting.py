@@ -107,6 +107,7 @@ def test_measured_means_where_little_was_counted(shared_data: Path) -> None:
     assert (cut.S_std > 0).sum() == cut.S.notnull().sum()
 
 
+@pytest.mark.slow
 def test_whole_numbers_are_errors_too() -> None:
     axis = {"E": ([1.0, 2, 3], "1/cm")}
     for std in (np.array([2, 3, 4]), np.array([2, 0, 4], dtype=np.int16)):

@@ -111,6 +111,7 @@ def test_a_signal_is_found_or_asked_for(glass: xr.Dataset) -> None:
         xr.DataArray([1.0], dims="E").bp.to_gdos()
 
 
+@pytest.mark.slow
 def test_a_table_of_results_is_no_signal(glass: xr.Dataset) -> None:
     peaks = glass.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12))
     for name in (

@@ -27,6 +27,7 @@ def test_they_go_through_the_chain(doubtful: xr.Dataset) -> None:
     assert peak.bp.diagnostics() == [DOUBT] == peak.B.bp.diagnostics()
 
 
+@pytest.mark.slow
 def test_they_survive_a_file(doubtful: xr.Dataset, tmp_path: Path) -> None:
     doubtful.bp.to_netcdf(tmp_path / "glass.nc")
     assert diagnostics(xbp.open_dataset(tmp_path / "glass.nc")) == [DOUBT]

@@ -164,6 +164,7 @@ def test_one_curve_stops_at_a_bound_far_from_its_start(
     assert end.at_bound.all()
 
 
+@pytest.mark.slow
 def test_best_linear_parameters_at_each_step_lead_out_of_bent_valleys() -> None:
     """A wide Gaussian and a line that nearly cancel: slow with all five at once."""
     x, rng = np.linspace(2, 6, 30), np.random.default_rng(0)

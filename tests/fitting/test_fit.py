@@ -174,6 +174,7 @@ def test_fifty_temperatures_and_three_samples_in_one_call() -> None:
     )
 
 
+@pytest.mark.slow
 def test_composite_models_of_lmfit(tmp_path: Path) -> None:
     model = xbp.models.lmfit_model("lognormal") + lmfit.Model(line)
     y = 2 * np.exp(-(np.log(E / 5.5) ** 2) / 0.5) + line(E, 0.3, 0.01)

@@ -61,6 +61,7 @@ def test_g_and_B_have_the_same_errors_and_parts_of_bins_those_of_the_whole() -> 
     np.testing.assert_array_equal(plain, data.g_std)
 
 
+@pytest.mark.slow
 def test_comparisons_weigh_and_show_them() -> None:
     data = boxes(1).isel(draw=0)
     table = data.bp.compare_models(["stringlets_dos", "soft_oscillators_dos"])

@@ -26,6 +26,7 @@ def pulls(found: xr.Dataset, **true: float) -> np.ndarray:
     return np.stack([(found[n] - v) / found[f"{n}_std"] for n, v in true.items()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("energy", "noise", "share"), [(5.0, 0.02, 1.0), (20.0, 0.05, 0.3)]
 )

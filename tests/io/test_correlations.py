@@ -61,6 +61,7 @@ def test_what_is_asked(tmp_path: Path) -> None:
         xbp.open_dataset(tmp_path / "b.mda", function="mean_square_displacement")
 
 
+@pytest.mark.slow
 def test_other_functions_and_axes(tmp_path: Path) -> None:
     """S is the first there is; E on both sides, q in inv_nm, the axis romega, squares in nm2."""
     omega, t = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), np.arange(3.0)

@@ -164,6 +164,7 @@ def test_direct_by_a_high_fixed_energy(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_rest_is_asked(tmp_path: Path) -> None:
     path = nxspe(tmp_path / "a.nxspe")  # a chopper group proves nothing
     with pytest.raises(FileFormatError, match=r"1\.845 meV") as error:

@@ -180,6 +180,7 @@ def test_counts_are_divided_by_their_bins(tmp_path: Path) -> None:
     np.testing.assert_allclose(xbp.open_dataset(path).S_std, density.S_std / 2)
 
 
+@pytest.mark.slow
 def test_temperatures(tmp_path: Path) -> None:
     other = write(
         tmp_path / "a.nxs",
@@ -251,6 +252,7 @@ def test_other_workspaces_are_refused(tmp_path: Path) -> None:
         xbp.open_dataset(path)
 
 
+@pytest.mark.slow
 def test_aluminium_on_mari(shared_data: Path) -> None:
     path = shared_data / "ins" / "MAR21335_Ei60meV.nxs"
     ds = xbp.open_dataset(path)
@@ -296,6 +298,7 @@ def test_temperatures_that_contradict_one_another(
     assert float(xbp.open_dataset(same).temperature) == 5
 
 
+@pytest.mark.slow
 def test_final_energies_agree_within_their_digits(tmp_path: Path) -> None:
     """1.84 and 1.845 meV are one energy, rounded; 1.83 is another."""
     for given, known in ((1.84, 1.845), (1.85, 1.845), (1.83, None), (1.8444, None)):

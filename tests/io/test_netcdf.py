@@ -73,6 +73,7 @@ def test_dask_and_pint_are_written_as_plain_numbers(
         ) == xbp.core.units.parse_unit("1/meV")
 
 
+@pytest.mark.slow
 def test_an_existing_file_is_replaced_only_on_request(
     glass: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ def test_an_existing_file_is_replaced_only_on_request(
         assert "B" in back
 
 
+@pytest.mark.slow
 def test_a_file_may_replace_the_one_it_was_read_from(
     glass: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -182,6 +184,7 @@ def test_cf_compliance(glass: xr.Dataset, model: xr.Dataset, tmp_path: Path) -> 
         assert "*" not in errors, f"{name}:\n{text}"
 
 
+@pytest.mark.slow
 def test_an_infinite_signal_is_neither_written_nor_read(
     glass: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -195,6 +198,7 @@ def test_an_infinite_signal_is_neither_written_nor_read(
         xbp.open_dataset(tmp_path / "b.nc")
 
 
+@pytest.mark.slow
 def test_infinite_coordinates_and_negative_errors(
     glass: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -212,6 +216,7 @@ def test_infinite_coordinates_and_negative_errors(
                 bad.bp.to_netcdf(path, overwrite=True)
 
 
+@pytest.mark.slow
 def test_a_frame_of_a_trajectory_is_stored_together(tmp_path: Path) -> None:
     r = np.zeros((20, 3000, 3)) + np.arange(20)[:, None, None]
     traj = xbp.md.new_trajectory(
@@ -235,6 +240,7 @@ def test_infinite_positions_of_a_trajectory(tmp_path: Path) -> None:
             open_(path)
 
 
+@pytest.mark.slow
 def test_an_axis_that_is_nan_or_has_no_units(tmp_path: Path, glass: xr.Dataset) -> None:
     for change in ("nan", "units"):
         path = tmp_path / f"{change}.nc"
@@ -277,6 +283,7 @@ def test_a_file_is_opened_again_while_an_older_opening_lives(
     assert found == {"reopened": "".join(traj.element.values)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", ["map", "one axis", "array"])
 def test_attributes_of_nxdata(tmp_path: Path, glass: xr.Dataset, of: str) -> None:
     """h5web and silx draw the signal; in xbp the data are identical."""

@@ -324,6 +324,7 @@ def test_units_of_the_detectors_and_of_the_sample(tmp_path: Path) -> None:
         np.testing.assert_allclose(ds[name], plain[name], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_angles_without_units_may_be_radians(tmp_path: Path) -> None:
     polar = [10.0, 20.0, 40.0]
     path = write(tmp_path / "a.nxspe", **{"data/polar": np.radians(polar), "data/polar_width": [0.1] * 3})  # fmt: skip

@@ -498,6 +498,7 @@ def test_make_folder(tmp_path: Path) -> None:
             make_folder(bad)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_folder_is_removed_while_a_thread_still_writes_into_it(
     tmp_path: Path,
 ) -> None:

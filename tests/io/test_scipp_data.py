@@ -20,6 +20,7 @@ def sc() -> object:
     return pytest.importorskip("scipp")
 
 
+@pytest.mark.slow
 def test_there_and_back_is_identical(
     sc: object, glass: xr.Dataset, model: xr.Dataset
 ) -> None:

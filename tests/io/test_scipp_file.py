@@ -28,6 +28,7 @@ def test_what_xbp_wrote_is_identical(tmp_path: Path) -> None:
     xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.h5"), test_fuzz.map_())
 
 
+@pytest.mark.slow
 def test_of_other_programs(tmp_path: Path) -> None:
     data = foreign()
     data.save_hdf5(tmp_path / "a.h5")

@@ -92,6 +92,7 @@ def test_what_makes_no_table(tmp_path: Path, glass: xr.Dataset) -> None:
     assert list(long.columns)[:2] == ["sample", "Q (1/angstrom)"]
 
 
+@pytest.mark.slow
 def test_tables_of_results_have_a_row_for_each_fit(
     unmarked: xr.Dataset, tmp_path: Path
 ) -> None:

@@ -152,6 +152,7 @@ def test_other_units_are_converted(tmp_path: Path, glass: xr.Dataset) -> None:
     np.testing.assert_allclose(back.Q, glass.Q, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_what_the_format_cannot_hold_is_refused(
     tmp_path: Path, glass: xr.Dataset
 ) -> None:

@@ -36,6 +36,7 @@ def test_an_axis_of_temperatures_is_not(tmp_path: Path) -> None:
         xbp.open_dataset(tmp_path / "data.nc", T="5 K")
 
 
+@pytest.mark.slow
 def test_data_reduced_at_one_temperature_have_no_other(
     tmp_path: Path, model: xr.Dataset
 ) -> None:

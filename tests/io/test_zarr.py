@@ -15,6 +15,7 @@ pytest.importorskip("zarr")
 GLASS = xbp.tutorial.open_dataset("zr46cu46al8_md").isel(Q=slice(3), E=slice(8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dataset", "array", "table", "samples", "trajectory"])
 def test_data_read_back_identical(tmp_path: Path, kind: str) -> None:
     B = GLASS.bp.to_bqe()

@@ -53,6 +53,7 @@ def test_a_copy_is_the_trajectory_in_single_precision(
     convert(source, tmp_path / name, overwrite=True, **METAL)
 
 
+@pytest.mark.slow
 def test_an_interrupted_copy_leaves_the_old_file_and_nothing_else(
     tmp_path: Path,
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_killed_copy_leaves_no_file_that_opens(tmp_path: Path) -> None:
     assert not (tmp_path / "a.nc").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_copy_to_zarr_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def test_currents_of_the_glass_are_those_of_its_velocities(glass: xr.Dataset) ->
         )
 
 
+@pytest.mark.slow
 def test_numbers_in_other_units_chunks_and_archives(
     glass: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -104,6 +105,7 @@ def test_numbers_in_other_units_chunks_and_archives(
         np.testing.assert_allclose(found.C_T, expected.C_T, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_phonon_of_a_box_without_velocities() -> None:
     solid = models.einstein_solid(
         12, 500, cell=10, energy="8 meV", T=100, mass=40, time_step="25 fs", rng=1

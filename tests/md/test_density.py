@@ -62,6 +62,7 @@ def test_small_frames_are_summed_together_and_large_ones_in_parts() -> None:
         np.testing.assert_array_equal(np.concatenate(found, axis=1), scaled)
 
 
+@pytest.mark.slow
 def test_large_boxes_are_not_spread_many_times() -> None:
     hkl = allowed_wavevectors(40.0 * np.eye(3), 8.5, 0.5).hkl
     planes = int(np.ptp(hkl[:, 0])) + 1

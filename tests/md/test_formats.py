@@ -1128,6 +1128,7 @@ def test_glasses_that_have_nothing_in_common_are_no_motion(tmp_path: Path) -> No
     assert open_trajectory(path, time_between_frames="1 ns").sizes["time"] == 3
 
 
+@pytest.mark.slow
 def test_energies_and_forces_of_learned_potentials(tmp_path: Path) -> None:
     """Beside the frames, in the order of the atoms, also after netCDF and in part."""
     text, rng = "", np.random.default_rng(1)

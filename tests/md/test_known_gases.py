@@ -77,6 +77,7 @@ def test_partials_of_an_ideal_binary_gas() -> None:
         np.testing.assert_allclose(total.Sq, 1.00, atol=0.02)
 
 
+@pytest.mark.slow
 def test_the_density_of_states_of_langevins_gas() -> None:
     """γ = 2/ps at 300 K and 40 u: g is a Lorentzian, g(0) = 2/πħγ = 0.4836 /meV."""
     gamma, step, n_atoms, n_frames = 2.0, 0.02, 800, 1000

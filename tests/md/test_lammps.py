@@ -84,6 +84,7 @@ def test_a_glass_in_the_data_model(argon: Path) -> None:
     assert not argon.with_name("ka.nc.run").exists()
 
 
+@pytest.mark.slow
 def test_faster_styles_and_a_short_list_give_the_same_forces() -> None:
     job = {
         "dimension": 3,
@@ -415,6 +416,7 @@ def test_without_lammps_nothing_is_started(
         run_worker("glass", tmp_path, 1, "argon")
 
 
+@pytest.mark.slow
 def test_the_kink_is_found_with_an_honest_error() -> None:
     T = np.linspace(2000, 300, 2000)
     pulls = []

@@ -116,6 +116,7 @@ def test_other_calls_and_trajectories_do_not_meet(
         assert len(list(tmp_path.iterdir())) == i + 1
 
 
+@pytest.mark.slow
 def test_what_a_call_subtracts_is_its_own(gas: xr.Dataset, tmp_path: Path) -> None:
     """The means of strains within 7 and 9 Å have one shape."""
     short = gas.isel(time=slice(0, 60))
@@ -141,6 +142,7 @@ def test_a_box_that_is_open_or_a_temperature_given_is_another_call(
         xr.testing.assert_allclose(found, called(data, "structure_factor"), 1e-13)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_computed_again(gas: xr.Dataset, tmp_path: Path) -> None:
     with xbp.md.checkpoint(tmp_path):
         first = called(gas, "vdos")
@@ -178,6 +180,7 @@ def test_an_answer_that_cannot_be_kept_is_refused(
     assert not [f for f in tmp_path.rglob("*") if f.is_file() and f.suffix != ".npz"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*CALLS, "fluctuation_spectrum"])
 def test_every_analysis_has_an_estimate_that_reads_a_part_of_the_frames(
     name: str, solid: xr.Dataset, monkeypatch: pytest.MonkeyPatch
@@ -206,6 +209,7 @@ def test_every_analysis_has_an_estimate_that_reads_a_part_of_the_frames(
     assert f"{cost.n_tasks} tasks" in str(cost)
 
 
+@pytest.mark.slow
 def test_what_is_lazy_is_in_the_estimate(
     solid: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

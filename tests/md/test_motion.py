@@ -99,6 +99,7 @@ def test_a_drift_changes_no_spectrum(
     assert "drift" in codes(found["C_T"].to_dataset())
 
 
+@pytest.mark.slow
 def test_a_drift_is_no_vibration(solid: xr.Dataset) -> None:
     still, found = (
         t.drop_vars("temperature").bp.vdos(window="10 ps")

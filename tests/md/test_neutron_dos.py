@@ -48,6 +48,7 @@ def test_the_weights_are_those_of_the_tables() -> None:
     )
 
 
+@pytest.mark.slow
 def test_there_and_back_in_other_units_and_on_another_grid() -> None:
     p = partials()
     true = xr.dot(p.g, p.weight, dim="element")

@@ -130,6 +130,7 @@ def test_every_style_of_columns_reads_back(
     assert float(traj.temperature) == 300
 
 
+@pytest.mark.slow
 def test_tasks_do_not_each_carry_the_index_of_the_file(tmp_path: Path) -> None:
     def largest(n: int) -> int:
         text = dump(
@@ -508,6 +509,7 @@ def test_extended_xyz_through_ase(tmp_path: Path) -> None:
         open_trajectory(tmp_path / "mixed.xyz", time_between_frames=1).compute()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_what_mdanalysis_reads(tmp_path: Path) -> None:
     mda = pytest.importorskip("MDAnalysis")
@@ -588,6 +590,7 @@ def test_shared_files(shared_data: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_spectrum_is_no_trajectory(tmp_path: Path, glass: xr.Dataset) -> None:
     glass.bp.to_netcdf(tmp_path / "s.nc")
     with pytest.raises(FileFormatError, match="not a trajectory"):

@@ -32,6 +32,7 @@ def drifting() -> xr.Dataset:
     return moved.drop_vars("temperature").chunk({"time": 7, "atom": 25})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("analysis", "arguments", "moving", "lazy"),
     [

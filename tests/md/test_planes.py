@@ -45,6 +45,7 @@ def test_temperature_and_displacements_have_two_axes(solid: xr.Dataset) -> None:
     assert float(msd.u2) == pytest.approx(exact, rel=0.02)
 
 
+@pytest.mark.slow
 def test_currents_have_one_transverse_direction(currents: xr.Dataset) -> None:
     for name in ("C_L", "C_T"):
         C = currents[name]
@@ -71,6 +72,7 @@ def test_sound_and_debye_energy_do_not_depend_on_the_cell(
     assert float(phonon.energy) == pytest.approx(0.968, abs=0.01)
 
 
+@pytest.mark.slow
 def test_g_over_e_of_a_plane(solid: xr.Dataset, tmp_path: Path) -> None:
     g = solid.bp.vdos(window="20 ps")
     each = solid.bp.vdos(window="20 ps", directions=True)
@@ -176,6 +178,7 @@ def dump(path: Path, z: list[float], vz: float = 0.0) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_planes_are_found_given_or_refused(tmp_path: Path) -> None:
     flat = dump(tmp_path / "flat.dump", [0, 0, 0])
     assert open_trajectory(flat, **DUMP).attrs["dimension"] == 2

@@ -48,6 +48,7 @@ def test_neighbors_and_g_of_a_plane_are_those_in_it(thickness: float) -> None:
     )
 
 
+@pytest.mark.slow
 def test_wave_vectors_of_a_plane_are_in_it() -> None:
     Q = plane(3.4).isel(time=slice(0, 20)).bp.structure_factor(4, 0.1, weights="unit")
     thin = (

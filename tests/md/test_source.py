@@ -82,6 +82,7 @@ def test_parts_are_read_in_any_order(
     assert b"".join(source.blocks()) == raw
 
 
+@pytest.mark.slow
 def test_many_blocks_are_not_all_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +270,7 @@ def test_a_compressed_file_of_several_blocks_reads_as_the_plain_one(
     )
 
 
+@pytest.mark.slow
 def test_a_quantity_reads_every_frame_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

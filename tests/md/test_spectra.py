@@ -209,6 +209,7 @@ def test_hann_segments_are_welchs(
     np.testing.assert_allclose(s.S_std.values, std, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_currents_are_projections(small: xr.Dataset) -> None:
     found = small.bp.current_spectra(4, 0.5, weights="mass", taper="boxcar", **WHOLE)
     shells = allowed_wavevectors(small.cell.values, 4, 0.5)
@@ -420,6 +421,7 @@ def test_a_result_is_archived_identical(small: xr.Dataset, tmp_path: object) -> 
         assert back.identical(s)
 
 
+@pytest.mark.slow
 def test_temperature_is_told_by_the_velocities() -> None:
     gas = models.ideal_gas(
         4000, 8, cell=40, T="250 K", mass="40 u", time_step="20 fs", rng=4
@@ -461,6 +463,7 @@ def test_new_trajectory_is_one() -> None:
     assert traj.element.dims == ("atom",)
 
 
+@pytest.mark.slow
 def test_complex_scattering_lengths_weigh_pairs_by_their_product(
     small: xr.Dataset,
 ) -> None:

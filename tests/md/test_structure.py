@@ -30,6 +30,7 @@ def partial_sums(
     return found, {s: int((traj.element.values == s).sum()) for s in rho}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "normalization", ["number", "ashcroft-langreth", "faber-ziman"]
 )
@@ -121,6 +122,7 @@ def brute_force_pairs(
     return counts / traj.sizes["time"]
 
 
+@pytest.mark.slow
 def test_radial_distribution_is_a_count_of_pairs(small: xr.Dataset) -> None:
     traj = small.isel(time=slice(0, 4))
     found = traj.bp.radial_distribution("6 angstrom", "0.3 angstrom", partials=True)
@@ -178,6 +180,7 @@ def test_transforms_undo_each_other() -> None:
     )
 
 
+@pytest.mark.slow
 def test_transform_of_a_trajectory_is_its_structure_factor() -> None:
     gas = models.ideal_gas(400, 30, cell=16, T=300, mass=40, time_step=1.0, rng=3)
     g = gas.bp.radial_distribution()
@@ -299,6 +302,7 @@ def test_bins_that_share_counts_are_not_taken_as_independent() -> None:
     np.testing.assert_allclose(parts, whole, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_every_S_of_Q_states_the_smallest_wave_vector_of_its_box() -> None:
     """2π/L of a cube; of a skew cell a sum of reciprocal vectors; of an open side none."""
     gas = models.ideal_gas(30, 60, cell=12, T=300, mass=40, time_step=0.05, rng=1)

@@ -89,6 +89,7 @@ def stretched(energies: tuple[float, ...]) -> xr.Dataset:
     return mixed
 
 
+@pytest.mark.slow
 def test_directions_add_up_and_have_their_own_lines() -> None:
     film = stretched((6.0, 6.0, 12.0))
     film = film.assign_coords(element=("atom", ["Zr", "Cu"] * 20))
@@ -255,6 +256,7 @@ def test_a_plane_has_two_degrees_of_freedom_for_each_atom(small: xr.Dataset) -> 
     assert read_trajectory(small.assign_attrs(dimension=2)).degrees_of_freedom == 2 * 39
 
 
+@pytest.mark.slow
 def test_a_density_of_states_says_what_its_area_is_of() -> None:
     solid = models.einstein_solid(
         20, 400, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", rng=1
@@ -283,6 +285,7 @@ def test_a_density_of_states_says_what_its_area_is_of() -> None:
         solid.bp.vdos(window="10 ps", E_max="8 meV").bp.heat_capacity([300.0])
 
 
+@pytest.mark.slow
 def test_velocities_of_another_temperature_are_told() -> None:
     solid = models.einstein_solid(
         100, 200, cell=15, energy="8 meV", T=250, mass=40, time_step="20 fs", rng=1

@@ -41,6 +41,7 @@ def test_shells_hold_what_their_limits_say() -> None:
     np.testing.assert_allclose(shells.direction * magnitude[:, None], Q, atol=1e-12)
 
 
+@pytest.mark.slow
 @given(st.integers(2, 40), st.integers(0, 5))
 def test_a_limit_is_kept_and_drawn_from_what_there_is(limit: int, seed: int) -> None:
     whole = allowed_wavevectors(7.0 * np.eye(3), 4.0, 0.5)

@@ -81,6 +81,7 @@ def test_where_einstein_over_t_cubed_is_largest() -> None:
     assert pytest.approx(4.92812, abs=5e-6) == EINSTEIN_MAXIMUM
 
 
+@pytest.mark.slow
 @given(mean=st.floats(2, 20), ratio=st.floats(0.02, 0.34))
 def test_where_a_gaussian_over_e_squared_is_largest(mean: float, ratio: float) -> None:
     E = np.linspace(mean / 2, mean, 200_001)
@@ -142,6 +143,7 @@ def test_temperatures_of_any_shape() -> None:
     assert float(debye_heat_capacity(np.asarray(T[2]), 260.0)) == pytest.approx(row[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma", [2e-3, -2e-4])
 @pytest.mark.parametrize("held", [{}, {"gamma": 0.02}, {"n_D": 0.8, "n_E": 0.0}])
 def test_a_fit_starts_where_non_negative_amounts_fit_best(

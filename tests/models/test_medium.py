@@ -214,6 +214,7 @@ def test_long_and_short_waves_with_resonators() -> None:
         np.testing.assert_allclose(c2 * q**2, both(q) ** 2, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_without_damping_the_zone_boundary_is_van_hoves() -> None:
     """The maximum is at 2v q_D/π = 0.63662 then."""
     q = (np.arange(20_000) + 0.5) / 20_000

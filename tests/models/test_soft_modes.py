@@ -145,6 +145,7 @@ def test_tail_of_soft_potentials() -> None:
     np.testing.assert_allclose(soft_potential_tail(2.0, 3.0, 4.0), 3 / 32 / 16)
 
 
+@pytest.mark.slow
 def test_tail_of_soft_potentials_drawn_at_random() -> None:
     """Energies 2√(D₂ + 6x₀²) in the deepest minimum: (1/8)E⁴ from 1.5 on, in 1 %."""
     rng = np.random.default_rng(8)

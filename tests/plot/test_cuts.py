@@ -20,6 +20,7 @@ def names(ax: plt.Axes) -> list[str]:
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
+@pytest.mark.slow
 def test_cuts_are_called_by_their_ranges(b: xr.Dataset) -> None:
     """The middle of (5, 8) is that of (3, 10)."""
     _, ax = plt.subplots()
@@ -37,6 +38,7 @@ def test_cuts_are_called_by_their_ranges(b: xr.Dataset) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_curves_of_two_samples_have_a_legend(b: xr.Dataset) -> None:
     one = b.bp.cut_Q((5, 8))
     one.attrs |= {"source": "histogram HDF5 file Al_300K.h5", "title": "iqe"}
@@ -136,6 +138,7 @@ def test_a_number_that_tells_curves_apart_has_its_symbol_and_no_more_figures_tha
     assert "nan" not in "".join(called(np.nan, 0.01))
 
 
+@pytest.mark.slow
 def test_peaks_on_the_same_axes_have_a_legend_with_every_name_once(
     b: xr.Dataset,
 ) -> None:

@@ -79,12 +79,14 @@ def test_the_first_cuts_are_those_of_the_functions(
     assert shown.extra_y_ranges["sq"].end == pytest.approx(2.1)
 
 
+@pytest.mark.slow
 def test_values_alone_have_no_error_bars(S: xr.Dataset) -> None:
     explorer = S.S.bp.plot.explore(**WIDTHS)
     found = explorer.layout.select_one({"name": "over_E"}).data
     np.testing.assert_array_equal(found["low"], found["y"])
 
 
+@pytest.mark.slow
 def test_a_page_is_written_once(S: xr.Dataset, tmp_path: Path) -> None:
     explorer = S.bp.plot.explore()
     explorer.save(tmp_path / "map.html")
@@ -173,6 +175,7 @@ def test_both_cuts_follow_the_pointer(
     page.close()
 
 
+@pytest.mark.slow
 def test_the_first_cut_is_where_there_is_data() -> None:
     """A masked elastic line may lie at the energy where the cut would be."""
     b = xbp.tutorial.open_dataset("zr46cu46al8").bp.to_bqe()

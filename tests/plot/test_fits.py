@@ -28,6 +28,7 @@ def drawn(ax: plt.Axes) -> np.ndarray:
     )
 
 
+@pytest.mark.slow
 def test_an_elastic_line_is_drawn_on_its_average_and_on_the_map(
     lines: xr.Dataset,
 ) -> None:
@@ -156,6 +157,7 @@ def test_what_no_figure_can_be_made_of_names_the_one_that_can(
     assert not any(len(line.get_xdata()) == 400 for line in ax.lines)
 
 
+@pytest.mark.slow
 def test_many_fits_are_drawn_against_their_dimension(lines: xr.Dataset) -> None:
     table = lines.bp.fit_elastic_line()
     bad = table.assign(
@@ -194,6 +196,7 @@ def test_many_fits_are_drawn_against_their_dimension(lines: xr.Dataset) -> None:
     assert peaks.bp.plot.fit(parameter="height").get_ylabel() == "height"
 
 
+@pytest.mark.slow
 def test_what_is_next_works_of_however_many_fits(lines: xr.Dataset) -> None:
     one, many = lines.bp.fit_elastic_line(Q_range=(2, 6)), lines.bp.fit_elastic_line()
     samples = xr.concat([many, many], "sample")

@@ -71,6 +71,7 @@ def test_temperatures_of_detailed_balance(measured: xr.Dataset) -> None:
         measured.bp.plot.detailed_balance()
 
 
+@pytest.mark.slow
 def test_no_temperature_is_said_in_the_figure(measured: xr.Dataset) -> None:
     """A background of energy gain: near the line temperatures run off; title, legend and band say one thing."""
     more = measured.assign(

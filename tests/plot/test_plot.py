@@ -12,7 +12,7 @@ import xarray as xr
 from samples import heat_capacity
 
 import xbp
-from xbp.errors import MissingDependencyError, QuantityError, RangeError
+from xbp.errors import ArgumentsError, MissingDependencyError, QuantityError, RangeError
 
 
 @pytest.fixture
@@ -20,6 +20,7 @@ def b(glass: xr.Dataset) -> xr.Dataset:
     return glass.bp.to_bqe()
 
 
+@pytest.mark.slow
 def test_map(b: xr.Dataset, glass: xr.Dataset) -> None:
     ax = b.bp.plot.map(
         glass.Sq, E_range=(1, 20), peak=b.bp.boson_peak(E_range=(1.2, 12))
@@ -68,6 +69,7 @@ def test_cut_peak_scaling_correlation(unboxed: xr.Dataset, peaked: xr.Dataset) -
     figure.draw_without_rendering()
 
 
+@pytest.mark.slow
 def test_peak_energies_over_q(b: xr.Dataset) -> None:
     ax = b.bp.boson_peak(E_range=(1.2, 12)).bp.plot.peak()
     assert ax.get_ylabel() == r"$E_\mathrm{BP}$ (meV)"
@@ -87,6 +89,7 @@ def test_a_missing_peak_is_said(b: xr.Dataset) -> None:
         assert (span.get_x(), span.get_x() + span.get_width()) == (low, high)
 
 
+@pytest.mark.slow
 def test_no_peak_at_any_q_is_said(b: xr.Dataset) -> None:
     peaks = b.bp.boson_peak(E_range=(1.2, 12))
     none = peaks.assign(status=xr.full_like(peaks.status, "no maximum"))
@@ -105,6 +108,7 @@ def test_s_of_q_is_called_so(glass: xr.Dataset) -> None:
     assert glass[["Sq", "Sq_std"]].bp.plot.cut().get_ylabel() == "$S(Q)$"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_drawn(b: xr.Dataset, glass: xr.Dataset) -> None:
     with pytest.raises(RangeError, match="has the dimensions"):
         b.bp.cut_E(3, width=1).bp.plot.map()
@@ -126,6 +130,7 @@ def test_without_matplotlib_it_says_what_to_install(
         b.bp.plot.map()
 
 
+@pytest.mark.slow
 def test_cut_draws_a_curve_for_each_element_of_a_further_dimension() -> None:
     g = xbp.tutorial.open_dataset("kob_andersen_trajectory").bp.vdos(
         window="10 ps", partials=True
@@ -160,6 +165,7 @@ def test_labels_say_what_is_drawn_over_what() -> None:
     assert repr(less.bp).startswith("C_T3: (C_p − γT)/T³ in")
 
 
+@pytest.mark.slow
 def test_figures_take_the_keywords_of_xarrays_own(
     b: xr.Dataset, glass: xr.Dataset
 ) -> None:
@@ -286,6 +292,7 @@ def test_a_heat_capacity_with_its_fit() -> None:
         heat.expand_dims(sample=2).bp.plot.heat_capacity()
 
 
+@pytest.mark.slow
 def test_a_peak_is_not_drawn_small_beside_what_lies_far_from_it(
     unmarked: xr.Dataset,
 ) -> None:
@@ -362,6 +369,7 @@ def model_of(quantity: str, values: object, units: str, coords: object) -> xr.Da
     return ds
 
 
+@pytest.mark.slow
 def test_points_stay_points_and_formulas_lines(b: xr.Dataset) -> None:
     spectrum = b.bp.cut_Q((2.1, 8.5))
     assert spectrum.E.size > 100
@@ -451,10 +459,11 @@ def test_a_heat_capacity_of_a_whole_sample_is_drawn() -> None:
         "heat_capacity", T**3, units="uJ/K", coords={"temperature": (T, "K")}
     )
     assert "J K" in C.bp.plot.heat_capacity().get_ylabel()
-    with pytest.raises(QuantityError, match="per=None"):
+    with pytest.raises(ArgumentsError, match="'per'"):
         C.bp.to_molar(mass="5 mg", molar_mass="60 g/mol")
 
 
+@pytest.mark.slow
 def test_peaks_and_maps_over_any_axis() -> None:
     E, T = np.linspace(1, 15, 60), np.linspace(10, 500, 12)
     rng = np.random.default_rng(0)
@@ -488,6 +497,7 @@ def test_peaks_and_maps_over_any_axis() -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_cuts_over_one_another_are_told_apart(b: xr.Dataset) -> None:
     _, ax = plt.subplots()
     for E in (3.0, 8.0):
@@ -598,6 +608,7 @@ def test_what_is_no_axes_or_another_table_is_refused(b: xr.Dataset) -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_the_phonon_of_the_box_is_marked_everywhere(b: xr.Dataset) -> None:
     at = float(b.box_phonon)
     assert any(np.allclose(line.get_ydata(), at) for line in b.bp.plot.map().lines)
@@ -644,6 +655,7 @@ def test_phonon_branches_are_drawn_with_their_errors() -> None:
     assert "C_L: C_L(Q,E)" in repr(currents.bp)
 
 
+@pytest.mark.slow
 def test_g_of_r_is_a_curve_with_a_band() -> None:
     traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(
         time=slice(None, None, 20)
@@ -775,6 +787,7 @@ def test_separability_shows_the_ratio_and_where_it_is_one() -> None:
         B.bp.boson_peak().bp.plot.separability()
 
 
+@pytest.mark.slow
 def test_the_figure_of_data_is_that_of_its_kind(
     b: xr.Dataset, glass: xr.Dataset
 ) -> None:
@@ -791,6 +804,7 @@ def test_the_figure_of_data_is_that_of_its_kind(
         xr.DataArray([1.0], dims="E").bp.plot()
 
 
+@pytest.mark.slow
 def test_a_map_names_what_is_drawn_over_it(b: xr.Dataset, glass: xr.Dataset) -> None:
     marked = b.assign_coords(box_phonon=((), 2.0, {"units": "meV"}))
     peaks = b.bp.boson_peak(E_range=(1.2, 12))

@@ -24,6 +24,7 @@ def line(ax: plt.Axes, number: int = -1) -> np.ndarray:
     return np.asarray(ax.containers[number].lines[0].get_xydata())
 
 
+@pytest.mark.slow
 def test_a_cut_in_other_units_is_converted_to_those_of_the_axes(b: xr.Dataset) -> None:
     """A label in 1/cm stood under a curve in meV."""
     cut = b.bp.cut_Q((2.1, 8.5))
@@ -99,6 +100,7 @@ def test_another_quantity_is_refused_and_nothing_is_drawn(
     table.bp.plot.peak(ax=b.bp.plot.map())
 
 
+@pytest.mark.slow
 def test_tables_over_other_axes_are_refused(b: xr.Dataset, glass: xr.Dataset) -> None:
     maps = b.bp.correlation_map(glass.Sq)
     ax = maps.bp.plot.correlation()
@@ -118,6 +120,7 @@ def test_tables_over_other_axes_are_refused(b: xr.Dataset, glass: xr.Dataset) ->
         tables[1].bp.plot.peak(ax=tables[0].bp.plot.peak())
 
 
+@pytest.mark.slow
 def test_twins_share_an_axis_and_what_it_shows(
     b: xr.Dataset, glass: xr.Dataset
 ) -> None:
@@ -190,6 +193,7 @@ def test_labels_are_written_where_nothing_is_drawn_or_named_yet(b: xr.Dataset) -
     assert named.get_xlabel() == "neutron energy loss (meV)"
 
 
+@pytest.mark.slow
 def test_the_height_follows_all_curves_until_the_user_sets_it() -> None:
     """Curves drawn later were above the top of axes that begin at 0."""
     g = xbp.models.evaluate("debye_phonons_dos", E, n_D=1, energy_D=20)

@@ -119,6 +119,7 @@ def test_the_title_of_a_scan_gives_its_systematic_error_and_the_figure_a_band() 
     )
 
 
+@pytest.mark.slow
 def test_of_many_scans_the_systematic_errors_are_drawn_beside_those_of_the_fits(
     peaked: xr.Dataset,
 ) -> None:

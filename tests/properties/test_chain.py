@@ -232,6 +232,7 @@ def test_further_dimensions_broadcast() -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_temperature_scan_runs_the_whole_chain() -> None:
     scan = xr.concat(
         [make(5, 6, T, 0.01, 0) for T in (100.0, 200.0, 300.0)], dim="temperature"

@@ -62,6 +62,7 @@ def expected() -> xr.Dataset:
     return detectors("direct").bp.to_vibrational_dos(**OPTIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_g_of_the_angles_is_exact(geometry: str) -> None:
     back = detectors(geometry).bp.to_vibrational_dos(**OPTIONS, tolerance=1e-9)
@@ -73,6 +74,7 @@ def test_g_of_the_angles_is_exact(geometry: str) -> None:
     assert back.g.attrs["units"] == "1/meV"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_a_grid_of_Q_gives_the_same_within_its_bins(geometry: str) -> None:
     ds = detectors(geometry, 24)
@@ -85,6 +87,7 @@ def test_a_grid_of_Q_gives_the_same_within_its_bins(geometry: str) -> None:
     assert off[1] < 0.3 * off[0] < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dQ", [0.2, 0.02])
 def test_bins_that_detectors_fill_in_part_have_no_larger_error(
     direct: xr.Dataset, expected: xr.Dataset, dQ: float
@@ -105,6 +108,7 @@ def spoiled(ds: xr.Dataset, i: int, factor: float) -> xr.Dataset:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("i", [0, 5, 13])
 def test_a_broken_detector_is_in_the_error_or_there_is_no_g(
     direct: xr.Dataset, i: int
@@ -123,6 +127,7 @@ def test_a_broken_detector_is_in_the_error_or_there_is_no_g(
     assert np.isnan(found.u2)
 
 
+@pytest.mark.slow
 def test_a_detector_that_always_counts_gives_no_g(direct: xr.Dataset) -> None:
     flat = direct.copy(deep=True)
     flat.S[5], flat.S_std[5] = 1e6, 1e3
@@ -131,6 +136,7 @@ def test_a_detector_that_always_counts_gives_no_g(direct: xr.Dataset) -> None:
         assert str(found.status.values) == "spectra differ"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("E_i", [25, 42, 48, 70, 120])
 @pytest.mark.parametrize("dQ", [None, 0.2])
 def test_a_wrong_fixed_energy_is_in_the_errors(
@@ -204,6 +210,7 @@ def test_what_the_instrument_is_may_be_stated_in_any_way(
         np.testing.assert_allclose(g.values.reshape(-1, 40)[-1], expected.g, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_detectors_may_have_their_own_energy_or_no_place(
     direct: xr.Dataset, expected: xr.Dataset
 ) -> None:
@@ -222,6 +229,7 @@ def test_detectors_may_have_their_own_energy_or_no_place(
     assert float(few.g_std[5]) > 1.2 * float(expected.g_std[5])
 
 
+@pytest.mark.slow
 def test_archive(expected: xr.Dataset, tmp_path: Path) -> None:
     expected.bp.to_netcdf(tmp_path / "g.nc")
     xr.testing.assert_identical(xbp.open_dataset(tmp_path / "g.nc"), expected)
@@ -247,6 +255,7 @@ def test_refusals(
     assert str(refused.value).count("\n") < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("applied", ["applied", "not applied"])
 def test_detailed_balance_at_the_same_Q_shows_the_sign(applied: str) -> None:
     """At 30 meV and 300 K gain is stronger than loss by Q² and kᵢ/k_f, on either axis."""

@@ -141,6 +141,7 @@ def test_subtract_converts_the_background(glass: xr.Dataset) -> None:
         S.bp.subtract(S, scale="2 meV")
 
 
+@pytest.mark.slow
 def test_a_factor_over_energy_or_momentum(glass: xr.Dataset) -> None:
     can = glass.bp.scale(0.3)
     transmission = xr.DataArray(
@@ -182,6 +183,7 @@ def test_the_error_of_the_factor_counts(glass: xr.Dataset) -> None:
     )
 
 
+@pytest.mark.slow
 def test_errors_of_a_difference_are_those_of_its_counts(model: xr.Dataset) -> None:
     can = model.bp.scale(0.4)
     true = model.bp.subtract(can, scale=0.9)

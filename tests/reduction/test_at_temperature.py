@@ -25,6 +25,7 @@ def spectrum(T: float, u2: float) -> xr.DataArray:
     return xbp.models.dynamic_structure_factor(Q, E, **shape, T=T, u2=u2).S
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(T=st.floats(30, 900), new=st.floats(5, 900), u2=st.floats(0, 0.03))
 def test_it_is_the_spectrum_of_the_same_vibrations(

@@ -226,6 +226,7 @@ def test_a_mean_over_a_part_says_over_which(ramp: xr.Dataset) -> None:
     assert "50 to 100 %" in doubt.message
 
 
+@pytest.mark.slow
 def test_what_is_infinite_was_not_measured(ramp: xr.Dataset) -> None:
     missing, infinite = ramp.copy(deep=True), ramp.copy(deep=True)
     missing.B[:2, 5:] = np.nan

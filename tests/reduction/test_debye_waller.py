@@ -67,6 +67,7 @@ def test_a_line_that_rises_is_no_decay() -> None:
     assert rising.bp.debye_waller().status == "not a Debye-Waller decay"
 
 
+@pytest.mark.slow
 def test_a_line_that_widens_is_no_decay() -> None:
     """A liquid: Lorentzians of width D·Q² leave the window, and ln S_el falls nearly as a line in Q²."""
     Q, E = np.linspace(0.4, 2.2, 37), np.arange(-3, 3.01, 0.02)
@@ -146,6 +147,7 @@ def test_numbers_whose_squares_overflow_are_no_data(size: float, known: bool) ->
     assert int(mended.n_points) == 39
 
 
+@pytest.mark.slow
 def test_the_error_of_the_window_is_what_other_windows_say(line: xr.Dataset) -> None:
     """Phonons under the line, of the shape Q² exp(-Q²u²): the wider the window the lower u², and most so at low Q."""
     exact = line.bp.debye_waller()

@@ -13,6 +13,7 @@ from xbp.core import constants
 from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
 
 
+@pytest.mark.slow
 def test_the_error_covers_what_bands_of_energy_disagree_by(model: xr.Dataset) -> None:
     """A ripple on one side: bands of E imply different temperatures."""
     noisy = xbp.models.with_counting_noise(model, counts=1e6, rng=3)
@@ -212,6 +213,7 @@ def test_weights_of_counts_are_without_bias(model: xr.Dataset) -> None:
     xr.testing.assert_allclose(noisy.S.bp.fold(), noisy.bp.fold(weights="counts").S)
 
 
+@pytest.mark.slow
 def test_one_side_stands_in_for_the_other(model: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(model, counts=1e4, rng=2)
 
@@ -420,6 +422,7 @@ def test_sides_that_disagree_are_told(model: xr.Dataset) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_elastic_line_is_left_out_by_default(model: xr.Dataset) -> None:
     line = xbp.models.elastic_line(
         model.Q.values, model.E.values, u2=0.01, resolution="1.5 meV"
@@ -523,6 +526,7 @@ def test_classical_data_tell_no_temperature(glass: xr.Dataset) -> None:
         both.bp.detailed_balance()
 
 
+@pytest.mark.slow
 def test_nothing_in_chunks_tells_nothing_and_does_not_warn(model: xr.Dataset) -> None:
     table = (model * np.nan).assign_attrs(model.attrs)
     table["S"].attrs = model.S.attrs
@@ -625,6 +629,7 @@ def test_the_bin_of_the_elastic_line_is_left_out_of_any_range() -> None:
         assert int(table.n_points) == 36
 
 
+@pytest.mark.slow
 def test_the_temperature_does_not_depend_on_the_unit_of_energy(
     model: xr.Dataset,
 ) -> None:

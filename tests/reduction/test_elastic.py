@@ -115,6 +115,7 @@ def test_after_a_cut_there_is_no_line(model: xr.Dataset) -> None:
         model.bp.cut_E(5, width=1).bp.mask_elastic("1 meV")
 
 
+@pytest.mark.slow
 def test_lines_of_dask_and_pint_move_and_mask(sqe_with_line: xr.Dataset) -> None:
     line = sqe_with_line.bp.fit_elastic_line(Q_range=(1, 6))
     lazy = sqe_with_line.chunk().bp.fit_elastic_line(Q_range=(1, 6))

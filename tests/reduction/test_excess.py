@@ -49,6 +49,7 @@ def test_dividing_by_the_square_moves_the_maximum() -> None:
     assert reduced == pytest.approx(5.56, abs=0.15)
 
 
+@pytest.mark.slow
 def test_an_error_of_the_debye_energy_is_common() -> None:
     g = dos(bins=True)
     found = g.bp.excess_dos("26 meV", "0.1 meV")

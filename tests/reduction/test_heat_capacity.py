@@ -293,6 +293,7 @@ def einstein_heat(T: np.ndarray) -> np.ndarray:
     return np.asarray(3 * scipy.constants.R * (c * g).sum(axis=1) / g.sum())
 
 
+@pytest.mark.slow
 def test_an_area_of_1_or_3_is_recognised_and_others_are_asked_for() -> None:
     expected = einstein_heat(T[1:])
     for area in (0.995, 1.0, 1.008):
@@ -332,6 +333,7 @@ def test_an_area_of_1_or_3_is_recognised_and_others_are_asked_for() -> None:
     assert lazy.C.compute().isnull().all()
 
 
+@pytest.mark.slow
 def test_the_area_that_a_density_states_is_used(tmp_path: Path) -> None:
     expected = einstein_heat(T[1:])
     cell = einstein(6.0)
@@ -363,6 +365,7 @@ def test_the_area_that_a_density_states_is_used(tmp_path: Path) -> None:
     assert not {"area", "area_of"} & set(C.C.attrs)
 
 
+@pytest.mark.slow
 def test_a_part_of_the_modes_gives_only_what_they_decide() -> None:
     """Cut off at 20 meV, in the middle of the band: half of C is missing at 300 K, nothing at 10 K."""
     E = np.arange(0.05, 40, 0.1)
@@ -390,6 +393,7 @@ def test_modes_that_are_weighed_are_no_modes() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_g_that_has_not_fallen_at_its_end_can_be_refused() -> None:
     """Cut off within the band and normalised to 1, it passes as all modes by its area."""
     E = np.arange(0.05, 40, 0.1)

@@ -87,6 +87,7 @@ def test_on_the_grid_and_in_the_mask_of_the_experiment(
     assert difference.S.shape == md.S.shape
 
 
+@pytest.mark.slow
 def test_it_is_the_chain_of_its_steps(
     glass: xr.Dataset, experiment: xr.Dataset
 ) -> None:
@@ -144,6 +145,7 @@ def test_one_bin_of_few_counts_does_not_set_the_scale(
     np.testing.assert_allclose(fitted, 3000 * exact, rtol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("E", "Q"), [("THz", "1/nm"), ("1/cm", "1/angstrom")])
 def test_units_of_either_side_do_not_matter(
     glass: xr.Dataset, experiment: xr.Dataset, E: str, Q: str
@@ -158,6 +160,7 @@ def test_units_of_either_side_do_not_matter(
     assert other.Q.attrs["units"] == Q
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_together_is_refused(
     glass: xr.Dataset, experiment: xr.Dataset
 ) -> None:

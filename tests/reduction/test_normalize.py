@@ -298,6 +298,7 @@ def test_what_was_done_is_told(sqe: xr.Dataset) -> None:
     assert "by vanadium, times " in repr(v.bp)
 
 
+@pytest.mark.slow
 def test_the_mass_in_the_file_is_used(sqe: xr.Dataset) -> None:
     given = sqe.bp.normalize_to_sum_rule("f-sum", mass="50.9415 u")
     by_dataset = sqe.assign_attrs(weight=50.9415)
@@ -562,6 +563,7 @@ def ideal_gas(
     return ds.assign_attrs(attrs)
 
 
+@pytest.mark.slow
 def test_the_f_sum_of_a_molecule_has_the_effective_mass() -> None:
     """Heavy water: 20.03 g/mol in the file, 2.49 u in the sum rule, Σcσ/Σ(cσ/M) by hand."""
     sigma = {"D": (2, 7.64, 2.0141), "O": (1, 4.232, 15.999)}

@@ -288,6 +288,7 @@ def test_units_do_not_matter(energy: str, angle: str) -> None:
     np.testing.assert_allclose(back.S_std, reference.S_std, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_dask_and_further_dimensions_give_the_same() -> None:
     ds, _ = everything(23, 12)
     two = xr.concat([ds, ds.assign(S=2 * ds.S)], xr.DataArray([5.0, 300.0], dims="temperature", attrs={"units": "K"}),
@@ -369,6 +370,7 @@ def test_limits_of_an_instrument() -> None:
             ds.bp.kinematic_limits(bad)
 
 
+@pytest.mark.slow
 def test_aluminium_on_mari(shared_data: Path) -> None:
     ds = xbp.open_dataset(shared_data / "ins" / "MAR21335_Ei60meV.nxs")
     out = ds.bp.angle_to_Q("0.05 1/angstrom")
@@ -388,6 +390,7 @@ def test_aluminium_on_mari(shared_data: Path) -> None:
     assert float(g.sel(E=slice(30, 41)).idxmax()) == pytest.approx(35, abs=3)
 
 
+@pytest.mark.slow
 def test_benzene_less_its_can(shared_data: Path) -> None:
     sample, can = (
         xr.open_dataset(
@@ -442,6 +445,7 @@ def by_hand(energy: float, final: float, two_theta: float) -> float:
     return float(np.hypot(ki - kf * np.cos(angle), kf * np.sin(angle)))
 
 
+@pytest.mark.slow
 def test_indirect_geometry_has_its_own_q() -> None:
     """At 2θ = 100°, E_f = 1.845 meV and E = 1.2 meV Q is 1.66 1/angstrom; in direct geometry it were 1.18."""
     ds = indirect()

@@ -65,6 +65,7 @@ def test_errors_are_those_of_repeated_measurements(one_phonon: xr.DataArray) -> 
         assert float(pull.std()) == pytest.approx(0.95, abs=0.15)
 
 
+@pytest.mark.slow
 def test_lazy_data_other_units_and_a_file(
     one_phonon: xr.DataArray, tmp_path: Path
 ) -> None:

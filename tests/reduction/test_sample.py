@@ -88,6 +88,7 @@ def test_an_sq_of_another_sample_is_told(
     assert ("another_sample" in codes) == (said is not None)
 
 
+@pytest.mark.slow
 def test_files_tell_of_themselves_through_the_reduction(shared_data: Path) -> None:
     rb, ge = (
         xbp.open_dataset(shared_data / "sqw" / f"{n}.sqw")

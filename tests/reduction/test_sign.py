@@ -96,6 +96,7 @@ def test_measured_spectra(shared_data: Path, name: str, T: float) -> None:
         turned(ds.drop_vars("E_bnds")).bp.to_bqe(u2="0.01 angstrom^2")
 
 
+@pytest.mark.slow
 def test_detailed_balance_ends_at_three_times_the_temperature() -> None:
     """A background of a tenth at 3 k_BT raises the temperature that all energies imply."""
     E = np.arange(-59.5, 60, 1.0)

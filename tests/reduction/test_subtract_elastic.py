@@ -81,6 +81,7 @@ def test_a_baseline_keeps_the_phonons_of_vanadium(
     assert (abs(found.inelastic_lost) < 0.05 * without.inelastic_lost).all()
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_repeated_measurements(whole: xr.Dataset) -> None:
     """Of each bin; of means over E, where A(Q) is common; of those over Q, where l is."""
     exact = whole.bp.subtract_elastic(Q_range=(0, 1))
@@ -97,6 +98,7 @@ def test_errors_are_those_of_repeated_measurements(whole: xr.Dataset) -> None:
     assert {str(s).split(" ")[0] for s in found.source.values} == {"elastic"}
 
 
+@pytest.mark.slow
 def test_it_survives_a_file(whole: xr.Dataset, tmp_path: Path) -> None:
     noisy = xbp.models.with_counting_noise(whole, counts=1e6, rng=1)
     found = noisy.bp.subtract_elastic(Q_range=(0, 1), baseline=("10 meV", "15 meV"))

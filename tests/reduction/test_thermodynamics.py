@@ -40,6 +40,7 @@ def test_numbers_of_a_debye_solid() -> None:
     assert half == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_entropy_is_the_integral_of_c_over_t() -> None:
     grid = np.linspace(2, 300, 300)
     found = debye().bp.harmonic_thermodynamics(grid)
@@ -48,6 +49,7 @@ def test_the_entropy_is_the_integral_of_c_over_t() -> None:
     assert "u2" not in found
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_repeated_measurements() -> None:
     rng = np.random.default_rng(1)
     std = 0.05 * debye().g.values
@@ -60,6 +62,7 @@ def test_errors_are_those_of_repeated_measurements() -> None:
         np.testing.assert_allclose(scatter, 1, atol=0.25, err_msg=name)
 
 
+@pytest.mark.slow
 def test_lazy_other_units_and_a_file(tmp_path: Path) -> None:
     want = debye().bp.harmonic_thermodynamics(T, mass="50 u")
     lazy = debye().chunk().bp.harmonic_thermodynamics(T, mass="50 u")

@@ -182,6 +182,7 @@ def test_a_background_taken_for_multiple_scattering_says_where_the_phonons_end(
         )
 
 
+@pytest.mark.slow
 def test_the_elastic_line_is_left_out_and_nothing_filled_in(
     dos: xr.Dataset, sqe: xr.Dataset
 ) -> None:
@@ -304,6 +305,7 @@ def test_archive(sqe: xr.Dataset, tmp_path: Path) -> None:
         xr.testing.assert_identical(again, back)
 
 
+@pytest.mark.slow
 def test_status_instead_of_numbers(sqe: xr.Dataset) -> None:
     negative = sqe.assign(S=(-sqe.S).assign_attrs(sqe.S.attrs))
     nothing = sqe.assign(S=(sqe.S * np.nan).assign_attrs(sqe.S.attrs))
@@ -385,6 +387,7 @@ def test_a_density_that_rises_to_its_end_is_told(sqe: xr.Dataset) -> None:
     assert "rises_at_end" not in {d.code for d in fitting.bp.diagnostics()}
 
 
+@pytest.mark.slow
 def test_vanadium(shared_data: Path) -> None:
     """ARCS, 120 meV: the two bands, where and how high the reference has them, and u² of 0.0066 Å² within 5 %."""
     measured = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5")
@@ -586,6 +589,7 @@ def loose(u2_at_least: float) -> tuple[xr.Dataset, xr.Dataset]:
     return dos, S
 
 
+@pytest.mark.slow
 def test_it_converges_where_the_multiphonons_are_strong() -> None:
     """2W reaches 1.4 at the highest Q: the iteration alone oscillates until no positive area is left."""
     dos, S = loose(0.0195)
@@ -631,6 +635,7 @@ def test_a_range_that_ends_inside_the_band_has_no_u2(
     assert "u2_status: range truncated" in repr(given.bp)
 
 
+@pytest.mark.slow
 def test_a_u2_that_the_fall_with_Q_contradicts() -> None:
     """Modes of light atoms far above the range: a g of 5 to 25 meV alone moves them 50 times too much."""
     E = np.arange(1.0, 200.0)
@@ -704,6 +709,7 @@ def test_a_third_incident_energy_joins_the_two(
     np.testing.assert_allclose(lazy.u2, coarse.u2, rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_stitched(dos: xr.Dataset, sqe: xr.Dataset) -> None:
     options = {"E_range": (0.5, 15.5), "composition": "V"}
     coarse = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
@@ -805,6 +811,7 @@ def test_a_g_with_a_spoiled_multiphonon_part_is_unknown(shared_data: Path) -> No
     assert str(given.u2_status.values) == "range truncated"
 
 
+@pytest.mark.slow
 def test_a_background_without_Q_makes_u2_unknown(sqe: xr.Dataset) -> None:
     options = {"E_range": (0.5, 30.5), "composition": "V"}
     assert abs(float(sqe.bp.to_vibrational_dos(**options).background)) < 0.01
@@ -827,6 +834,7 @@ def test_absurd_limits(sqe: xr.Dataset, name: str, value: object) -> None:
         xbp.to_vibrational_dos(sqe, composition="V", **{name: value})
 
 
+@pytest.mark.slow
 def test_measured_energies_are_stitched(shared_data: Path) -> None:
     """20 meV of an alloy joined to g(E) of 80 meV, which has u2 = 0.0160 Å².
 
@@ -885,6 +893,7 @@ def test_what_rises_again_has_fallen_before(
     assert ("rises_at_end" in {d.code for d in dos_doubts(ds)}) is found
 
 
+@pytest.mark.slow
 def test_what_is_stitched_on_counts_above_the_range_only(
     dos: xr.Dataset, sqe: xr.Dataset
 ) -> None:
@@ -903,6 +912,7 @@ def test_what_is_stitched_on_counts_above_the_range_only(
     np.testing.assert_allclose(two.g, one.g, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("low", "status"), [(2, "ok"), (10, "range truncated")])
 def test_a_range_that_begins_within_the_band(low: float, status: str) -> None:
     """g/E² falls by e every 10 meV: u2 from 10 meV was 26 % too small, from 20 half."""
@@ -937,6 +947,7 @@ def test_bins_right_beyond_the_range_are_those_of_its_last_twentieth() -> None:
     assert not Inversion.falls(grid, g, np.empty(0), beyond)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_two_densities_are_joined_over_the_upper_half_of_the_range(
     sqe: xr.Dataset,
 ) -> None:

@@ -56,6 +56,7 @@ def of_each_glass() -> list[xr.Dataset]:
     return [one["dos"].to_dataset() for one in each]
 
 
+@pytest.mark.slow
 def test_glasses_of_1500_atoms_differ_and_one_has_a_boson_peak() -> None:
     """By other code, from other wave vectors of the first: a broad maximum at 2.8 to 4.1 meV."""
     first, second, *_ = of_each_glass()
@@ -80,6 +81,7 @@ def test_glasses_of_1500_atoms_differ_and_one_has_a_boson_peak() -> None:
     assert float(peak.excess_energy) < 2
 
 
+@pytest.mark.slow
 def test_their_average_has_an_excess_and_no_maximum(unboxed: xr.Dataset) -> None:
     spectrum = unboxed.bp.to_bqe().bp.cut_Q(Q_RANGE)
     dos = unboxed[["g", "g_std"]].bp.to_bqe()
@@ -92,6 +94,7 @@ def test_their_average_has_an_excess_and_no_maximum(unboxed: xr.Dataset) -> None
     assert 1.5 < float(peak.excess_energy) < 3.5
 
 
+@pytest.mark.slow
 def test_a_large_glass_has_the_average_of_small_ones(unboxed: xr.Dataset) -> None:
     """10 000 atoms by polynomials, four times 1500 by their modes: other code, other atoms."""
     edges = np.arange(0.8, 9, 0.4)
@@ -110,6 +113,7 @@ def test_the_correlation_is_as_high_below_the_peak(unboxed: xr.Dataset) -> None:
     assert float(r.pearson_r.interp(E=20)) < -0.6
 
 
+@pytest.mark.slow
 def test_weighted_fits_equal_scipys() -> None:
     dos = of_each_glass()[0].bp.to_bqe()
     peak = dos.bp.boson_peak(E_range=E_RANGE)
@@ -147,6 +151,7 @@ def test_static_structure_factor_and_sum_rule(glass: xr.Dataset) -> None:
     assert float(glass.g.integrate("E")) == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_page_of_results_says_these_numbers(unboxed: xr.Dataset) -> None:
     text = " ".join(PAGE.read_text().split())
     b = unboxed.bp.to_bqe()

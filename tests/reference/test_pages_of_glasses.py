@@ -53,6 +53,7 @@ def each() -> list[xr.Dataset]:
     return [*small, mean, large, md]
 
 
+@pytest.mark.slow
 def test_the_table_of_densities_of_states(each: list[xr.Dataset]) -> None:
     text = text_of(LATTICE)
     whole = [one.bp.rebin(E=np.arange(0.6, 12.1, 0.4)) for one in each]
@@ -77,6 +78,7 @@ def debye_levels() -> list[float]:
     return [float(NUMBER.findall(cell)[0]) for cell in cells[:6]]
 
 
+@pytest.mark.slow
 def test_debye_levels_follow_from_the_velocities() -> None:
     text, glass = text_of(LATTICE), xbp.tutorial.open_dataset("zr46cu46al8")
     cells = row(text, "v_L, v_T (m/s), by elastic constants; MD: by currents")
@@ -104,6 +106,7 @@ def test_debye_levels_follow_from_the_velocities() -> None:
     agree(levels[4], level, level * relative)
 
 
+@pytest.mark.slow
 def test_velocities_and_levels_are_those_of_the_embedded_moduli() -> None:
     text, tree = text_of(LATTICE), xbp.tutorial.open_datatree("zr46cu46al8_glasses")
     cells = row(text, "v_L, v_T (m/s), by elastic constants; MD: by currents")
@@ -116,6 +119,7 @@ def test_velocities_and_levels_are_those_of_the_embedded_moduli() -> None:
         assert own == pytest.approx(level, abs=0.52e-3)
 
 
+@pytest.mark.slow
 def test_what_holds_for_one_glass_does_not_hold_for_the_next() -> None:
     tree = xbp.tutorial.open_datatree("zr46cu46al8_glasses")
     text = " ".join(text_of(LATTICE).split())
@@ -199,6 +203,7 @@ def test_the_theory_of_fluctuating_elasticity_has_no_such_excess() -> None:
     assert (g / E**2).max() / (g[0] / E[0] ** 2) == pytest.approx(8 / 7, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_table_of_a_run_of_4000_atoms(glass: xr.Dataset) -> None:
     text = text_of("md_spectra.md")
     b = glass.bp.to_bqe()
@@ -278,6 +283,7 @@ def error_of(x: np.ndarray, y: np.ndarray, r: float) -> float:
     return float(correlation_error(np.array(r), np.array(n / total)))
 
 
+@pytest.mark.slow
 def test_the_table_of_the_series() -> None:
     tree, text = xbp.tutorial.open_datatree("kob_andersen_series"), text_of(GLASSES)
     lines = text.partition(SERIES)[2].splitlines()
@@ -365,6 +371,7 @@ def test_what_is_said_of_B_and_shear_strain_at_one_energy() -> None:
     agree(said, *reversed(r))
 
 
+@pytest.mark.slow
 def test_kob_andersen_glasses_of_two_sizes_agree() -> None:
     text, page = " ".join(text_of(KOB_ANDERSEN).split()), text_of(KOB_ANDERSEN)
     tree = xbp.tutorial.open_datatree("kob_andersen_glasses")

@@ -17,6 +17,7 @@ def tree() -> xr.DataTree:
     return tutorial.open_datatree("kob_andersen_2d")
 
 
+@pytest.mark.slow
 def test_every_part_is_in_two_dimensions(tree: xr.DataTree) -> None:
     for node in tree.subtree:
         if not node.children:
@@ -28,6 +29,7 @@ def test_every_part_is_in_two_dimensions(tree: xr.DataTree) -> None:
     assert not traj.velocity[..., 2].values.any()
 
 
+@pytest.mark.slow
 def test_the_excess_of_g_over_e(tree: xr.DataTree) -> None:
     glass = tree["spectra"].to_dataset()
     np.testing.assert_allclose(glass.velocity, [1664, 675], atol=0.5)

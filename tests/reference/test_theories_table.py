@@ -20,6 +20,7 @@ def theories(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAST)
 def test_bic_chooses_the_true_model_at_one_percent(
     theories: ModuleType, name: str

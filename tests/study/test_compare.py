@@ -109,6 +109,7 @@ def test_among() -> None:
         study.bp.compare(heat_capacity="debye")
 
 
+@pytest.mark.slow
 def test_spectra_give_their_own_peaks(unmarked: xr.Dataset) -> None:
     """What compare says of a leaf is what the chain says of it, in every unit."""
     b = unmarked.bp.to_bqe().bp.cut_Q((2.1, 8.5))
@@ -351,6 +352,7 @@ def test_a_table_of_a_model_s_peak_has_no_statistical_error_either() -> None:
     assert float(compared.statistical_std[1]) == float(tables["measured"].energy_std)
 
 
+@pytest.mark.slow
 def test_a_van_hove_singularity_is_told_of_its_leaf() -> None:
     energies = np.arange(0.4, 60, 0.8)
     g = energies**2 * (1 / (1 + np.exp(energies - 19)) + 0.25 * (energies < 36))

@@ -116,6 +116,7 @@ def test_a_heat_capacity_shows_its_data_and_grey_is_what_is_not_compared() -> No
     plt.close(figure)
 
 
+@pytest.mark.slow
 def test_the_page_warns_of_energies_that_disagree(tmp_path: Path) -> None:
     said = {
         str(i): xbp.stated_energy(e, 0.1, reference="a")
@@ -248,6 +249,7 @@ def test_what_is_a_formula_and_what_is_stated_is_marked(
     assert md.get_title().split("\n")[1] == "$E_\\mathrm{BP}$ = 2.70 ± 0.70 meV"
 
 
+@pytest.mark.slow
 def test_many_stated_energies_are_marked_and_not_named(b: xr.Dataset) -> None:
     said = {str(i): xbp.stated_energy(5 + 0.1 * i, reference="a") for i in range(5)}
     ax = xbp.new_study({"b": b, **said}).bp.plot().axes[0]

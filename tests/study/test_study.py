@@ -112,6 +112,7 @@ def test_pint_and_dask_come_in(glass: xr.Dataset) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_dask_study_is_written(glass: xr.Dataset, tmp_path: Path) -> None:
     study = xbp.new_study({"md": glass.chunk({"Q": 50})}, Q_range={"md": (2.1, 8.5)})
     study.bp.to_netcdf(tmp_path / "study.nc")
@@ -327,6 +328,7 @@ def test_a_leaf_without_a_peak_is_drawn_and_reported(
     )
 
 
+@pytest.mark.slow
 def test_too_many_leaves_for_a_figure() -> None:
     said = xbp.stated_energy("5 meV", reference="a")
     study = xbp.new_study({f"leaf{i}": said for i in range(101)})

@@ -34,6 +34,7 @@ def modes(alloy: xr.Dataset) -> xr.Dataset:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_two_parts_add_up(modes: xr.Dataset) -> None:
     g = modes.bp.bloch_vdos("2 meV").g
     both = modes.bp.bloch_branches("2 meV")
@@ -47,6 +48,7 @@ def test_the_two_parts_add_up(modes: xr.Dataset) -> None:
     assert (few.g_std <= both.g_std * (1 + 1e-9)).all()
 
 
+@pytest.mark.slow
 def test_currents_are_those_of_the_eigenvectors_one_by_one(alloy: xr.Dataset) -> None:
     """Explicit sums over all Q below q_D, for one k."""
     k = np.array([0.21, -0.4, 0.13])
@@ -98,6 +100,7 @@ def test_long_waves_divide_as_debyes() -> None:
     np.testing.assert_allclose(at, [1, 2], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bad_input(modes: xr.Dataset) -> None:
     with pytest.raises(RangeError, match="multiple"):
         modes.bp.bloch_branches("0.7 meV")

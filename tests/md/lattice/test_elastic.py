@@ -262,6 +262,7 @@ def icosahedron() -> np.ndarray:
     return every / np.linalg.norm(every[0])
 
 
+@pytest.mark.slow
 def test_velocities_from_currents_are_those_from_moduli() -> None:
     """At small Q; the acoustic lines of C_L and C_T, over all directions."""
     _, phi = glass()

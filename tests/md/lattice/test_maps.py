@@ -19,6 +19,7 @@ from xbp.md.lattice.modes import Springs, bloch_modes
 from xbp.md.lattice.sampling import squared_amplitudes
 
 
+@pytest.mark.slow
 def test_the_mean_over_atoms_is_that_of_spectra() -> None:
     heavy = np.random.default_rng(3).random(108) < 0.5
     one = rest(np.where(heavy, 91.2, 27.0))
@@ -104,6 +105,7 @@ def test_overlap() -> None:
     assert 0.6 < np.std(pulls) < 1.6
 
 
+@pytest.mark.slow
 def test_a_soft_atom_moves_most_and_files(tmp_path: object) -> None:
     position, cell = fcc(3)
     matrix = second_derivatives(position, cell).toarray().reshape(108, 3, 108, 3)

@@ -180,6 +180,7 @@ def test_wave_vectors_are_those_of_the_shells() -> None:
     assert len(np.unique(few.round(9), axis=0)) == len(few)
 
 
+@pytest.mark.slow
 def test_wave_vectors_of_the_zone_fill_it_by_parts() -> None:
     cell = np.array([[12.0, 0, 0], [2, 11, 0], [1, -1, 10]])
     drawn = [draw_wavevector(cell, i, seed=4, inner=0.8) for i in range(4000)]

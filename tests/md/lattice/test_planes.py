@@ -22,6 +22,7 @@ def modes() -> xr.Dataset:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_modes_of_a_plane_are_the_analytic_dispersion(modes: xr.Dataset) -> None:
     assert modes.attrs["dimension"] == 2
     assert modes.sizes["mode"] == 2 * 48
@@ -48,6 +49,7 @@ def test_g_over_e_is_debyes_level() -> None:
     assert error < 0.05 * level
 
 
+@pytest.mark.slow
 def test_spectra_of_a_plane(modes: xr.Dataset) -> None:
     T = "20 K"
     sqe = modes.bp.bloch_structure_factor(T, weights="unit", statistics="classical")

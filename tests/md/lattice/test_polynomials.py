@@ -67,6 +67,7 @@ def test_random_vectors_scatter_about_the_modes_as_their_errors_say() -> None:
     assert np.sqrt(np.mean((smooth[some] / error) ** 2)) < 2
 
 
+@pytest.mark.slow
 def test_a_run_is_saved_and_read_back(tmp_path: Path) -> None:
     phi = force_constants()
     given = {"n_wavevectors": 2, "n_vectors": 2, "resolution": "1 meV"}

@@ -100,6 +100,7 @@ def own_u2(modes: xr.Dataset, T: float) -> np.ndarray:
     return np.array(found)
 
 
+@pytest.mark.slow
 def test_b_depends_neither_on_temperature_nor_on_statistics(modes: xr.Dataset) -> None:
     kinds = [
         {"T": 10.0, "statistics": "quantum"},
@@ -125,6 +126,7 @@ def test_partials_add_up_to_the_total(modes: xr.Dataset) -> None:
         )
 
 
+@pytest.mark.slow
 def test_scattering_of_the_primitive_cell() -> None:
     """One k of the box, against the three modes that have each wave vector."""
     k = [[0.21, -0.4, 0.13]]
@@ -302,6 +304,7 @@ def test_errors_are_those_of_other_draws() -> None:
     assert (ratio < 1.3).all()
 
 
+@pytest.mark.slow
 def test_jackknife_of_a_mean_is_its_error(modes: xr.Dataset) -> None:
     table = lattice.jackknife(modes, lambda m: m.bp.bloch_vdos("4 meV"))
     few = [
@@ -357,6 +360,7 @@ def test_replicates_have_the_bins_of_all(alloy: xr.Dataset) -> None:
     assert float(table.g_std[-1]) > 0
 
 
+@pytest.mark.slow
 def test_jackknife_of_a_table_has_no_other_errors(modes: xr.Dataset) -> None:
     """Columns without units pass, and errors in common are those of the scatter."""
 
@@ -414,6 +418,7 @@ def test_several_glasses_count_alike(alloy: xr.Dataset) -> None:
         lattice.join_modes(draws[0], other)
 
 
+@pytest.mark.slow
 def test_modes_up_to_an_energy_have_no_u2(alloy: xr.Dataset) -> None:
     few = alloy.bp.bloch_modes(n_wavevectors=2, Q_max=2, dQ=0.5, E_max="8 meV")
     with pytest.raises(RangeError, match="u2"):
@@ -508,6 +513,7 @@ def test_what_is_no_box_and_no_matrix() -> None:
             lattice.new_force_constants(wrong, rest())
 
 
+@pytest.mark.slow
 def test_no_modes_below_an_energy_and_a_glass_at_a_maximum(alloy: xr.Dataset) -> None:
     few = alloy.bp.bloch_modes(k=[[0.3, 0.2, 0.1]], Q_max=2, dQ=0.5, E_max="0.01 meV")
     assert few.sizes["mode"] == 0
