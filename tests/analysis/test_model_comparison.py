@@ -295,6 +295,14 @@ def test_many_spectra_and_files(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.BIC[:, 0], single.BIC, rtol=1e-6)
 
 
+def test_a_fit_that_is_not_ok_has_no_maximum_for_that_reason() -> None:
+    found = noisy(SUM, E, 0.02, n_D=0.8, energy_D=25, area=0.2, energy_s=20)
+    table = found.bp.compare_models(["debye_phonons_dos", "soft_oscillators_dos"])
+    assert table.status.values[0] == "undetermined"
+    assert table.E_BP_status.values[0] == "undetermined"
+    assert "E_BP not found (undetermined)" in str(table.bp)
+
+
 def test_without_errors_the_scatter_is_the_noise() -> None:
     data = noisy("stringlets_dos", E, 0.02, area=0.2, energy_s=20).drop_vars("g_std")
     found = data.bp.compare_models(["soft_potential_dos", "stringlets_dos"])

@@ -125,6 +125,30 @@ def test_q_range(sq: xr.Dataset) -> None:
     ) == pytest.approx(7)
 
 
+def test_a_scale_that_is_not_found_says_why(sq: xr.Dataset) -> None:
+    cuts = cut_of(np.where(np.arange(Q.size) < 30, 2.0 * sq.Sq.values, np.nan))
+    several = xr.concat(
+        [
+            cuts,
+            cuts.where(Q[3] > cuts.Q),
+            cuts.where(Q[2] > cuts.Q),
+            cuts.where(cuts.Q < 0),
+        ],
+        "sample",
+    )
+    several.B.attrs = cuts.B.attrs
+    fits = several.bp.scale_to_sq(sq)
+    assert fits.scale_status.values.tolist() == [
+        "ok",
+        "ok",
+        "too few points",
+        "no data",
+    ]
+    assert fits.scale.notnull().values.tolist() == [True, True, False, False]
+    none = several.isel(sample=2).bp.scale_to_sq(sq)
+    assert "scale not found (too few points)" in str(none.bp)
+
+
 def test_leftover_dims(sq: xr.Dataset) -> None:
     both = xr.concat(
         [cut_of(2 * sq.Sq.values), cut_of(-np.ones(Q.size) * np.nan)], dim="sample"

@@ -185,6 +185,18 @@ def test_the_systematic_error_is_printed(line: xr.Dataset) -> None:
     assert "± 0.0011 (systematic) angstrom**2" in repr(spoiled.bp)
 
 
+def test_an_error_of_the_window_above_u2_is_a_warning(line: xr.Dataset) -> None:
+    assert not line.bp.debye_waller().bp.diagnostics()
+    part = line.isel(Q=slice(0, 12))  # to 3 1/angstrom, where it falls by 7 %
+    noise = xr.DataArray(np.random.default_rng(2).normal(1, 0.03, 12), dims="Q")
+    part = part.assign(S=(part.S * noise).assign_attrs(part.S.attrs))
+    part["S_std"] = (0.1 * part.S).assign_attrs(part.S.attrs)
+    found = part.bp.debye_waller()
+    assert str(found.status.values) == "ok"
+    assert float(found.u2_systematic) > float(found.u2) > 0
+    assert [one.code for one in found.bp.diagnostics()] == ["u2_of_window"]
+
+
 def test_a_decay_that_is_none_has_no_error_of_the_window() -> None:
     table = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.debye_waller()
     assert np.isnan(float(table.u2_systematic))

@@ -422,6 +422,20 @@ def test_sides_that_disagree_are_told(model: xr.Dataset) -> None:
     )
 
 
+def test_sides_that_differ_by_less_than_their_errors_are_told_too(
+    model: xr.Dataset,
+) -> None:
+    noisy = xbp.models.with_counting_noise(model, counts=400, rng=0)
+    off = noisy.S_std.where(noisy.E > 0, 0.0) * 1.3
+    folded = noisy.assign(S=(noisy.S + off).assign_attrs(noisy.S.attrs)).bp.fold()
+    assert 1.5 < float(folded.fold_chi2) < 2
+    assert [d.code for d in folded.bp.diagnostics()] == ["fold_disagrees"]
+    few = noisy.assign(S=(noisy.S + off).assign_attrs(noisy.S.attrs)).isel(Q=[3])
+    part = few.where((abs(few.E) > 5) & (abs(few.E) < 7), drop=True)
+    assert part.sizes["E"] < 20
+    assert not part.bp.fold().bp.diagnostics()  # so few may differ by chance
+
+
 @pytest.mark.slow
 def test_the_elastic_line_is_left_out_by_default(model: xr.Dataset) -> None:
     line = xbp.models.elastic_line(

@@ -108,7 +108,8 @@ def compare_models(
         ``chi2_reduced`` where errors are known, ``relative_residual``, ``AIC``, ``BIC``
         and ``delta_BIC`` above the best; ``n_parameters``; ``E_BP`` with its std, where
         the fitted g/E² has its maximum within the energies fitted, and
-        ``E_BP_status``, "no maximum" if it has none; every parameter with its std (0
+        ``E_BP_status``, "no maximum" if it has none, and the status of the fit where
+        that is not ok; every parameter with its std (0
         where fixed, NaN in models without it). ``fitted`` and ``residual`` over E or T,
         in units of the errors (or of their rms), beside the points ``measured``.
 
@@ -313,7 +314,9 @@ def _peaks(
     """Return where each fitted g/E² has its maximum, with the error of that."""
     status = _stacked(tables, "status")
     energy, std = np.full(status.shape, np.nan), np.full(status.shape, np.nan)
-    found = np.full(status.shape, Status.NO_DATA, dtype="<U24")
+    # Of a fit that is not ok, its own status; of a model without a g(E), no data.
+    found = np.where(status.values == Status.OK, Status.NO_DATA, status.values)
+    found = found.astype("<U24")
     factor, units = 1.0, str(tables[0][f"{along}_low"].attrs["units"])
     ends = (1.0, 1.0)
     if along == "temperature":

@@ -14,6 +14,7 @@ from xbp.core.guards import require_flag
 from xbp.core.operation import operation
 from xbp.core.schema import require_units, symbol_of
 from xbp.core.signal import map_over, result_table
+from xbp.core.status import Status
 from xbp.core.units import convert_factor
 from xbp.fitting.core import solve
 
@@ -74,10 +75,11 @@ def scale_to_sq(
         ``n_points`` used; the ``cut`` and the scaled curve ``scaled_structure_factor``
         over Q with their std, and their ``ratio`` (with that of the cut; with `offset`
         over A·S + c), which r alone does not tell; ``ratio_rms``, the rms of B/(A·S) −
-        1 without weights. NaN where fewer than three points (four with `offset`)
-        can be used. Diagnostics report where the error of r is not known, `sq` and the
-        cut carry compositions, names of samples or files that differ, or `sq` tends to
-        0 as F(Q) does.
+        1 without weights; ``scale_status``: "ok", or why `scale` is NaN, "no data",
+        "too few points" (fewer than three, four with `offset`) or "undetermined". r is
+        NaN for fewer than three points. Diagnostics report where the error of r is not
+        known, `sq` and the cut carry compositions, names of samples or files that
+        differ, or `sq` tends to 0 as F(Q) does.
 
     Raises
     ------
@@ -102,10 +104,10 @@ def scale_to_sq(
     pair = Pair(cut, sq, Q_range, 4 if require_flag(offset, "offset") else 3)
     signal, units = pair.signal, pair.signal.units
     known = pair.std is not None or pair.curve_std is not None
-    numbers, scaled, scaled_std = map_over(
+    numbers, scaled, scaled_std, status = map_over(
         _fit_scale, *pair.arrays, *pair.parts, dims="Q",
-        gives=[["_number"], ["Q"], ["Q"]], sizes={"_number": 6}, used=pair.used,
-        offset=offset, known=known,
+        gives=[["_number"], ["Q"], ["Q"], []], sizes={"_number": 6}, used=pair.used,
+        dtypes=[float, float, float, "<U24"], offset=offset, known=known,
     )  # fmt: skip
     A, A_std, c, c_std, chi2, count = columns(numbers)
     long_name = str(signal.value.attrs.get("long_name", signal.value.name))
@@ -116,6 +118,7 @@ def scale_to_sq(
         "n_points": (count, "1", "number of Q bins used"),
         "cut": (pair.inside(signal.value), units, long_name),
         "scaled_structure_factor": (scaled, units, "scaled S(Q)"),
+        "scale_status": (status, "", "whether the scale can be used"),
     }
     variables["ratio"] = (pair.inside(signal.value) / scaled, "1", "cut/(A·S(Q))")
     if pair.std is not None:
@@ -266,7 +269,7 @@ def _fit_scale(
     offset: bool,
     known: bool,
 ) -> tuple[np.ndarray, ...]:
-    """Return A, its std, c (or 0), its std, χ²_red, n; A·S + c and its std."""
+    """Return A, its std, c (or 0), its std, χ²_red, n; A·S + c, its std; the status."""
     arrays = np.broadcast_arrays(cut, curve, cut_std, curve_std, cut_part, curve_part)
     outer, k, n = arrays[0].shape[:-1], arrays[0].shape[-1], 1 + offset
     b, s, b_std, s_std, fb, fs = (a.reshape(-1, k).astype(float) for a in arrays)
@@ -315,6 +318,14 @@ def _fit_scale(
     columns = [A, stds[:, 0], found.values[:, 1] if offset else 0.0 * A]
     columns += [stds[:, 1] if offset else np.nan * A, chi2]
     numbers[rows[good], :5] = np.stack(columns, axis=1)[good]
+    status = np.where(count > n + 1, Status.UNDETERMINED, Status.TOO_FEW)
+    status = np.where(count == 0, Status.NO_DATA, status).astype("<U24")
+    status[rows[free <= 0]] = Status.TOO_FEW
+    status[rows[good]] = Status.OK
     A, c = numbers[:, :1], numbers[:, 2:3]
     curves = (A * whole[0] + c, np.abs(A) * whole[1])
-    return numbers.reshape(*outer, 6), *(a.reshape(*outer, k) for a in curves)
+    return (
+        numbers.reshape(*outer, 6),
+        *(a.reshape(*outer, k) for a in curves),
+        status.reshape(outer),
+    )

@@ -480,9 +480,9 @@ def _maximum(
     values = {name: float(table[name][0]) for name in names}
     stds = {name: float(table[f"{name}_std"][0]) for name in names}
     matrix = np.asarray(table["correlation"][0])[: len(names), : len(names)]
-    ok = str(np.asarray(table["status"][0])) == Status.OK
-    found = (np.nan, np.nan, Status.NO_DATA)
-    if ok:
+    status = Status(str(np.asarray(table["status"][0])))
+    found = (np.nan, np.nan, status)
+    if status == Status.OK:
         found = maximum_of(row, values, stds, matrix, float(x.min()), float(x.max()))
     return {
         "E_BP": (xr.Variable((), found[0]), "meV", "maximum of g/E² of the model"),

@@ -81,11 +81,14 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     style: dict[str, Any] = {"color": BLUE, "label": symbol} | kwargs
     draw_curve(axes, value, table.get("cut_std"), line=False, **style)
     scaled: dict[str, Any] = {"color": ORANGE, "lw": 1.6, "zorder": 3}
-    axes.plot(value.Q, table.scaled_structure_factor, label="$A\\,S(Q)$", **scaled)
+    if table.scaled_structure_factor.notnull().any():
+        axes.plot(value.Q, table.scaled_structure_factor, label="$A\\,S(Q)$", **scaled)
     at = ""
     if "E" in value.coords:
         at = f" at {float(value.E):.3g} {units_label(value.E.attrs['units'])}"
-    _set_title(axes, f"$r$ = {float(table.pearson_r):.2f}{at}")
+    r = float(table.pearson_r)
+    found = f"$r$ = {r:.2f}" if np.isfinite(r) else "$r$ not found"
+    _set_title(axes, f"{found}{at}")
     power = power_of(value)
     label_axes(axes, axis_label(value.Q), signal_label(value, power), power=power)
     show_legend(axes)

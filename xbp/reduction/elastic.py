@@ -222,9 +222,19 @@ def _windows(
 
 
 def _of_the_decay(table: xr.Dataset, most_broadening: float) -> Iterator[Diagnostic]:
-    """Say why an elastic line does not decay as exp(−Q²u²)."""
+    """Say why an elastic line does not decay as exp(−Q²u²), or not surely."""
     status = table["status"]
-    if status.ndim or is_lazy(status) or str(status.values) == Status.OK:
+    if status.ndim or is_lazy(status):
+        return
+    if str(status.values) == Status.OK:
+        u2, error = float(table["u2"]), float(table["u2_systematic"])
+        if error >= u2:
+            yield Diagnostic(
+                "u2_of_window",
+                "warning",
+                f"u2 depends on the window by {error:.2g}, and is {u2:.2g} itself",
+                "another E_range or Q_range; u2_by_window shows what each gives",
+            )
         return
     wider = float(table["broadening"])
     if wider > most_broadening:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import numpy as np
 import xarray as xr
@@ -42,6 +42,8 @@ __all__ = ["fold", "integrate_E", "mirrored", "one_sided", "require_elastic"]
 
 #: How the two sides are weighted.
 Weights = Literal["variance", "counts"]
+#: Sides that differ by this part of their error, beyond chance, get a diagnostic.
+_DIFFER: Final = 0.5
 
 
 @operation(takes="dynamic_structure_factor")
@@ -145,7 +147,7 @@ def fold(
     w_loss: Any = xr.ones_like(half)
     w_gain: Any = half**2
     informs = x <= GAIN_INFORMS
-    agreement = None
+    agreement = compared = None
     loss_var: Any = 0.0
     gain_var: Any = 0.0
     if even_std is not None and mirror_std is not None:
@@ -162,10 +164,12 @@ def fold(
         use_gain = use_gain & ~(no_gain | ~use_gain).all("E") & informs
         sure_loss, sure_gain = use_loss & sure_loss, use_gain & sure_gain
         both = sure_loss & sure_gain
+        core = [dim for dim in ("Q", "E") if dim in value.dims]
         agreement = over_spectra(
             _agreement, loss - gain, (loss_var + gain_var).where(both), loss / half,
-            core=[dim for dim in ("Q", "E") if dim in value.dims], E=own,
+            core=core, E=own,
         ).variable  # fmt: skip
+        compared = both.sum(core)
         if weights == "variance":
             # A number without an error gives way to one with an error; a bin without
             # counts has one.
@@ -208,7 +212,7 @@ def fold(
         bounds={"E": (lower[kept], upper[kept])},
     )
     if agreement is not None and isinstance(answer, xr.Dataset):
-        _record_agreement(answer, str(value.name), agreement)
+        _record_agreement(answer, str(value.name), agreement, compared)
     return answer
 
 
@@ -222,12 +226,15 @@ def _in_kT(value: xr.DataArray, T: Any) -> tuple[Any, dict[str, xr.Variable]]:
     return E / (constants.BOLTZMANN_MEV * kelvin), carried
 
 
-def _record_agreement(folded: xr.Dataset, name: str, chi2: xr.Variable) -> None:
+def _record_agreement(folded: xr.Dataset, name: str, chi2: xr.Variable, n: Any) -> None:
     """Keep the reduced χ² of both sides in the answer, and doubt sides that differ."""
     label = "reduced chi-squared of the sides"
     folded["fold_chi2"] = chi2.dims, chi2.data, {"units": "1", "long_name": label}
-    # Two sides of thousands of bins that are one have a chi-squared of 1.
-    if not is_lazy(chi2) and float(chi2.max()) > 2:
+    if is_lazy(chi2):
+        return
+    # Of n bins of equal sides it is 1 ± √(2/n); 1 + t² if they differ by t of σ.
+    by_chance = 5 * np.sqrt(2 / np.maximum(n, 1))
+    if bool((chi2 > 1 + np.maximum(by_chance, _DIFFER**2)).any()):
         doubt = Diagnostic(
             "fold_disagrees",
             "warning",
