@@ -42,8 +42,8 @@ def test_a_scale_that_is_not_found_has_no_curve_in_the_legend() -> None:
     Q = np.linspace(1.5, 9, 76)
     sq = xbp.models.hard_sphere_structure_factor(Q)
     axis = {"Q": (Q, "1/angstrom")}
-    values = np.where(Q < Q[2], 1.0, np.nan)
-    cut = xbp.new_dataset("B(Q)", values, units="1", coords=axis)
+    values = np.where(Q[2] > Q, 1.0, np.nan)
+    cut = xbp.new_dataset("reduced_dos", values, units="1", coords=axis)
     axes = cut.bp.scale_to_sq(sq).bp.plot.scaling()
     assert "nan" not in axes.get_title()
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["$B(Q)$"]
