@@ -26,6 +26,7 @@ TREES = {
     "zr46cu46al8_glasses": "zr46cu46al8_glasses",
     "kob_andersen_2d": "kob_andersen_2d",
     "kob_andersen_glasses": "kob_andersen_glasses",
+    "metallic_glasses": "metallic_glasses",
 }
 
 
@@ -76,7 +77,7 @@ def open_datatree(name: str) -> xr.DataTree:
     ----------
     name : {"kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl",
     "kob_andersen_series", "zr46cu46al8_glasses", "kob_andersen_2d",
-    "kob_andersen_glasses"}
+    "kob_andersen_glasses", "metallic_glasses"}
         A system of `xbp.md.lammps.make_glass`; the glasses were made by
         ``xbp/data/make_model_glasses.py``, as the series of glasses.
 
@@ -97,7 +98,8 @@ def open_datatree(name: str) -> xr.DataTree:
         each; and of the first a ``trajectory`` (10 ps at 6 K), g(E) of a longer one
         (``md``) and the ``thermodynamics`` of its quench. ``kob_andersen_glasses``,
         without a box: of three glasses of 1000 atoms and two of 2000 g(E), and their
-        averaged ``spectra``.
+        averaged ``spectra``. ``metallic_glasses``: g(E) and elastic constants of
+        further ones without a box.
 
     Raises
     ------

@@ -18,7 +18,7 @@ import xarray as xr
 import xbp
 from xbp.data.make_zr46cu46al8_glasses import moduli, packed, single, sound
 from xbp.md import lattice
-from xbp.md.lammps import make_glass
+from xbp.md.lammps import System, make_glass
 
 NAME = "kob_andersen_glasses"
 #: Atoms → glasses.
@@ -44,7 +44,8 @@ def main(folder: Path) -> None:
         made, elastic = [], []
         for seed in range(1, count + 1):
             stem = f"{n_atoms}_{seed}"
-            phi = springs(folder, stem, n_atoms, seed)
+            how = QUENCH | {"n_atoms": n_atoms, "rng": seed}
+            phi = springs(folder, stem, "kob_andersen", **how)
             elastic.append(moduli(folder, stem, phi))
             path = folder / f"modes_{stem}.nc"
             if not path.exists():
@@ -67,15 +68,17 @@ def density_of_states(modes: xr.Dataset) -> xr.Dataset:
     return single(modes.bp.bloch_vdos("0.1 meV")[["g", "g_std"]].bp.rebin(E=EDGES))
 
 
-def springs(folder: Path, stem: str, n_atoms: int, seed: int) -> xr.Dataset:
-    """Return the force constants of a glass."""
+def springs(folder: Path, stem: str, system: str | System, **quench: Any) -> xr.Dataset:
+    """Return the force constants of a glass, which is made if it is not there."""
     path = folder / f"phi_{stem}.nc"
     if not path.exists():
         run = folder / f"glass_{stem}.nc"
         if not run.exists():
-            make_glass("kob_andersen", run, n_atoms=n_atoms, rng=seed, **QUENCH)
+            make_glass(system, run, **quench)
         glass = xbp.md.open_trajectory(run).isel(time=[-1])
-        xbp.to_netcdf(lattice.force_constants(glass, "kob_andersen"), path)
+        potential = quench.get("potential")
+        found = lattice.force_constants(glass, system, potential=potential)
+        xbp.to_netcdf(found, path)
     return xbp.open_dataset(path)
 
 
