@@ -109,7 +109,7 @@ def test_errors_advise_what_is_typed_in_a_shell(tmp_path: Path) -> None:
     advice = text.partition("fix:")[2].partition(", or")[0]
     name, command, file, *options = shlex.split(advice)
     assert (code, name, command, file) == (1, "xbp", "info", str(table))
-    assert "-o 'quantity=S(Q,E)'" in text
+    assert "-o quantity=raman_intensity -o units=1" in text
     code, text = call("info", table, *options)
     assert (code, text[:7], "deviations" in text) == (0, "I: I(E)", False), text
     code, text = call("info", table, *options, "-o", "has_std=false")

@@ -96,7 +96,7 @@ def test_other_archives(tmp_path: Path, member: str, match: str) -> None:
 def test_a_table_is_asked_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("2.1,0.0074\n3.2,0.0171\n4.4,0.04\n")
     text = refused(tmp_path / "a.csv")
-    for name in re.findall(r"'(.+?)'", text):
+    for name in set(re.findall(r"'(.+?)'", text)) - {"1", "1/cm"}:
         with pytest.raises(QuantityError, match="units="):
             xbp.open_dataset(tmp_path / "a.csv", quantity=name)
     assert "C_p(T)" in text

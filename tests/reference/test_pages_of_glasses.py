@@ -29,8 +29,8 @@ def text_of(page: str) -> str:
 
 
 def row(text: str, head: str) -> list[str]:
-    """Return the cells of the only row of a table that begins with `head`."""
-    (found,) = (one for one in text.splitlines() if one.startswith(f"| {head} |"))
+    """Return the cells of the first row of a table that begins with `head`."""
+    found, *_ = (one for one in text.splitlines() if one.startswith(f"| {head} |"))
     return [cell.strip(" *") for cell in found.split("|")[2:-1]]
 
 
@@ -70,6 +70,34 @@ def test_the_table_of_densities_of_states(each: list[xr.Dataset]) -> None:
         falls = one.bp.rebin(E=np.arange(9.0, 13.1, 0.4))
         below = falls.E[(1e3 * falls.g / falls.E**2 < level).values]
         assert 9.7 < float(below[0]) < 12.3
+
+
+def test_the_table_of_two_other_glasses() -> None:
+    text = text_of(LATTICE).partition("## Two other metallic glasses")[2]
+    tree = xbp.tutorial.open_datatree("metallic_glasses")
+    for i, node in enumerate(tree.children.values()):
+        g, elastic = node["dos"].to_dataset(), node["elastic"]
+        level = debye_level(float(elastic.debye_energy), 3)
+        speeds = (elastic.longitudinal_velocity, elastic.transverse_velocity)
+        agree(row(text, "v_L, v_T (m/s)")[i], *map(float, speeds))
+        agree(row(text, "Debye level (10⁻³ meV⁻³)")[i], 1e3 * level)
+        coarse = g.bp.rebin(E=np.arange(0.6, 12.1, 0.4))
+        for E in (0.8, 1.2, 1.6, 2.0, 2.4, 2.8, 3.2, 4.0, 5.2, 6.0):
+            head = "g/E² (10⁻³ meV⁻³) at 0.8 meV" if E == 0.8 else f"{E}"
+            at = coarse.sel(E=E, method="nearest")
+            agree(
+                row(text, head)[i], *(1e3 * float(x) / E**2 for x in (at.g, at.g_std))
+            )
+        known = f"{level} 1/meV**3"
+        peak = g.bp.to_bqe().bp.boson_peak(E_range=(0.9, 8), debye_level=known)
+        agree(
+            row(text, "height over this level")[i],
+            float(peak.excess),
+            float(peak.excess_std),
+        )
+        fit = row(text, "maximum of g/E², fit over 0.9–8 meV")[i]
+        assert fit.startswith(f'none ("{peak.status.values}"); highest at ')
+        agree(fit, float(peak.excess_energy))
 
 
 def debye_levels() -> list[float]:

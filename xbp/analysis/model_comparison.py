@@ -15,6 +15,7 @@ from xbp.core.errors import QuantityError
 from xbp.core.guards import (
     require_keys,
     require_kind,
+    require_mass,
     require_number,
     require_positive,
 )
@@ -231,7 +232,7 @@ def as_energy(
             )
         u2 = float(number) * convert_factor(units, "angstrom**2")
         own = np.array([u2]), np.array([require_positive(T, "T", "K")])
-        theta = displacement_temperature(*own, require_positive(mass, "mass", "u"))
+        theta = displacement_temperature(*own, require_mass(mass))
         energy = constants.BOLTZMANN_MEV * float(theta[0])
         if not energy > 0:
             raise QuantityError(

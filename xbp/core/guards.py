@@ -33,6 +33,7 @@ __all__ = [
     "require_given",
     "require_keys",
     "require_kind",
+    "require_mass",
     "require_memory",
     "require_number",
     "require_positive",
@@ -239,6 +240,23 @@ def require_positive(
     xbp.core.errors.RangeError: window='-2 ps' must be positive
     """
     return require_number(value, name, units, above=0, energy=energy, error=error)
+
+
+def require_mass(
+    value: Any, name: str = "mass", *, error: type[XbpError] = QuantityError
+) -> float:
+    """Return the mass of an atom in u, from 1 to 300 as in the periodic table.
+
+    Examples
+    --------
+    >>> require_mass("1.0545e-25 kg").__round__(1)
+    63.5
+    >>> require_mass(1.0545e-25)
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: mass=1.0545e-25 must be between 1 and 300 u
+    """
+    return require_number(value, name, "u", least=1, most=300, error=error)
 
 
 def require_fraction(

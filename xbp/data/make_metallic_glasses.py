@@ -38,7 +38,7 @@ WAVEVECTORS = 16
 def main(folder: Path, zrcual: Path, cuzr: Path, quenched: Path) -> None:
     """Make the glasses and their modes in a folder, and write what is embedded."""
     folder.mkdir(parents=True, exist_ok=True)
-    nodes = {}
+    nodes: dict[str, xr.Dataset] = {}
     for percent, seeds in GLASSES.items():
         fractions = dict(zip(("Zr", "Cu", "Al"), percent, strict=True))
         name = "".join(f"{element}{n}" for element, n in fractions.items())

@@ -171,8 +171,9 @@ def refusal(
     if is_table:
         return FileFormatError(
             f"{where} is a table of numbers without quantity and units",
-            fix="xbp.open_dataset(path, quantity='raman_intensity'), or 'C_p(T)', "
-            "'g(E)', 'S(E)', 'S(Q)' …, which asks for units= and coordinate_units=",
+            fix="xbp.open_dataset(path, quantity='raman_intensity', units='1', "
+            "coordinate_units='1/cm'), or quantity='S(E)', 'g(E)', 'S(Q)', 'C_p(T)' … "
+            "with units of theirs",
         )
     fix = "pass its numbers to xbp.new_dataset(...)"
     if known.startswith("it looks like "):

@@ -24,6 +24,9 @@ from xbp.md.run import changed_tasks, delayed, require_dask
 
 __all__ = ["Cost", "checkpoint", "estimate"]
 
+#: Seconds that are timed well enough, whatever else a machine does.
+_LONG = 1.0
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -66,9 +69,10 @@ def estimate(data: xr.Dataset, analysis: str, **arguments: Any) -> Cost:
     """Estimate what an analysis of a trajectory will cost, from a few of its tasks.
 
     A task takes some neighbouring segments of the trajectory. For each of N workers the
-    first one is done once to warm up, then one and two more are timed: their difference
-    is the time of a task without what all tasks share. Shorter analyses are timed as a
-    whole. Of `local_fields`, which are lazy, it is what all of them will take.
+    first one is done once to warm up, then one and two more are timed, and where this
+    takes less than a second four, eight, …: by the difference of the last and the first
+    of these times what all tasks share is told from the rest. Shorter analyses are
+    timed as a whole. Of `local_fields`, which are lazy, all fields are estimated.
 
     Parameters
     ----------
@@ -179,13 +183,22 @@ class _Survey:
             answers, seconds = self._timed(parts)
             self.whole += seconds
             return answers
-        first, _warming = self._timed(parts[:at_once])
+        answers, _warming = self._timed(parts[:at_once])
         second, one = self._timed(parts[at_once : 2 * at_once])
-        third, two = self._timed(parts[2 * at_once : 4 * at_once])
+        answers += second
+        rounds, last = 1, one
+        # Twice as many each time, until a time is long or a third of them is done.
+        while rounds == 1 or (
+            last < _LONG and len(answers) + 2 * rounds * at_once <= n / 3
+        ):
+            rounds *= 2
+            begin = len(answers)
+            more, last = self._timed(parts[begin : begin + rounds * at_once])
+            answers += more
         # What tasks share is computed once in each: at most all of `one`.
-        each = max(two - one, two / 4)
+        each = max((last - one) / (rounds - 1), last / (2 * rounds))
         self.whole += one + each * (n / at_once - 1)
-        return [*first, *second, *third]
+        return answers
 
     def _timed(self, parts: list[Any]) -> tuple[list[Any], float]:
         begin = time.perf_counter()

@@ -13,6 +13,7 @@ from xbp.core.errors import RangeError
 from xbp.core.guards import (
     RNG,
     require_kind,
+    require_mass,
     require_memory,
     require_positive,
     require_seed,
@@ -284,7 +285,7 @@ class _Model:
         )
         require_kind(given["element"], str, "element", "a symbol, such as 'Ar'")
         self.element = [given["element"]] * self.n_atoms
-        mass = require_positive(given["mass"], "mass", "u")
+        mass = require_mass(given["mass"])
         self.mass = np.full(self.n_atoms, mass)
         self.kelvin = float(temperature_coordinate(given["T"]).values)
         #: Thermal velocity along one axis, Å/ps.

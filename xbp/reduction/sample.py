@@ -18,6 +18,7 @@ from xbp.core.guards import (
     at_most_one,
     require_agreement,
     require_given,
+    require_mass,
     require_number,
     require_positive,
 )
@@ -328,7 +329,7 @@ def resolve_mass(
     if composition is not None:
         return float(effective_mass(composition))
     if mass is not None:
-        return require_number(mass, "mass", "u", least=1, most=300, error=QuantityError)
+        return require_mass(mass)
     return None
 
 

@@ -18,8 +18,8 @@ from xbp.core.guards import (
     choose,
     not_used,
     require_given,
+    require_mass,
     require_number,
-    require_positive,
 )
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
@@ -333,7 +333,7 @@ def debye_temperature(
         signal = table_signal(table, "debye_waller", "u2")
         not_used("u² is per atom", amount=amount)
         require_given("mass='71 u'", error=QuantityError, mass=mass)
-        M = require_positive(mass, "mass", "u", error=QuantityError)
+        M = require_mass(mass)
         kelvin = resolve(signal.value, "temperature", T=T)
         units, given = "angstrom**2", {"mass": M}
         function: Any = displacement_temperature

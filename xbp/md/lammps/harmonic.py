@@ -19,13 +19,14 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.conditions import dimension_of
-from xbp.core.data import require_finite, require_values
+from xbp.core.data import require_finite
 from xbp.core.errors import QuantityError, SimulationError
 from xbp.core.guards import (
     RNG,
     choose,
     not_used,
     require_flag,
+    require_mass,
     require_number,
     require_positive,
     require_seed,
@@ -260,7 +261,8 @@ def _masses_given(configuration: xr.Dataset | None, masses: Any) -> np.ndarray:
     number, units = split_quantity(masses, "masses")
     mass = require_finite(getattr(number, "values", number), "masses")
     mass = np.atleast_1d(mass) * convert_factor(units or "u", "u", name="masses")
-    require_values(mass, "masses", "u", above=0, error=QuantityError)
+    for one in np.unique(mass):
+        require_mass(float(one), "masses")
     return mass
 
 
