@@ -328,9 +328,7 @@ def resolve_mass(
     at_most_one(mass=mass, composition=composition)
     if composition is not None:
         return float(effective_mass(composition))
-    if mass is not None:
-        return require_mass(mass)
-    return None
+    return None if mass is None else require_mass(mass)
 
 
 def mass_or_u2(
