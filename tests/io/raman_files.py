@@ -250,3 +250,13 @@ def renishaw_text(path: Path, *, places: int = 0) -> None:
         return
     rows = [f"{2 * k}.0\t-1.5\t{e:.6f}\t{y + k:.6f}" for k in range(places) for e, y in pairs]  # fmt: skip
     lines(path, ["#X\t\t#Y\t\t#Wave\t\t#Intensity", *rows])
+
+
+def rruff_net(path: Path, *, kind: str = "Raman RAW", encoding: str = "utf-8") -> None:
+    """As rruff.net has them since 2025: no end mark, cell parameters, rows of the spectrometer's program."""
+    header = ["##NAMES=Sidérite", "##RRUFFID=R000003", "##LOCALITY=Mazarrón, Murcia, Spain",
+              "##CELL PARAMETERS=a: 4.69", "##CELL PARAMETERS=a: 4.6916(2)",
+              f"##FILETYPE={kind}", "##RAMAN WAVELENGTH=785 nm", "",
+              "#Acq. time (s)=\t2.5", "#Grating=\t1200 gr/mm", "instrument export preamble", "X,Y"]  # fmt: skip
+    rows = [f"{e:.4f},{i:.3f}" for e, i in zip(E, I, strict=True)]
+    lines(path, [*header, *rows], encoding)

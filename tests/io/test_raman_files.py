@@ -211,6 +211,27 @@ def test_rruff(tmp_path: Path) -> None:
             opened(tmp_path / name)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_rruff_net(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "Siderite__R000003__Broad_Scan__532__0____Raman_Data_RAW__0f.txt"
+    files.rruff_net(path, encoding=encoding)
+    ds = opened(path)
+    np.testing.assert_allclose(ds.E, files.E)
+    np.testing.assert_allclose(ds.I, files.I)
+    assert (ds.attrs["sample"], ds.attrs["laser"]) == ("Sidérite", "785 nm")
+    assert ds.attrs["rruff_locality"] == "Mazarrón, Murcia, Spain"
+    assert ds.attrs["rruff_cell_parameters"] == "a: 4.69; a: 4.6916(2)"
+    assert ds.attrs["rruff_acq_time_s"] == "2.5"
+    files.rruff_net(path, kind="Infrared Processed")
+    with pytest.raises(FileFormatError, match="Infrared Processed"):
+        opened(path)
+    named = (
+        tmp_path / "Coesite__R070565__Raman__514__0__unoriented__Raman_Data_RAW__1.txt"
+    )
+    files.rruff(named)
+    assert opened(named).attrs["laser"] == "514 nm"
+
+
 def test_bwtek(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     for comma in (True, False):

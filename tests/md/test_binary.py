@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
 import netCDF4
@@ -14,6 +13,7 @@ import pytest
 from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
 from xbp.md import open_trajectory
 
+from . import tng_file
 from .test_formats import DATA, POSITIONS, SPEED
 from .test_open import written
 
@@ -402,17 +402,56 @@ def test_gsd(tmp_path: Path) -> None:
         open_trajectory(tmp_path / "d.gsd", **told)
 
 
-class Tng:
-    """What pytng has of a TNG file: blocks in nm and nm/ps by steps, times in seconds."""
+@pytest.mark.parametrize("exponent", [-9, -10])
+def test_tng(tmp_path: Path, exponent: int) -> None:
+    """Lengths in the unit of the file; elements by its masses."""
+    pytest.importorskip("pytng")
+    names = [("CU1", "a"), ("ZR1", "b")]
+    told: dict[str, Any] = {"names": names, "weights": [63.546, 91.224]}
+    path = tng_file.write(tmp_path / "a.tng", R, V, exponent=exponent, **told)
+    traj = open_trajectory(path, chunk_frames=2)
+    np.testing.assert_allclose(traj.position.values, R, rtol=1e-6)
+    np.testing.assert_allclose(traj.velocity.values, V, rtol=1e-6)
+    np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
+    np.testing.assert_allclose(traj.cell.values, np.diag([10, 11, 12]), rtol=1e-6)
+    assert traj.element.values.tolist() == ["Cu", "Zr"]
+    np.testing.assert_allclose(traj.mass.values, [63.546, 91.224], rtol=1e-6)
+    assert "velocity" not in open_trajectory(path, velocities=False)
+    plain = tng_file.write(tmp_path / "b.tng", R, None, packed=False, **told)
+    assert open_trajectory(plain).element.values.tolist() == ["Cu", "Zr"]
+
+
+def test_tng_without_masses_asks_by_the_names_of_its_atoms(tmp_path: Path) -> None:
+    pytest.importorskip("pytng")
+    path = tng_file.write(tmp_path / "a.tng", R, V, names=[("OW", "a"), ("HW1", "b")])
+    with pytest.raises(QuantityError, match=r"atoms called HW1, OW\n.*'HW1': …"):
+        open_trajectory(path)
+    traj = open_trajectory(path, elements={"OW": "O", "HW1": "H"})
+    assert traj.element.values.tolist() == ["O", "H"]
+    twice = tng_file.write(tmp_path / "b.tng", R, V, names=[("Cu", "a")], n=2)
+    assert open_trajectory(twice).element.values.tolist() == ["Cu", "Cu"]
+
+
+def test_damaged_tng(tmp_path: Path) -> None:
+    pytest.importorskip("pytng")
+    told: dict[str, Any] = {"names": [("Cu", ""), ("Zr", "")]}
+    raw = tng_file.write(tmp_path / "a.tng", R, V, **told).read_bytes()
+    wrong = bytearray(raw)
+    wrong[len(raw) // 2] ^= 1
+    for data in (raw[:-4], raw[:60], bytes(wrong)):
+        with pytest.raises(FileFormatError, match=r"b\.tng"):
+            open_trajectory(written(tmp_path, data, "b.tng"))
+
+
+class Apart:
+    """What pytng has of a file with velocities at other steps than positions."""
 
     n_atoms, n_steps = 2, 21
+    block_strides: ClassVar = {"TNG_TRAJ_POSITIONS": 10, "TNG_TRAJ_VELOCITIES": 20}  # fmt: skip
 
     def __init__(self, path: str, mode: str) -> None:
         assert (Path(path).name, mode) == ("a.tng", "r")
-        self.block_strides = {"TNG_TRAJ_POSITIONS": 10, "TNG_TRAJ_BOX_SHAPE": 10, "TNG_TRAJ_VELOCITIES": self.stride}  # fmt: skip
         self.read_success = True
-
-    stride = 10
 
     def read_step(self, step: int) -> None:
         self.current_integrator_step, self.frame = self, step // 10
@@ -420,37 +459,18 @@ class Tng:
     def get_positions(self, out: np.ndarray) -> None:
         out[:] = R[self.frame] / 10
 
-    def get_velocities(self, out: np.ndarray) -> None:
-        out[:] = V[self.frame] / 10
-
-    def get_box(self, out: np.ndarray) -> None:
-        out[:] = np.diag([1.0, 1.1, 1.2]).reshape(1, 9)
-
     def get_time(self) -> float:
         return 2e-14 * self.frame
 
     def _close(self) -> None: ...
 
 
-def test_tng_through_a_stand_in(tmp_path: Path, monkeypatch: Any) -> None:
-    """pytng cannot write: a stand-in of its interface."""
+def test_velocities_of_tng_at_other_steps(tmp_path: Path, monkeypatch: Any) -> None:
     pytng = pytest.importorskip("pytng")
-    monkeypatch.setattr(pytng, "TNGFileIterator", Tng)
-    name = b"GENERAL INFO\0"
-    head = struct.pack(">3q", 61, 8, 0) + bytes(16) + name + bytes(8 + 8)
-    path = written(tmp_path, head, "a.tng")
-    with pytest.raises(QuantityError, match="does not name its 2 atoms"):
-        open_trajectory(path)
-    traj = open_trajectory(path, **CUZR)
-    np.testing.assert_allclose(traj.position.values, R, rtol=1e-6)
-    np.testing.assert_allclose(traj.velocity.values, V, rtol=1e-6)
-    np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
-    np.testing.assert_allclose(traj.cell.values, np.diag([10, 11, 12]), rtol=1e-6)
-    monkeypatch.setattr(Tng, "stride", 20)
+    path = tng_file.write(tmp_path / "a.tng", R, V, names=[("Cu", ""), ("Zr", "")])
+    monkeypatch.setattr(pytng, "TNGFileIterator", Apart)
     with pytest.raises(FileFormatError, match="every 10 steps, velocities every 20"):
-        open_trajectory(path, **CUZR)
-    assert "velocity" not in open_trajectory(path, velocities=False, **CUZR)
-    monkeypatch.undo()
-    for raw in (head, head[:-4], head.replace(bytes(16), b"0123456789abcdef", 1)):
-        with pytest.raises(FileFormatError, match=r"a\.tng"):
-            open_trajectory(written(tmp_path, raw, "a.tng"), **CUZR)
+        open_trajectory(path, cell=[10, 11, 12])
+    traj = open_trajectory(path, cell=[10, 11, 12], velocities=False)
+    np.testing.assert_allclose(traj.position.values, R, rtol=1e-6)
+    assert "velocity" not in traj

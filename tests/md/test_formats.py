@@ -1378,5 +1378,5 @@ def test_scaled_positions_beyond_the_box_are_refused(tmp_path: Path) -> None:
     options = {"units": "metal", "elements": ["Cu", "Zr"]}
     ok = open_trajectory(written(tmp_path, head + rows.format(1.01)), **options)
     assert float(ok.position[0, 0, 0]) == pytest.approx(10.1)
-    with pytest.raises(FileFormatError, match="scaled"):
+    with pytest.raises(FileFormatError, match="xs is not scaled"):
         open_trajectory(written(tmp_path, head + rows.format(7.5)), **options)

@@ -352,7 +352,7 @@ TWO = dump(SCALED[:2], VELOCITY[:2], STYLES["element"])
             TWO.replace("xu yu zu vx", "xu yu zu vw", 1),
             {},
             FileFormatError,
-            "columns changed",
+            "frame 1 has velocities, frame 0 has none",
         ),
         (ONE.replace("xu yu zu", "fx fy fz"), {}, FileFormatError, "has the columns"),
         (

@@ -17,9 +17,15 @@ from xbp.io.text import check
 __all__ = ["FORMAT", "RruffBackend", "open_rruff"]
 
 _ROW: Final = re.compile(r"##([^=]*)=(.*)")
+#: What the program of the spectrometer wrote, before the numbers.
+_OTHER_ROW: Final = re.compile(r"#\s*([^#=][^=]*)=(.*)")
+_REMARK: Final = re.compile(r"[#A-Za-z].*")
 #: Names of other files of the database, and labels in them.
 _OTHER_NAME: Final = re.compile(r"infrared|powder|x-?ray|diffraction", re.IGNORECASE)
 _OTHER_LABEL: Final = re.compile(r"x-?ray|cell parameters|infrared", re.IGNORECASE)
+#: What rruff.net writes about Raman spectra, and the laser in the names of all files.
+_RAMAN: Final = re.compile(r"raman|broad", re.IGNORECASE)
+_LASER: Final = re.compile(r"__(?:Raman|Broad_Scan)__(\d{3,4})__")
 
 
 def _find(lines: list[str]) -> bool:
@@ -36,8 +42,9 @@ FORMAT = Format(
     guide=Guide(
         "light",
         "RRUFF database: raw and processed",
-        "Raman spectrum of a mineral; name, identity, chemistry, locality. What is "
-        "named infrared or powder is refused",
+        "Raman spectrum of a mineral; name, identity, chemistry, locality, laser (of "
+        "the header, or of the name of the file). What is named infrared or powder is "
+        "refused",
         example("I", '"quartz.txt", T="295 K"'),
         asks=("T",),
     ),
@@ -59,7 +66,8 @@ def open_rruff(
     Parameters
     ----------
     path : path-like
-        A file as downloaded, raw or processed; it ends with ``##END=``.
+        A file as downloaded, raw or processed: of rruff.info, which ends with
+        ``##END=``, or of rruff.net, which names its ``##FILETYPE=``.
     T : scalar with units, optional
         Temperature of the sample, which the file does not contain (bare: K).
     quantity, units, coordinate_units : str
@@ -70,7 +78,7 @@ def open_rruff(
     -------
     xarray.Dataset
         ``I(E)`` in arbitrary units over the shift in 1/cm; the name of the mineral as
-        ``sample``, and every row of the header as ``rruff_...``.
+        ``sample``, the ``laser``, and every row of the header as ``rruff_...``.
 
     Raises
     ------
@@ -94,31 +102,41 @@ def open_rruff(
     check(fits, f"quantity={quantity!r} over '{shift}' is not a Raman shift in 1/cm")
     value_units(units, quantity, name="units")
     header: dict[str, str] = {}
-    points = []
+    points: list[list[float | None]] = []
     ended = False
     for i, line in enumerate(lines, start=1):
         bare = line.strip()
         match = _ROW.fullmatch(bare)
+        if match is None and not points:
+            match = _OTHER_ROW.fullmatch(bare)
         check(not (ended and bare), "text follows ##END=")
         if match is not None:
             ended = match[1].strip().upper() == "END"
-            key = match[1].strip()
-            check(key not in header, f"it has ##{key}= twice")
-            header[key] = match[2].strip()
-        elif bare:
+            key, value = match[1].strip(), match[2].strip()
+            before = header.setdefault(key, value)
+            header[key] = value if value == before else f"{before}; {value}"
+        elif bare and (points or not _REMARK.fullmatch(bare)):
             words = re.split(r"\s*[,;]\s+|\s*;\s*|\s+|,", bare)
             numbers = [decimal(word) for word in words if word]
             right = len(numbers) == 2 and None not in numbers
             check(right, f"line {i}, {bare[:40]!r}, is not two numbers")
             points.append(numbers)
-    check(ended, "it does not end with ##END=")
+    stated = header.get("FILETYPE", "")
+    check(ended or stated, "it does not end with ##END=")
     check(points, "it has no points")
-    other = _OTHER_NAME.search(path.name) or _OTHER_LABEL.search("\n".join(header))
-    check(not other, f"it is not a Raman spectrum, but {other and other[0].lower()!r}")
+    names = _OTHER_NAME.search(path.name) or _OTHER_LABEL.search("\n".join(header))
+    other = names[0].lower() if names else ""
+    if stated:  # which decides: cell parameters are of the mineral
+        other = "" if _RAMAN.search(stated) else stated
+    check(not other, f"it is not a Raman spectrum, but {other!r}")
     E, intensity = np.array(points, dtype=float).T
     attrs = kept("rruff", header)
     if header.get("NAMES"):
         attrs["sample"] = header["NAMES"]
+    named = _LASER.search(path.name)
+    laser = header.get("RAMAN WAVELENGTH") or (named[1] if named else "")
+    if (wavelength := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:nm)?", laser)) is not None:
+        attrs["laser"] = f"{wavelength[1]} nm"
     return raman_dataset(
         path, "RRUFF file", E, intensity, units="1/cm", T=T, attrs=attrs
     )

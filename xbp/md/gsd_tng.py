@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import struct
 import warnings
 from collections.abc import Iterator
 from typing import Any, Final
@@ -14,7 +12,8 @@ from xbp.core.errors import require
 from xbp.md.found import Found
 from xbp.md.frames import Frames, Rows
 from xbp.md.given import Given, at_once, named
-from xbp.md.source import BLOCK, Source, reading, require_file
+from xbp.md.source import Source, reading, require_file
+from xbp.md.tng_blocks import Description
 from xbp.md.topology import Topology, elements_of, read_topology
 
 __all__ = ["is_gsd", "is_tng", "open_gsd", "open_tng"]
@@ -118,31 +117,6 @@ def open_gsd(source: Source, given: Given) -> Found:
 _R, _V, _BOX = "TNG_TRAJ_POSITIONS", "TNG_TRAJ_VELOCITIES", "TNG_TRAJ_BOX_SHAPE"
 
 
-def _require_sound(source: Source) -> None:
-    """Compare the blocks of TNG with their checksums: damaged ones crash its library.
-
-    A block is: bytes of its header and of its contents, its id, the MD5 of its contents
-    (zero where it was not computed), its name and version, and the contents.
-    """
-    at, size = 0, source.path.stat().st_size
-    # GROMACS writes the order of its machine, others that of networks.
-    first = int.from_bytes(source.read(0, 8), "little")
-    order = "<" if 40 <= first < 2**32 else ">"
-    while at < size:
-        head = source.read(at, at + 40)
-        whole = len(head) == 40
-        lengths = struct.unpack(f"{order}2q", head[:16]) if whole else (0, 0)
-        end = at + sum(lengths)
-        whole = whole and lengths[0] >= 40 and lengths[1] >= 0 and end <= size
-        require_file(whole, source.path, f"it is cut short or damaged at byte {at}")
-        digest = hashlib.md5(usedforsecurity=False)
-        for begin in range(at + lengths[0], end, BLOCK):
-            digest.update(source.read(begin, min(begin + BLOCK, end)))
-        same = head[24:40] in (bytes(16), digest.digest())
-        require_file(same, source.path, f"its block at byte {at} is damaged")
-        at = end
-
-
 class _Tng:
     """An open TNG file, which is read by MD steps."""
 
@@ -165,7 +139,7 @@ class _Tng:
         self._file._close()
 
     def read(self, number: int, *blocks: str) -> list[np.ndarray]:
-        """Read blocks of a frame, in nm and nm/ps."""
+        """Read blocks of a frame, in the unit of the file and ps."""
         self._file.read_step(self.steps[number])
         found = []
         step = self._file.current_integrator_step
@@ -187,7 +161,7 @@ class _Tng:
 
 
 def open_tng(source: Source, given: Given) -> Found:
-    """Open TNG of GROMACS, in nm and ps; the names of its atoms are in a topology.
+    """Open TNG of GROMACS; elements by its masses and names, or a topology.
 
     Raises
     ------
@@ -202,7 +176,8 @@ def open_tng(source: Source, given: Given) -> Found:
     """
     path = source.path
     _require_plain(source)
-    _require_sound(source)
+    about = Description.of(source)
+    length = about.length
     with reading(path), _Tng(source) as file:
         require_file(len(file.steps) > 0, path, "it has no frames")
         chosen, n_atoms = given.choose(len(file.steps)), file.n_atoms
@@ -211,7 +186,7 @@ def open_tng(source: Source, given: Given) -> Found:
         own = np.zeros((len(chosen), 3, 3))
         if _BOX in file.strides:
             boxes = [file.read(number, _BOX)[0] for number in chosen]
-            own = 10.0 * np.stack(boxes).reshape(-1, 3, 3)
+            own = length * np.stack(boxes).reshape(-1, 3, 3)
         strides = file.strides
     moving = _V in strides and given.velocities is not False
     require_file(
@@ -227,7 +202,7 @@ def open_tng(source: Source, given: Given) -> Found:
         "time_between_frames",
     )
     timed = bool(np.isfinite(times).all())
-    topology = read_topology(given)
+    topology = read_topology(given) or about.topology(n_atoms)
     cells, element, time = at_once(
         lambda: given.cells(own),
         lambda: elements_of(given, topology, n_atoms),
@@ -239,7 +214,7 @@ def open_tng(source: Source, given: Given) -> Found:
     def rows(numbers: range) -> Iterator[Rows]:
         with _Tng(source) as frames:
             for number in numbers:
-                r, *v = (10.0 * part for part in frames.read(number, *blocks))
+                r, *v = (length * part for part in frames.read(number, *blocks))
                 yield Rows(names, None, r, *v)
 
     masses = None if topology is None else topology.masses

@@ -1,19 +1,18 @@
-"""LAMMPS text files: dumps, and data files of one configuration."""
+"""LAMMPS text dumps: frames of atoms in columns, which each frame names."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from xbp.core.errors import QuantityError, UnitsError, require
-from xbp.core.guards import choose, not_used, require_kind
-from xbp.md.found import Found, cell_volume, masses_of
-from xbp.md.frames import Frames, Rows, read_table
-from xbp.md.given import SITE, Given, named
+from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.guards import not_used
+from xbp.md.found import Found, cell_volume
+from xbp.md.frames import Columns, Frames, Rows, read_table
+from xbp.md.given import Given, named
 from xbp.md.source import (
     Header,
     Lines,
@@ -22,16 +21,15 @@ from xbp.md.source import (
     reading,
     require_file,
 )
-from xbp.md.styles import STYLES
 
-__all__ = [
-    "data_topology",
-    "element_of_mass",
-    "is_data_file",
-    "is_dump",
-    "open_data_file",
-    "open_dump",
-]
+__all__ = ["is_dump", "open_dump", "tilted"]
+
+#: Columns that describe an atom.
+_KINDS: Final = {"id": "int64", "type": str, "element": str, "mass": float}
+_VELOCITIES: Final = ["vx", "vy", "vz"]
+#: Columns of positions along x, y, z, from the most to the least preferred: "u" is
+#: unwrapped, "s" scaled by the cell.
+_POSITIONS: Final = [[f"{axis}{end}" for axis in "xyz"] for end in ("u", "su", "", "s")]
 
 
 def is_dump(head: bytes) -> bool:
@@ -40,7 +38,7 @@ def is_dump(head: bytes) -> bool:
 
 
 def open_dump(source: Source, given: Given) -> Found:
-    """Open a LAMMPS text dump.
+    """Open a LAMMPS text dump, whose frames may have other columns than the first.
 
     Raises
     ------
@@ -50,48 +48,38 @@ def open_dump(source: Source, given: Given) -> Found:
         If units, elements or times are neither in the file nor given, or contradict it.
     """
     path, lines, stated = source.path, Lines(source), dict[str, str]()
-    table = index_frames(lines, lambda where: _read_header(lines, where, stated))
+    layouts: dict[tuple[str, ...], dict[str, Any]] = {}
+    table = index_frames(
+        lines, lambda where: _read_header(lines, where, layouts, stated)
+    )
     chosen = given.choose(len(table))
     picked = [table[i] for i in chosen]
-    names = table[0].shared["columns"]
-    columns = {n: (at, _KINDS.get(n, float), 1) for at, n in enumerate(names)}
-    require_file("id" in columns, path, "it has no column id", fix="dump ids")
+    first: dict[tuple[str, ...], int] = {}  # frame of each layout
+    for place, head in enumerate(picked):
+        first.setdefault(head.info["columns"], place)
+    names = {name for columns in first for name in columns}
+    shared = {name for name in names if all(name in columns for columns in first)}
+    _require_columns(first, given, path)
     timed = all(head.time is not None for head in picked)
     _require_all(given, names, timed or len(picked) < 2, stated.get("units"))
     style = given.style(stated.get("units"))
-    places = [[f"{axis}{end}" for axis in "xyz"] for end in ("u", "su", "", "s")]
-    places = [names for names in places if set(names) <= set(columns)]
-    require_file(
-        bool(places),
-        path,
-        f"it has the columns {' '.join(columns)}, without positions",
-        fix="dump ... custom ... id type xu yu zu vx vy vz",
-    )
-    coordinates, images, moving = places[0], ["ix", "iy", "iz"], ["vx", "vy", "vz"]
-    if not set(images) <= set(columns) or coordinates[0].endswith("u"):
-        images = []
-    moving = moving if set(moving) <= set(columns) else []
-    kind = next((c for c in ("element", "type") if c in columns), None)
+    moving = shared.issuperset(_VELOCITIES) and given.velocities is not False
+    kind = next((c for c in ("element", "type") if c in shared), None)
+    layout = {
+        columns: _Layout.make(columns, [*filter(None, [kind])], moving)
+        for columns in first
+    }
 
     def rows(numbers: range) -> Iterator[Rows]:
-        others = [name for names in places[1:] for name in names]
-        wanted = ["id", *filter(None, [kind]), *coordinates, *images, *moving, *others]
         for number in numbers:
             head = table[number]
-            found = read_table(source, head, columns, wanted)
-            r, shift, v = (
-                np.stack([found[n] for n in names], axis=1) if names else None
-                for names in (coordinates, images, moving)
-            )
-            if coordinates[0] == "xs":
-                scaled = all(np.abs(found[name]).max() < 2 for name in coordinates)
-                require_file(scaled, path, "xs, ys, zs are not scaled to the box")
-            r = r @ head.cell if "s" in coordinates[0] else r - head.origin
-            for names in places[1:]:
-                other = np.stack([found[name] for name in names], axis=1)
-                other = other @ head.cell if "s" in names[0] else other - head.origin
-                _require_one_place(r, other, head, [coordinates[0], names[0]], path)
-            r = r if shift is None else r + shift @ head.cell
+            own = layout[head.info["columns"]]
+            found = read_table(source, head, own.columns, own.wanted)
+            r = _positions(found, own.places[0], head, path)
+            for other in own.places[1:]:
+                again = _positions(found, other, head, path)
+                _require_one_place(r, again, head, [own.places[0][0], other[0]], path)
+            v = np.stack([found[n] for n in _VELOCITIES], axis=1) if moving else None
             yield Rows(
                 found[kind] if kind else np.zeros(len(r)),
                 found["id"],
@@ -100,9 +88,12 @@ def open_dump(source: Source, given: Given) -> Found:
             )
 
     frames = Frames(path, chosen, rows, lambda n: f"{n} (step {table[n].step})")
-    with reading(f"{path}, frame {frames.name(chosen[0])}"):
-        known = [name for name in columns if name in _KINDS]
-        atoms = read_table(source, picked[0], columns, known)
+    # The frame that tells most about its atoms.
+    richest = max(first, key=lambda columns: len(set(columns) & set(_KINDS)))
+    place = first[richest]
+    with reading(f"{path}, frame {frames.name(chosen[place])}"):
+        known = [name for name in richest if name in _KINDS]
+        atoms = read_table(source, picked[place], layout[richest].columns, known)
     order = np.argsort(atoms["id"], kind="stable")
     atoms = {name: values[order] for name, values in atoms.items()}
     time = np.array([head.time for head in picked], dtype=float) * style.time
@@ -122,6 +113,122 @@ def open_dump(source: Source, given: Given) -> Found:
     )
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """The columns of a frame.
+
+    Attributes
+    ----------
+    columns : Columns
+    wanted : list of str
+        Columns that are read.
+    places : list of list of str
+        Columns of x, y and z: first those that are used, then those that must agree.
+    """
+
+    columns: Columns
+    wanted: list[str]
+    places: list[list[str]]
+
+    @classmethod
+    def make(cls, names: Collection[str], kind: list[str], moving: bool) -> _Layout:
+        """Return the layout of a frame with such columns."""
+        columns: Columns = {
+            name: (at, _KINDS.get(name, float), 1) for at, name in enumerate(names)
+        }
+        places = _places(names)
+        images = [n for n in ("ix", "iy", "iz") if n in columns]
+        if places and all(name.endswith("u") for name in places[0]):
+            images = []
+        along = [name for place in places for name in place]
+        every = [*kind, *along, *images, *(_VELOCITIES if moving else [])]
+        return cls(columns, ["id", *dict.fromkeys(every)], places)
+
+
+def _places(names: Collection[str]) -> list[list[str]]:
+    """Return the columns of positions: of one convention, else of each axis its own.
+
+    Examples
+    --------
+    >>> _places(["x", "y", "z", "xs", "ys", "zs"])
+    [['x', 'y', 'z'], ['xs', 'ys', 'zs']]
+    >>> _places(["xs", "y", "zu", "z"]), _places(["x", "y"])
+    ([['xs', 'y', 'zu']], [])
+    """
+    whole = [place for place in _POSITIONS if set(place) <= set(names)]
+    axes = [[n for n in axis if n in names] for axis in zip(*_POSITIONS, strict=True)]
+    return whole or ([[axis[0] for axis in axes]] if all(axes) else [])
+
+
+def _require_columns(
+    first: Mapping[tuple[str, ...], int], given: Given, path: Any
+) -> None:
+    """Refuse frames without ids or positions, and velocities of some frames only."""
+    for columns in first:
+        require_file("id" in columns, path, "it has no column id", fix="dump ids")
+        require_file(
+            bool(_places(columns)),
+            path,
+            f"it has the columns {' '.join(columns)}, without positions",
+            fix="dump ... custom ... id type xu yu zu vx vy vz",
+        )
+    moving = {set(columns) >= set(_VELOCITIES): at for columns, at in first.items()}
+    require_file(
+        len(moving) == 1 or given.velocities is False,
+        path,
+        f"frame {moving.get(True)} has velocities, frame {moving.get(False)} has none",
+        fix="velocities=False leaves them out, or open a part with frames=",
+    )
+
+
+def _positions(
+    found: Mapping[str, np.ndarray], names: list[str], head: Header, path: Any
+) -> np.ndarray:
+    """Return positions from the corner of the cell, unwrapped where the frame says how.
+
+    A column is x, or scaled: the number s of cell vectors in r = s₁a + s₂b + s₃c; and
+    it is of the atom in the cell, or unwrapped: n₁a + n₂b + n₃c away from there.
+
+    Parameters
+    ----------
+    found : mapping of str to numpy.ndarray
+        Columns of the frame.
+    names : list of str
+        Those of x, y and z, each after a convention of its own.
+    head : Header
+    path : Any
+        For messages.
+    """
+    cell, r = head.cell, np.stack([found[name] for name in names], axis=1)
+    scaled = np.array(["s" in name for name in names])
+    unwrapped = np.array([name.endswith("u") for name in names])
+    images = [found.get(f"i{axis}") for axis in "xyz"]
+    for axis, name in zip("xyz", names, strict=True):
+        inside = name != f"{axis}s" or np.abs(found[name]).max() < 2
+        require_file(bool(inside), path, f"{name} is not scaled to the box")
+    r = r - np.where(scaled, 0.0, head.origin)
+    none = np.zeros(len(r))
+    shift = np.stack([none if i is None else i for i in images], axis=1)
+    tilt = bool((cell != np.diag(np.diag(cell))).any())
+    if tilt and len(set(unwrapped.tolist())) > 1:
+        # Along a tilted axis it matters in which cell the atom is along the others.
+        require_file(
+            all(image is not None for image in images),
+            path,
+            f"of {' '.join(names)} some are unwrapped, in a tilted cell",
+            fix="dump xu yu zu, or ix iy iz beside",
+        )
+        r = r - np.where(unwrapped, np.where(scaled, shift, shift @ cell), 0.0)
+    else:
+        shift = np.where(unwrapped, 0.0, shift)
+    if scaled.all():
+        r = r @ cell
+    elif scaled.any():  # s from x, y or z of the others
+        equations = np.where(scaled[:, None], np.eye(3), cell.T)
+        r = np.where(scaled, np.linalg.solve(equations, r.T).T @ cell, r)
+    return r + shift @ cell if shift.any() else r
+
+
 def _require_one_place(
     r: np.ndarray, other: np.ndarray, head: Header, names: list[str], path: Any
 ) -> None:
@@ -132,12 +239,13 @@ def _require_one_place(
     require_file(same, path, f"its columns {' and '.join(names)} contradict each other")
 
 
-#: Columns that describe an atom.
-_KINDS: Final = {"id": "int64", "type": str, "element": str, "mass": float}
-
-
-def _read_header(lines: Lines, where: str, stated: dict[str, str]) -> Header | None:
-    """Read the header of a frame; `stated` gets the units."""
+def _read_header(
+    lines: Lines,
+    where: str,
+    layouts: dict[tuple[str, ...], dict[str, Any]],
+    stated: dict[str, str],
+) -> Header | None:
+    """Read the header of a frame; `layouts` gets its columns, `stated` the units."""
     found: dict[str, Any] = {}
     line = lines.first_of_frame()
     if not line:
@@ -170,9 +278,11 @@ def _read_header(lines: Lines, where: str, stated: dict[str, str]) -> Header | N
     require_file(n_atoms > 0, where, f"it has {n_atoms} atoms")
     unique = len(set(columns)) == len(columns)
     require_file(unique, where, f"columns repeat: {' '.join(columns)}")
-    shared = {"n_atoms": n_atoms, "columns": columns, "periodic": periodic}
+    shared = {"n_atoms": n_atoms, "periodic": periodic}
+    # Columns are kept once: a file may have millions of frames.
+    info = layouts.setdefault(columns, {"columns": columns})
     step, time = found["TIMESTEP"], found.get("TIME")
-    return Header(n_atoms, cell, shared, step, time, origin)
+    return Header(n_atoms, cell, shared, step, time, origin, info)
 
 
 def _box(
@@ -199,12 +309,12 @@ def _box(
         ):
             problem = f"the bounds {begin:g} {end:g} along {axis} span {side:g}"
             require_file(bool(side > 0), where, problem)
-        cell = _tilted(high - low, (xy, xz, yz))
+        cell = tilted(high - low, (xy, xz, yz))
     cell_volume(cell, where)
     return cell, low, digits if len(sides) == 3 else None
 
 
-def _tilted(sides: np.ndarray, tilt: Any) -> np.ndarray:
+def tilted(sides: np.ndarray, tilt: Any) -> np.ndarray:
     """Return the cell vectors of LAMMPS: lengths along the axes, and xy, xz, yz."""
     cell = np.diag(sides)
     cell[[1, 2, 2], [0, 0, 1]] = tilt
@@ -212,7 +322,7 @@ def _tilted(sides: np.ndarray, tilt: Any) -> np.ndarray:
 
 
 def _require_all(
-    given: Given, columns: tuple[str, ...], timed: bool, stated: str | None
+    given: Given, columns: Collection[str], timed: bool, stated: str | None
 ) -> None:
     """Ask for everything that a file lacks at once, if that is more than one thing."""
     style = given.units if isinstance(given.units, str) else stated
@@ -258,226 +368,3 @@ def _elements_of_dump(given: Given, atoms: Mapping[str, np.ndarray]) -> np.ndarr
             fix="leave elements= out",
         )
     return found
-
-
-#: Columns of the type and of x in a line of "Atoms", and the number of columns without
-#: image flags, of https://docs.lammps.org/read_data.html.
-_LAYOUTS: Final = {
-    "atomic": (1, 2, 5),
-    "amoeba": (2, 3, 6),
-    "angle": (2, 3, 6),
-    "body": (1, 4, 7),
-    "bond": (2, 3, 6),
-    "bpm/sphere": (2, 5, 8),
-    "charge": (1, 3, 6),
-    "dipole": (1, 3, 9),
-    "dpd": (1, 3, 6),
-    "edpd": (1, 4, 7),
-    "electron": (1, 5, 8),
-    "ellipsoid": (1, 4, 7),
-    "full": (2, 4, 7),
-    "line": (2, 5, 8),
-    "mdpd": (1, 3, 6),
-    "molecular": (2, 3, 6),
-    "peri": (1, 4, 7),
-    "sph": (1, 5, 8),
-    "sphere": (1, 4, 7),
-    "spin": (1, 2, 9),
-    "template": (1, 5, 8),
-    "tri": (2, 5, 8),
-}
-_SECTION: Final = re.compile(r"^([A-Z][A-Za-z]+(?: [A-Za-z]+)*)\s*(?:#\s*(.*))?$")
-
-
-def is_data_file(head: bytes) -> bool:
-    """Return whether a file that begins so is a LAMMPS data file."""
-    return b"xlo xhi" in head and b"atom types" in head
-
-
-@dataclass(frozen=True)
-class _Contents:
-    """A data file in its own units; labels and masses are by type."""
-
-    units: str | None
-    cell: np.ndarray
-    atoms: Rows
-    labels: dict[str, str]
-    masses: dict[str, float]
-
-
-def open_data_file(source: Source, given: Given) -> Found:
-    """Open a LAMMPS data file; positions are from the corner of its cell.
-
-    Raises
-    ------
-    FileFormatError
-        If it is damaged.
-    UnitsError, QuantityError
-        If units or elements are neither in the file nor given.
-    """
-    contents = _read(source, given.atom_style)
-    style, atoms = given.style(contents.units), contents.atoms
-    v = None if atoms.velocity is None else atoms.velocity * style.speed
-    mass, reduced = style.masses(atoms.mass, len(atoms.names)), style.name == "lj"
-    scaled = Rows(atoms.names, atoms.ids, atoms.position * style.length, v, mass)
-    return Found(
-        Frames(
-            source.path, given.choose(1), lambda numbers: iter([scaled] * len(numbers))
-        ),
-        contents.cell[None] * style.length,
-        _elements_of_data(given, contents, {} if reduced else contents.masses),
-        mass,
-        np.zeros(1),
-        "111",
-        reduced,
-    )
-
-
-def data_topology(
-    source: Source, given: Given
-) -> tuple[np.ndarray, np.ndarray | None, bool]:
-    """Return types of atoms or their labels, by id, their masses, and whether in u."""
-    contents = _read(source, given.atom_style)
-    names = [contents.labels.get(kind, kind) for kind in contents.atoms.names.tolist()]
-    units = contents.units if given.units is None else given.units
-    in_u = units in ("metal", "real", "electron")
-    return np.array(names, dtype=str), contents.atoms.mass, in_u
-
-
-def _read(source: Source, atom_style: Any = None) -> _Contents:
-    """Read the header and the sections of a data file."""
-    path, text = source.path, source.whole().decode("utf-8", "replace")
-    stated = re.search(rf"\bunits\b\W*({STYLES})\b", text.partition("\n")[0])
-    styles: dict[str, str] = {}
-    name, sections = "", dict[str, list[list[str]]]()
-    for line in text.splitlines()[1:]:
-        words = line.partition("#")[0].split()
-        if words and words[0][0].isalpha() and (found := _SECTION.match(line.strip())):
-            name = found[1]
-            styles.setdefault(name, (found[2] or "").strip())
-        elif words:
-            sections.setdefault(name, []).append(words)
-    with reading(path):
-        n_atoms, cell, low = _read_box(sections.get("", []), path)
-        by_type = [
-            {row[0]: row[1] for row in sections.get(name, [])}
-            for name in ("Masses", "Atom Type Labels")
-        ]
-        masses = {kind: float(mass) for kind, mass in by_type[0].items()}
-    with reading(f"{path}: Atoms"):
-        rows = _table(path, sections, "Atoms", n_atoms)
-        width = len(rows[0])
-        kind, x, plain = _layout(path, atom_style, styles["Atoms"], width)
-        r = np.array([row[x : x + 3] for row in rows], dtype=float) - low
-        if width > plain:  # image flags
-            r += np.array([row[plain:] for row in rows], dtype=int) @ cell
-        kinds = np.array([row[kind] for row in rows], dtype=str)
-        mass = np.array([masses.get(kind, 0.0) for kind in kinds.tolist()])
-        ids = np.array([int(row[0]) for row in rows])
-        atoms = Rows(kinds, ids, r, None, mass if masses else None)
-        atoms = atoms.ordered(lambda _: str(path), None)
-    if "Velocities" in sections:
-        with reading(f"{path}: Velocities"):
-            rows = _table(path, sections, "Velocities", n_atoms)
-            v = np.array([row[1:4] for row in rows], dtype=float).reshape(-1, 3)
-            order = np.argsort(own := np.array([int(row[0]) for row in rows]))
-            same = np.array_equal(own[order], np.asarray(atoms.ids))
-            require_file(same, path, "the velocities are those of other atoms")
-            atoms = atoms._replace(velocity=v[order])
-    return _Contents(stated[1] if stated else None, cell, atoms, by_type[1], masses)
-
-
-def _layout(path: Any, given: Any, stated: str, width: int) -> tuple[int, int, int]:
-    """Return the columns of "Atoms": type, x, and how many without image flags.
-
-    Raises
-    ------
-    QuantityError
-        If the style is not known, or contradicts the file.
-    """
-    if given is not None:
-        require_kind(given, str, "atom_style", "a style of LAMMPS, such as 'charge'")
-        hybrid, *parts = given.split()
-        if hybrid != "hybrid" or not parts:
-            parts = [given]
-        for part in parts:
-            choose(part, _LAYOUTS, "atom_style")
-        if stated not in ("", given, hybrid):
-            raise QuantityError(
-                f"atom_style={given!r} contradicts {path}: its atoms are {stated!r}",
-                fix="leave atom_style= out",
-            )
-        found = _LAYOUTS[parts[0]]
-        if parts != [given]:  # id, type, x, y, z, then what each style adds
-            found = (1, 2, 5 + sum(_LAYOUTS[part][2] - 5 for part in parts))
-    else:
-        style = stated or {5: "atomic", 8: "atomic"}.get(width, "")
-        found = _LAYOUTS.get(style, (0, 0, -9))
-    if width not in (found[2], found[2] + 3):
-        style = repr(given or stated) if given or stated else "not stated"
-        raise QuantityError(
-            f"{path}: its rows of atoms have {width} columns (atom_style: {style})",
-            fix="atom_style='charge', or as in the input; 'hybrid sphere dipole'",
-        )
-    return found
-
-
-def _read_box(header: list[list[str]], path: Any) -> tuple[int, np.ndarray, np.ndarray]:
-    """Return the number of atoms, the cell, and its corner."""
-    bounds, tilt, n_atoms = np.full((3, 2), np.nan), np.zeros(3), 0
-    for words in header:
-        if words[1:] == ["atoms"]:
-            n_atoms = int(words[0])
-        elif words[-1] in ("xhi", "yhi", "zhi"):
-            bounds["xyz".index(words[-1][0])] = [float(word) for word in words[:2]]
-        elif words[-3:] == ["xy", "xz", "yz"]:
-            tilt = np.array(words[:3], dtype=float)
-        general = words[-1] in ("avec", "bvec", "cvec", "abc")
-        problem, fix = "it has a general triclinic cell", "write_data without it"
-        require_file(not general, path, problem, fix=fix)
-    require_file(n_atoms > 0, path, "it has no number of atoms")
-    sides = bounds[:, 1] - bounds[:, 0]
-    require_file(bool((sides > 0).all()), path, f"the cell has the sides {sides}")
-    cell = _tilted(sides, tilt)
-    cell_volume(cell, path)
-    return n_atoms, cell, bounds[:, 0]
-
-
-def _table(
-    path: Any, sections: dict[str, list[list[str]]], name: str, n: int
-) -> list[list[str]]:
-    rows = sections.get(name, [])
-    whole = len(rows) == n and len({len(row) for row in rows}) == 1
-    problem = f"{len(rows)} rows in {name}, some incomplete, for {n} atoms"
-    require_file(whole, path, problem)
-    return rows
-
-
-def _elements_of_data(
-    given: Given, contents: _Contents, masses: dict[str, float]
-) -> np.ndarray:
-    """Return elements: as given, by type labels, or by unambiguous masses."""
-    path, kinds = given.path, contents.atoms.names
-    if given.elements is not None:
-        symbols = named(given, kinds)
-        if given.lj is None:  # names must be elements
-            masses_of(path, symbols[symbols != SITE], given.masses, None)
-        return symbols
-    found = {}
-    for kind in np.unique(kinds).tolist():
-        symbol = contents.labels.get(kind) or ("" if kind.isdigit() else kind)
-        found[kind] = symbol or element_of_mass(masses.get(kind, 0.0))
-        if not found[kind]:
-            raise QuantityError(
-                f"the elements of {path} are unknown: type {kind} has the mass "
-                f"{masses.get(kind, 0.0):g}",
-                fix=given.example("elements"),
-            )
-    return np.array([found[kind] for kind in kinds.tolist()], dtype=str)
-
-
-def element_of_mass(mass: float, *, within: float = 0.05) -> str:
-    """Return the one element whose mass this is to `within` u, or nothing."""
-    table = require("periodictable", "masses are looked up in it", "neutron").elements
-    near = [e.symbol for e in table if e.number and abs(float(e.mass) - mass) <= within]
-    return near[0] if len(near) == 1 else ""

@@ -40,7 +40,8 @@ from xbp.md.found import Found, assemble, masses_of, require_motion
 from xbp.md.given import Given
 from xbp.md.gsd_tng import is_gsd, is_tng, open_gsd, open_tng
 from xbp.md.h5md import is_h5md, is_mdt, open_h5md, open_mdt
-from xbp.md.lammps_text import is_data_file, is_dump, open_data_file, open_dump
+from xbp.md.lammps_data import is_data_file, open_data_file
+from xbp.md.lammps_text import is_dump, open_dump
 from xbp.md.objects import reader_of
 from xbp.md.plane import Dimension, Frame, dimension_attribute
 from xbp.md.source import Source, open_source, reading, release, require_file

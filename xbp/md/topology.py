@@ -12,7 +12,7 @@ import numpy as np
 
 from xbp.core.errors import QuantityError, require, shown
 from xbp.md.given import SITE, Given
-from xbp.md.lammps_text import data_topology, element_of_mass, is_data_file
+from xbp.md.lammps_data import data_topology, element_of_mass, is_data_file
 from xbp.md.source import open_source, reading, require_file
 from xbp.md.weights import atomic_mass
 
