@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
 import runpy
 import tomllib
@@ -15,7 +13,6 @@ import test_fuzz
 import xbp
 from xbp.io.guide import tables
 from xbp.io.reader import Format
-from xbp.md.guides import FILES, TrajectoryFile
 
 ROOT = Path(__file__).parents[2]
 MAKERS = {
@@ -50,19 +47,6 @@ def test_a_guide_is_right(
     exec(guide.example, names)
     for value in names.values():
         getattr(value, "close", lambda: None)()
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda f: f.name)
-def test_the_example_of_a_trajectory_is_a_call(file: TrajectoryFile) -> None:
-    known = set(inspect.signature(xbp.md.open_trajectory).parameters)
-    call = next(
-        node
-        for node in ast.walk(ast.parse(file.guide.example))
-        if isinstance(node, ast.Call) and "open_trajectory" in ast.unparse(node.func)
-    )
-    used = {keyword.arg for keyword in call.keywords}
-    assert {*used, *file.options, *file.guide.asks} <= known
-    assert file.guide.example.count("\n") == 1
 
 
 def test_a_table_names_what_is_asked_first() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
 
-from xbp.md import models
+from xbp.errors import QuantityError
+from xbp.md import models, open_trajectory
 from xbp.md.block import resting_hops
 
 V = np.array([1.0, 0.5, 0.2])
@@ -178,3 +182,22 @@ def test_atoms_that_jump_by_half_of_the_cell_hide_how_the_whole_moves() -> None:
     )
     assert found.attrs["center_of_mass"] == "as in the trajectory"
     assert "drift_unknown" in codes(found)
+
+
+def test_velocities_in_another_unit_are_named_as_the_fault(tmp_path: Path) -> None:
+    """As MDANSE 1 wrote those of CP2K, 21.9 times too small: the positions are right."""
+    fast = 5.0 * np.array([[1.0, 0, 0], [0, -1, 0]])
+    time = 0.02 * np.arange(3)
+    r = np.array([[1.0, 2, 3], [4, 5, 6]]) + fast * time[:, None, None]
+    path = tmp_path / "a.mdt"
+    with h5py.File(path, "w") as file:
+        file["configuration/coordinates"] = r / 10
+        file["configuration/velocities"] = np.array([fast] * 3) / 10 / 21.9
+        file["unit_cell"] = [np.diag([1.0, 1.1, 1.2])] * 3
+        file["time"] = time
+        text = h5py.string_dtype()
+        file.create_dataset("composition/atom_types", data=["Cu", "Zr"], dtype=text)
+    with pytest.raises(QuantityError, match=r"T of the velocities.*\n.*velocities=F"):
+        open_trajectory(path)
+    still = open_trajectory(path, velocities=False)
+    np.testing.assert_allclose(still.position.values, r)

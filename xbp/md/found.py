@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -296,26 +297,38 @@ def require_motion(
         hop = scaled[1] - scaled[0]
         way = (hop - np.round(hop)) @ cells.mean(axis=0)
         jump = _about_centre(way[None], mass)
-        limit = min(hottest, (factor + 10 / np.sqrt(n_atoms)) * kelvin)
         density = n_atoms / abs(np.linalg.det(cells[0]))
         free = max(1 / (np.sqrt(2) * density * np.pi * diameter**2), diameter / 4)
-        speed = np.sqrt(
-            3 * constants.BOLTZMANN * (limit if kelvin > 0 else hottest) / mass
-        )
-        x = speed * step / free
-        reach = float((mass * 2 * free**2 * (x + np.expm1(-x))).sum())
-        reach += 3 * rounding**2 * float(mass.sum())
-        if jump > reach:
-            way, most = np.sqrt(np.array([jump, reach]) / mass.sum())
+
+        own = (factor + 10 / np.sqrt(n_atoms)) * kelvin if kelvin > 0 else np.inf
+        limit = min(hottest, own)
+        reach = functools.partial(_reach, mass, step, free, rounding)
+        if jump > reach(limit):
+            way, most = np.sqrt(np.array([jump, reach(limit)]) / mass.sum())
+            of = f"the velocities, {kelvin:.3g} K" if own < hottest else ""
+            fix = (
+                "correct units=, timestep= or time_between_frames=, if the file leaves "
+                "them to you; open independent configurations one at a time: "
+                "frames=slice(0, 1)"
+            )
+            if of and jump <= reach(hottest):  # the positions alone are possible
+                fix = f"velocities=False leaves the velocities out; or {fix}"
             raise QuantityError(
                 f"after frame {first} of {path} atoms move by {way:.3g} angstrom in "
                 f"{step:.4g} ps; thermal motion is at most {most:.3g} angstrom (T of "
-                f"the velocities, or hottest={hottest:g} K)",
-                fix="correct units=, timestep= or time_between_frames=; open "
-                "independent configurations one at a time: frames=slice(0, 1)"
-                + ("; velocities=False" if kelvin > 0 else ""),
+                f"{of or f'hottest={hottest:g} K'})",
+                fix=fix,
             )
     return [ends[0], ends[-1]] if ends else []
+
+
+def _reach(
+    mass: np.ndarray, step: float, free: float, rounding: float, kelvin: float
+) -> float:
+    """Return the largest Σ m Δr² of thermal motion, see `require_motion`."""
+    x = np.sqrt(3 * constants.BOLTZMANN * kelvin / mass) * step / free
+    most = float((mass * 2 * free**2 * (x + np.expm1(-x))).sum())
+    return most + 3 * rounding**2 * float(mass.sum())
 
 
 def _about_centre(vectors: np.ndarray, mass: np.ndarray) -> float:

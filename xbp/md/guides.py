@@ -11,9 +11,10 @@ from xbp.md.open import FORMATS
 
 __all__ = ["FILES", "TrajectoryFile"]
 
-#: What the examples do with a trajectory, and with one configuration.
-_SPECTRUM: Final = 'dynamic_structure_factor("3 1/angstrom")'
-_STATIC: Final = 'structure_factor("8 1/angstrom")'
+#: What the examples do with a trajectory of any length, and with particles that are no
+#: elements.
+_STATIC: Final = 'structure_factor("5 1/angstrom")'
+_OF_PARTICLES: Final = 'structure_factor("5 1/angstrom", weights="unit")'
 
 
 def _guide(
@@ -22,7 +23,7 @@ def _guide(
     call: str,
     *asks: str,
     extra: str = "md",
-    then: str = _SPECTRUM,
+    then: str = _STATIC,
 ) -> Guide:
     example = f"traj = xbp.md.open_trajectory({call})\ntraj.bp.{then}"
     return Guide("trajectories", producer, reads, example, asks, extra)
@@ -63,7 +64,6 @@ _GUIDES: Final[Mapping[str, Guide]] = {
         "units",
         "atom_style",
         "elements",
-        then=_STATIC,
     ),
     "dl-poly": _guide(
         "DL_POLY `HISTORY`",
@@ -81,7 +81,7 @@ _GUIDES: Final[Mapping[str, Guide]] = {
     "amber-netcdf": _guide(
         "AMBER, LAMMPS, ASE: `.nc`",
         "positions, velocities, cell, times; elements of `topology=`",
-        '"run.nc", topology="run.data"',
+        '"run.nc", topology="run.prmtop"',
         "elements",
         "topology",
     ),
@@ -93,10 +93,12 @@ _GUIDES: Final[Mapping[str, Guide]] = {
         "lj",
         "timestep",
         extra="gsd",
+        then=_OF_PARTICLES,
     ),
     "tng": _guide(
         "GROMACS",
-        "positions, velocities, cell, times",
+        "positions, velocities, cell, times; elements by the names and masses that "
+        "`mdrun` writes",
         '"run.tng"',
         "elements",
         extra="tng",
