@@ -67,6 +67,13 @@ def neutron_choices(names: Names) -> None:
     names["found"].bp.plot.debye_waller(ax=right)
 
 
+def u2(names: Names) -> None:
+    """Draw the elastic line alone, and over that of the cold sample."""
+    left, right = two()
+    names["hot"].bp.debye_waller().bp.plot.debye_waller(ax=left)
+    names["added"].bp.plot.debye_waller(ax=right)
+
+
 def background(names: Names) -> None:
     """Draw the correlation with S(Q) once the rest is off."""
     names["r"].bp.plot.correlation()
@@ -82,6 +89,7 @@ TWO_PANELS: tuple[Callable[[Names], None], ...] = (
     figures,
     units,
     neutron_choices,
+    u2,
 )
 ONE_PANEL: tuple[Callable[[Names], None], ...] = (errors, background, extend)
 

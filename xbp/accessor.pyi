@@ -64,6 +64,11 @@ class PlotAccessor:
 
         See `xbp.plot.heat_capacity`.
         """
+    def histogram(self, field: str | None = ..., ax: Axes | None = ..., *, bins: int = ..., **kwargs: Any) -> Axes:
+        """Draw how often each value of a local field occurs, for each element.
+
+        See `xbp.plot.histogram`.
+        """
     def map(self, sq: xr.DataArray | xr.Dataset | None = ..., ax: Axes | None = ..., *, E_range: Any = ..., peak: xr.Dataset | None = ..., add_colorbar: bool = ..., **kwargs: Any) -> Axes:
         """Draw B(Q,E), or any signal over E and one other dimension, in colours.
 
@@ -204,7 +209,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.debye_temperature`.
         """
-    def debye_waller(self, E_range: Any = ..., Q_range: Any = ..., *, most_broadening: float = ..., least_explained: float = ..., most_chi2: float = ...) -> xr.Dataset:
+    def debye_waller(self, E_range: Any = ..., Q_range: Any = ..., *, reference: xr.DataArray | xr.Dataset | None = ..., most_broadening: float = ..., least_explained: float = ..., most_chi2: float = ...) -> xr.Dataset:
         """Measure u² from the elastic line.
 
         See `xbp.debye_waller`.
@@ -449,7 +454,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.subtract_elastic`.
         """
-    def to_ase(self) -> list[Any]:
+    def to_ase(self, fields: xr.Dataset | None = ...) -> list[Any]:
         """Make ASE's Atoms of the frames of a trajectory.
 
         See `xbp.md.to_ase`.

@@ -393,7 +393,7 @@ def _of_local_fields(fields: xr.Dataset | xr.DataArray) -> Iterator[str]:
         yield f"  {', '.join(how)}"
     chosen = repr(names[0]) if len(names) == 1 else str(names)
     steps = f"fluctuation_spectrum({chosen}, …) traj.bp.compare_fluctuations(…)"
-    yield f"  next: traj.bp.{steps}"
+    yield f"  next: .bp.plot() traj.bp.{steps} traj.bp.to_ase(fields)"
 
 
 def _of_force_constants(sizes: Any) -> Iterator[str]:

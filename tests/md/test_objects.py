@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import QuantityError, UnitsError, XbpError
+from xbp.errors import CoordinateError, QuantityError, UnitsError, XbpError
 from xbp.md import open_trajectory
 
 from .conftest import walk
@@ -53,6 +53,30 @@ def test_atoms_of_ase_and_back(traj: xr.Dataset) -> None:
     for options in ({"units": "metal"}, {"topology": "a"}, {"timestep": 1}):
         with pytest.raises(QuantityError, match="is not used: ASE Atoms"):
             open_trajectory(images, **STEP, **options)
+
+
+def test_local_fields_are_columns_of_extended_xyz(tmp_path: Path) -> None:
+    ase_io = pytest.importorskip("ase.io")
+    solid = xbp.md.models.einstein_solid(
+        60, 4, cell=8, energy="8 meV", T=300, mass=40, time_step="25 fs", rng=1
+    )
+    fields = solid.bp.local_fields(["coordination", "shear_strain"], cutoff=4)
+    ase_io.write(tmp_path / "fields.extxyz", solid.bp.to_ase(fields))
+    back = ase_io.read(tmp_path / "fields.extxyz", ":")
+    assert len(back) == 4
+    for image, number, shear in zip(
+        back, fields.coordination.values, fields.shear_strain.values, strict=True
+    ):
+        np.testing.assert_array_equal(image.arrays["coordination"], number)
+        np.testing.assert_allclose(
+            image.arrays["shear_strain"], shear.reshape(60, 9), atol=1e-7
+        )
+    with pytest.raises(CoordinateError, match="'time'"):
+        solid.bp.to_ase(fields.isel(time=slice(2)))
+    with pytest.raises(QuantityError, match="not time and atom"):
+        solid.bp.to_ase(fields.mean("time"))
+    with pytest.raises(QuantityError, match="must be a Dataset"):
+        solid.bp.to_ase(fields.coordination)
 
 
 def test_a_universe_of_mdanalysis_and_back(traj: xr.Dataset, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import scipy
 import xarray as xr
 
 import xbp
-from xbp.errors import QuantityError, RangeError, XbpError
+from xbp.errors import CoordinateError, QuantityError, RangeError, XbpError
 
 
 @pytest.fixture
@@ -399,3 +399,48 @@ def test_u2_of_dask_is_that_of_numbers() -> None:
     noisy = xbp.models.with_counting_noise(line, counts=1e4, rng=1)
     lazy = noisy.chunk({"Q": 4}).bp.debye_waller()
     xr.testing.assert_allclose(lazy.compute(), noisy.bp.debye_waller())
+
+
+def coherent(u2: float, T: int) -> xr.Dataset:
+    """An elastic line that follows S(Q)."""
+    Q, E = np.linspace(1, 8, 60), np.linspace(-4, 4, 41)
+    line = xbp.models.elastic_line(Q, E, u2=u2, resolution="1 meV", scale=1e3)
+    sq = xr.DataArray(1 + 0.9 * np.cos(3 * Q) * np.exp(-Q / 4), dims="Q")
+    S = (line.S * sq.values[:, np.newaxis]).assign_attrs(line.S.attrs)
+    return S.assign_coords(temperature=((), T, {"units": "K"})).to_dataset()
+
+
+def test_of_a_glass_the_line_of_the_cold_sample_cancels_the_structure() -> None:
+    cold, hot = coherent(0.002, 10), coherent(0.009, 300)
+    alone = hot.bp.debye_waller()
+    assert alone.status == "not a Debye-Waller decay"
+    assert "reference=" in alone.bp.diagnostics()[0].fix
+    found = hot.bp.debye_waller(reference=cold)
+    assert float(found.u2) == pytest.approx(0.007, rel=1e-9)
+    assert found.elastic_intensity.attrs["units"] == "1"
+    # A series over temperature, beside its first.
+    warm = coherent(0.005, 150)
+    series = xr.concat([cold, warm, hot], "temperature", combine_attrs="override")
+    each = series.bp.debye_waller(reference=series.isel(temperature=0))
+    np.testing.assert_allclose(each.u2, [np.nan, 0.003, 0.007], rtol=1e-9)
+    with pytest.raises(CoordinateError, match="'Q' grids do not match"):
+        hot.bp.debye_waller(reference=cold.isel(Q=slice(3, None)))
+    with pytest.raises(CoordinateError, match="dimension 'temperature'"):
+        hot.bp.debye_waller(reference=series)
+
+
+@pytest.mark.slow
+def test_the_error_of_u2_over_a_reference_contains_that_of_the_reference() -> None:
+    cold, hot = (
+        xbp.models.with_counting_noise(
+            xr.concat([coherent(u2, T)] * 40, "run"), counts=3e3, rng=T
+        )
+        for u2, T in ((0.002, 10), (0.009, 300))
+    )
+    found = hot.bp.debye_waller(reference=cold)
+    pulls = (found.u2 - 0.007) / found.u2_std
+    assert float(pulls.std()) == pytest.approx(1, abs=0.3)
+    assert abs(float(pulls.mean())) < 0.5
+    one = dict.fromkeys(["run"], 0)
+    bare = hot.isel(one).bp.debye_waller(reference=cold.isel(one).S)  # no errors known
+    assert float(bare.u2_std) < 0.8 * float(found.u2_std[0])

@@ -118,6 +118,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "fit": "plot.fits",
         "fluctuations": "plot.scaling",
         "heat_capacity": "plot.tables",
+        "histogram": "plot.histograms",
         "map": "plot.maps",
         "models": "plot.model_comparison",
         "peak": "plot.fits",

@@ -295,7 +295,7 @@ def of_atoms(name: str) -> QuantityError:
     """Return the error for local fields where a spectrum or a curve is needed."""
     return QuantityError(
         f"{name} is a local field of the atoms, not a spectrum or a curve",
-        fix="data.plot.hist() draws it; traj.bp.fluctuation_spectrum(…) gives spectra",
+        fix="data.bp.plot() draws it; traj.bp.fluctuation_spectrum(…) gives spectra",
     )
 
 

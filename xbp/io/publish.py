@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import glob
 import os
 import re
 import secrets
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import GeneratorType
 from typing import Any
 
 from xbp.core.errors import FileFormatError, XbpError
@@ -29,6 +31,7 @@ __all__ = [
     "new_folder",
     "remove_leftovers",
     "reported",
+    "several",
     "to_path",
 ]
 
@@ -387,19 +390,50 @@ def _is_running(pid: int, start: int) -> bool:
     return True
 
 
+def several(path: Any) -> list[Path] | None:
+    """Return the files of a list of paths, or of a pattern such as "run*.nxspe".
+
+    None for anything else: for one path, and for a file whose name has an asterisk.
+
+    Examples
+    --------
+    >>> several(["a.nxspe", "b.nxspe"]), several("a.nxspe"), several("no_such_*.nc")
+    ([PosixPath('a.nxspe'), PosixPath('b.nxspe')], None, [])
+    """
+    if isinstance(path, list | tuple | set | GeneratorType | map):
+        every = list(path)
+        names = every and all(isinstance(one, str | os.PathLike) for one in every)
+        return [Path(one) for one in every] if names else None
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
+    if not isinstance(text, str) or not glob.has_magic(text) or os.path.lexists(text):
+        return None
+    with contextlib.suppress(ValueError):  # a null byte, which no file has
+        return sorted(map(Path, glob.glob(text)))
+    return None
+
+
 def to_path(path: Any, *, exists: bool = False) -> Path:
     """Return a path; with `exists`, that of a file.
+
+    A list of one path, and a pattern that one file matches, are that path.
 
     Raises
     ------
     FileFormatError
-        If it is something else.
+        If it is something else, such as several paths.
 
     Examples
     --------
-    >>> to_path("glass.nc").suffix
-    '.nc'
+    >>> to_path("glass.nc").suffix, to_path(["glass.nc"]).suffix
+    ('.nc', '.nc')
+    >>> to_path(["a.nxspe", "b.nxspe"])
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.FileFormatError: 2 files, where one is opened at a time: ...
+      fix:  runs = [xbp.open_dataset(path) for path in paths]; if they have the same ...
     """
+    if (found := several(path)) is not None:
+        path = _the_only(path, found)
     try:
         where = Path(path)
         missing = not where.is_file() and exists  # asked in any case: a long name fails
@@ -410,3 +444,19 @@ def to_path(path: Any, *, exists: bool = False) -> Path:
             f"{where} does not exist, or is a folder", fix="check the spelling"
         )
     return where
+
+
+def _the_only(given: Any, found: list[Path]) -> Path:
+    """Return the one path of a list or pattern, or raise an error with what to type."""
+    if len(found) == 1:
+        return found[0]
+    is_pattern = isinstance(given, str | os.PathLike)
+    if not found:
+        raise FileFormatError(f"no file matches {str(given)!r}", fix="check the folder")
+    names = ", ".join(one.name for one in found[:3]) + ", …" * (len(found) > 3)
+    paths = f"sorted(glob.glob({str(given)!r}))" if is_pattern else "paths"
+    raise FileFormatError(
+        f"{len(found)} files, where one is opened at a time: {names}",
+        fix=f"runs = [xbp.open_dataset(path) for path in {paths}]; if they have the "
+        "same Q and E, xarray.concat(runs, 'temperature')",
+    )

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import xarray as xr
 
 from xbp.core.errors import VERSION, require
-from xbp.io.publish import new_folder, remove_tree
+from xbp.io.publish import new_folder, remove_tree, several, to_path
 from xbp.md.open import open_trajectory
 from xbp.md.source import require_file
 from xbp.md.storage import why_kept, write_trajectory
@@ -23,7 +23,7 @@ __all__ = ["convert"]
 
 
 def convert(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     target: str | os.PathLike[str],
     *,
     overwrite: bool = False,
@@ -39,7 +39,7 @@ def convert(
 
     Parameters
     ----------
-    source : path-like
+    source : path-like, list of them, or pattern
         As for `open_trajectory`.
     target : path-like
         Where to; Zarr (a folder) if it ends in ``.zarr``, else netCDF-4. Positions and
@@ -72,17 +72,18 @@ def convert(
     ...     xbp.md.open_trajectory(f"{folder}/copy.nc").sizes["time"]
     4
     """
+    paths = several(source) or [to_path(source)]
     with new_folder(target, overwrite=overwrite, replaceable=why_kept) as (
         temporary,
         where,
     ):
-        for given in (source, options.get("topology")):
+        for given in (*paths, options.get("topology")):
             _require_another(given, where)
-        label = f"{Path(source).name} → {where.name}"
+        label = f"{', '.join(path.name for path in paths)} → {where.name}"
         frames = options.get("chunk_frames")
-        with open_trajectory(source, **options) as traj:
+        with open_trajectory(paths, **options) as traj:
             if where.suffix == ".zarr":
-                with _unfinished(where, _job(traj, source, options)) as folder:
+                with _unfinished(where, _job(traj, paths, options)) as folder:
                     _fill(folder, traj, frames, label if progress else None)
                     os.rename(folder.store, temporary)
                 return
@@ -209,11 +210,11 @@ class _Unfinished:
 
 
 def _job(
-    traj: xr.Dataset, source: str | os.PathLike[str], options: Mapping[str, Any]
+    traj: xr.Dataset, paths: Sequence[Path], options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what a copy depends on, as JSON gives it back."""
     files = {}
-    for name in (source, options.get("topology")):
+    for name in (*paths, options.get("topology")):
         if name is not None:
             status = Path(name).resolve().stat()
             files[os.fspath(Path(name).resolve())] = [

@@ -10,7 +10,8 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.construct import new_dataset
 from xbp.core.errors import QuantityError, require
-from xbp.core.guards import choose, not_used
+from xbp.core.grid import require_same_grid
+from xbp.core.guards import choose, not_used, require_kind
 from xbp.core.operation import operation
 from xbp.md.objects import ASE_SPEED, TIMES
 from xbp.md.open import open_trajectory
@@ -225,13 +226,17 @@ def _opened(
 
 
 @operation(takes="trajectory")
-def to_ase(data: xr.Dataset) -> list[Any]:
+def to_ase(data: xr.Dataset, fields: xr.Dataset | None = None) -> list[Any]:
     """Make ASE's Atoms of the frames of a trajectory.
 
     Parameters
     ----------
     data : xarray.Dataset
         A trajectory with elements; dask arrays are computed.
+    fields : xarray.Dataset, optional
+        Variables over time and atom, as from `local_fields`, of the same frames. They
+        become arrays of the Atoms, which ``ase.io.write("fields.extxyz", atoms)``
+        writes as columns for OVITO; of a tensor nine, xx, xy, xz, yx, ….
 
     Returns
     -------
@@ -245,7 +250,8 @@ def to_ase(data: xr.Dataset) -> list[Any]:
     MissingDependencyError
         If ASE is not installed.
     QuantityError
-        If the trajectory has no elements, or they are no elements of ASE.
+        If the trajectory has no elements, or they are no elements of ASE; if fields are
+        not over the same frames and atoms.
 
     Examples
     --------
@@ -254,17 +260,26 @@ def to_ase(data: xr.Dataset) -> list[Any]:
     ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, rng=1)
     >>> gas.bp.to_ase()[0].get_chemical_formula()
     'Ar5'
+    >>> speed = (gas.velocity**2).sum("xyz").to_dataset(name="v2")
+    >>> sorted(gas.bp.to_ase(speed)[0].arrays)
+    ['masses', 'momenta', 'numbers', 'positions', 'v2']
     """
     ase = require("ase", "to_ase makes its Atoms", "formats")
     trajectory = read_trajectory(data)
     symbols = trajectory.elements().tolist()
     length, speed = trajectory.units
     digits = str(data.attrs.get("periodic", "111"))
+    columns = {} if fields is None else _columns(data, fields)
+    # All at once: of dask arrays each frame would compute its whole chunk.
+    position = np.asarray(trajectory.position, dtype=float) * length
+    velocity = None
+    if trajectory.velocity is not None:
+        velocity = np.asarray(trajectory.velocity, dtype=float) * speed
     images = []
     for number, cell in enumerate(trajectory.cells):
-        r = np.asarray(trajectory.position[number], dtype=float) * length
+        r, sides = position[number], [d == "1" for d in digits]
         try:
-            atoms = ase.Atoms(symbols, r, cell=cell, pbc=[d == "1" for d in digits])
+            atoms = ase.Atoms(symbols, r, cell=cell, pbc=sides)
         except KeyError as error:
             raise QuantityError(
                 f"{error} is not an element of ASE",
@@ -272,12 +287,32 @@ def to_ase(data: xr.Dataset) -> list[Any]:
             ) from None
         if trajectory.mass is not None:
             atoms.set_masses(trajectory.mass)
-        if trajectory.velocity is not None:
-            v = np.asarray(trajectory.velocity[number], dtype=float) * speed
-            atoms.set_velocities(v / ASE_SPEED)
+        if velocity is not None:
+            atoms.set_velocities(velocity[number] / ASE_SPEED)
         atoms.info["time_ps"] = float(trajectory.time[number])
+        for name, column in columns.items():
+            atoms.set_array(name, column[number])
         images.append(atoms)
     return images
+
+
+def _columns(traj: xr.Dataset, fields: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return fields as arrays (frames, atoms) or, of tensors, (frames, atoms, 9)."""
+    require_kind(
+        fields, xr.Dataset, "fields", "a Dataset, as traj.bp.local_fields(...) gives"
+    )
+    found = {}
+    for name, field in fields.data_vars.items():
+        if not {"time", "atom"} <= {*field.dims}:
+            raise QuantityError(
+                f"'{name}' has the dimensions {tuple(field.dims)}, not time and atom",
+                fix=f"fields.drop_vars({str(name)!r})",
+            )
+        require_same_grid(traj.position, field, ("time", "atom"))
+        values = field.transpose("time", "atom", ...).values
+        n_frames, n_atoms, *parts = values.shape
+        found[str(name)] = values.reshape(n_frames, n_atoms, -1) if parts else values
+    return found
 
 
 @operation(takes="trajectory")

@@ -24,7 +24,7 @@ from xbp.core.guards import (
 from xbp.core.signal import extend_history
 from xbp.io import netcdf
 from xbp.io.hdf5 import HDF5_SIGNATURE, contents
-from xbp.io.publish import to_path
+from xbp.io.publish import several, to_path
 from xbp.io.zarr_store import require_stored
 from xbp.md.amber import is_amber, open_amber
 from xbp.md.block import ATOM_BYTES
@@ -43,6 +43,7 @@ from xbp.md.h5md import is_h5md, is_mdt, open_h5md, open_mdt
 from xbp.md.lammps_data import is_data_file, open_data_file
 from xbp.md.lammps_text import is_dump, open_dump
 from xbp.md.objects import reader_of
+from xbp.md.parts import joined
 from xbp.md.plane import Dimension, Frame, dimension_attribute
 from xbp.md.source import Source, open_source, reading, release, require_file
 from xbp.md.styles import LennardJones, Units
@@ -147,15 +148,17 @@ def open_trajectory(
 
     Parameters
     ----------
-    path : path-like, or objects
+    path : path-like, list of them, pattern, or objects
         LAMMPS text dump or data file, extended or plain XYZ (CP2K), DL_POLY's HISTORY,
         VASP's XDATCAR (each also ``.gz``, ``.bz2``, ``.xz`` and, where Python can
         unpack it, ``.zst``, read in place); netCDF of AMBER, LAMMPS and ASE, H5MD,
         MDANSE's ``.mdt``, GSD and TNG; netCDF or Zarr as `convert` writes them; with
         `topology`, what MDAnalysis reads; otherwise what ASE reads. Recognised by
         content where possible. Or objects in memory: ASE's Atoms or a list of them, a
-        Universe of MDAnalysis, a Trajectory of dynasor. Arguments below that do not
-        apply to the format, or contradict the file, are refused.
+        Universe of MDAnalysis, a Trajectory of dynasor. Several files, as a list or a
+        pattern such as "run*.dump", are one run and its restarts: joined by their
+        times, each from its first frame on. Arguments below that do not apply to the
+        format, or contradict the file, are refused.
     units : {"real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"}, optional
         LAMMPS units of a dump or data file, which do not state them (except with
         ``dump_modify units yes``), of velocities and times in extended XYZ, or of a
@@ -261,6 +264,9 @@ def open_trajectory(
     >>> traj.element.values.tolist(), traj.position.values[0, 0].tolist()
     (['Zr', 'Cu'], [1.0, 2.0, 3.0])
     """
+    options = {name: value for name, value in locals().items() if name != "path"}
+    if len(parts := several(path) or []) > 1:
+        return _open_parts(parts, options)
     memory = reader_of(path)
     where = to_path(path) if memory is None else Path(memory[0])
     choose(truncated, ("error", "drop"), "truncated")
@@ -351,6 +357,23 @@ def open_trajectory(
             )
         ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
     return ds
+
+
+def _open_parts(paths: Sequence[Path], options: dict[str, Any]) -> xr.Dataset:
+    """Open several files as one trajectory, of which `frames` are chosen."""
+    given = Given(paths[0], frames=options.pop("frames"))
+    found = {str(path): open_trajectory(path, **options) for path in paths}
+    ds = joined(found)
+    read_trajectory(ds)
+    given.choose(ds.sizes["time"])  # refused if it selects none
+    ds = ds.isel(time=given.frames or slice(None))
+    ds.set_close(partial(_close, [*found.values()]))
+    return ds
+
+
+def _close(parts: Sequence[xr.Dataset]) -> None:
+    for part in parts:
+        part.close()
 
 
 def _ends(ds: xr.Dataset) -> list[Frame]:

@@ -6,6 +6,7 @@
 from xbp.plot.curves import cut
 from xbp.plot.explorer import explore
 from xbp.plot.fits import fit, peak
+from xbp.plot.histograms import histogram
 from xbp.plot.maps import map
 from xbp.plot.model_comparison import models
 from xbp.plot.scaling import (
@@ -29,6 +30,7 @@ __all__ = [
     "fit",
     "fluctuations",
     "heat_capacity",
+    "histogram",
     "map",
     "models",
     "peak",

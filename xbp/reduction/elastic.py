@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data import is_lazy, require_dims, unwrap
+from xbp.core.data import is_lazy, require_common_dims, require_dims, unwrap
 from xbp.core.errors import RangeError
-from xbp.core.grid import bin_limits, select_range
+from xbp.core.grid import bin_limits, require_same_grid, select_range
 from xbp.core.guards import require_number
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
@@ -35,6 +35,7 @@ def debye_waller(
     E_range: Any = None,
     Q_range: Any = None,
     *,
+    reference: xr.DataArray | xr.Dataset | None = None,
     most_broadening: float = 1.5,
     least_explained: float = 0.8,
     most_chi2: float = 2.0,
@@ -46,10 +47,11 @@ def debye_waller(
 
     Least squares of S_el(Q), or, if no errors are known, an unweighted straight line
     through ln S_el against Q². This holds for an incoherent scatterer (vanadium,
-    hydrogenous samples); Bragg peaks or a structured S(Q) make it meaningless, and so
-    does a quasi-elastic line, as of a liquid, which leaves the window as it widens with
-    Q: see the status. Then pass u2 of a frozen sample, or for a liquid
-    ``u2="0 angstrom^2"``: it has no elastic line and no Debye-Waller factor.
+    hydrogenous samples). Bragg peaks or a structured S(Q), as of most glasses, make it
+    meaningless, unless the line of the same sample at a lower temperature is divided
+    out (`reference`). So does a quasi-elastic line, as of a liquid, which leaves the
+    window as it widens with Q: see the status. Then pass u2 of a frozen sample, or for
+    a liquid ``u2="0 angstrom^2"``: it has no elastic line and no Debye-Waller factor.
 
     Parameters
     ----------
@@ -61,6 +63,10 @@ def debye_waller(
         grows with Q² and lowers u².
     Q_range : pair of scalars with units, optional
         Momentum transfers to use; by default all where the whole line was measured.
+    reference : xarray.DataArray or xarray.Dataset, optional
+        S(Q,E) of the same sample at a lower temperature, on the same Q and E. The line
+        is divided by its line, so that the static structure, which hardly changes,
+        cancels; u2 is then u²(T) − u²(T of the reference).
     most_broadening : float
         Largest ``broadening``. The phonons under the line widen it by a third (vanadium
         to 13 1/angstrom); if atoms diffuse or turn, it widens at least in proportion to
@@ -74,12 +80,12 @@ def debye_waller(
     xarray.Dataset
         ``u2`` per axis with ``u2_std`` (in the inverse square of the data's Q unit;
         angstrom² for Q in 1/angstrom), over leftover dimensions; ``elastic_intensity``
-        over Q with its std; the Q used, ``Q_low``, ``Q_high``, ``n_points``;
-        ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the
-        fit explains; ``broadening``, the width (FWHM) of S(E) in the upper half of
-        these Q over that in the lower half of all Q up to there with the line;
-        ``status``: "ok", "not a Debye-Waller decay" (beyond these limits; u2 is NaN) or
-        "too few points".
+        over Q with its std, over that of the `reference`; the Q used, ``Q_low``,
+        ``Q_high``, ``n_points``; ``chi2_reduced``; ``explained``, the part of the
+        variance of ln S_el that the fit explains; ``broadening``, the width (FWHM) of
+        S(E) in the upper half of these Q over that in the lower half of all Q up to
+        there with the line; ``status``: "ok", "not a Debye-Waller decay" (beyond these
+        limits; u2 is NaN) or "too few points".
         The std is that of counting. Phonons under the line, a line that widens, and
         Bragg peaks show in ``u2_systematic``: half of the range of ``u2_by_window``,
         the u² of the window used, of windows half and twice as wide in E about its
@@ -92,6 +98,8 @@ def debye_waller(
     ------
     RangeError
         If the data have no elastic line.
+    CoordinateError
+        If the reference is on another grid.
 
     References
     ----------
@@ -106,6 +114,10 @@ def debye_waller(
     ...     resolution="1 meV")
     >>> round(float(line.bp.debye_waller().u2), 6)
     0.008
+    >>> cold = xbp.models.elastic_line(line.Q, line.E, u2="0.002 angstrom^2",
+    ...     resolution="1 meV")
+    >>> round(float(line.bp.debye_waller(reference=cold).u2), 6)
+    0.006
     """
     signal = read(data, "dynamic_structure_factor")
     limits = {
@@ -137,6 +149,28 @@ def debye_waller(
         _integral(value, std, upper - lower, chosen, xr.DataArray(in_Q, dims="Q"))
         for chosen in windows.values()
     ]
+    if reference is not None:
+        other = read(reference, "dynamic_structure_factor")
+        require_common_dims(other.value, value, "the reference")
+        require_same_grid(value, other.value, ("Q", "E"))
+        cold_std = None if other.std is None else std_along(other.std, "E")
+        # Its temperature is not that of the data.
+        cold, *errors = (
+            part.reset_coords(drop=True)
+            for part in (other.value, cold_std)
+            if part is not None
+        )
+        theirs = [
+            _integral(
+                cold,
+                errors[0] if errors else None,
+                upper - lower,
+                chosen,
+                xr.DataArray(in_Q, dims="Q"),
+            )
+            for chosen in windows.values()
+        ]
+        lines = [_quotient(*both) for both in zip(lines, theirs, strict=True)]
     intensity, intensity_std, usable = lines[0]
     above = usable.cumsum("Q") > usable.sum("Q") // 2
     lines += [(intensity, intensity_std, usable & side) for side in (~above, above)]
@@ -177,6 +211,7 @@ def debye_waller(
     q_units, e_units = (str(value[dim].attrs["units"]) for dim in ("Q", "E"))
     units = format_unit(parse_unit(q_units, like="1/angstrom") ** -2)
     area = format_unit(parse_unit(signal.units) * parse_unit(e_units))
+    area = area if reference is None else "1"
     variables = {
         "u2": (u2.where(ok), units, "u2 per axis"),
         "u2_std": (u2_std.where(ok), units, "standard deviation"),
@@ -250,7 +285,7 @@ def _of_the_decay(table: xr.Dataset, most_broadening: float) -> Iterator[Diagnos
             "coherent_elastic",
             "warning",
             "the elastic line follows S(Q) or Bragg peaks, not exp(−Q²u²)",
-            "narrow Q_range, or pass u2=",
+            "reference= a colder measurement, narrow Q_range, or pass u2=",
         )
 
 
@@ -269,6 +304,16 @@ def _integral(
         return intensity, None, usable
     intensity_std = ((std.isel(E=window) * wide) ** 2).sum("E", skipna=False) ** 0.5
     return intensity, intensity_std, usable & (intensity_std > 0)
+
+
+def _quotient(
+    line: tuple[xr.DataArray, xr.DataArray | None, xr.DataArray],
+    other: tuple[xr.DataArray, xr.DataArray | None, xr.DataArray],
+) -> tuple[xr.DataArray, xr.DataArray | None, xr.DataArray]:
+    """Return one integrated line over another, as `_integral` returns them."""
+    ratio, usable = line[0] / other[0], line[2] & other[2]
+    parts = [(std / one) ** 2 for one, std, _ in (line, other) if std is not None]
+    return ratio, ratio * sum(parts) ** 0.5 if parts else None, usable
 
 
 def _broadening(
