@@ -202,7 +202,7 @@ def test_a_recipe_is_the_chain(file: Path) -> None:
         ),
         ("@glass.Sq", "@glass.Sqq", "fix:  @='Sq'"),
         ("@glass.Sq", "@glas.Sq", "@='glas' is not one of 'glass', 'B'"),
-        ("[data.glass]", "[dat.glass]", "the table of chain.toml='dat'"),
+        ("[data.glass]", "[dat.glass]", "chain.toml: table='dat'"),
         ('path = "s.nc"', "", "[data.glass] has no path"),
         ("[data.glass]", "[data.glass", "is not valid TOML"),
         ('on = "B"', 'on = "C"', "@='C' is not one of"),

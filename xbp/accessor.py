@@ -11,7 +11,7 @@ from typing import Any
 
 import xarray as xr
 
-from xbp.core.calls import require_arguments, unknown_method, wrong_kind
+from xbp.core.calls import LISTS, require_arguments, unknown_method, wrong_kind
 from xbp.core.errors import QuantityError
 from xbp.core.index import MODULES, Where
 from xbp.core.operation import (
@@ -146,7 +146,7 @@ class PlotAccessor:
             named = [f"data.bp.{one.call} first" for one in steps[:1]] or named
         raise QuantityError(
             f"no figure shows {kinds_text(kinds)} alone",
-            fix=" or ".join(named) or "print(data.bp) lists what can be done",
+            fix=" or ".join(named) or LISTS,
         )
 
 

@@ -95,7 +95,7 @@ def main() -> None:
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace files of these names that are not the demo's, too.",
+    help="Also replace files that the demo did not write.",
 )
 def demo(out: Path, overwrite: bool) -> None:
     """Run the whole chain on the embedded glass.
@@ -112,7 +112,7 @@ _OPTION = click.option(
     "options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An option of xbp.open_dataset, such as T='300 K'; repeat it.",
+    help="An option of xbp.open_dataset, such as T='300 K'; may be repeated.",
 )
 
 
@@ -204,9 +204,7 @@ def explore(
     if bqe and "reduced_dos" not in kinds_of(data):
         data = data.bp.to_bqe(**({} if u2 is None else {"u2": u2}))
     elif u2 is not None:
-        raise click.BadParameter(
-            "it is used to make B(Q,E), with --bqe", param_hint="--u2"
-        )
+        raise click.BadParameter("it is only used with --bqe", param_hint="--u2")
     maps = {
         kind: name
         for kind, name in kinds_of(data).items()
@@ -300,7 +298,7 @@ def _plain(value: xr.DataArray) -> Any:
     "elements",
     multiple=True,
     metavar="TYPE=SYMBOL",
-    help="Of a type or name; repeat it.",
+    help="Element of an atom type or name; may be repeated.",
 )
 @click.option("--timestep", metavar="TIME", help="MD time step of a dump, like '2 fs'.")
 @click.option(
@@ -314,7 +312,9 @@ def _plain(value: xr.DataArray) -> Any:
 @click.option(
     "--topology", type=click.Path(path_type=Path), help="Topology for MDAnalysis."
 )
-@click.option("--temperature", metavar="T", help="Of the sample, like '300 K'.")
+@click.option(
+    "--temperature", metavar="T", help="Temperature of the sample, like '300 K'."
+)
 @click.option(
     "--drop-truncated", is_flag=True, help="Leave out a last frame that is cut short."
 )
@@ -374,7 +374,11 @@ def convert(
     help="Number of atoms.",
 )
 @click.option("--cooling-rate", default="1e12 K/s", show_default=True, metavar="RATE")
-@click.option("--composition", metavar="A=0.5,B=0.5", help="Other than the system's.")
+@click.option(
+    "--composition",
+    metavar="A=0.5,B=0.5",
+    help="Composition, if not that of the system.",
+)
 @click.option(
     "--potential", type=click.Path(path_type=Path), help="File of the potential."
 )
@@ -392,7 +396,7 @@ def convert(
     type=int,
     default=1,
     show_default=True,
-    help="Whole number that determines the random places and velocities.",
+    help="Seed of the random positions and velocities.",
 )
 @click.option(
     "--processes", type=int, default=1, show_default=True, help="MPI processes."
@@ -442,7 +446,7 @@ def glass(system: str, out: Path, composition: str | None, **options: Any) -> No
     "--among",
     multiple=True,
     metavar="LEAF",
-    help="Compare this leaf with the others named; repeat it.",
+    help="Compare this leaf with the others named; may be repeated.",
 )
 @click.option(
     "--heat-capacity",

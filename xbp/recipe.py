@@ -196,7 +196,7 @@ def _tables(where: Path) -> tuple[dict[str, Any], list[Any]]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FileFormatError(f"{where} is not valid TOML: {error}") from error
     for table in recipe:
-        choose(table, _TABLES, f"the table of {where.name}", error=FileFormatError)
+        choose(table, _TABLES, f"{where.name}: table", error=FileFormatError)
     data, steps = recipe.get("data", {}), recipe.get("step", [])
     if not (isinstance(data, dict) and data and isinstance(steps, list)):
         raise FileFormatError(
@@ -311,7 +311,7 @@ def _require_ending(key: str, path: Path, endings: Collection[str]) -> None:
 
 
 def _picture_endings() -> list[str]:
-    why = "the figure is drawn with it"
+    why = "figures need it"
     bases = require("matplotlib.backend_bases", why, "plot")
     kinds = {".png": 0, **{f".{k}": 0 for k in bases.FigureCanvasBase.filetypes}}
     return list(kinds)
@@ -401,7 +401,7 @@ def _write_figure(drawn: Any, path: Path) -> None:
     if path.suffix == ".html":
         drawn.save(path)
         return
-    pyplot = require("matplotlib.pyplot", "the figure is drawn with it", "plot")
+    pyplot = require("matplotlib.pyplot", "figures need it", "plot")
     drawn.figure.savefig(path, dpi=150)
     pyplot.close(drawn.figure)
 

@@ -26,7 +26,7 @@ __all__ = ["describe", "describe_html", "describe_tree"]
 #: What to do about a fit that has a status.
 _ADVICE: Final[dict[str, str]] = {
     Status.NO_DATA: "no point in the range has a value and an error; widen the range",
-    Status.TOO_FEW: "fewer points than parameters; widen the range, or hold some",
+    Status.TOO_FEW: "fewer points than parameters; widen the range, or fix some",
     Status.FAILED: "pass start= or fixed=, or fit another range",
     Status.BOX_UNKNOWN: "pass box_phonon=, which traj.bp.box_phonon() finds",
     Status.ERRORS_UNKNOWN: "a simulated maximum is tested with standard deviations; "
@@ -138,7 +138,7 @@ def _of_a_table(table: xr.Dataset, result: str) -> Iterator[str]:
     """Describe a table: its columns in `RESULTS`, or those with errors, and its fit."""
     title = str(table.attrs.get("model", result.replace("_", " ")))
     if any(is_lazy(v) for v in table.variables.values()):
-        yield f"{title}: not computed yet; .compute() does"
+        yield f"{title}: not computed yet; call .compute()"
         return
     known = [name for name in RESULTS[result] if name in table]
     columns = known or [str(n) for n in table.data_vars if f"{n}_std" in table]

@@ -629,7 +629,7 @@ def test_too_few_modes_are_told() -> None:
     [
         (
             lambda: _measured().bp.fit_heat_capacity(("299 K", "300 K")),
-            "widen the range, or hold some",
+            "widen the range, or fix some",
         ),
         (
             lambda: (

@@ -321,7 +321,7 @@ def test_the_box_phonon_says_what_its_window_tells(solid_box: xr.Dataset) -> Non
     short = solid_box.bp.box_phonon("2 ps")
     assert short.attrs["segments"] == 9
     assert [one.code for one in short.bp.diagnostics()] == ["short_window"]
-    assert "2 ps resolves 3 meV" in repr(short.bp)
+    assert "2 ps broadens by 3 meV" in repr(short.bp)
     whole = solid_box.bp.box_phonon("10 ps")
     assert not whole.bp.diagnostics()
     # One window of few waves does not tell a part in a thousand.

@@ -84,8 +84,8 @@ def test_a_map_is_of_a_powder_or_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"__euphonic_class__": "ForceConstants"}, "not that of a spectrum"),
-        ({"x_data_unit": "1 / angstrom"}, "dispersion"),
+        ({"__euphonic_class__": "ForceConstants"}, "not a spectrum"),
+        ({"x_data_unit": "1 / angstrom"}, "not in units of energy"),
         ({"y_data": [1.0, 2.0]}, "points for"),
         ({"y_data": ["a"] * 9}, "not numbers"),
         ({"y_data": [[1.0], [1.0, 2.0]]}, None),

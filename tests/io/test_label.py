@@ -107,10 +107,10 @@ def test_a_table_of_pandas_without_units() -> None:
     for wrong, says in (
         (table, "rename={'omega': 'g'}"),
         (table.rename(columns={"omega": "E", "dos": "g"}), "rename={'err': 'g_std'}"),
-        (pd.concat([table, table]), "repeat"),
-        (3, "not a table"),
+        (pd.concat([table, table]), "several rows"),
+        (3, "not a pandas DataFrame"),
     ):
         with pytest.raises(QuantityError, match=says):
             xbp.from_pandas(
-                wrong, "vibrational_dos", **(told if says == "repeat" else {})
+                wrong, "vibrational_dos", **(told if says == "several rows" else {})
             )

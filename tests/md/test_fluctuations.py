@@ -187,7 +187,7 @@ def test_what_is_no_field_is_refused(small: xr.Dataset) -> None:
         spectrum(xr.DataArray(values, dims=("time", "atom"), name="X"))
     with pytest.raises(CoordinateError, match="has 20 times and 40 atoms"):
         spectrum(field(values[:20]))
-    with pytest.raises(QuantityError, match="over \\('frame', 'atom'\\)"):
+    with pytest.raises(QuantityError, match="dimensions \\('frame', 'atom'\\)"):
         spectrum(field(values).rename(time="frame"))
     with pytest.raises(CoordinateError, match="are not those of the trajectory"):
         spectrum(field(values).assign_coords(time=small.time + 0.1))

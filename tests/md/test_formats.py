@@ -1043,7 +1043,7 @@ def timed(steps: list[int], times: list[float], **columns: str) -> str:
         ({"units": "metal", "timestep": "2 fs", "time_between_frames": "40 fs"}, "time_between_frames=40 fs contradicts"),
         ({"topology": "a.pdb"}, "topology='a.pdb' is not used"),
         ({"lj": "argon"}, "lj='argon' is only for units='lj', not 'metal'"),
-        ({"masses": {"Al": 27}}, "masses= names 'Al'"),
+        ({"masses": {"Al": 27}}, "masses= has the unknown key 'Al'"),
     ],
 )  # fmt: skip
 def test_what_contradicts_a_dump_is_refused(

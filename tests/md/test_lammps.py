@@ -330,7 +330,7 @@ def test_the_potentials_are_what_they_say() -> None:
         (
             {"composition": {"A": 0.5, "C": 0.5}},
             QuantityError,
-            "composition= names 'C'",
+            "composition= has the unknown key 'C'",
         ),
         (
             {"composition": {"A": -1.0, "B": 2.0}},
@@ -396,7 +396,7 @@ def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(SimulationError, match="nonsense"):
         make_glass(wrong, tmp_path / "g.nc", n_atoms=50, **FAST)
-    with pytest.raises(SimulationError, match=r"exploded|Lost atoms|Non-numeric|lost"):
+    with pytest.raises(SimulationError, match=r"unstable|Lost atoms|Non-numeric|lost"):
         make_glass(
             "kob_andersen",
             tmp_path / "h.nc",
@@ -437,7 +437,7 @@ def test_the_kink_is_found_with_an_honest_error() -> None:
     assert 0.6 < np.std(pulls) < 1.5
     straight = thermo.assign(density=("time", 7 - 1e-4 * T, {"units": "g/cm**3"}))
     assert str(glass_transition(straight).status.values) == "no kink"
-    with pytest.raises(QuantityError, match="not thermodynamics"):
+    with pytest.raises(QuantityError, match="not a table of thermodynamics"):
         glass_transition(xr.Dataset())
 
 
@@ -625,10 +625,10 @@ def test_a_folder_in_the_way_stays(
             )
         assert (folder / "thesis.txt").read_text() == "all of it"
     (tmp_path / "f.nc.run").write_text("a file")
-    with pytest.raises(FileFormatError, match="in the way"):
+    with pytest.raises(FileFormatError, match="not a run of xbp"):
         make_glass("kob_andersen", tmp_path / "f.nc", overwrite=True, **BRIEF)
     (tmp_path / "l.nc.run").symlink_to(tmp_path / "True.nc.run")
-    with pytest.raises(FileFormatError, match="in the way"):
+    with pytest.raises(FileFormatError, match="not a run of xbp"):
         make_glass("kob_andersen", tmp_path / "l.nc", overwrite=True, **BRIEF)
     (tmp_path / "folder.nc").mkdir()
     with pytest.raises(FileFormatError, match="it is a folder"):

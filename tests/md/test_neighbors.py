@@ -72,7 +72,7 @@ def test_a_cutoff_for_every_pair(small: xr.Dataset) -> None:
     np.testing.assert_array_equal(found[5], number)
     history = local_fields(small, "coordination", cutoff=by_pair).attrs["history"]
     assert "Cu-Cu 2.4 angstrom, Cu-Zr 3 angstrom, Zr-Zr 3.5 angstrom" in history
-    with pytest.raises(QuantityError, match=r"every pair.*Zr-Zr"):
+    with pytest.raises(QuantityError, match=r"all pairs.*Zr-Zr"):
         local_fields(small, "coordination", cutoff={"Cu-Cu": 2, "Cu-Zr": 2})
 
 

@@ -163,7 +163,7 @@ def test_a_sample_of_dynasor() -> None:
         (3, {}, "not an object of dynasor"),
         (sample, {"quantity": "Sq"}, "quantity='Sq'"),
         (sample, {"elements": {"A": "Cu"}}, "elements=.* is not used"),
-        (sample, {"part": "incoherent"}, "the Sample has"),
+        (sample, {"part": "incoherent"}, "the Sample has no"),
     ):
         with pytest.raises(QuantityError, match=says):
             xbp.from_dynasor(wrong, **options)

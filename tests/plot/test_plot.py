@@ -811,7 +811,7 @@ def test_the_figure_of_data_is_that_of_its_kind(
     assert fit.bp.plot().get_ylabel() == fit.bp.plot.scaling().get_ylabel()
     with pytest.raises(QuantityError, match=r"alone\n.*data\.bp\.plot\.peak\(…\)"):
         b.bp.cut_Q((2, 8)).bp.boson_peak(E_range=(1.2, 12)).bp.plot()
-    with pytest.raises(QuantityError, match="no quantity"):
+    with pytest.raises(QuantityError, match="no attrs"):
         xr.DataArray([1.0], dims="E").bp.plot()
 
 

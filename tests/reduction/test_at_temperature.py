@@ -98,7 +98,7 @@ def test_s_at_another_temperature_directly_from_b() -> None:
     assert not b.bp.to_sqe("30 K").bp.diagnostics()
     with pytest.raises(QuantityError, match="contradicts"):
         b.bp.to_sqe(u2=0.02)
-    with pytest.raises(CoordinateError, match="over 2 temperatures"):
+    with pytest.raises(CoordinateError, match="has 2 temperatures"):
         xr.concat([b, b.assign_coords(temperature=40.0)], "temperature").assign_coords(
             temperature=("temperature", [30.0, 40.0], {"units": "K"})
         ).bp.to_sqe("20 K")

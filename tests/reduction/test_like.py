@@ -181,7 +181,7 @@ def test_what_does_not_fit_together_is_refused(
         glass.bp.like(experiment.bp.cut_E(3, 1), "1.5 meV")
     with pytest.raises(QuantityError, match="scale='best'"):
         glass.bp.like(experiment, "1.5 meV", scale="best")
-    with pytest.raises(RangeError, match="no factor can be fitted"):
+    with pytest.raises(RangeError, match="no scale can be fitted"):
         glass.bp.like(experiment.where(abs(experiment.E) < 1), "1.5 meV", scale="fit")
     with pytest.raises(QuantityError, match="'dynamic_structure_factor'"):
         glass.bp.to_bqe().bp.like(experiment, "1.5 meV")

@@ -72,7 +72,7 @@ def test_the_leaves_are_what_was_given(study: xr.DataTree, glass: xr.Dataset) ->
         "literature",
     }
     assert "<pre>" in study.bp._repr_html_()
-    assert "no study" in repr(xr.DataTree().bp)
+    assert "invalid study" in repr(xr.DataTree().bp)
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ def dispersion(
         energy,
         "Q",
         "dispersion",
-        fix="B(Q,E).bp.boson_peak(), not of a cut",
+        fix="pass the table of B(Q,E).bp.boson_peak(), not of a cut",
         error=QuantityError,
     )
     used = (plain["status"] == Status.OK) & xr.DataArray(
@@ -414,7 +414,7 @@ def _window_doubts(branches: xr.Dataset, energy: np.ndarray) -> list[Diagnostic]
     units = branches.energy.attrs["units"]
     window = Window.of(branches, units)
     if window is None:
-        text = "the widths include that of the window of the spectra, if simulated"
+        text = "widths of simulated spectra include the broadening by the time window"
         return [Diagnostic("window_in_widths", "info", text)]
     short = window.fwhm > energy / np.pi
     if not short.any():
@@ -424,9 +424,9 @@ def _window_doubts(branches: xr.Dataset, energy: np.ndarray) -> list[Diagnostic]
         Diagnostic(
             "short_window",
             "warning",
-            f"the window of {window.time:.4g} ps resolves {window.fwhm:.2g} {units}, "
-            f"more than the width of the {names} phonon at the limit",
-            "longer windows",
+            f"a window of {window.time:.4g} ps broadens by {window.fwhm:.2g} {units}, "
+            f"more than the width of the {names} phonon at the Ioffe-Regel limit",
+            "use longer windows",
         )
     ]
 

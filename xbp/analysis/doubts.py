@@ -29,15 +29,15 @@ __all__ = [
 _NO_PEAK: Final[dict[str, tuple[str, str]]] = {
     Status.NO_EXCESS: (
         "Debye phonons alone describe these data as well",
-        "a T_range with the hump of C/T^3",
+        "use a T_range that contains the hump of C/T^3",
     ),
     Status.NO_MAXIMUM: (
         "g/E^2 has no maximum for sigma_E > theta_E/2.83",
-        "end T_range lower, or hold sigma_E",
+        "lower the end of T_range, or fixed={'sigma_E': …}",
     ),
     Status.AT_EDGE: (
-        "the maximum of g/E^2 is the end of the Debye phonons",
-        "start theta_D higher, or fixed={'theta_D': …}",
+        "the maximum of g/E^2 is the Debye cutoff, not a boson peak",
+        "start={'theta_D': …} larger, or fixed={'theta_D': …}",
     ),
     Status.UNDETERMINED: (
         "the error of the energy is as large as the energy",
@@ -86,7 +86,7 @@ def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
             "warning",
             f"the energies, {energy.min():.3g} to {energy.max():.3g}"
             f"{_units(columns['energy'])}, are too far apart to be one peak",
-            "name the energies to fit, E_range=",
+            "pass E_range= around one peak",
         )
     if signal != "reduced_dos":
         return
@@ -137,7 +137,7 @@ def shape_in_errors(
         f"energy_std is mostly due to how the points differ from a {method} curve"
         f"{many} (up to {np.abs(off[most]).max():.2g}{_units(std.variable)})"
     )
-    fix = "another E_range= or method=; scan_boson_peak() tries several"
+    fix = "try another E_range= or method=; scan_boson_peak() tries several"
     return [Diagnostic("shape_in_errors", "info", text, fix)]
 
 
@@ -174,7 +174,7 @@ def name_edges(
         if name in value.coords and not value[name].ndim and float(value[name]) > 0
     ]
     beside = f" ({', '.join(below)})" if below and "beginning" in text else ""
-    fix = "an E_range with both sides of a maximum; there may be none in these data"
+    fix = "use an E_range with both sides of a maximum; the data may have none"
     where = "at an edge: " if status.ndim else ""
     text = f"the values are largest {where}{text}{beside}"
     return [Diagnostic("maximum_at_edge", "info", text, fix)]
@@ -198,16 +198,16 @@ def _of_a_scan(table: xr.Dataset, status: str) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "no_systematic_error",
             "warning",
-            f"{good.size} of {ok.size} fits found a peak: no systematic error",
-            "ranges that contain the whole peak",
+            f"{good.size} of {ok.size} fits found a peak: systematic error unknown",
+            "use ranges that contain the whole peak",
         )
     elif good.max() > 3 * good.min():
         yield Diagnostic(
             "scan_far_apart",
             "warning",
             f"the fits found energies from {good.min():.3g} to {good.max():.3g}"
-            f"{_units(energy)}, which are not of one peak",
-            "name the ranges to fit",
+            f"{_units(energy)}, too far apart to be one peak",
+            "pass ranges around one peak",
         )
 
 
@@ -222,10 +222,9 @@ def _of_heat_capacity(table: xr.Dataset) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "upturn",
             "warning",
-            f"C/T rises below {below:.2g} K, by a Schottky or magnetic term that the "
-            "model lacks",
+            f"C/T rises below {below:.2g} K; a Schottky term is not in the model",
             # A Schottky term, two thirds of C/T where it is lowest, is 2 % at twice T.
-            f"begin T_range at {2 * below:.2g} K",
+            f"start T_range at {2 * below:.2g} K",
         )
     if table["status"].ndim:
         return
@@ -243,8 +242,8 @@ def _of_heat_capacity(table: xr.Dataset) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "broad_gaussian",
             "warning",
-            f"the Gaussian reaches E = 0, like a gamma of {gamma:.2g} J/mol/K^2",
-            "end T_range lower",
+            f"the Gaussian extends to E = 0, like a gamma of {gamma:.2g} J/mol/K^2",
+            "lower the end of T_range",
         )
     modes = float(table["n_D"]) + float(table["n_E"])
     if modes < 0.9:
@@ -259,7 +258,7 @@ def _of_heat_capacity(table: xr.Dataset) -> Iterator[Diagnostic]:
             "poor_fit",
             "warning",
             "the curve misses the lowest temperatures: gamma may not be 0",
-            "begin T_range higher",
+            "raise the start of T_range",
         )
     yield from _of_a_scan(table, "scan_peak_status")
 

@@ -235,7 +235,7 @@ def few_independent(r: xr.Variable, n_effective: xr.Variable) -> list[Diagnostic
             f"the error of r is not known{where}: Q_range has "
             f"{float(np.median(n[few])):.1f} independent points, fewer than "
             f"{LEAST_INDEPENDENT}",
-            "a longer Q_range",
+            "use a longer Q_range",
         )
     ]
 

@@ -403,8 +403,8 @@ def box_phonon(
         doubt = Diagnostic(
             "short_window",
             "warning",
-            f"the window of {used.time:.4g} ps resolves {used.fwhm:.2g} meV{said}",
-            "a longer window, and a longer trajectory if need be",
+            f"the window of {used.time:.4g} ps broadens by {used.fwhm:.2g} meV{said}",
+            "use a longer window, or trajectory",
         )
         first.attrs |= diagnosed(first.attrs, doubt)
     return first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any
+from typing import Any, Final
 
 import xarray as xr
 
@@ -12,7 +12,10 @@ from xbp.core.errors import ArgumentsError, QuantityError, nearest
 from xbp.core.index import MODULES, Where
 from xbp.core.operation import Operation, kinds_of, kinds_text, step_to
 
-__all__ = ["require_arguments", "unknown_method", "wrong_kind"]
+__all__ = ["LISTS", "require_arguments", "unknown_method", "wrong_kind"]
+
+#: What to do where no method is near.
+LISTS: Final = "print(data.bp) lists what can be done"
 
 
 def require_arguments(one: Operation, /, *args: Any, **kwargs: Any) -> None:
@@ -102,7 +105,7 @@ def wrong_kind(data: Any, one: Operation) -> QuantityError:
         fix = next(filter(None, steps), None) or (
             "open one with xbp.md.open_trajectory(path)"
             if one.takes == ("trajectory",)
-            else "print(data.bp) lists what can be done"
+            else LISTS
         )
     return QuantityError(
         f".bp.{one.method}() needs {' or '.join(named)}, not {kinds_text(kinds)}",
@@ -128,7 +131,5 @@ def unknown_method(where: Where, name: str) -> AttributeError:
     known = {one: f"{prefixes[kind]}.{one}" for kind in beside for one in MODULES[kind]}
     near = [known[one] for one in nearest(name, known)]
     given = f"{prefixes[where]}.{name}"
-    hint = "print(data.bp) lists what can be done"
-    if near:
-        hint = f"the nearest: {', '.join(near)}"
+    hint = f"the nearest: {', '.join(near)}" if near else LISTS
     return AttributeError(f"{given} does not exist; {hint}")

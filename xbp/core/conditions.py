@@ -33,6 +33,7 @@ __all__ = [
     "ERRORS",
     "FIXED_ENERGY",
     "STATISTICS",
+    "WHY_STATISTICS",
     "along",
     "dimension_of",
     "error_of",
@@ -48,6 +49,7 @@ __all__ = [
 FIXED_ENERGY: Final = {"direct": "incident_energy", "indirect": "final_energy"}
 #: What ``attrs["statistics"]`` can be.
 STATISTICS: Final = ("quantum", "classical")
+WHY_STATISTICS: Final = "measured spectra obey detailed balance, MD is even in E"
 #: The arguments with the standard deviations of T and of u².
 ERRORS: Final = {"temperature": "T_std", "u2": "u2_std"}
 #: Units of the bare numbers of an axis.
@@ -196,7 +198,7 @@ def _argument(data: xr.DataArray, name: str, given: Mapping[str, Any]) -> xr.Dat
     dims = value.dims if isinstance(value, xr.DataArray) else ()
     if {*dims} & {"Q", "E"}:
         raise QuantityError(
-            f"{label} is over {dims}; it may depend on the sample, not on Q or E",
+            f"{label} has dimensions {dims}; it must not depend on Q or E",
             fix=f"pass a number, such as {label}.mean()",
         )
     found = along(data, value, label, units, default=_bare_units(data, name))
@@ -257,8 +259,8 @@ def along(
         return xr.Variable((), single)
     if not {*number.dims} <= {*data.dims} or number.dtype.kind not in "fiu":
         raise QuantityError(
-            f"{name} is over {number.dims}, of type {number.dtype}; it must be real "
-            f"numbers over {tuple(map(str, data.dims))}"
+            f"{name} has dimensions {number.dims}, type {number.dtype}; it must be "
+            f"real numbers over {tuple(map(str, data.dims))}"
         )
     require_same_grid(data, number, number.dims)
     factor = convert_factor(own or default or units, units, name=name, energy=energy)
@@ -312,7 +314,7 @@ def error_of(
     std = along(data, error, label, units, default=_bare_units(data, name))
     if not {*std.dims} <= {*condition.dims}:
         raise QuantityError(
-            f"{label} is over {std.dims}, but {name} over {condition.dims}"
+            f"{label} has dimensions {std.dims}, but {name} {condition.dims}"
         )
     require_values(std, label, units, least=0, below=math.inf, error=QuantityError)
     source = error.attrs.get("source", "") if given is None else ""
@@ -407,7 +409,7 @@ def statistics_of(data: xr.DataArray, wanted: str | None = None, fix: str = "") 
     if not isinstance(found, str) or found not in STATISTICS:
         raise QuantityError(
             f"attrs['statistics'] is {'missing' if found is None else repr(found)}",
-            reason="measured spectra obey detailed balance, those of MD are even in E",
+            reason=WHY_STATISTICS,
             fix="data.attrs['statistics'] = 'quantum' if measured, 'classical' for MD",
         )
     if wanted not in (None, found):

@@ -8,7 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from xbp.core.conditions import STATISTICS, temperature_coordinate
+from xbp.core.conditions import (
+    STATISTICS,
+    WHY_STATISTICS,
+    temperature_coordinate,
+)
 from xbp.core.data import unwrap
 from xbp.core.errors import CoordinateError, QuantityError, kind_of, shown
 from xbp.core.grid import bin_limits
@@ -103,7 +107,7 @@ def new_dataset(
     if quantity in OF_STATISTICS and statistics is None:
         raise QuantityError(
             "statistics= is missing",
-            reason="measured spectra obey detailed balance, those of MD are even in E",
+            reason=WHY_STATISTICS,
             fix="statistics='quantum' if measured, 'classical' for MD",
         )
     order = tuple(coords) if dims is None else dims
@@ -227,7 +231,7 @@ def _plain(values: Any, name: str) -> np.ndarray:
     if isinstance(values, xr.DataArray | xr.Dataset) or hasattr(values, "magnitude"):
         raise QuantityError(
             f"'{name}' is {kind_of(values)}, whose labels or units would be lost",
-            fix="pass array.values or quantity.magnitude, in the units named",
+            fix="pass array.values or quantity.magnitude",
         )
     if isinstance(values, np.ma.MaskedArray):
         return np.ma.filled(values.astype(float), np.nan)

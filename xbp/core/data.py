@@ -195,7 +195,7 @@ def require_over(
     """
     if not {*dims} <= {*data.dims} <= {*dims, *may}:
         own = tuple(map(str, data.dims))
-        raise error(f"'{data.name}' is over {own}; {wanted}", fix=fix)
+        raise error(f"'{data.name}' has dimensions {own}; {wanted}", fix=fix)
 
 
 def require_common_dims(other: xr.DataArray, data: xr.DataArray, name: str) -> None:
@@ -275,17 +275,17 @@ def require_values(
 
     Examples
     --------
-    >>> require_values(np.array([2.0, -1.0]), "the resolution", "meV", above=0)
+    >>> require_values(np.array([2.0, -1.0]), "the width", "meV", above=0)
     Traceback (most recent call last):
         ...
-    xbp.core.errors.RangeError: the resolution is from -1 to 2 meV, and must be positive
+    xbp.core.errors.RangeError: the width ranges from -1 to 2 meV; it must be positive
     """
     array = np.asarray(values)
     inside = (least <= array) & (array <= most) & (above < array) & (array < below)
     if not inside.all():
         raise error(
-            f"{name} is from {array.min():g} to {array.max():g} {units}".rstrip()
-            + f", and must be {limits_text(least, above, most, below)}"
+            f"{name} ranges from {array.min():g} to {array.max():g} {units}".rstrip()
+            + f"; it must be {limits_text(least, above, most, below)}"
         )
 
 

@@ -384,20 +384,22 @@ def require_keys(value: Any, name: str, allowed: Collection[str]) -> dict[str, A
 
     Examples
     --------
-    >>> require_keys({"hight": 1}, "start", ("energy", "height"))
+    >>> require_keys({"hight": 1}, "start", ("height",))
     Traceback (most recent call last):
         ...
-    xbp.core.errors.QuantityError: start= names 'hight', not one of 'energy', 'height'
-      fix:  'height'
+    xbp.core.errors.QuantityError: start= has the unknown key 'hight'; known: 'height'
+      fix:  use 'height'
     """
     if value is None:
         return {}
     require_kind(value, Mapping, name, f"a dict with keys {', '.join(allowed)}")
     for key in value:
         if not isinstance(key, str) or key not in allowed:
+            near = " or ".join(map(repr, nearest(key, allowed)))
             raise QuantityError(
-                f"{name}= names {shown(key)}, not one of {listed(key, allowed)}",
-                fix=" or ".join(map(repr, nearest(key, allowed))),
+                f"{name}= has the unknown key {shown(key)}; known: "
+                f"{listed(key, allowed)}",
+                fix=near and f"use {near}",
             )
     return dict(value)
 

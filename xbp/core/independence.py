@@ -273,7 +273,7 @@ def independence_variable(dims: Any, held: Any, dim: str) -> xr.Variable:
     """Return f as the coordinate along a dimension."""
     labels = {
         "units": "1",
-        "long_name": f"part of an independent bin that each bin holds, along {dim}",
+        "long_name": f"independent bins that one bin counts for, along {dim}",
     }
     return xr.Variable(dims, held, labels)
 

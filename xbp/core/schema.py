@@ -343,9 +343,10 @@ def validate(data: xr.DataArray, *expected: str, owner: str = "data") -> Quantit
         accepted = expected or tuple(QUANTITIES)
         needed = " or ".join(map(repr, expected)) or f"one, such as {accepted[0]!r}"
         known = given in QUANTITIES or given in RESULTS
-        said = "has no quantity"
+        said = "has no attrs['quantity']"
         if given is not None:
             said = f"is {with_article(repr(given))}"
+        label = QUANTITIES[accepted[0]].label
         raise QuantityError(
             f"{name} {said}; this needs {needed}",
             # Known data are not to be relabelled.
@@ -353,7 +354,7 @@ def validate(data: xr.DataArray, *expected: str, owner: str = "data") -> Quantit
             or (
                 "pass data of that quantity"
                 if known
-                else f"{owner}.attrs['quantity'] = '{accepted[0]}', if they are one"
+                else f"{owner}.attrs['quantity'] = '{accepted[0]}' if it is {label}"
             ),
         )
     quantity = QUANTITIES[str(given)]

@@ -319,7 +319,7 @@ def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
     std = ds[name]
     if set(std.dims) != set(value.dims):
         raise QuantityError(
-            f"'{name}' is over {std.dims}, '{value.name}' over {value.dims}",
+            f"'{name}' has dimensions {std.dims}, but '{value.name}' {value.dims}",
             fix=f"data['{name}'].broadcast_like(data['{value.name}'])",
         )
     units = require_units(std, f"'{name}'", value.attrs["units"])

@@ -298,7 +298,7 @@ def _own_curve(worker: Any, names: list[str], chosen: Choices, x: np.ndarray) ->
     missing = [name for name in names if name not in known]
     if missing:
         raise QuantityError(
-            f"no start is given for {', '.join(missing)}",
+            f"the fit needs a start value of {', '.join(missing)}",
             fix=f"start={{'{missing[0]}': 1.0}}",
         )
 
@@ -338,7 +338,7 @@ def _worker(model: Any) -> Any:
         worker = model if isinstance(model, lmfit.Model) else lmfit.Model(model)
     except Exception as error:  # whatever lmfit says of other things
         raise QuantityError(
-            f"model={shown(model)} is not a name, an lmfit.Model or a function",
+            f"model={shown(model)} is not a model name, an lmfit.Model or a function",
             reason=str(error),
             fix=example,
         ) from error

@@ -236,8 +236,8 @@ def _starts(
     starts = [{**one, **chosen.start, **chosen.fixed} for one in several]
     if not starts or any(name not in one for one in starts for name in curve.names):
         raise QuantityError(
-            f"the guess of a start returned {shown(guess)}",
-            fix=f"return a value of each of {', '.join(curve.names)}",
+            f"guess= of the model returned {shown(guess)}, not all start values",
+            fix=f"return a dict with {', '.join(curve.names)}",
         )
     # Those that the user's values make equal are one.
     values = {tuple(one[name] for name in curve.names): False for one in starts}

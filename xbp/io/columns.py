@@ -69,7 +69,7 @@ def _lacks(lines: list[str]) -> str:
     table = any(row(line) is not None for line in with_points(lines))
     doubtful = sum(_COMMAS.fullmatch(line.strip()) is not None for line in lines)
     if doubtful > 1 and not table:
-        return "it is rows of numbers whose commas may be decimal, or separate numbers"
+        return "its commas may be decimal commas or separate numbers"
     return "it is a table without units" if table else "it has no rows of numbers"
 
 
@@ -288,8 +288,8 @@ def _require_axis(name: str, x: np.ndarray, values: np.ndarray) -> None:
     if x.size > 3 and others:
         what = "evenly spaced" if even[1] else "ascending or descending"
         raise CoordinateError(
-            f"the second column of {name} is {what}, the first is not: they are "
-            "exchanged",
+            f"the second column of {name} is {what}, the first is not: the columns "
+            "seem to be exchanged",
             fix="write the coordinate first, or pass both to xbp.new_dataset(...)",
         )
 

@@ -144,7 +144,7 @@ def correlation(
         order.append(dim)
     row = QUANTITIES[name]
     fits = set(order) == set(row.dims)
-    check(fits, f"its {parts[name][part]!r} is over {order}, not {list(row.dims)}")
+    check(fits, f"its {parts[name][part]!r} has axes {order}, not {list(row.dims)}")
     shape = tuple(coords[dim][0].size for dim in order)
     check(
         values.shape == shape, f"the shape of {parts[name][part]!r} is {values.shape}"

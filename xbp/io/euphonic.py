@@ -112,7 +112,7 @@ def open_euphonic(
     check(kind or "x_data" in content, "it is not an object of Euphonic")
     if kind not in (None, "Spectrum1D", "Spectrum1DCollection", "Spectrum2D"):
         raise FileFormatError(
-            f"{path} has the type {shown(kind)} of Euphonic, not that of a spectrum",
+            f"{path} is a Euphonic {shown(kind)}, not a spectrum",
             fix="save a Spectrum1D, or a Spectrum2D of a powder",
         )
     missing = {"x_data", "x_data_unit", "y_data", "y_data_unit"} - set(content)
@@ -130,7 +130,7 @@ def open_euphonic(
     x, units, y = (content[key] for key in ("x_data", "x_data_unit", "y_data_unit"))
     if not is_energy_like(parse_unit(str(units), like="meV")):
         raise FileFormatError(
-            f"{path} is over {str(units)!r}, as a dispersion is, not over energy",
+            f"the x axis of {path} is in {str(units)!r}, not in units of energy",
             fix="save a density of states",
         )
     values = np.asarray(content["y_data"])
@@ -207,7 +207,7 @@ def _map(
         raise QuantityError(
             f"{path} does not state whether its x is |Q| of a powder average, nor "
             "whether the Bose factor is in it",
-            fix="powder=True, T='300 K' if both are so",
+            fix="powder=True, T='300 K' if both are true",
         )
     return _dataset(
         "dynamic_structure_factor",

@@ -347,7 +347,7 @@ def from_scipp(
     >>> list(g.variables)  # doctest: +SKIP
     ['g', 'g_std', 'E', 'E_bnds']
     """
-    scipp = require("scipp", "the data are its own", "scipp")
+    scipp = require("scipp", "the data are objects of scipp", "scipp")
     if isinstance(data, scipp.Dataset):
         names = list(data.keys())
         chosen = names[0] if name is None and len(names) == 1 else name

@@ -114,7 +114,7 @@ def label(
     missing = {name: example for name, example in lacking.items() if example}
     bare = [dim for dim in dims if dim not in array.coords]
     if missing or bare:
-        gaps = [f"no coordinate {dim!r}" for dim in bare]
+        gaps = [f"the coordinate {dim!r}" for dim in bare]
         asked = [f"{name}{example}" for name, example in missing.items()]
         raise UnitsError(
             f"the data lack {', '.join([*(n.rstrip('=') for n in missing), *gaps])}",
@@ -182,7 +182,7 @@ def _own(attrs: Mapping[Any, Any], given: str | None, what: str) -> str | None:
     if given is not None and stated not in (None, given):
         raise UnitsError(
             f"{what} has the units {stated!r}, not {given!r}",
-            fix="leave it out; .bp.convert(…) converts",
+            fix="leave it out; .bp.convert(…) changes units",
         )
     return given if stated is None else str(stated)
 
@@ -236,7 +236,9 @@ def from_pandas(
     row = find_quantity(quantity)
     table = frame.to_frame() if hasattr(frame, "to_frame") else frame
     if not hasattr(table, "columns") or not hasattr(table, "reset_index"):
-        raise QuantityError(f"{type(frame).__name__} is not a table of pandas")
+        raise QuantityError(
+            f"{type(frame).__name__} is not a pandas DataFrame or Series"
+        )
     if any(name is not None for name in table.index.names):
         table = table.reset_index()
     matches = [(str(t), _TITLE.fullmatch(str(t))) for t in table.columns]
@@ -257,7 +259,7 @@ def from_pandas(
         )
     table = table.set_axis(names, axis=1).set_index(dims)
     if table.index.duplicated().any():
-        raise QuantityError(f"rows of the same {', '.join(dims)} repeat")
+        raise QuantityError(f"several rows have the same {', '.join(dims)}")
     ds = table.sort_index().to_xarray()
     for key, unit in stated.items():
         if key in ds.variables and key != error:

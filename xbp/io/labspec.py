@@ -184,7 +184,7 @@ def _spectra(
         what = f"line {i}, {line.strip()[:60]!r}, is not {size} numbers"
         check(len(known) == len(values) == size, what)
         rows.append(known)
-    check(rows, "it ends with its header")
+    check(rows, "it has no rows below its header")
     if not blank:
         points, intensities = np.array(rows).T
         return points, intensities, None

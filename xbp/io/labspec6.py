@@ -190,7 +190,7 @@ def open_labspec6(
         path, "LabSpec 6 file", intensity, axis, intensity.points, rows, options
     )
     if not rows:  # the file does not state how long it is
-        text = "the file has no parameters: it may be cut behind its spectrum"
+        text = "the file has no parameters: it may be cut after its spectrum"
         doubt = Diagnostic("no_parameters", "warning", text, MAYBE_DAMAGED)
         ds["I"].attrs |= diagnosed(ds["I"].attrs, doubt)
     return ds

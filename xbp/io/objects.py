@@ -225,7 +225,7 @@ def _over(signal: Any, *dims: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Return values and errors over some dimensions, and no others."""
     if set(signal.value.dims) != set(dims):
         raise QuantityError(
-            f"'{signal.value.name}' is over {tuple(signal.value.dims)}, not {dims}",
+            f"'{signal.value.name}' has dimensions {signal.value.dims}, not {dims}",
             fix="data.isel(temperature=0)",
         )
     std = None if signal.std is None else signal.std.transpose(*dims).values

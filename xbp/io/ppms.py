@@ -278,8 +278,9 @@ def _in_one_field(
     if rows.all() or (given is not None and rows.any()):
         return rows
     ends = f"{fields.min():g} to {fields.max():g} Oe"
+    none = "" if given is None else f", none at field={given!r}"
     raise QuantityError(
-        f"{path} has fields from {ends}, field={given!r}",
+        f"{path} has data in fields from {ends}{none}",
         fix=f"field='{fields.max():g} Oe'",
     )
 

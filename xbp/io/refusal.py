@@ -126,7 +126,7 @@ def hdf5_refusal(
     if near is None or shares[near] < 0.5:
         return what, "", "pass its numbers to xbp.new_dataset(...)"
     why = f"nearest to {near.format.name}, but {reasons[near.format.name]}"
-    return what, why, f"engine={near.format.engine!r} tells more"
+    return what, why, f"engine={near.format.engine!r} shows what is missing"
 
 
 class _Key:
@@ -173,7 +173,7 @@ def refusal(
             f"{where} is a table of numbers without quantity and units",
             fix="xbp.open_dataset(path, quantity='raman_intensity', units='1', "
             "coordinate_units='1/cm'), or quantity='S(E)', 'g(E)', 'S(Q)', 'C_p(T)' … "
-            "with units of theirs",
+            "with their units",
         )
     fix = "pass its numbers to xbp.new_dataset(...)"
     if known.startswith("it looks like "):

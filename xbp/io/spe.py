@@ -195,12 +195,14 @@ def open_spe(
         **fixed,
     )
     if detectors is None and n_detector > 1 and (np.diff(grid) == 1).all():
-        doubt = f"the angles count from {grid[0]:g}° to {grid[-1]:g}°, as numbers of "
+        doubt = (
+            f"the angles are {grid[0]:g}°, {grid[1]:g}° … {grid[-1]:g}°: they may be "
+        )
         found = Diagnostic(
             "angles_count",
             "warning",
-            f"{doubt}detectors do",
-            "detectors='run.phx', or '.par'",
+            f"{doubt}detector numbers",
+            "detectors='run.phx', or a .par file",
         )
         ds.S.attrs |= diagnosed(ds.S.attrs, found)
     return ds
@@ -290,14 +292,14 @@ def _of_detectors(path: Path, n: int) -> dict[str, np.ndarray]:
     """Return the columns of a PHX (7 columns) or PAR file (5, or 6 with a number)."""
     lines = [line for line in read_lines(path) if line.strip()]
     count = to_numbers(lines[:1], f"the first line of {path}")
-    check(count.size == 1 and count[0] == n, f"{path.name} has not {n} detectors")
+    check(count.size == 1 and count[0] == n, f"{path.name} does not have {n} detectors")
     table = to_numbers(lines[1:], path.name)
     columns = table.size // n
     check(
         columns in (5, 6, 7)
         and all(len(line.split()) == columns for line in lines[1:])
         and len(lines) == n + 1,
-        f"{path.name} has not {n} rows of 5 to 7 numbers",
+        f"{path.name} does not have {n} rows of 5 to 7 numbers",
     )
     table = table.reshape(n, columns)
     if columns == 7:  # its distance is often made up
@@ -387,7 +389,8 @@ def to_spe(
     E = np.append(lower, upper[-1])
     if (np.diff([float(_field(e, width)) for e in E]) <= 0).any():
         raise CoordinateError(
-            f"some energies are the same in {width} characters", fix="width=25"
+            f"some energies are equal when written in {width} characters",
+            fix="width=25",
         )
     seen = np.isfinite(S) & np.isfinite(errors)
     S, errors = np.where(seen, S, _MASKED), np.where(seen, errors, 0.0)

@@ -352,7 +352,7 @@ def _without_filler(
             raise RangeError(
                 f"S is {lowest:g} in {n_lowest} bins, and at least {others.min():g} "
                 "elsewhere",
-                reason="S is not negative",
+                reason="S cannot be negative",
                 fix=f"filler={lowest:g}; filler=False if it was measured",
             )
         return values, _repeated_lowest(values), {}

@@ -193,7 +193,9 @@ class _Unfinished:
             self.path.exists()
             and (not self.path.is_dir() or {*os.listdir(self.path)} - names)
         )
-        require_file(not foreign, self.path, "it is in the way", fix="move it")
+        require_file(
+            not foreign, self.path, "it has other files than an xbp run", fix="move it"
+        )
 
     def find(self) -> None:
         """Find out how many frames the same call has left."""

@@ -157,7 +157,9 @@ def from_dynasor(
     }
     found = [name for name, key in names.items() if key]
     if not found:
-        raise QuantityError(f"the Sample has {', '.join(there) or 'nothing'}")
+        raise QuantityError(
+            f"the Sample has no {part} spectrum, but {', '.join(there) or 'nothing'}"
+        )
     chosen = found[0] if quantity is None else choose(quantity, found, "quantity")
     key, axis = names[chosen], _OF_SAMPLE[chosen][1]
     pairs = [k.removeprefix(f"{key}_") for k in there if k.startswith(f"{key}_")]

@@ -244,8 +244,8 @@ def _in_order(trajectory: Trajectory, name: str, array: xr.DataArray) -> Any:
     """Check a field of the user and put it in the order (time, component, atom)."""
     if not {"time", "atom"} <= set(array.dims) or array.dtype.kind not in "fiu":
         raise QuantityError(
-            f"the field '{name}' is over {array.dims}, of type {array.dtype}; it must "
-            "be real numbers over time, atom and any components",
+            f"the field '{name}' has dimensions {array.dims}, type {array.dtype}; it "
+            "must be real numbers over time, atom and any components",
         )
     sizes = (trajectory.n_frames, trajectory.n_atoms)
     if (array.sizes["time"], array.sizes["atom"]) != sizes:

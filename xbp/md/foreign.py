@@ -57,7 +57,7 @@ def open_with_ase(source: Source, given: Given) -> Found:
         require_file(
             kind not in _ASE_WRONG,
             path,
-            f"not read: ASE takes it for {kind}, and reads that wrongly",
+            f"ASE takes it for {kind}, which ASE does not read correctly",
             fix=_ASE_WRONG.get(kind, ""),
         )
         if kind == "vasp":
@@ -73,7 +73,7 @@ def open_with_ase(source: Source, given: Given) -> Found:
     require_file(
         kind in _ASE_MOVING or (len(images) == 1 and not first.has("momenta")),
         path,
-        f"what ASE reads as {kind} is unverified beyond one frame at rest",
+        f"{kind} read by ASE is tested only for one frame at rest",
         fix="write extended XYZ, or xbp.md.new_trajectory(position, time=…, cell=…)",
     )
     own = [image.info.get("time") for image in images if kind == "castep-md"]
@@ -99,7 +99,7 @@ def open_with_mdanalysis(source: Source, given: Given) -> Found:
         require_file(
             kind in (*_MDA_TIMED, *_MDA_UNTIMED),
             path,
-            f"what MDAnalysis reads as {kind} is unverified",
+            f"{kind} read by MDAnalysis is not tested",
             fix="xbp.md.new_trajectory(position, time=…, cell=…)",
         )
         n_frames = len(trajectory)

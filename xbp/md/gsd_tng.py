@@ -33,7 +33,10 @@ def is_tng(head: bytes) -> bool:
 
 def _require_plain(source: Source) -> None:
     require_file(
-        not source.packing, source.path, "it is not read compressed", fix="unpack it"
+        not source.packing,
+        source.path,
+        "this format cannot be read compressed",
+        fix="unpack it",
     )
 
 

@@ -113,7 +113,7 @@ def _series(
     if node is None:
         return None
     if not isinstance(node, h5py.Dataset) or node.dtype.kind not in kinds:
-        raise ValueError(f"{node.name} does not contain what it should")
+        raise ValueError(f"{node.name} is not an array of the right type")
     require_own(node)
     fixed = node.shape in (shape, (1, *shape)) and node.shape != (n_frames, *shape)
     if not fixed and node.shape != (n_frames, *shape):

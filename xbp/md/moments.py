@@ -125,14 +125,16 @@ class Moments:
                 Diagnostic(
                     "slow_relaxation",
                     "warning",
-                    f"successive segments correlate by {highest:.2g}: something "
+                    f"successive segments correlate by {highest:.2g}: the sample "
                     "relaxes more slowly, and errors may be too small by half",
-                    "a longer window, or a longer trajectory",
+                    "use a longer window, or a longer trajectory",
                 )
             ]
-        text = f"no errors from {self.n} segments; they need {FEWEST}"
+        text = f"{self.n} segments give no errors; {FEWEST} are needed"
         return [
-            Diagnostic("few_segments", "info", text, "a shorter window, or more frames")
+            Diagnostic(
+                "few_segments", "info", text, "use a shorter window, or more frames"
+            )
         ]
 
     def column(

@@ -95,8 +95,8 @@ def choose_cutoff(trajectory: Trajectory, cutoff: Any) -> Cutoff:
         for pair in pairs:
             if frozenset(pair.split("-")) not in given or not set(given) <= set(wanted):
                 raise QuantityError(
-                    f"cutoff= names {', '.join(map(str, cutoff))}, not every pair of "
-                    f"elements: {', '.join(pairs)}"
+                    f"cutoff= has {', '.join(map(str, cutoff))}; it needs all pairs "
+                    f"of elements: {', '.join(pairs)}"
                 )
         radii = [
             require_positive(given[key], f"cutoff of {pair}", "angstrom")
@@ -182,7 +182,7 @@ def _minima(
         raise RangeError(
             f"the first minimum of g(r), at {max(radii):.4g} angstrom, leaves "
             f"{neighbors:.2g} neighbors",
-            fix="cutoff='3.8 angstrom', after a look at "
+            fix="cutoff='3.8 angstrom'; choose it from "
             "traj.bp.radial_distribution(partials=True).bp.plot.cut()",
         )
     return radii

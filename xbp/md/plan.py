@@ -156,7 +156,12 @@ class Plan:
         **static: Any,
     ) -> Plan:
         """Put coherent and incoherent scattering on one scale, for neutrons."""
-        choose(given.get("weights"), ("neutron",), "weights", reason="of part='total'")
+        choose(
+            given.get("weights"),
+            ("neutron",),
+            "weights",
+            reason="part='total' needs it",
+        )
         own = {**given, "part": "coherent", "origin_step": None}
         coherent = cls.make(trajectory, own, length, **static)
         single = cls.make(trajectory, {**given, "part": "incoherent"}, length, **static)
@@ -283,7 +288,7 @@ def answer(
         found["dimension"] = 2
     elif "Q" in coords and not trajectory.repeats.all():
         sides = " and ".join("abc"[i] for i in np.flatnonzero(~trajectory.repeats))
-        text = f"the box is open along {sides}: only its other wave vectors are used"
+        text = f"the box is open along {sides}: only wave vectors across are used"
         found |= diagnosed(found, Diagnostic("open_sides", "warning", text))
     source, sample = trajectory.source.attrs, {}
     if trajectory.element is not None:

@@ -95,5 +95,5 @@ def require_in_plane(position: Any, velocity: Any, frame: str) -> None:
     if not _is_flat(position, velocity):
         raise QuantityError(
             f"dimension=2, but z moves in {frame}",
-            fix="dimension=3; a sheet that ripples is a film",
+            fix="dimension=3, also for a rippled sheet",
         )

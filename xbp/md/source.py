@@ -393,7 +393,7 @@ class Lines:
                 longest <= self._longest,
                 self.source.path,
                 f"a line after byte {self._first} is longer than {self._longest} bytes",
-                fix="it is not text",
+                fix="check that it is a text file",
             )
         self._block, self.finished = rest, not more
         return bool(self._ends.size)

@@ -253,9 +253,7 @@ class Trajectory:
             states = {True: "taken off", False: "not in the velocities"}
             attrs["affine_motion"] = "unknown" if known is None else states[known]
             if known is None:
-                text = (
-                    "the cell changes; if velocities include this, it was not removed"
-                )
+                text = "the cell changes; if velocities include this, it was kept"
                 fix = "simulate at constant volume"
                 doubts.append(Diagnostic("affine_motion", "warning", text, fix))
         return {**attrs, **diagnosed({}, *doubts)}
@@ -322,7 +320,7 @@ class Trajectory:
         if found < 1e-3 or not abs(found - stated) > allowed:
             return []
         text = f"the velocities give {found:.4g} K, but T = {stated:.4g} K is stated"
-        fix = "correct temperature= or T=; rigid bonds, too, lower that of velocities"
+        fix = "correct temperature= or T=; rigid bonds also lower that of velocities"
         return [Diagnostic("temperature_of_velocities", "warning", text, fix)]
 
 

@@ -145,10 +145,12 @@ def vdos(
     if not np.isfinite(moments.mean["g"]).all():
         if moving:
             raise QuantityError(
-                "the velocities are zero, or not finite, apart from those of the whole"
+                "relative to the center of mass, velocities are zero or not finite"
             )
         if (moments.mean["power"] == 0).all():
-            raise QuantityError("the atoms do not move, apart from the whole")
+            raise QuantityError(
+                "the atoms do not move relative to their center of mass"
+            )
         raise velocities_unknown()
     doubts = require_resolved(moments.mean["bands"], trajectory, frames, "g(E)", T)
     coords: dict[str, Any] = {"E": ("E", frames.energies)}

@@ -34,6 +34,7 @@ _ATOMIC: Final = 1e-2 * si.value("atomic unit of velocity")
 #: Comments of CP2K, and of LAMMPS's dump xyz.
 _CP2K: Final = re.compile(rb"\s*i\s*=\s*(\d+)\s*,\s*time\s*=\s*([-+\d.Ee]+)")
 _LAMMPS: Final = re.compile(rb"\s*Atoms\.\s*Timestep:\s*(\d+)(?:\s+Time:\s*(\S+))?")
+_AS_OFTEN: Final = "write both as often, or open a part with frames="
 _COLUMNS: Final[Columns] = {"name": (0, str, 1), "vector": (1, float, 3)}
 
 
@@ -138,7 +139,7 @@ def _cells(given: Given, picked: list[Header]) -> np.ndarray:
             int(row[0]): np.array(row[2:11], dtype=float).reshape(3, 3) for row in rows
         }
     for head in picked:
-        fix = "write both as often, or open a part with frames="
+        fix = _AS_OFTEN
         there = head.step in found
         require_file(there, path, f"it has no cell of step {head.step}", fix=fix)
     cells = np.stack([found[int(head.step or 0)] for head in picked])
@@ -211,7 +212,7 @@ def _velocities(
             pair is not None and pair.n_rows == head.n_rows,
             path,
             f"it has no velocities of step {head.step} of {given.path}",
-            fix="write both as often, or open a part with frames=",
+            fix=_AS_OFTEN,
         )
         assert pair is not None
         pairs[number] = pair

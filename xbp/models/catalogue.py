@@ -254,6 +254,6 @@ def _require_scale(units: str) -> None:
     for unit in parse_unit(units, name="units")._units:
         if not any(parse_unit(unit).is_compatible_with(known) for known in _SCALES):
             raise UnitsError(
-                f"units={units!r} contain '{unit}', which no spectrum has",
+                f"units={units!r} contains '{unit}', which is not a unit of spectra",
                 fix="units='1' where the scale is arbitrary",
             )

@@ -106,10 +106,10 @@ class Modes:
             step = grid_step(E)
         if E[-1] / step > 200_000:
             raise RangeError(
-                f"energies to {E[-1]:g} meV in steps of {step:g} meV take "
-                f"{E[-1] / step:.2g} points of one even grid, of at most 200000",
-                fix="bring g or S onto coarser bins, data.bp.rebin(E='0.5 meV'), or "
-                "begin E_range higher",
+                f"an even grid up to {E[-1]:g} meV in steps of {step:g} meV has "
+                f"{E[-1] / step:.2g} points; at most 200000 are allowed",
+                fix="use coarser bins, data.bp.rebin(E='0.5 meV'), or raise the "
+                "start of E_range",
             )
         grid = step * np.arange(int(np.floor(E[-1] / step + 1e-9)) + 1)
         law, lowest = 0.0, E[:3] ** 2

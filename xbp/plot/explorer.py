@@ -175,7 +175,7 @@ def explore(
 
 def _bokeh(part: str) -> Any:
     """Return a package of bokeh, or explain how to install it."""
-    return require(f"bokeh.{part}", "the map is drawn with it", "explore")
+    return require(f"bokeh.{part}", "the map needs it", "explore")
 
 
 def _in_view(value: xr.DataArray, shown: dict[str, Any]) -> np.ndarray:
@@ -196,7 +196,7 @@ def _measured(value: xr.DataArray, dim: str, at: float) -> float:
 def _structure_factor(sq: Any, signal: Signal) -> tuple[np.ndarray, np.ndarray]:
     """Return Q in the units of the map, and S(Q)."""
     value = read(sq, "static_structure_factor").value
-    require_over(value, "Q", "S(Q) is over Q")
+    require_over(value, "Q", "S(Q) needs Q alone")
     units = (str(v["Q"].attrs["units"]) for v in (value, signal.value))
     return value.Q.values * convert_factor(*units), value.compute().values
 

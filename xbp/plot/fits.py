@@ -155,7 +155,7 @@ def _draw_many(
     if status.ndim != 1:
         own = "draws what they found" if status.ndim else "draws it in its data"
         raise QuantityError(
-            f"the fits are over {status.dims}, not over one dimension",
+            f"the fits have dimensions {status.dims}; a figure needs one",
             fix=f"table{steps_after(plain)[0]} {own}",
         )
     known = _parameters(plain)
@@ -443,7 +443,7 @@ def draw_energies(
     plain, energy = read_table(table, "boson_peak", "energy", "energy_std", "status")
     if energy.ndim != 1 or (like is not None and energy.dims[0] not in like.dims):
         raise RangeError(
-            f"the peaks are over {energy.dims}; they are drawn against one dimension"
+            f"the peaks have dimensions {energy.dims}; a figure needs one"
             + ("" if like is None else ", which the map has"),
             fix="peak.isel(...)",
         )

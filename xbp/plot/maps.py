@@ -156,7 +156,7 @@ def _overlay_structure_factor(
     axes: Axes, signal: Signal, sq: xr.DataArray | xr.Dataset
 ) -> Axes:
     given = read(sq, "static_structure_factor")
-    require_over(given.value, "Q", "S(Q) is over Q")
+    require_over(given.value, "Q", "S(Q) needs Q alone")
     units = (str(value["Q"].attrs["units"]) for value in (given.value, signal.value))
     doubt = " (of another sample?)" if another_sample(signal, given) else ""
     Q = given.value.Q * convert_factor(*units)

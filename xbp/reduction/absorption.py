@@ -98,7 +98,7 @@ def to_reduced_absorption(
     if film:
         if thickness is None:
             raise QuantityError(
-                f"'{value.name}' has no units: of an absorbance, α needs the thickness",
+                f"'{value.name}' has no units; for α of an absorbance, pass thickness=",
                 fix="thickness='10 um', or attrs['units'] = '1/cm' if it is α",
             )
         depth = require_positive(thickness, "thickness", "cm", error=QuantityError)

@@ -191,7 +191,7 @@ def _add_coverage(answer: xr.Dataset, part: xr.Variable, name: str, dim: str) ->
         doubt = Diagnostic(
             "partial_coverage",
             "info",
-            f"means are over {100 * least:.3g} to {100 * float(part.max()):.3g} % of "
+            f"the data cover {100 * least:.3g} to {100 * float(part.max()):.3g} % of "
             f"the interval of {dim} (data.coverage)",
             "narrow the interval",
         )
@@ -372,7 +372,7 @@ def mask_elastic(
     masked = (lower < half - slack) & (upper > slack - half)
     if masked.all() or not masked.any():
         raise RangeError(
-            f"the mask, to {float(half.max()):g} {units} from {span(at, units)}, "
+            f"the mask, {span(at, units)} ± {float(half.max()):g} {units}, "
             f"covers {'everything' if masked.all() else 'nothing'}; the bins are from "
             f"{low[0]:g} to {high[-1]:g} {units}",
             fix="check the resolution and its units",

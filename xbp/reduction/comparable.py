@@ -176,9 +176,9 @@ def oversubtracted(
         Diagnostic(
             "oversubtracted",
             "warning",
-            f"{text}, as after too much was subtracted",
-            "a smaller scale=, or mask those bins; none if another sample was "
-            "subtracted on purpose",
+            f"{text}: too much may have been subtracted",
+            "use a smaller scale=, or mask those bins; nothing if you subtracted "
+            "another sample",
         )
     ]
 

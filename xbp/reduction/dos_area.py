@@ -100,7 +100,7 @@ def require_known_area(g: xr.DataArray, name: str) -> None:
     if stated:
         refuse_where(
             stated[0].isnull().all(),
-            lambda: f"the area of {name} is unknown: its range ends inside the band",
+            lambda: f"the area of {name} is unknown: its range lacks some modes",
             fix="determine it with initial_dos=, or area=1 if it has all modes",
         )
 
@@ -398,7 +398,7 @@ def read_dos(data: xr.DataArray | xr.Dataset) -> Signal:
     value = signal.value
     if "E" not in value.dims or "temperature" in value.dims:
         raise CoordinateError(
-            f"'{value.name}' is over {tuple(value.dims)}, and must be over E alone",
+            f"'{value.name}' has dimensions {tuple(value.dims)}; only E is allowed",
             fix="g.isel(temperature=0, drop=True)",
         )
     return signal

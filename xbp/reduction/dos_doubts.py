@@ -35,34 +35,34 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
         yield doubt(
             "no_dos",
             f"no g(E) in {int((status != Status.OK).sum())} of {status.size} fits",
-            "E_range must contain all phonons and no line, as of a liquid",
+            "E_range must contain all phonons, and no elastic or quasi-elastic line",
         )
     if "g_std" in ds and bool((ds["half_difference"] > 0).any()):
         yield Diagnostic(
             "spectra_differ",
             "info",
-            "halves of the spectra give g(E) that differ by "
-            f"{100 * float(ds['half_difference'].max()):.2g} % of its maximum beyond "
-            "counting; g_std contains it",
+            "g(E) of the two halves of the spectra differs by "
+            f"{100 * float(ds['half_difference'].max()):.2g} % of its maximum more "
+            "than counting errors explain; g_std includes this",
             "check the background and each spectrum",
         )
     if "g_std_common" in ds and bool(ds["g_std_common"].any()):
         own, other, std = (
             float(ds[name].mean()) for name in ("u2", "u2_of_Q", "u2_of_Q_std")
         )
-        modes = f", its modes have {own:.3g}" if np.isfinite(own) else ""
+        modes = f", the modes give {own:.3g}" if np.isfinite(own) else ""
         yield Diagnostic(
             "displacement_differs",
             "info",
-            f"the spectra fall with Q as for u² = {other:.3g} ± {std:.1g} "
-            f"angstrom²{modes}; g_std contains what g changes by",
+            f"the Q dependence gives u² = {other:.3g} ± {std:.1g} angstrom²{modes}; "
+            "g_std includes the difference",
             "check the fixed energy, the background, mass and T",
         )
     extended = float(ds["extended"].max())
     if extended > 0.1:
         yield doubt(
             "extended_area",
-            f"{100 * extended:.2g} % of the area of g(E) was extended below E_range",
+            f"{100 * extended:.2g} % of the area of g(E) is extrapolated below E_range",
         )
     C = ds["multiple_scattering"]
     # In a sample that scatters a tenth, neutrons scattered twice are a part of those
@@ -80,9 +80,9 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
     if float(g.idxmax("E")) < 0.08 * float(g.E[-1]):
         yield doubt(
             "elastic_line_in_dos",
-            f"g(E) is highest at its low end, {float(g.idxmax('E')):.3g} {units}, as "
-            "by an elastic line",
-            "begin E_range higher",
+            f"g(E) is highest at its low end, {float(g.idxmax('E')):.3g} {units}: an "
+            "elastic line?",
+            "raise the start of E_range",
         )
     known = g[g.notnull().values]
     tenth = known.sizes["E"] // 10
@@ -92,6 +92,6 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
         if ends[-1] > 1.5 * ends[-2] and ends[:-2].max() > ends[-2]:
             yield doubt(
                 "rises_at_end",
-                f"g(E) rises to its end, {float(g.E[-1]):.4g} {units}, as a background",
+                f"g(E) rises at its end, {float(g.E[-1]):.4g} {units}: a background?",
                 "end E_range at the highest phonon",
             )

@@ -267,8 +267,8 @@ def _of_the_decay(table: xr.Dataset, most_broadening: float) -> Iterator[Diagnos
             yield Diagnostic(
                 "u2_of_window",
                 "warning",
-                f"u2 depends on the window by {error:.2g}, and is {u2:.2g} itself",
-                "another E_range or Q_range; u2_by_window shows what each gives",
+                f"u2 = {u2:.2g} changes by {error:.2g} with the energy window",
+                "try another E_range or Q_range; u2_by_window lists u2 of each window",
             )
         return
     wider = float(table["broadening"])

@@ -238,7 +238,7 @@ def _record_agreement(folded: xr.Dataset, name: str, chi2: xr.Variable, n: Any) 
         doubt = Diagnostic(
             "fold_disagrees",
             "warning",
-            "energy gain and loss that were folded disagree (reduced chi2 "
+            "the folded sides of energy gain and loss disagree (reduced chi2 "
             f"{float(chi2.max()):.2g})",
             "look at .bp.detailed_balance() before .bp.fold()",
         )

@@ -277,11 +277,11 @@ def leave_temperature(data: Data, T: Any, *, u2_stays: bool) -> Data:
         return data
     if "temperature" in value.dims:
         raise CoordinateError(
-            f"'{value.name}' is over {own.size} temperatures, not at one",
+            f"'{value.name}' has {own.size} temperatures; one is needed",
             fix="data.isel(temperature=0)",
         )
-    text = f"taken from {span(own, 'K')} to {span(new, 'K')} as harmonic vibrations"
-    note = Diagnostic("harmonic", "info", f"{text}, whose B(Q,E) stays")
+    text = f"converted from {span(own, 'K')} to {span(new, 'K')} as harmonic vibrations"
+    note = Diagnostic("harmonic", "info", f"{text}: B(Q,E) does not change")
     gone = ["temperature", "temperature_std", *([] if u2_stays else ["u2", "u2_std"])]
     out: Any = data.drop_vars(gone, errors="ignore")
     labels = diagnosed(value.attrs, note)
@@ -381,7 +381,7 @@ def _reform(
     source: Any = None
     if of_modes and target != reduced:
         raise QuantityError(
-            f"'{value.name}' is a g(E), which has no Q, not a G(Q,E)",
+            f"'{value.name}' is g(E): it has no Q and cannot become G(Q,E)",
             fix="g.bp.to_bqe() gives g(E)/E^2",
         )
     if of_modes:

@@ -144,7 +144,7 @@ def heat_capacity(
     if area is None:
         if n_atoms is None and not known and parse_unit(signal.units).dimensionless:
             raise UnitsError(
-                f"'{value.name}' is in arbitrary units: how many modes is unknown",
+                f"'{value.name}' has arbitrary units: the number of modes is unknown",
                 fix="area=1 if g contains all modes",
             )
         scale: Any = to_pure_number(signal, free=n_atoms is not None or known) / to_mev
@@ -233,8 +233,8 @@ def _without_missing(
     if not is_lazy(lost) and bool(lost.any()):
         fine = kelvin[~lost.any([d for d in lost.dims if d != "temperature"]).values]
         raise RangeError(
-            f"g(E) has {100 * (1 - float(modes.missing.max())):.3g} % of its modes, to "
-            f"{highest:.4g} meV: C at {kelvin[-1]:g} K may be over "
+            f"g(E) has {100 * (1 - float(modes.missing.max())):.3g} % of its modes, up "
+            f"to {highest:.4g} meV: C at {kelvin[-1]:g} K may be over "
             f"{100 * tolerance:.2g} % too low",
             fix=(f"temperatures to {fine[-1]:g} K; or " if fine.size else "")
             + "all of g(E)",

@@ -312,7 +312,7 @@ def direct_geometry_resolution(
     dt_c = require_number(chopper_time, "chopper_time", "us", least=0)
     path = require_number(path_spread, "path_spread", "m", least=0)
     axis, units, mev = _energies(E)
-    require_values(mev, "E, which the incident energy limits,", "meV", below=ei)
+    require_values(mev, "E (limited by incident_energy)", "meV", below=ei)
     # Speed in m/µs of a neutron of given meV.
     speed = np.sqrt(2 * ei * 1e-3 * scipy.constants.e / scipy.constants.m_n) * 1e-6
     left = 1 - mev / ei

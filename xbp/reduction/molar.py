@@ -191,7 +191,7 @@ def _each(given: Any, signal: Signal, name: str) -> Any:
     wanted = set(signal.value.dims) - {"temperature"}
     if given.ndim > 1 or not set(given.dims) <= wanted:
         raise QuantityError(
-            f"{name} is over {tuple(given.dims)}, the samples over "
+            f"{name} has dimensions {tuple(given.dims)}, the samples "
             f"{tuple(sorted(map(str, wanted)))}",
             fix=f"{name}= one number, or one for each sample",
         )

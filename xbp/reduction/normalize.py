@@ -342,11 +342,11 @@ def normalize_to_sum_rule(
     used_q, q_units = value["Q"].values[used.values], value["Q"].attrs["units"]
     spread = _scatter(left, right, weight / total, factor)
     if np.isnan(spread):
-        message = f"the {rule} factor is that of a single Q"
+        message = f"the {rule} factor comes from a single Q"
         doubt("sum_rule_one_Q", message, "widen Q_range or E_range")
     if spread > most_spread:
-        message = f"the {rule} factors of single Q scatter by {100 * spread:.3g} %"
-        doubt("sum_rule_spread", message, "check background and ranges")
+        message = f"the {rule} factors of each Q scatter by {100 * spread:.3g} %"
+        doubt("sum_rule_spread", message, "check the background and the ranges")
     if rule == "incoherent" and (coherent := coherent_part(signal)) is not None:
         message = f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q)"
         doubt("coherent_scattering", message, "rule='structure factor', sq=sq")

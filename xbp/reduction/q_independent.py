@@ -111,7 +111,7 @@ def subtract_Q_independent(
     constant, constant_std, gain = (part.variable for part in fitted(displacement))
     refuse_where(
         xr.DataArray(constant).isnull().all(),
-        lambda: "at no E were enough Q measured to tell Q² from a constant",
+        lambda: "no E has enough Q to separate Q² from a constant",
         fix="widen Q_range",
         error=RangeError,
     )
@@ -234,7 +234,7 @@ def _structure(signal: Signal, sq: Any) -> xr.DataArray:
     other = read(sq, "static_structure_factor")
     known = structure_factor_at(signal, other)
     if not bool(known.notnull().any()):
-        raise RangeError("S(Q) is not known at any Q of the data")
+        raise RangeError("S(Q) has no value at any Q of the data")
     return known
 
 

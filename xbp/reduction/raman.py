@@ -102,7 +102,8 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
         units, "nm", name="coordinate 'wavelength'"
     )
     require_values(nm, "the wavelength", "nm", above=0, error=CoordinateError)
-    require_values(nm, "the wavelength", "nm", least=line / 2, most=2 * line)
+    what = f"the wavelength with laser={line:g} nm"
+    require_values(nm, what, "nm", least=line / 2, most=2 * line)
     E = ("E", raman_shift(nm, line), labels("E") | {"units": "1/cm"})
 
     def moved(array: xr.DataArray) -> xr.DataArray:
@@ -221,7 +222,7 @@ def to_reduced_raman(
     shift, units = signal.value["E"].values, str(signal.value["E"].attrs["units"])
     highest = require_positive(highest_shift, "highest_shift", units, energy=True)
     what = f"point nearer to 0 than {highest:.5g} {units}, the highest vibration"
-    fix = "subtract that of the laser, or highest_shift="
+    fix = "subtract the wavenumber of the laser, or raise highest_shift="
     require_some(abs(shift) <= highest, what, shift, units, fix=fix)
     limit = 0.0
     if laser_line is not None:

@@ -194,7 +194,7 @@ def _written(value: xr.DataArray, sigma: np.ndarray) -> str:
 def _curve_at(E: np.ndarray, units: str, curve: xr.DataArray) -> np.ndarray:
     if curve.dims != ("E",) or "E" not in curve.coords:
         raise QuantityError(
-            f"the resolution is over {curve.dims}; it must be a curve over E",
+            f"the resolution has dimensions {curve.dims}; it must be a curve over E",
             fix="xr.DataArray(fwhm, {'E': ('E', energies)}), with units of both",
         )
     factors = [
@@ -494,6 +494,7 @@ def _common_factor(simulated: xr.DataArray, measured: Signal, beyond: float) -> 
     above, below = (float(x.where(both).sum()) for x in (measured.value, simulated))
     if not (above > 0 and below > 0 and np.isfinite(above / below)):
         raise RangeError(
-            "no factor can be fitted: no positive numbers beyond one FWHM in common"
+            "no scale can be fitted: simulation and experiment share no positive "
+            "values beyond one FWHM"
         )
     return above / below

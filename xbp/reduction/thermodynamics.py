@@ -202,9 +202,10 @@ def _of_unit_area(
         refuse_where(
             modes.missing > most,
             lambda: (
-                f"g(E) has {100 * (1 - float(modes.missing.max())):.3g} % of its modes"
+                "g(E) contains only "
+                f"{100 * (1 - float(modes.missing.max())):.3g} % of its modes"
             ),
-            fix="all of g(E), or area=1 if it has all modes",
+            fix="pass all of g(E), or area=1 if it has all modes",
             error=RangeError,
         )
         to_pure_number(signal, free=n_atoms is not None)

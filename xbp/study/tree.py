@@ -336,7 +336,7 @@ def summary(study: xr.DataTree) -> str:
     try:
         leaves = leaves_of(study)
     except XbpError as error:
-        return f"no study: {error.summary}\n  {error.fix}"
+        return f"invalid study: {error.summary}\n  {error.fix}"
     title = study.attrs.get(
         "title", f"{len(leaves)} {'leaf' if len(leaves) == 1 else 'leaves'}"
     )

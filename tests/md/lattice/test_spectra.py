@@ -319,7 +319,7 @@ def test_jackknife_of_a_mean_is_its_error(modes: xr.Dataset) -> None:
         variance = variance + (n - 1) / n * ((some - some.mean(axis=0)) ** 2).sum(0)
     np.testing.assert_allclose(table.g_std, np.sqrt(variance), rtol=1e-10)
     one = modes.isel(k=[0])
-    with pytest.raises(QuantityError, match="one k"):
+    with pytest.raises(QuantityError, match="one wave vector"):
         lattice.jackknife(one, lambda m: m.bp.bloch_vdos())
 
 

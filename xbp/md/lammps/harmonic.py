@@ -181,7 +181,7 @@ def harmonic_vdos(
     default = "modes" if few else "kernel polynomial"
     chosen: Method = choose(method or default, Method, "method")
     if by_axis:
-        choose(chosen, ("modes",), "method", reason="of directions=True")
+        choose(chosen, ("modes",), "method", reason="directions=True needs them")
     highest = scipy.sparse.linalg.eigsh(
         matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4
     )
@@ -275,8 +275,8 @@ def _at_rest(matrix: Any, *, allowed: float = 0.01) -> tuple[Any, list[Diagnosti
     apart = scipy.sparse.coo_array(matrix)
     if not apart.data[apart.coords[0] // 3 != apart.coords[1] // 3].any():
         raise QuantityError(
-            "matrix= has no second derivatives of two different atoms, without which "
-            "all modes have no energy",
+            "matrix= has no second derivatives of two different atoms, so all modes "
+            "would have zero energy",
             fix="pass the whole matrix, not its diagonal",
         )
     violation = float(np.abs(rest).max() / abs(matrix).max())
@@ -402,7 +402,7 @@ def require_same(
             f"second derivatives from steps of {steps[0]:g} and {steps[1]:g} angstrom "
             f"differ by up to {apart:.2g} of the largest, for atoms {where[0]} and "
             f"{where[1]}",
-            reason="the force jumps, as where a table is cut off, or it changes much "
+            reason="the force jumps, for example at a cutoff, or changes strongly "
             "within a step",
             fix="use a potential that vanishes smoothly, or another step=; up to "
             f"agreement={agreement:g} is accepted",

