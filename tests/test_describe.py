@@ -230,3 +230,19 @@ def test_what_no_field_has_is_one_line() -> None:
     text = repr(table.bp)
     assert "chi energy: not found (no maximum), for each of 2" in text
     assert "coordination: r at boson peak 0.5" in text
+
+
+def test_a_table_names_one_maximum_of_r(glass: xr.Dataset) -> None:
+    """That of a running median; the bin of the highest r was printed beside it."""
+    table = glass.bp.to_bqe().bp.correlation_map(glass.Sq, Q_range=(2.1, 8.5))
+    text = repr(table.bp)
+    assert "highest r 0.975, highest r energy 2.068 meV" in text
+    assert "highest at" not in text
+
+
+@pytest.mark.parametrize("state", ["applied", "not applied"])
+def test_whether_the_flux_factor_is_applied_is_printed(state: str) -> None:
+    data = signal("dynamic_structure_factor")
+    assert "kᵢ/k_f" not in repr(data.bp)
+    data.S.attrs["ki_over_kf"] = state
+    assert f"\n  kᵢ/k_f: {state}\n" in repr(data.bp)

@@ -240,6 +240,7 @@ def _facts(data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
                 "symbol": symbol_of(value.assign_attrs(quantity=kind)),
                 "units": value.attrs.get("units"),
                 "statistics": value.attrs.get("statistics"),
+                "ki_over_kf": value.attrs.get("ki_over_kf"),
                 "has_std": f"{name}_std" in getattr(data, "data_vars", {}),
                 "dims": {str(dim): _axis(value, str(dim)) for dim in value.dims},
                 "scalars": {

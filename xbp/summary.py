@@ -35,6 +35,7 @@ _ADVICE: Final[dict[str, str]] = {
 #: Attributes of a signal that are printed with it.
 _ATTRIBUTES: Final = {
     "normalization": "normalization",
+    "ki_over_kf": "kᵢ/k_f",
     "energy_gain": "energy gain",
     "sample_mass": "mass",
     "molar_mass": "molar mass",
@@ -246,10 +247,6 @@ def _of_many(table: xr.Dataset, name: str) -> Iterator[str]:
             f", median {_short(good.median())}, {_short(good.min())} to "
             f"{_short(good.max())}{_units(column)}"
         )
-        if good.ndim == 1 and good.dims[0] in good.coords:
-            place = good.idxmax(good.dims[0])
-            text += f"; highest at {good.dims[0]} {_short(place)}"
-            text += _units(good[good.dims[0]])
     yield text
 
 

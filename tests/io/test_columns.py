@@ -479,3 +479,20 @@ def test_exchanged_columns(tmp_path: Path, text: str) -> None:
     # A thermometer scatters, and a heat capacity may rise evenly.
     options = {"quantity": "heat_capacity", "units": "J/K/mol", "coordinate_units": "K"}
     assert opened(tmp_path, text, **options).C.size == 4
+
+
+@pytest.mark.parametrize("header", ["# E (meV)  B (1/meV^2)  dB", "E B(E) dB(E)"])
+def test_a_d_before_the_letter_of_the_values_is_their_error(
+    header: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "b.txt"
+    path.write_text(f"{header}\n" + "".join(f"{E} {E**2} 0.{E}\n" for E in range(1, 6)))
+    options = {"quantity": "B(E)", "units": "1/meV^2", "coordinate_units": "meV"}
+    ds = xbp.open_dataset(path, **options)
+    np.testing.assert_allclose(ds.B_std, np.arange(1, 6) / 10)
+    # Beside another letter, or above the values, it is decibels.
+    for wrong in ("E S dB", "E dB error", "E B(E) dB(dB)"):
+        path.write_text(path.read_text().replace(header, wrong))
+        with pytest.raises(XbpError, match="factor or function"):
+            xbp.open_dataset(path, **options)
+        path.write_text(path.read_text().replace(wrong, header))

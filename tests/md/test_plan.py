@@ -144,3 +144,14 @@ def test_contradictory_temperatures_are_found_before_the_spectra() -> None:
         SOLID.bp.dynamic_structure_factor(2, 0.5, T=10, E_max=1e9, **FRAMES)
     with pytest.raises(QuantityError, match="'min' is not one of 'hann', 'boxcar'"):
         SOLID.bp.vdos(taper="min", window="2 ps")
+
+
+def test_frames_that_are_far_apart_show_few_energies() -> None:
+    """Such as a dump every 25 τ of argon, whose window could be made longer in vain."""
+    time = SOLID.time * (53.8 / float(SOLID.time[1]))
+    traj = SOLID.drop_vars("velocity").assign_coords(
+        time=time.assign_attrs(SOLID.time.attrs)
+    )
+    with pytest.raises(RangeError, match="window of 10 ps") as refused:
+        traj.bp.vdos()
+    assert refused.value.reason.endswith("show energies up to h/2Δt, 0.0384 meV")

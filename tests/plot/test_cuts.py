@@ -9,6 +9,7 @@ import xarray as xr
 from samples import heat_capacity
 
 import xbp
+from xbp.errors import QuantityError
 
 
 @pytest.fixture
@@ -297,3 +298,33 @@ def test_a_signal_without_a_known_value_shows_why() -> None:
     failed = g.assign(status="range truncated")
     texts = [text.get_text() for text in failed.bp.plot.cut().texts]
     assert texts == ["every value is NaN: range truncated"]
+
+
+def test_g_of_r_is_shown_as_far_as_it_has_structure() -> None:
+    """Of half a box, most of which is 1, the first shells would be a few pixels."""
+    r = np.arange(0.05, 40, 0.1)
+    shells = 1 + 3 * np.exp(-((r - 3) ** 2)) * (r > 1) + 0.01 * np.sin(40 * r)
+    shells = np.where(r < 2, 0.0, shells)
+    axes = {"r": (r, "angstrom")}
+    g = xbp.new_dataset("g(r)", shells, units="1", coords=axes)
+    left, right = g.bp.plot.cut().get_xlim()
+    assert left == 0
+    assert 4 < right < 10
+    wide = g.assign(
+        rdf=(1 + (g.rdf - 1).shift(r=60, fill_value=-1)).assign_attrs(g.rdf.attrs)
+    )
+    ax = wide.bp.plot.cut()
+    beyond = ax.get_xlim()[1]
+    assert 10 < beyond < 16
+    assert g.bp.plot.cut(ax=ax).get_xlim()[1] == beyond  # both are seen
+    assert g.bp.plot.cut(xlim=(0, 40)).get_xlim() == (0, 40)
+
+
+def test_a_keyword_that_no_figure_has_is_answered_with_the_nearest() -> None:
+    sq = xbp.tutorial.open_dataset("zr46cu46al8_md").Sq
+    with pytest.raises(QuantityError, match=r"cut\(\) has no keyword colour=") as no:
+        sq.bp.plot(colour="red")
+    assert no.value.fix == "color="
+    with pytest.raises(QuantityError, match=r"has no keyword quantity=") as no:
+        sq.bp.plot(quantity="S(Q)")
+    assert "data['S'].bp.plot()" in no.value.fix

@@ -81,8 +81,9 @@ def compare_models(
         g(E), B(E) or B(Q,E) (also of a Raman spectrum), S(Q,E), C_p(T) or C_p/T³, with
         any further dimensions. Errors of simulated spectra are as in `fit`.
     models : sequence of str or Model
-        Names of `xbp.models.MODELS`, such as "lognormal" and "soft_oscillators_dos",
-        and sums and products of these. Models of g(E) or of B(E) are fitted as the
+        Models to compare, such as ["lognormal", "soft_oscillators_dos"];
+        print([*xbp.models.MODELS]) lists their names. Sums and products are models too,
+        and so are your own `Model` objects. Models of g(E) or of B(E) are fitted as the
         quantity of the data (``Model.of``).
     x_range : pair of scalars with units, optional
         Range of E or T to fit.

@@ -275,6 +275,9 @@ def require_titles(
     for row in rows[-1:]:
         _require_units(where, f"{labels.dim} ({row[1] or row[2]})", labels, 0)
     for column, title in enumerate(titles or ()):
+        # dB beside B(E) is its error, not decibels.
+        if column == 2 and re.match(rf"d{re.escape((titles or ())[1][:1])}\b", title):
+            title = title[1:]
         _require_units(where, title, labels, column)
     if titles is not None:
         _refuse(where, _contradictions(titles, labels))

@@ -95,13 +95,16 @@ def window_frames(
     if most < 4 * least:
         longer = f"simulate {4 * least * step:.4g} ps or more, for four windows"
         fix = longer if most < least else f"{fix}, or better {longer}"
-    asked = _asked_time(window, dE)
+    asked, reason = _asked_time(window, dE), ""
     if frames < least <= most:
+        highest = f"{constants.PLANCK / (2 * step):.3g} meV"
+        reason = f"frames {_time(step)} apart show energies up to h/2Δt, {highest}"
         fix = f"write frames at most {_time(asked / least)} apart, or {fix}"
     default = " (the default)" if window is None and dE is None else ""
     raise RangeError(
         f"the window of {asked:.4g} ps{default} has {frames:.4g} frames; it must have "
         f"{least} to {most} (the trajectory lasts {most * step:.4g} ps)",
+        reason=reason,
         fix=fix,
     )
 

@@ -33,6 +33,7 @@ __all__ = [
     "note_beyond",
     "remember",
     "show_fitted",
+    "show_structure",
 ]
 
 #: An axis that ends below outliers ends at this multiple of the rest.
@@ -160,6 +161,25 @@ def adjust_height(axes: Axes, *, from_zero: bool = False) -> None:
         set_height(axes, low - margin, high + margin)
     if from_zero and not (y < 0).any() and axes.get_yscale() == "linear":
         set_height(axes, 0, max(axes.get_ylim()[1], 1.05 * high))
+
+
+def show_structure(axes: Axes, part: float = 0.99) -> None:
+    """End the axis of r where curves of g(r) have this part of ∫(g − 1)² dr.
+
+    Less what the errors add to it. Limits that the user set stay.
+    """
+    if not axes.get_autoscalex_on():
+        return
+    ends = []
+    for value, error in (_CURVES[ln] for ln, _ in drawn_lines(axes) if ln in _CURVES):
+        r = value[value.dims[0]].values
+        seen = np.nan_to_num((value.values - 1.0) ** 2 - error**2)
+        reached = np.cumsum(seen * np.gradient(r))
+        first = int(np.argmax(reached >= part * reached.max()))
+        ends.append(float(r[first] if reached.max() > 0 else r[-1]))
+    if ends:
+        axes.set_xlim(0, max(ends))
+        axes.set_autoscalex_on(True)  # for the next curve
 
 
 def limit_height(

@@ -13,7 +13,7 @@ import xarray as xr
 
 from xbp.core.conditions import dimension_of
 from xbp.core.data import require_over, unwrap
-from xbp.core.errors import QuantityError, require
+from xbp.core.errors import QuantityError, nearest, require
 from xbp.core.numbers import percent, with_error
 from xbp.core.schema import symbol_of
 from xbp.core.signal import is_computed, table_signal
@@ -87,6 +87,8 @@ LEGEND_ON_MAP: dict[str, Any] = {
     "handlelength": 1.4,
     "borderpad": 0.3,
 }
+#: Keywords of matplotlib that are proposed for misspelt ones.
+_MATPLOTLIB = ("color", "label", "lw", "ls", "marker", "ms", "alpha", "zorder", "cmap")
 _AXES_KEYWORDS = ("xlim", "ylim", "xscale", "yscale", "xticks", "yticks")
 _AXES_KEYWORDS_DOC = """\
     figsize, xlim, ylim, xscale, yscale, xticks, yticks : optional
@@ -143,12 +145,17 @@ def figure(draw: Callable[P, Axes]) -> Callable[P, Axes]:
         try:
             axes = draw(*call.args, **call.kwargs)
         except (AttributeError, TypeError) as error:
-            if "unexpected keyword argument" not in str(error):
+            found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+            if found is None:
                 raise
+            own = [p.name for p in signature.parameters.values()][1:]
+            known = [n for n in own if n != "kwargs"] + ["figsize", *_AXES_KEYWORDS]
+            near = [f"{name}=" for name in nearest(found[1], [*known, *_MATPLOTLIB])]
             raise QuantityError(
-                f"unknown keyword among {', '.join(f'{name}=' for name in given)}",
-                reason=str(error),
-                fix="xlim=(1, 40) shows a part; color=, lw=, label= are matplotlib's",
+                f".bp.plot.{draw.__name__}() has no keyword {found[1]}=",
+                reason=f"it has {', '.join(f'{name}=' for name in known)}, and those "
+                "of matplotlib, such as color= and label=",
+                fix=" or ".join(near) or "data['S'].bp.plot() draws one variable",
             ) from error
         if "xlim" in settings and axes.get_xscale() == "log":
             low, high = settings["xlim"]
