@@ -389,7 +389,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.radial_distribution`.
         """
-    def rebin(self, E: Any = ..., Q: Any = ..., *, given: Literal['edges', 'centres'] = ...) -> Data:
+    def rebin(self, E: Any = ..., Q: Any = ..., *, given: Literal['edges', 'centres'] = ..., least_coverage: float = ...) -> Data:
         """Bring a signal onto coarser or other bins, keeping its integral.
 
         See `xbp.rebin`.

@@ -241,3 +241,33 @@ def test_what_is_infinite_was_not_measured(ramp: xr.Dataset) -> None:
         xr.testing.assert_allclose(
             data.bp.rebin(E="2 meV").compute(), missing.bp.rebin(E="2 meV")
         )
+
+
+def test_new_bins_that_reach_into_a_mask_are_counted_or_left_out() -> None:
+    """The mean of the far part of a bin on a flank is not that of the bin."""
+    Q, E = np.linspace(1, 6, 10), np.arange(-20, 20.01, 0.2)
+    S = xbp.models.dynamic_structure_factor(
+        Q, E, energy="5 meV", width="4 meV", T="280 K", u2="0.01 angstrom^2"
+    )
+    masked = S.bp.mask_elastic("1 meV", widths=2)
+    edges = np.arange(0.5, 15.01, 1.0)
+    whole, some = S.bp.rebin(E=edges), masked.bp.rebin(E=edges)
+    first = {"E": 1}  # from 1.5 to 2.5 meV, masked up to 2.1
+    ratio = (some.S / whole.S).isel(first)
+    assert (ratio > 1.9).all()
+    (doubt,) = some.bp.diagnostics()
+    assert doubt.code == "partial_bins"
+    assert "10 of 130 bins of E are means over 40 % of their width" in doubt.message
+    # What it says to type leaves them out, and nothing else.
+    kept = masked.bp.rebin(E=edges, least_coverage=1)
+    assert kept.bp.diagnostics() == []
+    assert kept.S.isel(E=slice(2)).isnull().all()
+    np.testing.assert_array_equal(kept.S[:, 2:], some.S[:, 2:])
+    np.testing.assert_array_equal(
+        masked.bp.rebin(E=edges, least_coverage=0.4).S, some.S
+    )
+    lazy = masked.chunk(Q=3).bp.rebin(E=edges, least_coverage=1)
+    np.testing.assert_allclose(lazy.S, kept.S, rtol=1e-12)
+    with pytest.raises(RangeError, match="least_coverage=2 must be between 0 and 1"):
+        masked.bp.rebin(E=edges, least_coverage=2)
+    assert S.bp.rebin(E=edges).bp.diagnostics() == []

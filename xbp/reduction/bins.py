@@ -22,6 +22,7 @@ from xbp.core.grid import bin_limits, interval, is_pair, overlap, rebinned
 from xbp.core.guards import (
     choose,
     not_used,
+    require_fraction,
     require_given,
     require_positive,
 )
@@ -31,7 +32,7 @@ from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import magnitude
 from xbp.reduction.comparable import measured
-from xbp.reduction.new_bins import bins_text, new_edges
+from xbp.reduction.new_bins import bins_text, covered, new_edges, partial_bins
 
 __all__ = ["cut_E", "cut_Q", "mask_elastic", "rebin", "shift_E"]
 
@@ -169,8 +170,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
             answer = answer.drop_vars("coverage")
         # Dask arrays are not computed to be looked at.
         if is_lazy(value) or not np.isfinite(value.data).all():
-            known: Any = np.isfinite(value.variable)
-            part = xr.dot(known.astype(float), weights, dim=dim) / weights.sum(dim)
+            part = covered(value, weights, dim)
             _add_coverage(answer, part, str(value.name), dim)
     return answer
 
@@ -229,15 +229,19 @@ def rebin(
     Q: Any = None,
     *,
     given: Literal["edges", "centres"] = "edges",
+    least_coverage: float = 0.0,
 ) -> Data:
     """Bring a signal onto coarser or other bins, keeping its integral.
 
     Each new bin is the mean of the old ones weighted by overlap, so that ∫ over any
     interval between new edges is kept. Where old bins are NaN the mean is over what was
-    measured, and NaN where nothing was. Each new bin has the standard deviation of its
-    own mean. New bins that share an old one are correlated: ``E_independence``
-    (``Q_independence``) is the part of an independent bin that each represents, with
-    which cuts, fits and further rebins have the same errors as without this step.
+    measured, and NaN where nothing was. Beside a mask it is then that of the far part
+    of the bin, which on the flank of a line or a peak is another number: a diagnostic
+    counts such bins, and `least_coverage` leaves them out. Each new bin has the
+    standard deviation of its own mean. New bins that share an old one are correlated:
+    ``E_independence`` (``Q_independence``) is the part of an independent bin that each
+    represents, with which cuts, fits and further rebins have the same errors as without
+    this step.
 
     Parameters
     ----------
@@ -249,6 +253,9 @@ def rebin(
         coordinate) gives the bins.
     given : {"edges", "centres"}
         What an array gives; edges between centres are halfway.
+    least_coverage : float
+        Part of a new bin, from 0 to 1, that must have numbers for it to have one; 1:
+        bins that reach into a mask are NaN.
 
     Returns
     -------
@@ -270,10 +277,12 @@ def rebin(
     if E is None and Q is None:
         raise RangeError("neither E= nor Q= is given", fix="data.bp.rebin(E='0.5 meV')")
     choose(given, ("edges", "centres"), "given", error=RangeError)
+    least = require_fraction(least_coverage, "least_coverage")
     signal = read(data)
     value, std = signal.value, signal.std
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = {"least_coverage": least} if least else {}
     bounds: dict[str, Any] = {}
+    doubts: list[Diagnostic] = []
     for dim, bins in (("E", E), ("Q", Q)):
         if bins is None:
             continue
@@ -289,6 +298,13 @@ def rebin(
         each = overlap(lower, upper, low[:, None], high[:, None])
         weights = xr.Variable(("_new", dim), each)
         mean, new_std, coords = rebinned(value, std, weights, dim, upper - lower)
+        if least or not is_lazy(value):
+            part = covered(value, weights, dim).transpose(*mean.dims)
+            kept: Any = part >= least - 1e-9
+            both: list[Any] = [mean, part]
+            mean, part = (one.where(kept) for one in both)
+            new_std = None if new_std is None else new_std.where(kept)
+            doubts += partial_bins(part, dim)
         coords[dim] = xr.Variable(dim, (low + high) / 2, own)
         value = xr.DataArray(mean.transpose(*order), coords=coords, name=value.name)
         if new_std is not None:
@@ -299,7 +315,7 @@ def rebin(
         std,
         operation="rebin",
         arguments=arguments,
-        attrs=measured(signal, value),
+        attrs=measured(signal, value) | diagnosed(signal.value.attrs, *doubts),
         bounds=bounds,
     )
     return answer

@@ -1,4 +1,4 @@
-"""New bins as a user gives them: one width, edges or centres."""
+"""New bins as a user gives them, and the part of them that was measured."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import given_axis
+from xbp.core.data import is_lazy
 from xbp.core.errors import RangeError
-from xbp.core.grid import bin_limits
+from xbp.core.grid import bin_limits, renamed
 from xbp.core.guards import require_number, require_whole
+from xbp.core.status import Diagnostic
 from xbp.core.units import convert_factor, magnitude
 
-__all__ = ["bins_text", "is_width", "new_edges"]
+__all__ = ["bins_text", "covered", "is_width", "new_edges", "partial_bins"]
 
 
 def bins_text(edges: np.ndarray, units: str) -> str:
@@ -62,3 +64,31 @@ def new_edges(
         new_lower, new_upper = bin_limits(centres, dim)
         return np.append(new_lower, new_upper[-1])
     return points
+
+
+def covered(value: xr.DataArray, weights: xr.Variable, dim: str) -> Any:
+    """Return the part of each new bin, or of an interval, that has numbers."""
+    known: Any = np.isfinite(value.variable)
+    part = xr.dot(known.astype(float), weights, dim=dim) / weights.sum(dim)
+    return renamed(part, dim) if "_new" in part.dims else part
+
+
+def partial_bins(part: xr.Variable, dim: str) -> list[Diagnostic]:
+    """Doubt new bins of which some part was not measured; none for dask."""
+    if is_lazy(part):
+        return []
+    some = (part.values > 1e-9) & (part.values < 1 - 1e-9)
+    if not some.any():
+        return []
+    ends = [f"{100 * end(part.values[some]):.3g}" for end in (np.min, np.max)]
+    share = " to ".join(dict.fromkeys(ends))
+    return [
+        Diagnostic(
+            "partial_bins",
+            "info",
+            f"{int(some.sum())} of {int((part.values > 0).sum())} bins of {dim} are "
+            f"means over {share} % of their width, beside a mask or the end "
+            "of the data",
+            "rebin(…, least_coverage=1) leaves them out",
+        )
+    ]
