@@ -298,13 +298,13 @@ def rebin(
         each = overlap(lower, upper, low[:, None], high[:, None])
         weights = xr.Variable(("_new", dim), each)
         mean, new_std, coords = rebinned(value, std, weights, dim, upper - lower)
-        if least or not is_lazy(value):
+        lazy = is_lazy(value)
+        if least if lazy else not np.isfinite(value.data).all():
             part = covered(value, weights, dim).transpose(*mean.dims)
             kept: Any = part >= least - 1e-9
-            both: list[Any] = [mean, part]
-            mean, part = (one.where(kept) for one in both)
-            new_std = None if new_std is None else new_std.where(kept)
-            doubts += partial_bins(part, dim)
+            mean = _where(mean, kept)
+            new_std = None if new_std is None else _where(new_std, kept)
+            doubts += partial_bins(_where(part, kept), dim)
         coords[dim] = xr.Variable(dim, (low + high) / 2, own)
         value = xr.DataArray(mean.transpose(*order), coords=coords, name=value.name)
         if new_std is not None:
@@ -319,6 +319,11 @@ def rebin(
         bounds=bounds,
     )
     return answer
+
+
+def _where(values: Any, kept: Any) -> xr.Variable:
+    masked: xr.Variable = values.where(kept)
+    return masked
 
 
 @operation(takes="signal", over="E", step=25, suggested="dynamic_structure_factor")
