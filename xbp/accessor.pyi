@@ -184,7 +184,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.correct_neutron_weighting`.
         """
-    def correlation_map(self, sq: xr.DataArray | xr.Dataset, Q_range: Any = ..., *, box: Any = ...) -> xr.Dataset:
+    def correlation_map(self, sq: xr.DataArray | xr.Dataset, Q_range: Any = ..., *, box: Any = ..., elastic_widths: float = ...) -> xr.Dataset:
         """Correlate B(Q,E) with S(Q) at every energy: the paper's Fig. 3 as one curve.
 
         See `xbp.correlation_map`.
@@ -409,7 +409,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.scale`.
         """
-    def scale_to_sq(self, sq: xr.DataArray | xr.Dataset, Q_range: Any = ..., *, offset: bool = ..., box: Any = ...) -> xr.Dataset:
+    def scale_to_sq(self, sq: xr.DataArray | xr.Dataset, Q_range: Any = ..., *, offset: bool = ..., box: Any = ..., elastic_widths: float = ...) -> xr.Dataset:
         """Scale the static structure factor to a cut at constant energy.
 
         See `xbp.scale_to_sq`.

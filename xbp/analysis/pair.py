@@ -95,10 +95,12 @@ class Pair:
         used = self.used.reshape(-1, *[1] * after)
         return xr.Variable(array.dims, np.where(used, array.data, np.nan))
 
-    def doubts_about(self, columns: dict[str, tuple[Any, str, str]]) -> dict[str, str]:
+    def doubts_about(
+        self, columns: dict[str, tuple[Any, str, str]], *further: Diagnostic
+    ) -> dict[str, str]:
         """Return the diagnostics of the pair, and of the error of its correlation."""
         r, n = (columns[name][0] for name in ("pearson_r", "n_effective"))
-        return self.doubts | diagnosed(self.doubts, *few_independent(r, n))
+        return self.doubts | diagnosed(self.doubts, *further, *few_independent(r, n))
 
     def with_common(self, std: xr.Variable, value: xr.Variable) -> xr.Variable:
         """Add the errors that all Q have in common to those of a factor of S(Q)."""

@@ -8,9 +8,10 @@ import numpy as np
 import xarray as xr
 
 from xbp.analysis.pair import SIGNALS, Pair
+from xbp.analysis.wing import wing_of_cut, wing_of_map
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data import columns, require_dims
-from xbp.core.guards import require_flag
+from xbp.core.data import columns, is_lazy, require_dims
+from xbp.core.guards import require_flag, require_number
 from xbp.core.operation import operation
 from xbp.core.schema import require_units, symbol_of
 from xbp.core.signal import map_over, result_table
@@ -37,6 +38,7 @@ def scale_to_sq(
     *,
     offset: bool = False,
     box: Any = None,
+    elastic_widths: float = 2.0,
 ) -> xr.Dataset:
     r"""Scale the static structure factor to a cut at constant energy.
 
@@ -64,6 +66,10 @@ def scale_to_sq(
     box : scalar with units, optional
         Side L of the simulated box (bare: Å): a range of Q has at most range/(2π/L)
         independent points of it.
+    elastic_widths : float
+        How many resolution widths (FWHM, coordinate ``resolution_fwhm``) the elastic
+        line reaches to each side, as `widths` of `mask_elastic`: a cut that overlaps it
+        gets a diagnostic, since the line follows S(Q) by itself.
 
     Returns
     -------
@@ -101,6 +107,7 @@ def scale_to_sq(
     >>> round(float(fit.pearson_r), 2)
     0.98
     """
+    widths = require_number(elastic_widths, "elastic_widths", least=0)
     pair = Pair(cut, sq, Q_range, 4 if require_flag(offset, "offset") else 3)
     signal, units = pair.signal, pair.signal.units
     known = pair.std is not None or pair.curve_std is not None
@@ -135,7 +142,8 @@ def scale_to_sq(
     answer: xr.Dataset = result_table(
         signal, variables, quantity="scale_to_sq", operation="scale_to_sq",
         arguments={"Q_range": Q_range, "offset": offset, "box": box},
-        attrs={"signal": signal.quantity.name, **pair.doubts_about(variables)},
+        attrs={"signal": signal.quantity.name}
+        | pair.doubts_about(variables, *wing_of_cut(signal, widths)),
         coords=pair.coords,
     )  # fmt: skip
     return answer
@@ -155,6 +163,7 @@ def correlation_map(
     Q_range: Any = None,
     *,
     box: Any = None,
+    elastic_widths: float = 2.0,
 ) -> xr.Dataset:
     r"""Correlate B(Q,E) with S(Q) at every energy: the paper's Fig. 3 as one curve.
 
@@ -171,6 +180,9 @@ def correlation_map(
         bins are noisy: noise lowers ``|r|``.
     sq, Q_range, box
         As for `scale_to_sq`.
+    elastic_widths : float
+        As for `scale_to_sq`, of ``highest_r_energy``. Where no resolution is known, a
+        mean over Q that falls from its first bin up to there is taken as the line.
 
     Returns
     -------
@@ -207,6 +219,7 @@ def correlation_map(
     >>> [round(float(r.pearson_r.sel(E=E, method="nearest")), 1) for E in (3, 10, 25)]
     [1.0, 0.8, -0.7]
     """
+    widths = require_number(elastic_widths, "elastic_widths", least=0)
     pair = Pair(data, sq, Q_range, 3)
     signal, value = pair.signal, pair.signal.value
     require_dims(
@@ -216,10 +229,12 @@ def correlation_map(
     highest, where = _highest(variables["pearson_r"][0], value)
     variables["highest_r"] = (highest, "1", "highest running median of r")
     variables["highest_r_energy"] = (where, value["E"].attrs["units"], "its energy")
+    single = not where.ndim and not is_lazy(where)
+    wing = wing_of_map(signal, pair.used, float(where), widths) if single else []
     answer: xr.Dataset = result_table(
         signal, variables, quantity="correlation_map", operation="correlation_map",
         arguments={"Q_range": Q_range, "box": box},
-        attrs={"signal": signal.quantity.name, **pair.doubts_about(variables)},
+        attrs={"signal": signal.quantity.name} | pair.doubts_about(variables, *wing),
         coords=pair.coords,
     )  # fmt: skip
     return answer

@@ -28,6 +28,7 @@ from xbp.core.guards import (
 )
 from xbp.core.numbers import span
 from xbp.core.operation import operation
+from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import magnitude
@@ -354,7 +355,9 @@ def mask_elastic(
     Returns
     -------
     same type as `data`
-        With NaN in the mask, in the values and their standard deviations.
+        With NaN in the mask, in the values and their standard deviations, and with the
+        resolution as the coordinate ``resolution_fwhm``, unless they have one, or it is
+        over E.
 
     Raises
     ------
@@ -404,9 +407,15 @@ def mask_elastic(
         kept: xr.Variable = own.where(~masked)
         return kept
 
+    stated: dict[str, xr.Variable] = {}
+    if "resolution_fwhm" not in value.coords and "E" not in fwhm.dims:
+        long_name = COORDINATES["resolution_fwhm"][1]
+        labels = {"units": units, "long_name": long_name}
+        stated["resolution_fwhm"] = xr.Variable(fwhm.dims, fwhm.data, labels)
     answer: Data = signal.answer(
         *signal.both(mask),
         operation="mask_elastic",
+        coords=stated,
         arguments={
             "resolution": f"{span(fwhm, units)} FWHM",
             "widths": widths,
