@@ -10,5 +10,13 @@ import lazy_loader
 
 from xbp import accessor  # noqa: F401  (registers .bp)
 from xbp.core.errors import VERSION as __version__  # noqa: F401
+from xbp.core.errors import nearest
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_imported, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    near = [] if name in __all__ or name[:1] == "_" else nearest(name, __all__)
+    if near:
+        raise AttributeError(f"xbp has no {name!r}; the nearest: {', '.join(near)}")
+    return _imported(name)

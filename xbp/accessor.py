@@ -11,7 +11,13 @@ from typing import Any
 
 import xarray as xr
 
-from xbp.core.calls import LISTS, require_arguments, unknown_method, wrong_kind
+from xbp.core.calls import (
+    LISTS,
+    require_arguments,
+    require_labelled,
+    unknown_method,
+    wrong_kind,
+)
 from xbp.core.errors import QuantityError
 from xbp.core.index import MODULES, Where
 from xbp.core.operation import (
@@ -68,6 +74,9 @@ def _method(cls: type, one: Operation) -> Callable[..., Any]:
             return one.function(self._data, *args, **kwargs)
         except TypeError:
             require_arguments(one, *args, **kwargs)
+            raise
+        except QuantityError:
+            require_labelled(one, *args, **kwargs)
             raise
 
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)

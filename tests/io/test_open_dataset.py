@@ -49,8 +49,11 @@ def test_files_of_no_known_kind(tmp_path: Path, content: bytes) -> None:
 
 
 def test_no_such_file_and_folders(tmp_path: Path) -> None:
-    for path in (tmp_path / "nothing.nc", tmp_path):
-        with pytest.raises(FileFormatError, match="does not exist"):
+    for path, says in (
+        (tmp_path / "nothing.nc", "does not exist"),
+        (tmp_path, "folder"),
+    ):
+        with pytest.raises(FileFormatError, match=says):
             xbp.open_dataset(path)
 
 
@@ -197,13 +200,18 @@ def test_netcdf_has_no_options(glass: xr.Dataset, tmp_path: Path) -> None:
         xbp.open_dataset(tmp_path / "glass.nc", mass="1 g")
 
 
-@pytest.mark.parametrize("engine", ["sqww", 5, "netcdf4"])
-def test_readers_that_are_none(tmp_path: Path, engine: object) -> None:
+@pytest.mark.parametrize(
+    ("engine", "says"),
+    [
+        ("sqww", "fix:  engine='sqw'"),
+        (5, r"engine=5(.|\n)*total_scattering"),
+        ("netcdf4", r"cannot be read with engine=(.|\n)*total_scattering"),
+    ],
+)
+def test_readers_that_are_none(tmp_path: Path, engine: object, says: str) -> None:
     path = tmp_path / "glass.dat"
     path.write_text("50 2.0\n60 4.0\n70 3.0\n")
-    with pytest.raises(
-        FileFormatError, match=r"cannot be read with engine=(.|\n)*total_scattering"
-    ):
+    with pytest.raises(FileFormatError, match=says):
         xbp.open_dataset(path, engine=engine)
     with pytest.raises(
         QuantityError, match="foo= is not an option of the reader for columns"

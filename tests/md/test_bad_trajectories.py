@@ -124,7 +124,7 @@ CELL = np.diag([7.0, 8, 9])
         (
             lambda t: t.assign(mass=("atom", np.zeros(40), {"units": "u"})),
             QuantityError,
-            "'mass' ranges from 0 to 0 u",
+            "'mass' is 0 u",
         ),
         (
             lambda t: t.assign(mass=((), 3.0, {"units": "u"})),

@@ -473,7 +473,7 @@ def test_no_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="does not exist"):
         open_trajectory(tmp_path / "nowhere")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(FileFormatError, match="cannot be read"):
+    with pytest.raises(FileFormatError, match="is a folder"):
         open_trajectory(tmp_path / "folder")
 
 

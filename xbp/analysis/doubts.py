@@ -137,7 +137,7 @@ def shape_in_errors(
         f"energy_std is mostly due to how the points differ from a {method} curve"
         f"{many} (up to {np.abs(off[most]).max():.2g}{_units(std.variable)})"
     )
-    fix = "try another E_range= or method=; scan_boson_peak() tries several"
+    fix = "another E_range= or method=; scan_boson_peak() tries several"
     return [Diagnostic("shape_in_errors", "info", text, fix)]
 
 

@@ -8,14 +8,22 @@ from typing import Any, Final
 
 import xarray as xr
 
-from xbp.core.errors import ArgumentsError, QuantityError, nearest
+from xbp.core.errors import ArgumentsError, QuantityError, nearest, shown
 from xbp.core.index import MODULES, Where
 from xbp.core.operation import Operation, kinds_of, kinds_text, step_to
 
-__all__ = ["LISTS", "require_arguments", "unknown_method", "wrong_kind"]
+__all__ = [
+    "LISTS",
+    "require_arguments",
+    "require_labelled",
+    "unknown_method",
+    "wrong_kind",
+]
 
 #: What to do where no method is near.
 LISTS: Final = "print(data.bp) lists what can be done"
+#: The annotation of arguments that are labelled data, as the modules write it.
+_LABELLED: Final = "xr.DataArray | xr.Dataset"
 
 
 def require_arguments(one: Operation, /, *args: Any, **kwargs: Any) -> None:
@@ -42,6 +50,28 @@ def require_arguments(one: Operation, /, *args: Any, **kwargs: Any) -> None:
         raise _misfit(one, str(misfit), kwargs) from misfit
 
 
+def require_labelled(one: Operation, /, *args: Any, **kwargs: Any) -> None:
+    """Raise an error if an argument that must be labelled data is not.
+
+    Examples
+    --------
+    >>> from xbp.core.operation import find_operation
+    >>> require_labelled(find_operation("data", "subtract"), 3.0)
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: background=3.0 must be a DataArray or Dataset
+      fix:  background=: The same quantity on the same grid; the background is ...
+    """
+    given = one.signature.bind(None, *args, **kwargs).arguments
+    for name in list(given)[1:]:
+        labelled = one.signature.parameters[name].annotation == _LABELLED
+        if labelled and not isinstance(given[name], xr.DataArray | xr.Dataset):
+            raise QuantityError(
+                f"{name}={shown(given[name])} must be a DataArray or Dataset",
+                fix=_described(one, name),
+            ) from None
+
+
 def _misfit(one: Operation, misfit: str, given: dict[str, Any]) -> ArgumentsError:
     """Return the error of a call whose arguments are not those of the operation.
 
@@ -65,12 +95,15 @@ def _described(one: Operation, argument: str) -> str:
     """Write type and first sentence of an argument, as its docstring has them."""
     text = inspect.getdoc(one.function) or ""
     entry = re.search(
-        rf"^(?:\w+, )*{argument}(?:, \w+)* : (.+)\n((?:[ ]+.*\n)*)", text, re.MULTILINE
+        rf"^(?:\w+, )*{argument}(?:, \w+)*(?: : (.+))?\n((?:[ ]+.*\n)*)",
+        text,
+        re.MULTILINE,
     )
     if not argument or entry is None:
         return ""
     sentence = " ".join(entry[2].split()).partition(". ")[0].removesuffix(".")
-    return f"{argument}=: {sentence} ({entry[1]})".replace("`", "")
+    kind = f" ({entry[1]})" if entry[1] else ""
+    return f"{argument}=: {sentence}{kind}".replace("`", "")
 
 
 def wrong_kind(data: Any, one: Operation) -> QuantityError:

@@ -5,6 +5,7 @@ And the checks that many functions share, each with its error.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Collection, Hashable
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ from xbp.core.errors import (
     shown,
 )
 from xbp.core.guards import limits_text
+from xbp.core.schema import COORDINATES
+from xbp.core.units import convert_factor
 
 __all__ = [
     "Data",
@@ -78,12 +81,12 @@ def unwrap(data: Any) -> tuple[Any, Callable[[Any], Any]]:
     Traceback (most recent call last):
         ...
     xbp.core.errors.QuantityError: expected an xarray.DataArray or Dataset, got an int
-      fix:  xbp.new_dataset(quantity, values, units=..., coords=...) makes one
+      fix:  xbp.new_dataset(...) makes one
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise QuantityError(
             f"expected an xarray.DataArray or Dataset, got {kind_of(data)}",
-            fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
+            fix="xbp.new_dataset(...) makes one",
         )
     variables = (
         data.variables if isinstance(data, xr.Dataset) else data.coords.variables
@@ -169,8 +172,19 @@ def require_dims(
             raise error(
                 f"{operation} needs the dimension '{dim}'; '{data.name}' has "
                 f"{tuple(map(str, data.dims))}",
-                fix=fix,
+                fix=_renamed(data, dim) or fix,
             )
+
+
+def _renamed(data: xr.DataArray, dim: str) -> str:
+    """Return how to rename a dimension of another name with the units of this one."""
+    for name in data.dims if dim in COORDINATES else ():
+        units = data.coords[name].attrs.get("units") if name in data.coords else None
+        if name not in COORDINATES and isinstance(units, str):
+            with contextlib.suppress(XbpError):
+                convert_factor(units, COORDINATES[dim][0], energy=dim == "E")
+                return f"data.rename({{{name!r}: '{dim}'}})"
+    return ""
 
 
 def require_over(
@@ -283,8 +297,10 @@ def require_values(
     array = np.asarray(values)
     inside = (least <= array) & (array <= most) & (above < array) & (array < below)
     if not inside.all():
+        low, high = f"{array.min():g}", f"{array.max():g}"
+        extent = f"is {low}" if low == high else f"ranges from {low} to {high}"
         raise error(
-            f"{name} ranges from {array.min():g} to {array.max():g} {units}".rstrip()
+            f"{name} {extent} {units}".rstrip()
             + f"; it must be {limits_text(least, above, most, below)}"
         )
 

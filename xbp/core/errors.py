@@ -95,7 +95,7 @@ def kind_of(value: object) -> str:
 
 
 def nearest(name: object, known: Iterable[object], *, cutoff: float = 0.6) -> list[str]:
-    """Return the one to three known names that are most like one that is unknown.
+    """Return the one to three known names most like, or with, one that is unknown.
 
     Capitals do not count. `cutoff` is the least similarity, from 0 to 1, of difflib.
 
@@ -103,11 +103,16 @@ def nearest(name: object, known: Iterable[object], *, cutoff: float = 0.6) -> li
     --------
     >>> nearest("boson_peek", ["boson_peak", "box_phonon", "fold"])
     ['boson_peak']
+    >>> nearest("raman", ["raman_intensity", "absorption"])
+    ['raman_intensity']
     """
     by_case = {one.casefold(): one for one in known if isinstance(one, str)}
     if not isinstance(name, str):
         return []
-    found = difflib.get_close_matches(name.casefold(), by_case, 3, cutoff)
+    text = name.casefold()
+    found = difflib.get_close_matches(text, by_case, 3, cutoff)
+    if not found and len(text) > 2:  # a part of a name
+        found = [one for one in by_case if text in one][:3]
     return [by_case[one] for one in found]
 
 

@@ -209,7 +209,7 @@ def select_range(
     if not mask.any():
         raise RangeError(
             f"{name} ({low:g} to {high:g}) contains no bin centre of '{dim}'",
-            fix="widen it",
+            fix=f"widen {name}",
         )
     return mask
 

@@ -17,7 +17,7 @@ import numpy as np
 import pint
 import xarray as xr
 
-from xbp.core.errors import UnitsError, shown
+from xbp.core.errors import UnitsError, kind_of, nearest, shown
 
 __all__ = [
     "convert_factor",
@@ -43,6 +43,8 @@ _NUMBER_AND_UNIT = re.compile(
 # Headers come from strangers, and pint computes 9**9**9**9 without end. A unit has
 # small powers and no number but 1.
 _LONGEST_UNIT = 200
+#: Units that are often misspelt.
+_EXAMPLES = ("meV", "THz", "1/cm", "1/angstrom", "angstrom", "J/mol/K", "K", "ps")
 _SMALL = r"[+-]?\d{1,2}(?:\.\d*)?(?!\d)"
 _POWER = re.compile(
     rf"(?:\*\*|\^)\s*(?:{_SMALL}|\(\s*{_SMALL}(?:\s*/\s*\d{{1,2}})?\s*\))"
@@ -102,13 +104,15 @@ def parse_unit(
     except (
         Exception
     ) as error:  # pint raises a dozen kinds, from its parser and from Python's
+        why = str(error) if type(error) is ValueError else "pint does not know it"
+        near = nearest(text, _EXAMPLES)[:1]
         raise UnitsError(
             f"'{str(text)[:_LONGEST_UNIT]}'{f' of {name}' if name else ''} is not a "
             "unit",
-            reason=str(error)
-            if type(error) is ValueError
-            else f"pint cannot read it ({type(error).__name__})",
-            fix="write it like 'meV', '1/angstrom' or 'J/mol/K'; '1' if dimensionless",
+            reason=why if isinstance(text, str) else f"it is {kind_of(text)}, not text",
+            fix=f"did you mean '{near[0]}'?"
+            if near
+            else "write it like 'meV', '1/angstrom' or 'J/mol/K'; '1' if dimensionless",
         ) from None
 
 
@@ -319,15 +323,16 @@ def swap_unit(unit: str, old: str, new: str) -> tuple[str, int]:
     ), int(power)
 
 
-def split_quantity(value: Any, name: str) -> tuple[Any, str | None]:
-    """Take a value apart into its magnitude and its units (None without any)."""
+def split_quantity(value: Any, name: str, like: str = "meV") -> tuple[Any, str | None]:
+    """Take a value apart into its magnitude and its units (None without any).
+
+    `like` is the unit of the example in the error, if there should be one.
+    """
     if isinstance(value, str):
         match = _NUMBER_AND_UNIT.fullmatch(value)
         if match is None:
-            raise UnitsError(
-                f"{name}={shown(value)} is not a number followed by a unit, like "
-                "'5.5 meV'"
-            )
+            unit = "" if like == "1" else f" followed by a unit, like '5.5 {like}'"
+            raise UnitsError(f"{name}={shown(value)} is not a number{unit}")
         return float(match["number"]), (match["unit"] or "").strip() or None
     if isinstance(value, xr.DataArray):
         magnitude_, units = split_quantity(value.data, name)
@@ -386,7 +391,7 @@ def magnitude(
             f"{name} is a Dataset, not a single value",
             fix=f"pass one of its variables, such as {name}=table.{column}",
         )
-    number, given = split_quantity(value, name)
+    number, given = split_quantity(value, name, units)
     size = getattr(number, "size", 1)
     if isinstance(number, xr.DataArray) or (
         hasattr(number, "shape") and number.dtype.kind in "biuf"
@@ -399,7 +404,8 @@ def magnitude(
     if isinstance(number, bool) or not isinstance(number, numbers.Real):
         example = "1" if units == "1" else f"'1 {units}'"
         raise UnitsError(
-            f"{name}={shown(value)} is not a number", fix=f"{name}={example}"
+            f"{name}={shown(value)} is not a number",
+            fix=f"one number, such as {name}={example}",
         )
     try:
         number = float(number)
@@ -414,10 +420,17 @@ def magnitude(
         given = default or units
     elif isinstance(value, str):
         name = f"{name}={shown(value)}"
-    if units == "K":
-        converted = float(to_kelvin(number, given, name=name))
-    else:
-        converted = number * convert_factor(given, units, name=name, energy=energy)
+    try:
+        if units == "K":
+            converted = float(to_kelvin(number, given, name=name))
+        else:
+            converted = number * convert_factor(given, units, name=name, energy=energy)
+    except UnitsError as error:
+        raise UnitsError(
+            error.summary,
+            reason=error.reason,
+            fix=error.fix or f"give {name.partition('=')[0]} in {units}",
+        ) from None
     if not math.isfinite(converted):
         raise UnitsError(f"{name}={shown(value)} is too large a number in '{units}'")
     return converted

@@ -226,6 +226,10 @@ def fit(
     x_factor = y_factor = 1.0
     if row is not None:
         own_x, own_y = row.x_units or x_units, row.y_units or signal.units
+        if row.x_units == "K" and along != "temperature":
+            raise QuantityError(
+                f"{row.name} is a model of C_p(T); '{value.name}' is over {along}"
+            )
         x_factor = convert_factor(
             x_units, own_x, name=f"coordinate '{along}'", energy=along == "E"
         )
@@ -335,6 +339,8 @@ def _worker(model: Any) -> Any:
     """Return a user's model as an lmfit Model."""
     example = "a function like lambda E, a, b: a + b * E"
     try:
+        if not callable(model) and not isinstance(model, lmfit.Model):
+            raise TypeError
         worker = model if isinstance(model, lmfit.Model) else lmfit.Model(model)
     except Exception as error:  # whatever lmfit says of other things
         raise QuantityError(

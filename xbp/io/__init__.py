@@ -12,8 +12,8 @@ from typing import Any
 import xarray as xr
 
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.errors import QuantityError, nearest, shown
-from xbp.core.guards import not_used
+from xbp.core.errors import FileFormatError, QuantityError, nearest, shown
+from xbp.core.guards import choose, not_used
 from xbp.io import columns, netcdf
 from xbp.io.columns import to_columns
 from xbp.io.exchange import from_scipp, to_csv, to_dataframe, to_scipp
@@ -214,6 +214,8 @@ def _by_engine(where: Path, engine: Any, options: dict[str, Any], T: Any) -> xr.
     own = {entry.engine: entry for entry in FORMATS if entry is not _NETCDF}
     if isinstance(engine, str) and engine in own:
         return _open(own[engine], where, options, T)
+    if isinstance(engine, str):
+        choose(engine, xr.backends.list_engines(), "engine", error=FileFormatError)
     what = f"{where} cannot be read with engine={shown(engine)}"
     kinds = ValueError, TypeError, OSError, LookupError, AttributeError
     with translated(what, *kinds, fix=f"engine= one of {', '.join(own)}"):

@@ -438,11 +438,14 @@ def to_path(path: Any, *, exists: bool = False) -> Path:
         where = Path(path)
         missing = not where.is_file() and exists  # asked in any case: a long name fails
     except (TypeError, ValueError, OSError) as error:
-        raise FileFormatError(f"{path!r} is not a path", reason=str(error)) from error
-    if missing:
         raise FileFormatError(
-            f"{where} does not exist, or is a folder", fix="check the spelling"
-        )
+            f"{path!r} is not a path", reason=str(error), fix="path='sample.nxspe'"
+        ) from error
+    if missing:
+        if where.is_dir():
+            raise FileFormatError(f"{where} is a folder", fix="name a file in it")
+        problem = "is not a file" if where.exists() else "does not exist"
+        raise FileFormatError(f"{where} {problem}", fix="check the spelling")
     return where
 
 

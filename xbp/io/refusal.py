@@ -187,7 +187,8 @@ def refusal(
             )
     line = start.partition(b"\n")[0].decode("latin-1").replace("\t", " ").strip()[:40]
     shown = f"text that begins with {line!r}" if line.isprintable() else "binary"
-    shown = shown if start else "empty"
+    if not start:
+        shown, fix = "empty", "copy it again"
     if is_wide(start):
         shown, fix = "text in UTF-16 without a byte order mark", "save it as UTF-8"
     return FileFormatError(f"{where} has an unknown format: it is {shown}", fix=fix)

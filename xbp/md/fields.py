@@ -120,7 +120,7 @@ class FieldMaker:
     ) -> FieldMaker:
         """Check names, ``cutoff`` and ``reference`` of a call, and find the bonds."""
         for name in names:
-            choose(name, FIELDS, "field")
+            choose(name, FIELDS, "fields")
         if not names or len(set(names)) < len(names):
             raise QuantityError(f"fields={shown(list(names))} must be different names")
         cutoff = choose_cutoff(trajectory, given["cutoff"])

@@ -87,6 +87,7 @@ def _by_head(is_kind: Callable[[bytes], bool]) -> Callable[[Source, bytes], bool
 
 
 #: Add a format here: the first that a file is of reads it.
+_FOLDER = "name a file in it", "is a folder, and not a Zarr store"
 FORMATS: tuple[Kind, ...] = (
     Kind("lammps-dump", "a LAMMPS dump", _by_head(is_dump), open_dump, _LAMMPS),
     Kind("extxyz", "extended XYZ", _by_head(is_extxyz), open_extxyz, _LAMMPS),
@@ -307,7 +308,7 @@ def open_trajectory(
     binary = head.startswith((b"CDF", HDF5_SIGNATURE)) and not source.packing
     if memory is None and (not is_file or (binary and kind is None)):
         given.allow("a trajectory with its own times, units and elements")
-        with reading(where):
+        with reading(where, *_FOLDER[: 2 * where.is_dir()]):
             ds = _open_labelled(where, chunk_frames)
             ds = ds if frames is None else ds.isel(time=frames)
             require_file(ds.sizes["time"] > 0, where, f"frames={frames} selects none")

@@ -71,7 +71,10 @@ def choose_reference(trajectory: Trajectory, reference: Any) -> Reference:
             )
         return Reference.first(other, "given")
     name: str = choose(
-        reference, ("mean", "first"), "reference", reason="or a trajectory of one frame"
+        reference,
+        ("mean", "first"),
+        "reference",
+        reason="or pass one frame",
     )
     first = Reference.first(trajectory, "first")
     if name == "first":

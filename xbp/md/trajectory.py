@@ -421,7 +421,7 @@ def _cell(data: xr.Dataset) -> np.ndarray:
     sizes = {} if cell is None else {d: n for d, n in cell.sizes.items() if d != "time"}
     if cell is None or sizes != {"vector": 3, "xyz": 3}:
         raise QuantityError(
-            f"the trajectory needs a 'cell' of three vectors in rows; it has {sizes}",
+            f"the trajectory needs a 'cell' of three vectors; it has {sizes or 'none'}",
             fix=_CELL,
         )
     dims = ("time", "vector", "xyz")["time" not in cell.dims :]

@@ -89,7 +89,7 @@ def find_model(name: str | Model) -> Model:
     """Return the model of a name; refuse an unknown one."""
     if isinstance(name, Model):
         return name
-    why = "pass one of them, or an lmfit.Model or a function of your own"
+    why = "xbp.models.MODELS lists them; or pass an lmfit.Model or a function"
     return MODELS[choose(name, MODELS, "model", reason=why)]
 
 

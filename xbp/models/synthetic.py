@@ -423,7 +423,7 @@ def _profile(
     require_values([at, fwhm], "energy and width", "meV", above=0)
     if callable(shape):
         return np.asarray(shape(e_mev), dtype=float)
-    if choose(shape, Shape, "shape", reason="or pass a callable") == "lognormal":
+    if choose(shape, Shape, "shape", reason="or pass a function") == "lognormal":
         return lognormal(e_mev, at, 1.0, lognormal_sigma(at, fwhm))
     return gaussian(e_mev, at, 1.0, fwhm / FWHM_PER_SIGMA)
 

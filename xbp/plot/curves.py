@@ -270,7 +270,7 @@ def draw_cut(data: xr.DataArray | xr.Dataset, ax: Axes | None, **kwargs: Any) ->
         raise RangeError(
             f"'{value.name}' has the dimensions {dict(value.sizes)}; a cut has one, "
             f"and at most {len(COLORS)} curves along another",
-            fix=f"data.bp.{'angle_to_Q' if 'detector' in value.dims else 'cut_E'}(...)"
+            fix=f"data.bp.{'angle_to_Q' if 'detector' in value.dims else 'cut_Q'}(...)"
             ", or data.isel(...)",
         )
     x, quantity = value[along[0]], signal.quantity.name

@@ -17,7 +17,7 @@ from xbp.core.data import (
     require_inside,
     require_values,
 )
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError, RangeError, shown
 from xbp.core.grid import bin_limits, interval, is_pair, overlap, rebinned
 from xbp.core.guards import (
     choose,
@@ -148,7 +148,11 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     low, high = _limits(signal, dim, where, width)
     leftover: tuple[Any, ...] = low.dims
     ends = float(low.values.min()), float(high.values.max())
-    require_inside(ends, (lower[0], upper[-1]), dim, own["units"])
+    name, fix = dim, {}
+    if width is not None:
+        name = f"{dim} with width={shown(width)}"
+        fix = {"fix": f"limits are {dim}=(low, high)"}
+    require_inside(ends, (lower[0], upper[-1]), name, own["units"], **fix)
     each = overlap(lower, upper, low.values[..., None], high.values[..., None])
     weights = xr.Variable((*leftover, dim), each)
     mean, std, coords = rebinned(value, signal.std, weights, dim)

@@ -177,8 +177,8 @@ def oversubtracted(
             "oversubtracted",
             "warning",
             f"{text}: too much may have been subtracted",
-            "use a smaller scale=, or mask those bins; nothing if you subtracted "
-            "another sample",
+            "use a smaller scale=, or mask those bins, unless another sample was "
+            "subtracted",
         )
     ]
 

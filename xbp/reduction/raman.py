@@ -85,7 +85,9 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     if "wavelength" not in value.dims or "wavelength" not in value.coords:
         raise CoordinateError(
             f"'{value.name}' over {tuple(value.dims)} has no coordinate 'wavelength'",
-            fix="data.rename(x='wavelength')",
+            fix="none: E is the Raman shift already"
+            if "E" in value.dims
+            else "data.rename(x='wavelength')",
         )
     if "E" in value.dims or "E" in getattr(signal.source, "variables", value.coords):
         raise CoordinateError(
@@ -208,7 +210,10 @@ def to_reduced_raman(
     choose(side, Side, "side")
     if not callable(coupling):
         choose(
-            coupling, ("constant", "linear"), "coupling", reason="or a function of E"
+            coupling,
+            ("constant", "linear"),
+            "coupling",
+            reason="or pass a function of E",
         )
     plain, rewrap = _ascending(data, "E")
     signal = read(plain, "raman_intensity")

@@ -33,6 +33,7 @@ __all__ = [
 
 #: Modes below this fraction of the highest energy are translations of the whole box,
 #: which have an energy only from rounding: in single precision √(1e-7) of the highest.
+_RELAX = "relax it further, or change step="
 _AT_REST = 1e-3
 
 
@@ -105,7 +106,7 @@ def require_stable(
     *,
     most: float = 0.001,
     extended: float = 0.3,
-    fix: str = "relax it further, or change step=",
+    fix: str = _RELAX,
 ) -> None:
     """Refuse modes if more than the part `most` of them is imaginary.
 
@@ -132,8 +133,7 @@ def imaginary_modes(energy: np.ndarray, highest: float) -> Iterator[Diagnostic]:
             f"most {per_k.max()} at one k, the lowest at {np.nanmin(energy):.3g} meV; "
             "they are left out"
         )
-        fix = "relax the configuration further, or change step="
-        yield Diagnostic("imaginary_modes", "warning", text, fix)
+        yield Diagnostic("imaginary_modes", "warning", text, _RELAX)
 
 
 def replicate_weights(
