@@ -152,7 +152,7 @@ def test_without_a_boson_peak_the_spectra_are_kept(solid: xr.Dataset) -> None:
         ({"energy": 8, "Q_range": (1.2, 1.5)}, "known at 1 Q within"),
         ({"E_range": (50, 60)}, "no data in"),
         ({"weights": "none"}, "weights"),
-        ({"fields": ["coordinatio"]}, "field='coordinatio'"),
+        ({"fields": ["coordinatio"]}, "fields='coordinatio'"),
         ({"T": -3}, "T"),
     ],
 )

@@ -193,7 +193,7 @@ def test_what_is_no_field_is_refused(small: xr.Dataset) -> None:
         spectrum(field(values).assign_coords(time=small.time + 0.1))
     with pytest.raises(QuantityError, match=r"a field=.*labelled numbers"):
         spectrum([values])
-    with pytest.raises(QuantityError, match="field='shear' is not one of"):
+    with pytest.raises(QuantityError, match="fields='shear' is not one of"):
         spectrum("shear")
     with pytest.raises(QuantityError, match="named 'X'"):
         spectrum([field(values), field(values)])

@@ -233,7 +233,7 @@ def test_what_is_no_solid_is_refused() -> None:
         local_fields(traj, "d2min", cutoff=1.5)
     with pytest.raises(QuantityError, match="60 atoms, such as atom 0, have too few"):
         local_fields(traj, "d2min", cutoff=0.001)
-    with pytest.raises(QuantityError, match="field='strain' is not one of"):
+    with pytest.raises(QuantityError, match="fields='strain' is not one of"):
         local_fields(traj, "strain")
     with pytest.raises(QuantityError, match="reference='last' is not one of"):
         local_fields(traj, "d2min", cutoff=4.4, reference="last")

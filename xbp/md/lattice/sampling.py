@@ -31,9 +31,9 @@ __all__ = [
     "squared_amplitudes",
 ]
 
+_RELAX = "relax it further, or change step="
 #: Modes below this fraction of the highest energy are translations of the whole box,
 #: which have an energy only from rounding: in single precision √(1e-7) of the highest.
-_RELAX = "relax it further, or change step="
 _AT_REST = 1e-3
 
 
