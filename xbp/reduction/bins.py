@@ -148,7 +148,8 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     low, high = _limits(signal, dim, where, width)
     leftover: tuple[Any, ...] = low.dims
     ends = float(low.values.min()), float(high.values.max())
-    name, fix = dim, {}
+    name: str = dim
+    fix: dict[str, str] = {}
     if width is not None:
         name = f"{dim} with width={shown(width)}"
         fix = {"fix": f"limits are {dim}=(low, high)"}
