@@ -403,3 +403,42 @@ def test_errors_that_are_called_variances(tmp_path: Path, label: str) -> None:
         file["aluminium/data/error"].attrs["long_name"] = label
     with pytest.raises(FileFormatError, match="not standard deviations"):
         xbp.open_dataset(path)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e25])
+def test_odd_values_and_names_come_back(tmp_path: Path, n: int, scale: float) -> None:
+    """σ of 0, a detector without counts, one spectrum, one bin, the name of the sample."""
+    rng = np.random.default_rng(n)
+    for n_E in (1, 4):
+        S = scale * rng.random((n, n_E))
+        std = 0.1 * S
+        if n_E > 1:
+            S[0, 1], std[0, 0] = np.nan, 0
+        if n > 1:
+            S[-1], std[1] = np.nan, 0
+        std[np.isnan(S)] = np.nan
+        ds = xbp.new_dataset(
+            "detector_spectra",
+            S,
+            std=std,
+            units="1/meV",
+            coords={
+                "detector": (np.arange(n), "1"),
+                "E": (np.linspace(0.5, n_E - 0.5, n_E), "meV"),
+            },
+            edges={"E": np.linspace(0, n_E, n_E + 1)},
+            temperature="290.15 K",
+            statistics="quantum",
+            attrs={"sample": "Zr₄₆Cu₄₆Al₈ «glaß» 試料"},
+        )
+        ds = ds.assign_coords(
+            two_theta=("detector", np.linspace(10, 60, n), {"units": "degree"}),
+            incident_energy=((), 12.34567, {"units": "meV"}),
+        )
+        ds.bp.to_nxspe(tmp_path / "a.nxspe", overwrite=True)
+        back = xbp.open_dataset(tmp_path / "a.nxspe")
+        np.testing.assert_array_equal(back.S.values, S)
+        np.testing.assert_array_equal(back.S_std.values, std)
+        assert back.attrs["sample"] == ds.attrs["sample"]
+        assert float(back.temperature) == 290.15

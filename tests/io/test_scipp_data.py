@@ -117,3 +117,44 @@ def test_a_dataset_of_scipp(glass: xr.Dataset) -> None:
     assert "a, b" in caught.value.fix
     with pytest.raises(QuantityError, match="name="):
         xbp.from_scipp(several["map"], name="map")
+
+
+def test_axes_of_another_program_may_descend() -> None:
+    """Edges, points, values, variances and masks are turned round together."""
+    scipp = pytest.importorskip("scipp")
+    values = np.arange(1.0, 4.0)
+    for edges in ([4.0, 2, 1, 0], [3.0, 2, 1]):
+        body = scipp.array(dims=["E"], values=values, variances=values, unit="1/meV")
+        axis = scipp.array(dims=["E"], values=edges, unit="meV")
+        data = scipp.DataArray(body, coords={"E": axis})
+        data.masks["bad"] = scipp.array(dims=["E"], values=[True, False, False])
+        ds = xbp.from_scipp(data, "vibrational_dos")
+        np.testing.assert_array_equal(ds.g.values, [3, 2, np.nan])
+        np.testing.assert_allclose(ds.g_std.values, [3**0.5, 2**0.5, np.nan])
+        if len(edges) == 4:
+            np.testing.assert_array_equal(ds.E_bnds.values, [[0, 1], [1, 2], [2, 4]])
+        assert (np.diff(ds.E) > 0).all()
+
+
+def test_a_list_of_events_is_no_spectrum() -> None:
+    scipp = pytest.importorskip("scipp")
+    energies = scipp.arange("event", 5.0, unit="meV")
+    events = scipp.ones(dims=["event"], shape=[5], unit="counts")
+    data = scipp.DataArray(events, coords={"energy_transfer": energies})
+    with pytest.raises(QuantityError, match=r"list of events\n.*hist"):
+        xbp.from_scipp(data, "dynamic_structure_factor", statistics="quantum")
+
+
+@pytest.mark.parametrize("std", [1e-200, 1e200])
+def test_errors_whose_squares_are_not_numbers_are_refused(std: float) -> None:
+    """A variance would be 0, as of an exact value, or infinite."""
+    pytest.importorskip("scipp")
+    ds = xbp.new_dataset(
+        "vibrational_dos",
+        [1.0, 2.0],
+        std=[std, 1.0],
+        units="1/meV",
+        coords={"E": ([1.0, 2.0], "meV")},
+    )
+    with pytest.raises(QuantityError, match="too large or small to square"):
+        ds.bp.to_scipp()

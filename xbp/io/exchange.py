@@ -255,7 +255,13 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     }
     variances = None
     if signal.std is not None:
-        variances = np.asarray(signal.std.values, dtype=float) ** 2
+        std = np.asarray(signal.std.values, dtype=float)
+        with np.errstate(over="ignore", under="ignore"):
+            variances = std**2
+        if (
+            ~np.isfinite(variances) & np.isfinite(std) | (variances == 0) & (std > 0)
+        ).any():
+            raise QuantityError(f"errors of '{name}' are too large or small to square")
     try:
         out[_LABELS] = scipp.scalar(json.dumps(labels, default=lambda v: v.tolist()))
     except (TypeError, AttributeError) as error:
@@ -389,7 +395,8 @@ def from_scipp(
     coords: dict[str, xr.Variable] = {}
 
     def add_bounds(dim: str, lower: np.ndarray, upper: np.ndarray) -> None:
-        pairs, label = np.stack([lower, upper], -1), attrs.get(f"{dim}_bnds", {})
+        pairs = np.sort(np.stack([lower, upper], -1), axis=-1)
+        label = attrs.get(f"{dim}_bnds", {})
         coords[f"{dim}_bnds"] = xr.Variable((dim, "bnds"), pairs, label)
 
     for key, variable in data.coords.items():
@@ -446,9 +453,23 @@ def from_scipp(
             ds[common_name(name)].attrs |= attrs.get(common_name(name), {}) | {
                 "units": units
             }
+    if not labels:
+        ds = _on_ascending_axes(ds, name)
     validate(ds[name])
     std_of(ds, ds[name])
     return ds
+
+
+def _on_ascending_axes(ds: xr.Dataset, name: str) -> xr.Dataset:
+    """Reverse descending axes of another program; refuse a list of events."""
+    dims = ds[name].dims
+    if not any(dim in ds.coords for dim in dims):
+        raise QuantityError(
+            f"none of the dimensions {dims} has a coordinate, as in a list of events",
+            fix="events.hist()",
+        )
+    down = [d for d in dims if d in ds.coords and (np.diff(ds[d].values) < 0).all()]
+    return ds.isel({dim: slice(None, None, -1) for dim in down})
 
 
 def _labels(data: Any) -> dict[str, Any]:

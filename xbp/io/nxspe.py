@@ -205,6 +205,8 @@ def open_nxspe(
     attrs["source"] = f"NXSPE file {path.name}"
     if name := text(instrument, "name"):
         attrs["instrument"] = name
+    if of := text(sample, "name"):
+        attrs["sample"] = of
     # Mantid writes 0 for an unknown run.
     if instrument is not None and (run := number(instrument, "run_number")):
         attrs["run_number"] = int(run)
@@ -381,6 +383,8 @@ def to_nxspe(
     if "ki_over_kf" in value.attrs:
         applied = value.attrs["ki_over_kf"] == KI_OVER_KF[True]
         parts["NXSPE_info/ki_over_kf_scaling"] = int(applied)
+    if attrs.get("sample"):
+        parts["sample/name"] = str(attrs["sample"]).encode()
     run = attrs.get("run_number")
     if isinstance(run, int | np.integer):
         parts["instrument/run_number"] = run
