@@ -145,3 +145,13 @@ def test_impossible_energies(tmp_path: Path) -> None:
         xbp.open_dataset(path, group="Q", **MEV)
     S = xbp.open_dataset(path, group="Q", final_energy="3 meV", **MEV).S
     assert S.attrs["geometry"] == "indirect"
+
+
+def test_energies_that_are_gains_of_the_neutron(tmp_path: Path) -> None:
+    """LAMP also writes them so: beyond E_i they cannot be losses."""
+    rows = [" 0. 4. .2", " 20. 9. .3", " 40. 5. .3"]
+    head = [" 3 1 3 0 0 0 0 3", "YIG", " 0. 5.112 1.5708 0. 1. 0.", " 0. 4. 0."]
+    path = tmp_path / "a.inx"
+    path.write_text("\n".join([*head, *rows, ""]))
+    with pytest.raises(FileFormatError, match=r"to 40 meV, imp.*\n.*gains of the neut"):
+        xbp.open_dataset(path, group="index", energy_units="meV", T=300)
