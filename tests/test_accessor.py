@@ -99,7 +99,9 @@ def test_what_was_wanted_is_named(glass: xr.Dataset) -> None:
             getattr(S.bp, name)()
     with pytest.raises(QuantityError, match=r"data\.bp\.to_vibrational_dos"):
         S.bp.vdos()
-    with pytest.raises(QuantityError, match=r"data\['Sq'\] is one already"):
+    with pytest.raises(
+        QuantityError, match=r"data\['Sq'\] is a 'static_structure_factor' already"
+    ):
         glass.bp.structure_factor("8 1/angstrom")
     with pytest.raises(QuantityError, match="are a 'static_structure_factor' already"):
         glass.Sq.bp.structure_factor()

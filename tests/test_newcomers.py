@@ -28,6 +28,21 @@ CALLS: dict[str, tuple[Callable[[xr.Dataset], Any], type[XbpError], str]] = {
         UnitsError,
         "like '5.5 1/angstrom'",
     ),
+    "words for u2": (
+        lambda b: b.drop_vars("u2").bp.to_sqe(u2="small"),
+        UnitsError,
+        r"like '5.5 angstrom\*\*2'",
+    ),
+    "words for a factor": (
+        lambda b: b.bp.scale("two"),
+        UnitsError,
+        "factor='two' is not a number$",
+    ),
+    "data of the kind that a method gives": (
+        lambda b: b.bp.to_sqe().bp.angle_to_Q("0.1 1/angstrom"),
+        QuantityError,
+        r"data\['S'\] is a 'dynamic_structure_factor' already",
+    ),
     "several numbers": (
         lambda b: b.bp.mask_elastic([1.0, 2.0], centre=[1, 2]),
         XbpError,

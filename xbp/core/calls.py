@@ -126,7 +126,7 @@ def wrong_kind(data: Any, one: Operation) -> QuantityError:
         fix = (
             f"they are {kinds_text([one.gives])} already"
             if isinstance(data, xr.DataArray)
-            else f"data[{kinds[one.gives]!r}] is one already"
+            else f"data[{kinds[one.gives]!r}] is {kinds_text([one.gives])} already"
         )
     else:
         wanted = [(one.gives,)] if one.gives else []

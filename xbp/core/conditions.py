@@ -253,7 +253,7 @@ def along(
     """
     if isinstance(given, xr.DataArray):
         given = unwrap(given)[0]
-    number, own = split_quantity(given, name)
+    number, own = split_quantity(given, name, units)
     if not isinstance(number, xr.DataArray) or not number.ndim:
         single = magnitude(given, units, name=name, default=default, energy=energy)
         return xr.Variable((), single)

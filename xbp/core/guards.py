@@ -413,7 +413,7 @@ def require_memory(count: float, what: str, *, fix: str = "") -> None:
     >>> require_memory(1e300, "dr=0.02 angstrom")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    xbp.core.errors.RangeError: dr=0.02 angstrom needs 8e+291 GB; the memory is ... GB
+    xbp.core.errors.RangeError: dr=0.02 angstrom would need 8e+291 GB; the memory ...
     """
     try:
         memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -422,7 +422,8 @@ def require_memory(count: float, what: str, *, fix: str = "") -> None:
     count = min(count, 1e300)  # whole numbers may be larger than any float
     if not 8 * count <= memory:
         raise RangeError(
-            f"{what} needs {8e-9 * count:.3g} GB; the memory is {1e-9 * memory:.3g} GB",
+            f"{what} would need {8e-9 * count:.3g} GB; "
+            f"the memory is {1e-9 * memory:.3g} GB",
             fix=fix,
         )
 

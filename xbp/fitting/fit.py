@@ -425,7 +425,7 @@ def kelvin_of(value: Any, name: str) -> float:
     >>> round(kelvin_of("6.2 meV", "theta_E"), 2), kelvin_of(72, "theta_E")
     (71.95, 72.0)
     """
-    units = split_quantity(value, name)[1]
+    units = split_quantity(value, name, "K")[1]
     if units is not None and is_energy_like(parse_unit(units, name=name)):
         return require_number(value, name, "meV", energy=True) / constants.BOLTZMANN_MEV
     return magnitude(value, "K", name=name)

@@ -253,7 +253,7 @@ def from_pandas(
     if name not in names or unknown or not dims or len(set(names)) < len(names):
         free = next((n for n in (name, error) if n not in names), "E")
         raise QuantityError(
-            f"the columns {', '.join(names)} are not coordinates, '{name}' and "
+            f"the columns {', '.join(names)} must be coordinates, '{name}' and "
             f"'{error}', once each",
             fix=f"rename={{{(unknown or names)[0]!r}: {free!r}}}, or drop columns",
         )

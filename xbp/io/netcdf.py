@@ -285,7 +285,7 @@ def decline(path: Path) -> str | None:
         if start[:4] in _CLASSIC:
             classic_variables(path)
             return None
-        check(start == HDF5_SIGNATURE, "it has neither signature of netCDF")
+        check(start == HDF5_SIGNATURE, "it does not begin as netCDF")
         with open_hdf5(path) as file:
             return declined(file)
     except HDF5_ERRORS as error:

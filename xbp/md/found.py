@@ -307,8 +307,8 @@ def require_motion(
             way, most = np.sqrt(np.array([jump, reach(limit)]) / mass.sum())
             of = f"the velocities, {kelvin:.3g} K" if own < hottest else ""
             fix = (
-                "correct units=, timestep= or time_between_frames=, if the file leaves "
-                "them to you; open independent configurations one at a time: "
+                "correct units=, timestep= or time_between_frames=; "
+                "open independent configurations one at a time: "
                 "frames=slice(0, 1)"
             )
             if of and jump <= reach(hottest):  # the positions alone are possible

@@ -217,7 +217,7 @@ class Given:
         """Return the MD step, ps; a bare number is in τ with Lennard-Jones units."""
         if self.timestep is None:
             return None
-        number, units = split_quantity(self.timestep, "timestep")
+        number, units = split_quantity(self.timestep, "timestep", "fs")
         if style is None or style.name != "lj" or units is not None:
             return require_positive(self.timestep, "timestep", "ps")
         return require_positive(number, "timestep") * style.time

@@ -215,8 +215,8 @@ def _positions(
         require_file(
             all(image is not None for image in images),
             path,
-            f"of {' '.join(names)} some are unwrapped, in a tilted cell",
-            fix="dump xu yu zu, or ix iy iz beside",
+            f"some of {' '.join(names)} are unwrapped, in a tilted cell",
+            fix="dump xu yu zu, or also ix iy iz",
         )
         r = r - np.where(unwrapped, np.where(scaled, shift, shift @ cell), 0.0)
     else:

@@ -437,7 +437,7 @@ def _points(dim: str, units: str, given: Any, *, step: float) -> np.ndarray:
         require_memory(end / step, f"steps of {step:g} {units} up to {dim}={end:.4g}")
         plain = np.arange(1, int(end / step * (1 + 1e-9)) + 1) * step
     elif not several:
-        plain, own = split_quantity(given, dim)
+        plain, own = split_quantity(given, dim, units)
     try:
         points = np.asarray(getattr(plain, "values", plain), dtype=float)
     except (TypeError, ValueError):

@@ -140,7 +140,7 @@ def cell_vectors(given: Any) -> np.ndarray:
     """
     if isinstance(given, str):
         return np.eye(3) * require_positive(given, "cell", "angstrom")
-    number, units = split_quantity(given, "cell")
+    number, units = split_quantity(given, "cell", "angstrom")
     if np.shape(number) == (3, 3):
         factor = 1.0 if units is None else convert_factor(units, "angstrom")
         vectors = np.asarray(number, dtype=float) * factor

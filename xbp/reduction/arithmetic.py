@@ -262,7 +262,7 @@ def scale(data: Data, factor: Any, factor_std: Any = 0.0) -> Data:
     """
     signal = read(data)
     _refuse_pairs(factor, factor_std, "factor")
-    units = split_quantity(factor, "factor")[1] or "1"
+    units = split_quantity(factor, "factor", "1")[1] or "1"
     number = magnitude(factor, units, name="factor")
     error = require_number(
         factor_std, "factor_std", units, least=0, error=QuantityError

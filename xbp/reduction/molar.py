@@ -99,7 +99,7 @@ def to_molar(
     >>> round(float(glass.C[0]), 2)
     24.88
     """
-    per = choose(per, Amount, "per", reason="it is what the answer is a mole of")
+    per = choose(per, Amount, "per", reason="the result is per mole of these")
     signal = read(data, "heat_capacity")
     given = {"mass": mass, "molar_mass": molar_mass, "atoms": atoms}
     formula: dict[str, float] = {}

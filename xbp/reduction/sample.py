@@ -485,7 +485,7 @@ def moles_of(
     given: Any, name: str, composition: str | Mapping[str, float] | None
 ) -> float:
     """Return an amount in moles; of atoms if it is a mass."""
-    _, units = split_quantity(given, name)
+    _, units = split_quantity(given, name, "g")
     if units is None or not parse_unit(units).is_compatible_with("g"):
         moles = magnitude(given, "mol", name=name, default="1")
         return require_positive(moles, name, error=QuantityError)

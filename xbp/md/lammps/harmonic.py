@@ -258,7 +258,7 @@ def _masses_given(configuration: xr.Dataset | None, masses: Any) -> np.ndarray:
         )
     if configuration is not None:
         return read_trajectory(configuration).masses()
-    number, units = split_quantity(masses, "masses")
+    number, units = split_quantity(masses, "masses", "u")
     mass = require_finite(getattr(number, "values", number), "masses")
     mass = np.atleast_1d(mass) * convert_factor(units or "u", "u", name="masses")
     for one in np.unique(mass):
