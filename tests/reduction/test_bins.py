@@ -271,3 +271,21 @@ def test_new_bins_that_reach_into_a_mask_are_counted_or_left_out() -> None:
     with pytest.raises(RangeError, match="least_coverage=2 must be between 0 and 1"):
         masked.bp.rebin(E=edges, least_coverage=2)
     assert S.bp.rebin(E=edges).bp.diagnostics() == []
+
+
+def test_one_row_with_most_of_the_variance_is_named() -> None:
+    Q, E = np.linspace(1, 5, 9), np.arange(1.0, 8.0)
+    std = np.full((9, 7), 0.1)
+    data = {"units": "1", "coords": {"Q": (Q, "1/angstrom"), "E": (E, "meV")}}
+    even = xbp.new_dataset("reduced_dos", np.ones((9, 7)), std=std, **data)
+    assert even.bp.cut_Q((1, 5)).bp.diagnostics() == []
+    std[2] = 1.0
+    odd = xbp.new_dataset("reduced_dos", np.ones((9, 7)), std=std, **data)
+    (doubt,) = odd.bp.cut_Q((1, 5)).bp.diagnostics()
+    assert doubt.code == "dominant_bin"
+    # 1 beside six times 0.01 and two half bins at the ends: 1/1.065
+    assert doubt.message.startswith("94 % of the variance of the mean over Q")
+    assert "Q = 2 1/angstrom" in doubt.message
+    assert odd.bp.cut_Q((2.5, 5)).bp.diagnostics() == []
+    assert odd.bp.cut_Q((1.8, 2.2)).bp.diagnostics() == []  # of one bin alone
+    assert odd.B.bp.cut_Q((1, 5)).bp.diagnostics() == []  # no errors

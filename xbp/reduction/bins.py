@@ -33,7 +33,13 @@ from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import magnitude
 from xbp.reduction.comparable import measured
-from xbp.reduction.new_bins import bins_text, covered, new_edges, partial_bins
+from xbp.reduction.new_bins import (
+    bins_text,
+    covered,
+    dominant_bin,
+    new_edges,
+    partial_bins,
+)
 
 __all__ = ["cut_E", "cut_Q", "mask_elastic", "rebin", "shift_E"]
 
@@ -162,12 +168,13 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
         raise RangeError(f"all data at {dim} = {where} are NaN")
     coords[dim] = xr.Variable(low.dims, (low + high).data / 2, own)
     mean = mean.transpose(*[d for d in value.dims if d != dim])
+    doubts = dominant_bin(value[dim], signal.std, weights)
     answer: Data = signal.answer(
         mean,
         std,
         grid=coords,
         operation=f"cut_{dim}",
-        attrs=measured(signal, mean),
+        attrs=measured(signal, mean) | diagnosed(value.attrs, *doubts),
         arguments={dim: [f"{end:.10g} {own['units']}" for end in ends]},
         bounds={dim: (low.data, high.data)},
     )

@@ -15,7 +15,14 @@ from xbp.core.guards import require_number, require_whole
 from xbp.core.status import Diagnostic
 from xbp.core.units import convert_factor, magnitude
 
-__all__ = ["bins_text", "covered", "is_width", "new_edges", "partial_bins"]
+__all__ = [
+    "bins_text",
+    "covered",
+    "dominant_bin",
+    "is_width",
+    "new_edges",
+    "partial_bins",
+]
 
 
 def bins_text(edges: np.ndarray, units: str) -> str:
@@ -90,5 +97,49 @@ def partial_bins(part: xr.Variable, dim: str) -> list[Diagnostic]:
             f"means over {share} % of their width, beside a mask or the end "
             "of the data",
             "rebin(…, least_coverage=1) leaves them out",
+        )
+    ]
+
+
+def dominant_bin(
+    axis: xr.DataArray, std: xr.DataArray | None, weights: xr.Variable
+) -> list[Diagnostic]:
+    """Doubt a mean over bins of which one has more variance than all others together.
+
+    Parameters
+    ----------
+    axis : xarray.DataArray
+        The coordinate that is averaged over.
+    std : xarray.DataArray, optional
+        Standard deviations of the bins.
+    weights : xarray.Variable
+        Of the bins, over that coordinate and perhaps others.
+
+    Returns
+    -------
+    list of Diagnostic
+        None without errors, of dask arrays, and of fewer than three bins. Of many means
+        the median share counts.
+    """
+    dim = str(axis.name)
+    if std is None or is_lazy(std):
+        return []
+    parts = ((std.variable * weights) ** 2).transpose(..., dim).values
+    parts = np.where(np.isfinite(parts), parts, 0.0).reshape(-1, axis.size)
+    parts = parts[(parts > 0).sum(axis=1) > 2]
+    if not len(parts):
+        return []
+    share = float(np.median(parts.max(axis=1) / parts.sum(axis=1)))
+    if not share > 0.5:
+        return []
+    at = np.bincount(parts.argmax(axis=1)).argmax()
+    place = f"{dim} = {float(axis[at]):.4g} {axis.attrs['units']}"
+    return [
+        Diagnostic(
+            "dominant_bin",
+            "info",
+            f"{100 * share:.2g} % of the variance of the mean over {dim} is of one "
+            f"bin, most often {place}",
+            f"an interval of {dim} without it",
         )
     ]
