@@ -39,6 +39,7 @@ from xbp.reduction.new_bins import (
     dominant_bin,
     new_edges,
     partial_bins,
+    where,
 )
 
 __all__ = ["cut_E", "cut_Q", "mask_elastic", "rebin", "shift_E"]
@@ -314,10 +315,10 @@ def rebin(
         lazy = is_lazy(value)
         if least if lazy else not np.isfinite(value.data).all():
             part = covered(value, weights, dim).transpose(*mean.dims)
-            kept: Any = part >= least - 1e-9
-            mean = _where(mean, kept)
-            new_std = None if new_std is None else _where(new_std, kept)
-            doubts += partial_bins(_where(part, kept), dim)
+            kept = part.data >= least - 1e-9
+            mean, part = where(mean, kept), where(part, kept)
+            new_std = None if new_std is None else where(new_std, kept)
+            doubts += partial_bins(part, dim)
         coords[dim] = xr.Variable(dim, (low + high) / 2, own)
         value = xr.DataArray(mean.transpose(*order), coords=coords, name=value.name)
         if new_std is not None:
@@ -332,11 +333,6 @@ def rebin(
         bounds=bounds,
     )
     return answer
-
-
-def _where(values: Any, kept: Any) -> xr.Variable:
-    masked: xr.Variable = values.where(kept)
-    return masked
 
 
 @operation(takes="signal", over="E", step=25, suggested="dynamic_structure_factor")

@@ -22,6 +22,7 @@ __all__ = [
     "is_width",
     "new_edges",
     "partial_bins",
+    "where",
 ]
 
 
@@ -78,6 +79,11 @@ def covered(value: xr.DataArray, weights: xr.Variable, dim: str) -> Any:
     known: Any = np.isfinite(value.variable)
     part = xr.dot(known.astype(float), weights, dim=dim) / weights.sum(dim)
     return renamed(part, dim) if "_new" in part.dims else part
+
+
+def where(values: xr.Variable, kept: Any) -> xr.Variable:
+    """Return values, NaN where they are not kept."""
+    return values.copy(data=np.where(kept, values.data, np.nan))
 
 
 def partial_bins(part: xr.Variable, dim: str) -> list[Diagnostic]:
