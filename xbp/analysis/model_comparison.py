@@ -346,7 +346,7 @@ def _peaks(
         "E_BP_status": (
             xr.Variable(status.dims, found),
             "",
-            "whether the model has a maximum within the range",
+            "whether the model has a maximum there",
         ),
     }
 

@@ -490,6 +490,6 @@ def _maximum(
         "E_BP_status": (
             xr.Variable((), np.array(str(found[2]), dtype="<U24")),
             "",
-            "whether the model has a maximum within the range",
+            "whether the model has a maximum there",
         ),
     }

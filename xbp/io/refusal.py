@@ -27,6 +27,7 @@ __all__ = ["foreign_signature", "hdf5_refusal", "refusal"]
 _REDUCE: Final = "reduce it in Mantid, then SaveNXSPE or SaveNexus"
 _TRAJECTORY: Final = "xbp.md.open_trajectory(path, ...)"
 _UNPACK: Final = "unpack it"
+_PASS: Final = "pass its numbers to xbp.new_dataset(...)"
 _SHEET: Final = "save it as CSV, or xbp.from_pandas(pandas.read_excel(path), ...)"
 #: How binary files begin, what they are, and what to do with them.
 _SIGNATURES: Final = (
@@ -124,7 +125,7 @@ def hdf5_refusal(
     first = ", ".join(list(file)[:6]) + (", …" if len(file) > 6 else "")
     what = f"is an HDF5 file with {first or 'nothing in it'}, of no known format"
     if near is None or shares[near] < 0.5:
-        return what, "", "pass its numbers to xbp.new_dataset(...)"
+        return what, "", _PASS
     why = f"nearest to {near.format.name}, but {reasons[near.format.name]}"
     return what, why, f"engine={near.format.engine!r} shows what is missing"
 
@@ -175,7 +176,7 @@ def refusal(
             "coordinate_units='1/cm'), or quantity='S(E)', 'g(E)', 'S(Q)', 'C_p(T)' … "
             "with their units",
         )
-    fix = "pass its numbers to xbp.new_dataset(...)"
+    fix = _PASS
     if known.startswith("it looks like "):
         fix = "export it again: it may be damaged, or of another version"
     if known.startswith(("it is ", "it looks like ")):
