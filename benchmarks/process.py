@@ -11,7 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 
-__all__ = ["best", "cost_of", "versions"]
+import numpy as np
+
+__all__ = ["best", "cost_of", "touch", "versions"]
 
 #: What is measured, what it is made of, and its peers.
 _PACKAGES = (
@@ -50,6 +52,11 @@ def versions() -> str:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{name} {importlib.metadata.version(name)}")
     return f"{', '.join(found)}; {len(os.sched_getaffinity(0))} cores"
+
+
+def touch(gigabytes: float) -> None:
+    """Write to memory and free it: the first touch of a page is the machine's time."""
+    np.ones(int(gigabytes * 1e9 / 8))
 
 
 def best(function: Callable[[], object], repeat: int = 3) -> float:

@@ -410,20 +410,25 @@ def edges_of(
     >>> EDGES[int(number)], float(energy)
     ('the end of the fitted range', 4.0)
     """
-    found = np.full((len(B), 2), np.nan)
-    for i, y in enumerate(B):
-        known = np.isfinite(y) & (E > 0)
-        inside = np.flatnonzero(known & (low[i] <= E) & (high[i] >= E))
-        if not inside.size:
-            found[i, 0] = 0
-            continue
-        first, last = np.flatnonzero(known)[[0, -1]]
-        if np.log(E[inside[y[inside].argmax()]] / E[first]) < near_edge:
-            found[i] = 1, E[first]
-            continue
-        n = max(1, min(3, inside.size // 2))
-        rises = y[inside[-n:]].mean() > y[inside[:n]].mean()
-        end = inside[-1 if rises else 0]
-        of_data = end == (last if rises else first)
-        found[i] = (1 if of_data else 3) + rises, E[end]
+    known = np.isfinite(B) & (E > 0)
+    inside = known & (low[:, None] <= E) & (high[:, None] >= E)
+    last = E.size - 1
+    first_known, first = known.argmax(axis=1), inside.argmax(axis=1)
+    last_known, end = (last - some[:, ::-1].argmax(axis=1) for some in (known, inside))
+    highest = np.where(inside, B, -np.inf).argmax(axis=1)
+    with np.errstate(all="ignore"):
+        at_beginning = np.log(E[highest] / E[first_known]) < near_edge
+    number, count = inside.cumsum(axis=1), inside.sum(axis=1)
+    # Means of up to three bins at each end of the range.
+    n = np.clip(count // 2, 1, 3)[:, None]
+    begins, ends = (
+        np.where(inside & some, B, 0.0).sum(axis=1)
+        for some in (number <= n, number > count[:, None] - n)
+    )
+    rises = ends > begins
+    at = np.where(rises, end, first)
+    of_data = at == np.where(rises, last_known, first_known)
+    found = np.stack([np.where(of_data, 1, 3) + rises, E[at]], axis=1)
+    found[at_beginning, 0], found[at_beginning, 1] = 1, E[first_known[at_beginning]]
+    found[count == 0] = 0, np.nan
     return found

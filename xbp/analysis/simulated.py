@@ -170,7 +170,7 @@ def judge_maximum(
     top = _mean(B, std, known & near)
     rest = known & ~near & (max(high, 2 * at) >= E)
     for side in (rest & (at > E), rest & (at < E)):
-        level = _lowest(B, std, np.flatnonzero(side))
+        level = _lowest(B, std, np.flatnonzero(side), limits.significance)
         needed = limits.significance * np.hypot(top[1], level[1])
         if not top[0] - level[0] > needed:
             return Status.PLATEAU
@@ -186,11 +186,17 @@ def _mean(B: np.ndarray, errors: np.ndarray, some: np.ndarray) -> tuple[float, f
     return float(values.mean()), float(n)
 
 
-def _lowest(B: np.ndarray, errors: np.ndarray, bins: np.ndarray) -> tuple[float, float]:
-    """Return the lowest mean of up to three parts of a side of a maximum."""
+def _lowest(
+    B: np.ndarray, errors: np.ndarray, bins: np.ndarray, significance: float
+) -> tuple[float, float]:
+    """Return the mean of the part, of up to three of a side, that is surely lowest.
+
+    Errors of g(E)/E² grow without limit towards E = 0, where a mean says nothing.
+    """
     parts = np.array_split(bins, min(3, max(1, bins.size // 2))) if bins.size else []
     means = [_mean(B, errors, part) for part in parts]
-    return min(means, default=(np.nan, np.nan))
+    none = (np.nan, np.nan)
+    return min(means, key=lambda own: own[0] + significance * own[1], default=none)
 
 
 @np.errstate(all="ignore")  # an overflow means no excess

@@ -64,9 +64,7 @@ def main(folder: Path, potential: Path, *names: str) -> None:
             S = made[stem].bp.bloch_structure_factor("300 K").bp.rebin(E=EDGES)
             nodes[f"{stem}/spectra"] = single(S.isel(Q=S.Q.values > LEAST_Q))
         nodes[f"{stem}/dos"] = single(dos[["g", "g_std"]])
-        rest = phi[["position", "cell", "mass", "element"]]
-        rest.attrs = {"quantity": "trajectory"}
-        nodes[f"{stem}/at_rest"] = single(rest)
+        nodes[f"{stem}/at_rest"] = at_rest(phi)
     write(xr.DataTree.from_dict(nodes), "zr46cu46al8_glasses")
     write(spectra(made, elastic), "zr46cu46al8")
 
@@ -171,6 +169,13 @@ def sound(elastic: list[xr.Dataset]) -> xr.Dataset:
         ds[name].attrs = {"units": units, "long_name": text}
         label_std(ds, name)
     return ds
+
+
+def at_rest(phi: xr.Dataset) -> xr.Dataset:
+    """Return the configuration whose force constants these are."""
+    rest = phi[["position", "cell", "mass", "element"]]
+    rest.attrs = {"quantity": "trajectory"}
+    return single(rest)
 
 
 def single(ds: xr.Dataset) -> xr.Dataset:
