@@ -133,6 +133,14 @@ def test_the_box_must_be_known() -> None:
     assert data.bp.boson_peak(box_phonon="2 meV").status == "ok"
     near = data.bp.boson_peak(box_phonon="0.004 eV", E_range=(1, 15))
     assert near.status == "box phonon"
+    table = xr.Dataset(
+        {"energy": ((), 4.0, {"units": "meV"}), "status": ((), "ok")},
+        attrs={"quantity": "box_phonon"},
+    )
+    again = data.bp.boson_peak(box_phonon=table, E_range=(1, 15))
+    assert again.status == "box phonon"
+    with pytest.raises(QuantityError, match="not found: no maximum"):
+        data.bp.boson_peak(box_phonon=table.assign(status="no maximum"))
     measured = spectrum(lognormal(), simulated=False)
     assert measured.bp.boson_peak().status == "ok"
     assert "excess_energy" not in measured.bp.boson_peak()

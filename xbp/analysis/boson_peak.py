@@ -113,10 +113,11 @@ def boson_peak(
         Without S(Q), the diagnostic concerns spectra at Q below this (bare: the unit of
         Q), a cut by its upper limit. The first maximum of no solid is above twice it:
         atoms would be less than 2 angstrom apart.
-    box_phonon : scalar with units, optional
+    box_phonon : xarray.Dataset or scalar with units, optional
         For simulated data (``attrs["origin"]`` is "simulation"): the lowest phonon of
-        the box (bare: the unit of E), or 0 if no box sets one; by default the
-        coordinate ``box_phonon``, which `mark_box_phonon` sets.
+        the box (bare: the unit of E), or what `box_phonon` returned, or 0 if no box
+        sets one; by default the coordinate ``box_phonon``, which `mark_box_phonon`
+        sets.
     debye_level : scalar with units, optional
         Level expected from sound alone (bare: the units of the data): 3/E_D³ for
         g(E)/E², 2/E_D² for g(E)/E of a plane.

@@ -14,6 +14,7 @@ from xbp.analysis.dispersion import dispersion
 from xbp.analysis.pair import correlation_error, few_independent
 from xbp.analysis.phonons import phonon_dispersion
 from xbp.analysis.scaling import correlation_map
+from xbp.analysis.simulated import energy_of_phonon
 from xbp.core import constants
 from xbp.core.errors import RangeError
 from xbp.core.grid import select_range
@@ -91,8 +92,9 @@ def compare_fluctuations(
         Energies in which the peaks are fitted by log-normal curves.
     Q_range : pair of scalars with units, optional
         Momentum transfers over which peaks and correlations are compared.
-    box_phonon : scalar with units, optional
-        Lowest phonon of the box, as for `boson_peak`, without which ``E_BP_status`` is
+    box_phonon : xarray.Dataset or scalar with units, optional
+        Lowest phonon of the box, or what `box_phonon` returned, as for `boson_peak`,
+        without which ``E_BP_status`` is
         "box unknown". The table has it as a coordinate, and the figures mark it.
 
     Returns
@@ -222,7 +224,8 @@ def compare_fluctuations(
         **diagnosed({}, *(one for row in rows.values() for one in diagnostics(row))),
     }  # fmt: skip
     if box_phonon is not None:
-        lowest = require_number(box_phonon, "box_phonon", "meV", least=0, energy=True)
+        given = energy_of_phonon(box_phonon, "box_phonon")
+        lowest = require_number(given, "box_phonon", "meV", least=0, energy=True)
         table = table.assign_coords(box_phonon=((), lowest, labels("box_phonon")))
     return table
 

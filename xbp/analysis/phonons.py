@@ -10,6 +10,7 @@ import scipy
 import xarray as xr
 
 from xbp import md
+from xbp.analysis.simulated import energy_of_phonon
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import dimension_of
@@ -19,7 +20,7 @@ from xbp.core.grid import select_range
 from xbp.core.guards import require_positive
 from xbp.core.independence import independence
 from xbp.core.operation import operation
-from xbp.core.signal import read, result_table, table_signal
+from xbp.core.signal import read, result_table
 from xbp.core.status import FIT_LABELS, Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor
 from xbp.fitting.core import solve_function
@@ -465,16 +466,8 @@ def mark_box_phonon(data: Data, phonon: Any) -> Data:
     """
     signal = read(data)
     require_dims(signal.value, "E", "mark_box_phonon", error=QuantityError)
-    given = phonon
-    if isinstance(phonon, xr.Dataset):
-        found = table_signal(phonon, "box_phonon", "energy").value
-        if str(phonon.status.values) != Status.OK:
-            raise QuantityError(
-                f"the first phonon of the box was not found: {phonon.status.values}",
-                fix="pass its energy, such as phonon='1.7 meV'",
-            )
-        given = f"{float(found):.10g} {found.attrs['units']}"
     units = signal.value["E"].attrs["units"]
+    given = energy_of_phonon(phonon, "phonon")
     energy = require_positive(given, "phonon", units, energy=True)
     label = {
         "units": units,

@@ -11,6 +11,7 @@ import xarray as xr
 from xbp.core.errors import QuantityError
 from xbp.core.guards import require_number
 from xbp.core.schema import require_units
+from xbp.core.signal import table_signal
 from xbp.core.status import Status
 from xbp.core.units import convert_factor
 from xbp.fitting.sampled import area_of_modes, modes_of_box
@@ -19,6 +20,7 @@ __all__ = [
     "BOX_LIMITS",
     "Box",
     "BoxLimits",
+    "energy_of_phonon",
     "excess_over",
     "judge_maximum",
     "lowest_peak",
@@ -92,6 +94,7 @@ class Box:
                     fix="data.attrs['origin'] = 'simulation'",
                 )
             units = value["E"].attrs["units"]
+            given = energy_of_phonon(given, "box_phonon")
             phonon = require_number(given, "box_phonon", units, least=0, energy=True)
         elif phonon is None:
             phonon = np.nan if simulated else 0.0
@@ -100,6 +103,22 @@ class Box:
         fwhm = 0.0 if fwhm is None else fwhm.fillna(0.0)
         n_modes = modes_of_box(value) if simulated else 0.0
         return cls(simulated, phonon, fwhm, n_modes, area_of_modes(value))
+
+
+def energy_of_phonon(phonon: Any, name: str) -> Any:
+    """Return the energy with its unit of what `box_phonon` returned, or what is given.
+
+    `name` is that of the argument.
+    """
+    if not isinstance(phonon, xr.Dataset):
+        return phonon
+    found = table_signal(phonon, "box_phonon", "energy").value
+    if str(phonon.status.values) != Status.OK:
+        raise QuantityError(
+            f"the first phonon of the box was not found: {phonon.status.values}",
+            fix=f"pass its energy, such as {name}='1.7 meV'",
+        )
+    return f"{float(found):.10g} {found.attrs['units']}"
 
 
 def _energy(value: xr.DataArray, name: str, to_mev: float) -> xr.Variable | None:
