@@ -93,6 +93,14 @@ def dumped(folder: Path, name: str) -> None:
     written(folder, dump(SCALED, VELOCITY, "id type xu yu zu vx vy vz"), name)
 
 
+def parts(folder: Path) -> None:
+    dumped(folder, "run.dump")
+    first, *rest = (folder / "run.dump").read_text().split("ITEM: TIMESTEP")[1:]
+    for i, frames in enumerate(([first], rest)):
+        text = "".join(f"ITEM: TIMESTEP{frame}" for frame in frames)
+        written(folder, text, f"part{i}.dump")
+
+
 def h5(folder: Path) -> None:
     kinds = h5py.enum_dtype({"Cu": 3, "Zr": 8}, basetype="i")
     path = test_binary.h5md(folder / "run.h5", species=np.array([3, 8], dtype=kinds))
@@ -183,6 +191,7 @@ TABLE: tuple[Make, ...] = (
     tng,
     lambda folder: (written(folder, test_formats.dcd(b"Written by LAMMPS"), "run.dcd"), written(folder, DATA, "run.data")),
     own,
+    parts,
 )  # fmt: skip
 
 
