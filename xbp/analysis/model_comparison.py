@@ -82,9 +82,9 @@ def compare_models(
         any further dimensions. Errors of simulated spectra are as in `fit`.
     models : sequence of str or Model
         Models to compare, such as ["lognormal", "soft_oscillators_dos"];
-        print([*xbp.models.MODELS]) lists their names. Sums and products are models too,
-        and so are your own `Model` objects. Models of g(E) or of B(E) are fitted as the
-        quantity of the data (``Model.of``).
+        ``print([*xbp.models.MODELS])`` lists their names. Sums and products are models
+        too, and so are your own `Model` objects. Models of g(E) or of B(E) are fitted
+        as the quantity of the data (``Model.of``).
     x_range : pair of scalars with units, optional
         Range of E or T to fit.
     fixed : mapping of str to scalar with units, optional

@@ -64,12 +64,14 @@ def require_labelled(one: Operation, /, *args: Any, **kwargs: Any) -> None:
     """
     given = one.signature.bind(None, *args, **kwargs).arguments
     for name in list(given)[1:]:
-        labelled = one.signature.parameters[name].annotation == _LABELLED
-        if labelled and not isinstance(given[name], xr.DataArray | xr.Dataset):
-            raise QuantityError(
-                f"{name}={shown(given[name])} must be a DataArray or Dataset",
-                fix=_described(one, name),
-            ) from None
+        own = one.signature.parameters[name]
+        values = given[name] if own.kind is own.VAR_POSITIONAL else (given[name],)
+        for value in values if own.annotation == _LABELLED else ():
+            if not isinstance(value, xr.DataArray | xr.Dataset):
+                raise QuantityError(
+                    f"{name}={shown(value)} must be a DataArray or Dataset",
+                    fix=_described(one, name),
+                ) from None
 
 
 def _misfit(one: Operation, misfit: str, given: dict[str, Any]) -> ArgumentsError:

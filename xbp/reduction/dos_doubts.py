@@ -35,7 +35,7 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
         yield doubt(
             "no_dos",
             f"no g(E) in {int((status != Status.OK).sum())} of {status.size} fits",
-            "E_range must contain all phonons and no quasi-elastic line",
+            "E_range must contain all phonons and no quasi-elastic line (of a liquid)",
         )
     if "g_std" in ds and bool((ds["half_difference"] > 0).any()):
         yield Diagnostic(
