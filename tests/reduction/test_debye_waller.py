@@ -418,6 +418,8 @@ def test_of_a_glass_the_line_of_the_cold_sample_cancels_the_structure() -> None:
     found = hot.bp.debye_waller(reference=cold)
     assert float(found.u2) == pytest.approx(0.007, rel=1e-9)
     assert found.elastic_intensity.attrs["units"] == "1"
+    assert found.u2.attrs["long_name"] == "u2 per axis above that of the reference"
+    assert alone.u2.attrs["long_name"] == "u2 per axis"
     # A series over temperature, beside its first.
     warm = coherent(0.005, 150)
     series = xr.concat([cold, warm, hot], "temperature", combine_attrs="override")

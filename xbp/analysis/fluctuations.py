@@ -94,8 +94,8 @@ def compare_fluctuations(
         Momentum transfers over which peaks and correlations are compared.
     box_phonon : xarray.Dataset or scalar with units, optional
         Lowest phonon of the box, or what `box_phonon` returned, as for `boson_peak`,
-        without which ``E_BP_status`` is
-        "box unknown". The table has it as a coordinate, and the figures mark it.
+        without which ``E_BP_status`` is "box unknown". The table has it as a
+        coordinate, and the figures mark it.
 
     Returns
     -------
