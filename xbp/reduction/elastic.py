@@ -212,9 +212,9 @@ def debye_waller(
     units = format_unit(parse_unit(q_units, like="1/angstrom") ** -2)
     area = format_unit(parse_unit(signal.units) * parse_unit(e_units))
     area = area if reference is None else "1"
-    above = "" if reference is None else " above that of the reference"
+    relative = "" if reference is None else " above that of the reference"
     variables = {
-        "u2": (u2.where(ok), units, f"u2 per axis{above}"),
+        "u2": (u2.where(ok), units, f"u2 per axis{relative}"),
         "u2_std": (u2_std.where(ok), units, "standard deviation"),
         "u2_systematic": (systematic.where(ok), units, "error of u2 by the window"),
         "u2_by_window": (by_window.where(ok), units, "u2 of each window"),
