@@ -385,6 +385,14 @@ def test_errors_of_shared_backgrounds_by_hand() -> None:
     bins = MOMENTA.size
     mean = net.bp.cut_Q((0.375, 6.125)).S_std
     np.testing.assert_allclose(mean, np.sqrt(0.01 / bins + 0.01), rtol=1e-9)
+    # Of a mean over a part, and with weights of a factor, as in B(Q,E).
+    few = net.bp.cut_Q((1.125, 4.125)).S_std
+    np.testing.assert_allclose(few, np.sqrt(0.01 / 12 + 0.01), rtol=1e-9)
+    F = xr.DataArray(np.linspace(1, 9, bins), {"Q": net.Q}, "Q")
+    steep = net.assign(S=(net.S * F).assign_attrs(net.S.attrs), S_std=net.S_std * F)
+    mean = steep.bp.cut_Q((0.375, 6.125)).S_std
+    exact = np.sqrt(0.01 * (F**2).sum() / bins**2 + 0.01 * F.mean() ** 2)
+    np.testing.assert_allclose(mean, float(exact), rtol=1e-9)
     both = net.bp.cut_E((0, 20)).bp.cut_Q((0.375, 6.125)).S_std
     exact = np.sqrt((0.01 / bins + 0.01) / ENERGIES.size)
     assert float(both) == pytest.approx(exact, rel=1e-9)

@@ -65,6 +65,24 @@ def test_errors_are_those_of_repeated_measurements(one_phonon: xr.DataArray) -> 
         assert float(pull.std()) == pytest.approx(0.95, abs=0.15)
 
 
+def test_cuts_of_the_density_of_states_know_what_the_data_and_c_share(
+    one_phonon: xr.DataArray,
+) -> None:
+    """c is found from the data: where 1/Q² weighs as the fit does, both errors cancel."""
+    data = with_flat(one_phonon, 0.3)
+    exact = data.bp.subtract_Q_independent(sq=SQ).bp.to_bqe()
+    noisy = xbp.models.with_counting_noise(data.expand_dims(run=12), counts=1e5, rng=1)
+    many = noisy.bp.subtract_Q_independent(sq=SQ).bp.to_bqe()
+    for Q_range in ((1.5, 8.5), (2.1, 8.5), (4, 8.5), (1.5, 3)):
+        found, want = (B.bp.cut_Q(Q_range) for B in (many, exact))
+        pull = (found.B - want.B) / found.B_std
+        assert float(pull.std()) == pytest.approx(1.0, abs=0.2)
+    # A rebinned one has that of its fractions of bins, which no longer know c.
+    coarse = many.bp.rebin(Q="0.5 1/angstrom")
+    assert "Q_independence" in coarse.coords
+    assert "Q_error_shared" not in coarse.coords
+
+
 @pytest.mark.slow
 def test_lazy_data_other_units_and_a_file(
     one_phonon: xr.DataArray, tmp_path: Path

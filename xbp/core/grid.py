@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from xbp.core.covariance import weighted_variance
 from xbp.core.data import is_lazy, weighted_sum
 from xbp.core.errors import CoordinateError, RangeError, shown
 from xbp.core.independence import (
@@ -15,7 +16,6 @@ from xbp.core.independence import (
     independence,
     independence_name,
     mixed_independence,
-    std_along,
 )
 from xbp.core.schema import COORDINATES, require_units
 from xbp.core.units import convert_factor, magnitude
@@ -246,7 +246,8 @@ def mean_over(
 
     m = Σ wᵢ xᵢ / Σ wᵢ over these bins, and σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)², where fᵢ
     is the fraction of an independent bin (`xbp.core.independence`); σ is at most that
-    of fully correlated bins, Σ wᵢ σᵢ / Σ wᵢ.
+    of fully correlated bins, Σ wᵢ σᵢ / Σ wᵢ. What was subtracted from all bins is in it
+    with its covariance (`xbp.core.covariance`).
 
     Parameters
     ----------
@@ -285,13 +286,8 @@ def mean_over(
     mean = weighted_sum(numbers, weights, dim) / total
     if std is None:
         return mean, None
-    alone: Any = std_along(std, dim).variable.isel(here)
-    alone = alone if whole else alone.where(valid, 0.0)
-    variance = weighted_sum(alone**2, weights**2, dim)
-    if independence(std, dim) is not None:
-        own: Any = std.variable.isel(here)
-        own = own if whole else own.where(valid, 0.0)
-        variance = np.minimum(variance, weighted_sum(own, weights, dim) ** 2)
+    known: Any = True if whole else valid
+    variance = weighted_variance(std, weights, dim, here, known)
     return mean, variance**0.5 / total
 
 

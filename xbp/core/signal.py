@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import with_common
+from xbp.core.covariance import replaced
 from xbp.core.data import is_lazy, require_columns, unwrap
 from xbp.core.errors import QuantityError, kind_of, with_article
 from xbp.core.history import extend_history
@@ -128,7 +129,7 @@ class Signal:
             "history": extend_history(own.get("history"), operation, arguments),
         }
         place = self.value if isinstance(value, xr.Variable) else value
-        at = {**(grid or place.coords.variables), **(coords or {})}
+        at = replaced(grid or place.coords.variables, coords or {})
         # An index stays with its coordinate.
         indexes = {
             dim: index

@@ -10,11 +10,16 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import along
+from xbp.core.covariance import shared_number
 from xbp.core.data import Data, is_lazy, require_common_dims
 from xbp.core.errors import QuantityError, UnitsError, shown
 from xbp.core.grid import bin_limits, require_same_grid
 from xbp.core.guards import choose, require_fraction, require_number
-from xbp.core.independence import difference_independence, independence_name
+from xbp.core.independence import (
+    difference_independence,
+    independence_name,
+    std_along,
+)
 from xbp.core.numbers import span
 from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name
@@ -73,8 +78,8 @@ def subtract(
         The same quantity on the same grid; the background is converted to the units of
         the data. A background without standard deviation is taken as exact. One that
         lacks Q or E has one error for all bins along it, recorded in
-        ``Q_independence`` (``E_independence``): right for the mean over all of them,
-        and not too small for one over a part. NaN in either is NaN in the answer.
+        ``Q_independence`` (``E_independence``) and, for means over any of them, in
+        ``Q_error_shared``. NaN in either is NaN in the answer.
     scale : scalar or DataArray, optional
         Transmission or self-shielding factor of the sample, dimensionless: one number,
         or an array over E, Q or any other dimension of the data, on its grid.
@@ -196,6 +201,10 @@ def _shared(
             value, signal.std, background.value, std**2, dim, width
         )
         found |= {} if f is None else {independence_name(dim): f}
+        if dim in missing and signal.std is not None:
+            both: Any = (signal.std.variable**2 + std**2) ** 0.5
+            own = std_along(signal.std, dim).variable
+            found |= shared_number(both, own, std, 0.0 * both, dim)
     return found
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import error_of, resolve
+from xbp.core.covariance import shared_number
 from xbp.core.data import Data, refuse_where, require_dims
 from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, select_range
@@ -64,8 +65,10 @@ def subtract_Q_independent(
         ``Q_independent`` and ``Q_independent_std`` over E. The error is that of
         counting, or of what the fit leaves, if that is more: of a law that does not
         hold, c is negative or small beside its error. All Q of an E share it:
-        ``Q_independence``. An error of u² (``u2_std``) is in ``S_std_common``. NaN at E
-        where fewer Q were measured than a fit needs.
+        ``Q_independence``, and for means over Q ``Q_error_own``, ``Q_error_shared`` and
+        ``Q_error_gain``, which have its covariance with the data. An error of u²
+        (``u2_std``) is in ``S_std_common``. NaN at E where fewer Q were measured than a
+        fit needs.
 
     Raises
     ------
@@ -129,13 +132,16 @@ def subtract_Q_independent(
     std, common = None, {}
     if signal.std is not None:
         shared: Any = constant_std**2
+        alone: Any = std_along(signal.std, "Q").variable
         # What a bin adds to c(E) it shares with it.
-        own: Any = signal.std.variable**2 * (1 - 2 * gain)
-        std = np.maximum(own + shared, 0.0) ** 0.5
+        covariance: Any = gain * alone**2
+        variance = signal.std.variable**2 - 2 * covariance + shared
+        std = np.maximum(variance, 0.0) ** 0.5
         width = xr.Variable("Q", upper - lower)
         out, none = value.copy(data=left.data), xr.DataArray(0.0)
         f = difference_independence(out, signal.std, none, shared, "Q", width)
         coords |= {} if f is None else {independence_name("Q"): f}
+        coords |= shared_number(std, alone, constant_std, covariance, "Q")
         if "u2_std" in value.coords:
             error = error_of(value, "u2", displacement.variable)
             high, low = (
