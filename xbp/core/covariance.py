@@ -35,7 +35,7 @@ def _names(dim: str) -> list[str]:
 
 
 def shared_number(
-    std: xr.Variable, own: Any, shared: Any, covariance: Any, dim: str
+    std: Any, own: Any, shared: Any, covariance: Any, dim: str
 ) -> dict[str, xr.Variable]:
     """Return the coordinates for a number that was subtracted from all bins.
 
@@ -53,7 +53,7 @@ def shared_number(
         The dimension that the number lacks.
     """
     gain = covariance / shared.where(shared > 0)
-    scale: Any = std.where(std > 0)
+    scale = std.where(std > 0)
     parts = [(part / scale).fillna(0.0) for part in (own, shared, gain)]
     return {
         name: xr.Variable(
@@ -88,7 +88,7 @@ def weighted_variance(
         Bins with a number.
     """
 
-    def held(part: xr.Variable) -> Any:
+    def held(part: Any) -> Any:
         part = part.isel(here)
         return part if valid is True else part.where(valid, 0.0)
 
@@ -107,7 +107,7 @@ def weighted_variance(
 
 
 def replaced(
-    old: Mapping[Hashable, xr.Variable], new: Mapping[str, xr.Variable]
+    old: Mapping[Hashable, xr.Variable], new: Mapping[Any, xr.Variable]
 ) -> dict[Hashable, xr.Variable]:
     """Return coordinates with new ones; what bins shared goes where that is new."""
     stale = {
