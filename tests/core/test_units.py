@@ -186,8 +186,8 @@ def test_a_table_in_place_of_a_number() -> None:
     line = xbp.models.elastic_line(
         np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2=0.008, resolution="1 meV"
     )
-    with pytest.raises(UnitsError, match=r"^u2 is a Dataset(.|\n)*u2=table\.u2$"):
-        line.bp.to_bqe(T="300 K", u2=line.bp.debye_waller())
+    with pytest.raises(UnitsError, match=r"^msd is a Dataset(.|\n)*msd=table\.u2$"):
+        line.bp.to_bqe(T="300 K", msd=line.bp.debye_waller())
 
 
 @pytest.mark.parametrize("text", ["\ufffdeV", "?J/K", "§m", "me§V", "m,K", "¿eV"])

@@ -394,3 +394,37 @@ def test_a_displacement_whose_factor_overflows_is_refused() -> None:
     ).drop_vars("u2")
     with pytest.raises(RangeError, match="infinite above 0"):
         S.bp.to_gdos(u2="1e4 angstrom^2")
+
+
+def test_the_error_of_u2_comes_with_it() -> None:
+    """Of a table or an array that carries it: one error, relative Q² times that of u²."""
+    Q, E = np.linspace(1, 8, 15), np.linspace(2, 9, 8)
+    S = xbp.models.dynamic_structure_factor(
+        Q, E, energy=5, width=6, T=300, u2=0.008
+    ).drop_vars("u2")
+    S = xbp.models.with_counting_noise(S, counts=1e5, rng=1)
+    table = xr.Dataset(
+        {"u2": 0.008, "u2_std": 0.001}, attrs={"quantity": "debye_waller"}
+    )
+    for name in table:
+        table[name].attrs["units"] = "angstrom**2"
+    table.u2.attrs["ancillary_variables"] = "u2_std"
+    array = table.u2.assign_coords(u2_std=table.u2_std)
+    for found in (S.bp.to_bqe(u2=table), S.bp.to_bqe(u2=array)):
+        (common,) = found.B_std_common.transpose("source", ...)
+        want = (0.001 * found.Q**2).broadcast_like(found.B)
+        np.testing.assert_allclose(common / found.B, want, 1e-3)
+        assert float(found.u2_std) == 0.001
+        assert not found.bp.diagnostics()
+    alone = S.bp.to_bqe(u2=table.u2)
+    assert "B_std_common" not in alone
+    assert [one.code for one in alone.bp.diagnostics()] == ["error_left_behind"]
+    of_c = S.bp.subtract_Q_independent(u2=table)
+    assert "S_std_common" in of_c
+    with pytest.raises(QuantityError, match="u2_total"):
+        S.bp.to_bqe(u2_total=array)
+
+
+def test_a_number_with_its_error_in_brackets_is_not_a_product() -> None:
+    with pytest.raises(UnitsError, match=r"0.012\(1\)"):
+        xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe(u2="0.012(1) angstrom^2")

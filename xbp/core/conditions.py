@@ -14,8 +14,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 import xarray as xr
 
-from xbp.core.common_errors import fingerprint
-from xbp.core.data import require_finite, require_values, unwrap
+from xbp.core.data import require_finite, unwrap
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
@@ -30,13 +29,12 @@ from xbp.core.schema import COORDINATES, require_units
 from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
 
 __all__ = [
-    "ERRORS",
     "FIXED_ENERGY",
     "STATISTICS",
     "WHY_STATISTICS",
     "along",
+    "bare_units",
     "dimension_of",
-    "error_of",
     "given_axis",
     "resolve",
     "resolve_fixed_energy",
@@ -50,8 +48,6 @@ FIXED_ENERGY: Final = {"direct": "incident_energy", "indirect": "final_energy"}
 #: What ``attrs["statistics"]`` can be.
 STATISTICS: Final = ("quantum", "classical")
 WHY_STATISTICS: Final = "measured spectra obey detailed balance, MD is even in E"
-#: The arguments with the standard deviations of T and of u².
-ERRORS: Final = {"temperature": "T_std", "u2": "u2_std"}
 #: Units of the bare numbers of an axis.
 _BARE: Final = {"Q": "1/angstrom", "E": "meV", "temperature": "K"}
 
@@ -201,7 +197,7 @@ def _argument(data: xr.DataArray, name: str, given: Mapping[str, Any]) -> xr.Dat
             f"{label} has dimensions {dims}; it must not depend on Q or E",
             fix=f"pass a number, such as {label}.mean()",
         )
-    found = along(data, value, label, units, default=_bare_units(data, name))
+    found = along(data, value, label, units, default=bare_units(data, name))
     least = require_finite(found.values, label).min()
     if least < 0:
         raise QuantityError(f"{label} must be zero or positive, not {least:g}")
@@ -210,7 +206,7 @@ def _argument(data: xr.DataArray, name: str, given: Mapping[str, Any]) -> xr.Dat
     return xr.DataArray(found * (factor / axes))
 
 
-def _bare_units(data: xr.DataArray, name: str) -> str:
+def bare_units(data: xr.DataArray, name: str) -> str:
     """Return the units of bare numbers: those of u² follow from the data's Q."""
     if name == "u2" and "Q" in data.coords:
         return f"({data['Q'].attrs['units']})**-2"
@@ -300,30 +296,6 @@ def stated(data: xr.DataArray, name: str, given: Any, options: Any, why: str) ->
             f"{name}={found!r} contradicts '{data.name}', which has {carried!r}"
         )
     return found
-
-
-def error_of(
-    data: xr.DataArray, name: str, condition: xr.Variable, given: Any = None
-) -> xr.Variable:
-    """Return the standard deviation of T or u² that is given, or else carried.
-
-    Its attribute ``source`` names the error, which all bins share.
-    """
-    error: Any = data.coords[f"{name}_std"] if given is None else given
-    label, (units, long_name) = ERRORS[name], COORDINATES[name]
-    std = along(data, error, label, units, default=_bare_units(data, name))
-    if not {*std.dims} <= {*condition.dims}:
-        raise QuantityError(
-            f"{label} has dimensions {std.dims}, but {name} {condition.dims}"
-        )
-    require_values(std, label, units, least=0, below=math.inf, error=QuantityError)
-    source = error.attrs.get("source", "") if given is None else ""
-    std.attrs = {
-        "units": units,
-        "long_name": f"standard deviation of {long_name}",
-        "source": source or fingerprint(name, data, condition, std),
-    }
-    return std
 
 
 def given_axis(

@@ -36,6 +36,7 @@ Frequency = Literal["ordinary", "angular"]
 _UDUNITS_POWER = re.compile(r"(?<![\w.^*])([A-Za-zÅÅµμ_]+)([+-]?\d+)(?![\w.])")
 _NUMBER_AND_UNIT = re.compile(
     r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+|nan|inf)(?:[eE][+-]?\d+)?)"
+    r"(?!\(\d+\))"  # 0.012(1) is a number with an error, not 0.012 times 1
     r"(?![eE](?![^\W\d_]))"  # an exponent without its digits is not the charge e
     r"\s*\*?\s*(?P<unit>(?:[^\W\d_]|[°%(]|1\s*/).*)?",
     re.S,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -10,17 +9,16 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.condition_errors import ERRORS, needed_conditions
 from xbp.core.conditions import (
-    ERRORS,
     dimension_of,
-    error_of,
     resolve,
     statistics_of,
     temperature_coordinate,
 )
 from xbp.core.data import Data, require_dims
 from xbp.core.errors import CoordinateError, QuantityError
-from xbp.core.guards import choose, not_used
+from xbp.core.guards import choose
 from xbp.core.numbers import span
 from xbp.core.operation import operation
 from xbp.core.schema import per_unit
@@ -84,9 +82,10 @@ def to_gdos(
         S(Q,E) with ``attrs["statistics"]``, or B(Q,E); any further dimensions.
     T : scalar with units, optional
         Temperature (bare: K), where the data do not carry it.
-    u2 : scalar or array with units, optional
+    u2 : scalar or array with units, or table of `debye_waller`, optional
         Mean-square displacement **per axis** (bare: inverse square of the data's Q
         unit), where the data do not carry it; the elastic line falls as exp(−Q²u²).
+        The error in a table comes with it.
     u2_total, msd, B_iso : scalar or array with units, optional
         The same displacement in other conventions, instead of `u2`: ⟨u²⟩ = 3u²,
         ``⟨|r(t)−r(0)|²⟩`` = 6u², B = 8π²u².
@@ -95,10 +94,10 @@ def to_gdos(
         to 3 k_BT. By five standard deviations, k below this (−1: E reversed), or beyond
         ±1/2 in classical data, is refused; k outside 1/2 to 2 is a diagnostic.
     T_std, u2_std : scalar or array with units, optional
-        Standard deviations of T (bare: K) and of u² per axis (bare: as `u2`), where the
-        data do not carry the coordinates ``temperature_std`` and ``u2_std``. Each is
-        one error that all bins share: ``G_std_common`` keeps it apart. Without them T
-        and u² are taken as exact.
+        Standard deviations of T (bare: K) and of u² per axis (bare: as `u2`), where
+        neither the data nor `u2` carry the coordinates ``temperature_std`` and
+        ``u2_std``. Each is one error that all bins share: ``G_std_common`` keeps it
+        apart. Without them T and u² are taken as exact.
 
     Returns
     -------
@@ -428,8 +427,8 @@ def _reform(
             e**power if power > 0 else 1 / np.where(e == 0, np.nan, e) ** -power
         )
         factors = (xr.Variable("E", multiplied),)
-    coords, errors = _conditions(
-        value, needed, {"temperature": ({"T": T}, T_std), "u2": (u2, u2_std)}
+    coords, errors, doubts = needed_conditions(
+        signal, needed, {"temperature": ({"T": T}, T_std), "u2": (u2, u2_std)}
     )
     common: dict[str, xr.Variable] = {}
     if reduces:
@@ -441,14 +440,14 @@ def _reform(
         if by_n == [False, True] and E.values[0] < 0:
             kelvin = xr.DataArray(coords["temperature"])
             if source is None:
-                found = require_sign(value, signal.std, kelvin, reversed_below)
-                attrs |= diagnosed(value.attrs, *found)
+                doubts += require_sign(value, signal.std, kelvin, reversed_below)
             kT = constants.BOLTZMANN_MEV * kelvin.values / per_unit(value, "E")
             limit = -GAIN_INFORMS * kT
             if value.attrs["statistics"] == "quantum" and E.values[0] < np.max(limit):
                 gain = f"NaN below {span(limit, E.attrs['units'], 3)} (3 k_BT)"
                 attrs["energy_gain"] = arguments["energy_gain"] = gain
         arguments |= {ERRORS[n]: span(e, e.attrs["units"]) for n, e in errors.items()}
+        attrs |= diagnosed(value.attrs, *doubts)
         if errors and signal.std is not None:
             common = common_of_conditions(value, source, target, coords, errors)
         coords |= {f"{name}_std": error for name, error in errors.items()}
@@ -472,25 +471,3 @@ def _reform(
         common=common,
     )
     return answer
-
-
-def _conditions(
-    value: xr.DataArray,
-    needed: set[str],
-    given: Mapping[str, tuple[Mapping[str, Any], Any]],
-) -> tuple[dict[str, xr.Variable], dict[str, xr.Variable]]:
-    """Return the conditions that a step needs, and their standard deviations.
-
-    One that it does not need is refused, unless the data have the same.
-    """
-    coords, errors = {}, {}
-    for name, (arguments, std) in given.items():
-        if name in needed:
-            coords[name] = resolve(value, name, **arguments).variable
-            if std is not None or f"{name}_std" in value.coords:
-                errors[name] = error_of(value, name, coords[name], std)
-        elif any(one is not None for one in (*arguments.values(), std)):
-            alone = {} if name in value.coords else arguments
-            not_used("this step does not need it", **{ERRORS[name]: std}, **alone)
-            resolve(value, name, **arguments)
-    return coords, errors

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import error_of, resolve
+from xbp.core.condition_errors import error_of, with_its_error
+from xbp.core.conditions import resolve
 from xbp.core.covariance import shared_number
 from xbp.core.data import Data, refuse_where, require_dims
 from xbp.core.errors import RangeError
@@ -50,9 +51,9 @@ def subtract_Q_independent(
     ----------
     data : xarray.DataArray or xarray.Dataset
         S(Q,E) without its elastic line, over a range of Q in which Q² changes much.
-    u2 : scalar or array with units, optional
+    u2 : scalar or array with units, or table of `debye_waller`, optional
         Mean-square displacement per axis (bare: inverse square of the data's Q unit),
-        where the data do not carry it.
+        where the data do not carry it, with its error if it has one.
     sq : xarray.DataArray or xarray.Dataset, optional
         S(Q), for scattering that may follow it; how far it does at each E is free.
     Q_range : pair of scalars with units, optional
@@ -98,7 +99,8 @@ def subtract_Q_independent(
     signal = read(data, "dynamic_structure_factor")
     value = signal.value
     require_dims(value, ("Q", "E"), "a fit over Q", fix="before the data are cut")
-    displacement = resolve(value, "u2", u2=u2)
+    stated, u2_std = with_its_error("u2", {"u2": u2})
+    displacement = resolve(value, "u2", **stated)
     chosen = select_range(signal.source, "Q", Q_range, name="Q_range")
     structure = None if sq is None else _structure(signal, sq)
     lower, upper = bin_limits(signal.source, "Q")
@@ -142,8 +144,8 @@ def subtract_Q_independent(
         f = difference_independence(out, signal.std, none, shared, "Q", width)
         coords |= {} if f is None else {independence_name("Q"): f}
         coords |= shared_number(std, alone, constant_std, covariance, "Q")
-        if "u2_std" in value.coords:
-            error = error_of(value, "u2", displacement.variable)
+        if u2_std is not None or "u2_std" in value.coords:
+            error = error_of(value, "u2", displacement.variable, u2_std)
             high, low = (
                 fitted((displacement + by * error).clip(min=0.0))[0].variable
                 for by in (1, -1)
