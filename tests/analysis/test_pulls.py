@@ -108,7 +108,7 @@ def test_boson_peak(
     assert_pulls(
         draws("reduced_dos", "E", E, "meV", shape, noise).bp.boson_peak(method, limits),
         truth,
-        # Its error holds what a quartic in E and one in ln E differ by.
+        # Its error contains the shapes that the points leave open.
         least=0.75 if method == "quadratic" else 0.85,
     )
 
@@ -118,14 +118,14 @@ def test_boson_peak(
 def test_the_top_of_a_lognormal_without_its_shape(
     noise: float, limits: tuple[float, float] | None
 ) -> None:
-    """A parabola alone is 8 % too high. At 0.1 % what the quartic misses is the error."""
+    """A parabola alone is 8 % too high."""
     peak = draws(
         "reduced_dos", "E", E, "meV", SHAPES["lognormal"][0], noise
     ).bp.boson_peak("quadratic", limits)
     for name, true in (("energy", 5.5), ("height", 1.0)):
         pulls = (peak[name] - true) / peak[f"{name}_std"]
-        assert abs(float(pulls.mean())) < 1, name
-        assert (0.7 if noise > 0.001 else 0.2) < float(pulls.std()) < 1.2, name
+        assert abs(float(pulls.mean())) < 0.2, name
+        assert 0.75 < float(pulls.std()) < 1.15, name
 
 
 #: Tops that no shape of `boson_peak` has, with their energies.
@@ -157,13 +157,46 @@ def test_tops_of_other_shapes(name: str, width: float) -> None:
             pulls = (peak.energy - top) / peak.energy_std
             shifts[method, noise] = float((peak.energy - top).mean()) / top
             size = float((pulls**2).mean()) ** 0.5
-            assert 0.6 < size < (1.3 if noise == 0.01 else 2.2), (method, noise)
+            assert 0.5 < size < (1.3 if noise == 0.01 else 2.2), (method, noise)
             if method == "quadratic":
-                assert abs(float(pulls.mean())) < 0.5
-                assert 0.6 < float(pulls.std()) < 1.2
+                assert abs(float(pulls.mean())) < 0.4
+                assert 0.5 < float(pulls.std()) < 1.2
     # The shift itself does not depend on the noise.
     assert -0.075 < shifts["lognormal", 0.1] < -0.035
     assert abs(shifts["lognormal", 0.1] - shifts["lognormal", 0.01]) < 0.01
+
+
+@pytest.mark.parametrize("binned", [False, True], ids=["points", "means"])
+@pytest.mark.parametrize("over", [0, 2], ids=["C/E²", "C"])
+@pytest.mark.parametrize(("energy", "damping"), [(5.0, 3.0), (7.0, 3.0), (7.0, 5.0)])
+def test_tops_of_damped_oscillators_in_bins_of_a_third_of_their_width(
+    energy: float, damping: float, over: int, binned: bool
+) -> None:
+    """What bins of 1 meV leave open of the shape is the error, however little the noise.
+
+    The difference of two quartics was taken for it: pulls were up to 2.8 (energy) and
+    4.4 (height), because these two may err alike.
+    """
+
+    def curve(E: np.ndarray) -> np.ndarray:
+        return E**over / ((E**2 - energy**2) ** 2 + (damping * E) ** 2)
+
+    top = energy if over else np.sqrt(energy**2 - damping**2 / 2)
+    centre = np.arange(1.0, 24)
+    places, part = np.polynomial.legendre.leggauss(20)
+    fine = centre[:, None] + (places / 2 if binned else np.zeros(20))
+    means = curve(fine) @ part / 2 / curve(np.array(top))
+    for noise in (0.001, 0.003):
+        data = draws("reduced_dos", "E", centre, "meV", means, noise)
+        if binned:
+            data["E"].attrs["bounds"] = "E_bnds"
+            ends = np.stack([centre - 0.5, centre + 0.5], axis=-1)
+            data = data.assign_coords(E_bnds=(("E", "bnds"), ends))
+        peak = data.bp.boson_peak("quadratic")
+        assert (peak.status == "ok").all()
+        for name, true in (("energy", top), ("height", 1.0)):
+            pulls = (peak[name] - true) / peak[f"{name}_std"]
+            assert float((pulls**2).mean()) ** 0.5 < 1.15, (name, noise)
 
 
 def test_fit() -> None:

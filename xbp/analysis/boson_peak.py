@@ -87,9 +87,10 @@ def boson_peak(
     method : {"lognormal", "quadratic", "gaussian"}
         ``lognormal``: height · exp(−ln²(E/E_BP)/2σ²); ``quadratic``: a parabola through
         the top (bins above 0.8 of the maximum and their neighbours), with the energy
-        and the height of a quartic through them: right for a peak of any shape, where a
-        parabola alone is 8 % too high for a log-normal with σ = 0.6, but with 2.5 times
-        its std; ``gaussian``: a Gaussian on a straight background.
+        and the height of a polynomial through them: right for a peak of any shape,
+        where a parabola alone is 8 % too high for a log-normal with σ = 0.6, but with
+        2.5 times its std, which contains what the bins leave open of the shape;
+        ``gaussian``: a Gaussian on a straight background.
     E_range : pair of scalars with units, optional
         Energies to fit. By default the most prominent interior maximum below
         `search_below`,
@@ -147,7 +148,7 @@ def boson_peak(
         - ``E_low``, ``E_high``, ``n_points``: the range fitted.
         - ``chi2_reduced`` where the data have errors, and ``relative_residual``, the
           rms of what the fit leaves of the points over the height, which distinguishes
-          a good fit from a poor one without errors; of ``quadratic``, of the quartic.
+          a good fit from a poor one without errors; of ``quadratic``, of a quartic.
         - ``modes_below``: which part of the area of E² B (in a plane E B) lies below
           the peak, 0.3 to 0.7 % in the glasses that xbp brings, 15 % or more at the
           van Hove singularity of a crystal. Of B alone, not of Raman scattering; NaN

@@ -91,7 +91,7 @@ def fit_shape(
     status[~peaked] = Status.NO_MAXIMUM.code
     left = np.where(data.usable, data.y - curve, 0.0)
     squares = (left**2).sum(axis=1)
-    if SHAPES[method].of_top:  # of the quartic whose top it has
+    if SHAPES[method].of_top:  # of a quartic, not the parabola
         away = E - np.nan_to_num(number["energy"])[:, None]
         squares = polynomial(away, data.y, data.usable * 1.0, 4)[2]
     rms = np.sqrt(squares / number["n_points"])
@@ -256,7 +256,7 @@ def _misfits(
     log_x = np.log(np.where(data.E > 0, data.E, 1.0)) - np.log(middle)
     rest, degree = np.nan_to_num(left), len(SHAPES[method].parameters) + 1
     smooth = explained(log_x, rest, data.weight, degree)
-    if not SHAPES[method].of_top:  # whose quartic has taken it
+    if not SHAPES[method].of_top:  # whose polynomial has taken it
         poor |= (free > 2) & (smooth > 2 * permitted(2, of_noise) * noise**2)
     return noise, poor
 

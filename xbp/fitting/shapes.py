@@ -367,20 +367,24 @@ def _parabola(points: Points) -> _Found:
     ]
     status = _status(ends, (energy, stds[0]), (height, stds[1]), (2 * half, stds[2]))
     status = np.where(flat, Status.NO_MAXIMUM.code, status)
-    fewer, square = np.maximum(free - 2, 1), 1.0 if known else np.maximum(chi2, 1e-30)
-    # Unknown errors are the scatter about the quartic, which is less.
+    square = 1.0 if known else np.maximum(chi2, 1e-30)
+    # Unknown errors are the scatter about the top, which is less.
     for _ in range(1 if known else 2):
         in_noise = weight / np.sqrt(np.reshape(square, (-1, 1)))
-        place, top, misfit = top_of_points(
+        place, top, misfit, fitted = top_of_points(
             E, y, in_noise, bins, (energy, height, c), ends
         )
-        chi2 = square * misfit / fewer
+        chi2 = square * misfit / np.maximum(free + 3 - fitted, 1)
         square = square if known else np.maximum(chi2, 1e-30)
-    lost = np.isnan(place[:, 0]) & (status == Status.OK.code)
     wider = np.where(known & (chi2 > POOR_CHI2), np.sqrt(chi2), 1.0)
+    place[:, 1] *= wider
+    top[:, 1] *= wider
+    # Few bins may leave open where the top is, though a parabola through them has one.
+    lost = ~(SIGNIFICANT * place[:, 1] < ends[1] - ends[0])
+    lost &= status == Status.OK.code
     return {
-        "energy": place[:, 0], "energy_std": place[:, 1] * wider,
-        "height": top[:, 0], "height_std": top[:, 1] * wider,
+        "energy": place[:, 0], "energy_std": place[:, 1],
+        "height": top[:, 0], "height_std": top[:, 1],
         "width": 2 * half, "width_std": stds[2] * wider,
         "chi2_reduced": chi2,
     }, np.where(lost, Status.NO_MAXIMUM.code, status)  # fmt: skip

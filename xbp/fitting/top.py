@@ -24,6 +24,10 @@ __all__ = [
 #: Places of Gauss's rule of two points for a mean over −1 … 1.
 GAUSS = 3**-0.5
 
+#: Order of the polynomial that has the top of points. A peak to half its height is no
+#: polynomial of the fourth order: what it misses is seen in the next two.
+_ORDERS = 6
+
 
 def around_top(y: np.ndarray, usable: np.ndarray) -> np.ndarray:
     """Return the bins above 0.8 of the maximum and their neighbours, seven at least."""
@@ -136,12 +140,13 @@ def top_of_points(
     half: np.ndarray | float,
     parabola: tuple[np.ndarray, np.ndarray, np.ndarray],
     ends: tuple[np.ndarray, np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return energies and heights of the tops of points, and χ².
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return energies and heights of the tops of points, χ², and how much is fitted.
 
-    Those of a quartic: the top of a parabola is shifted where one side of a peak is
-    steeper, and too low where it is pointed. What a quartic misses is as much as it
-    differs from one in ln E, which is an error.
+    Those of a polynomial of `_ORDERS`: the top of a parabola is shifted where one side
+    of a peak is steeper, and too low where it is pointed. What the points leave open of
+    the orders above the second is as large as in known shapes, so that the errors
+    contain the shape as far as the points do not show it.
 
     Parameters
     ----------
@@ -160,49 +165,21 @@ def top_of_points(
     -------
     energy, height : numpy.ndarray, shape (m, 2)
         Each with its standard deviation; NaN where no top is within the range.
-    chi2 : numpy.ndarray, shape (m,)
+    chi2, fitted : numpy.ndarray, shape (m,)
+        `fitted` is how many parameters the points determine.
     """
     energy, height, c = parabola
-    in_parts = E / energy[:, None]
+    x = E / energy[:, None] - 1
     half = half / energy[:, None]
-    ends = ends[0] / energy, ends[1] / energy
-    bend = c * energy**2
-    away = in_parts - 1, np.log(np.where(weight > 0, in_parts, 1.0))
-    limits = (ends[0] - 1, ends[1] - 1), (np.log(ends[0]), np.log(ends[1]))
-    (place, top, chi2), (in_log, top_in_log, _) = (
-        _top_of_quartic(x, y, weight, width, height, bend, limit)
-        for x, width, limit in zip(
-            away, (half, half / np.maximum(in_parts, 1e-9)), limits, strict=True
-        )
-    )
-    place[:, 1] = np.hypot(place[:, 1], np.expm1(in_log[:, 0]) - place[:, 0])
-    top[:, 1] = np.hypot(top[:, 1], top_in_log[:, 0] - top[:, 0])
-    place[:, 0] += 1
-    return place * energy[:, None], top, chi2
-
-
-def _top_of_quartic(
-    x: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    half: np.ndarray,
-    height: np.ndarray,
-    c: np.ndarray,
-    ends: tuple[np.ndarray, np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Do what `top_of_points` does for x = 0 at the tops of parabolas.
-
-    What the points leave open of the third and the fourth order is as large as in
-    known shapes: a parabola in ln E has the third −c, a Lorentzian the fourth
-    c²/height.
-    """
-    spread = {3: 2 * np.abs(c), 4: c * c / np.abs(height) + 2 * np.abs(c)}
-    powers, covariance, chi2 = polynomial(x, y, weight, 4, half, spread)
-    slope = powers[1:, :, None] * np.arange(1.0, 5)[:, None, None]
-    curve = slope[1:] * np.arange(1.0, 4)[:, None, None]
+    begin, end = (limit / energy - 1 for limit in ends)
+    bend = np.maximum(np.abs(c) * energy**2 / np.abs(height), _bend(x, y, weight))
+    spread = _spread_of_known_shapes(bend, np.abs(height))
+    powers, covariance, chi2 = polynomial(x, y, weight, _ORDERS, half, spread)
+    orders = np.arange(_ORDERS + 1)
+    slope = powers[1:, :, None] * orders[1:, None, None]
+    curve = slope[1:] * orders[1:-1, None, None]
     value = functools.partial(np.polynomial.polynomial.polyval, tensor=False)
     # From the top of the parabola uphill.
-    begin, end = ends
     uphill = np.where(slope[0, :, 0] > 0, end, begin)[:, None]
     way = uphill * np.linspace(0, 1, 201)
     falls = value(way, slope) * np.sign(uphill) <= 0
@@ -210,11 +187,11 @@ def _top_of_quartic(
     at = np.take_along_axis(way, first[:, None], 1)
     for _ in range(3):
         at = at - value(at, slope) / value(at, curve)
-    bend = np.asarray(value(at, curve))
-    found = falls[:, 1:].any(axis=1) & (bend[:, 0] < 0)
+    curved = np.asarray(value(at, curve))
+    found = falls[:, 1:].any(axis=1) & (curved[:, 0] < 0)
     found &= (begin < at[:, 0]) & (at[:, 0] < end)
-    by_height = at ** np.arange(5)
-    by_place = np.arange(5) * at ** np.maximum(np.arange(5) - 1, 0) / -bend
+    by_height = at**orders
+    by_place = orders * at ** np.maximum(orders - 1, 0) / -curved
     stds = [
         np.sqrt(np.einsum("mi,mij,mj->m", one, covariance, one))
         for one in (by_place, by_height)
@@ -224,7 +201,36 @@ def _top_of_quartic(
         np.where(found[:, None], np.stack(pair, axis=1), np.nan)
         for pair in zip(values, stds, strict=True)
     )
-    return place, top, chi2
+    place[:, 0] += 1
+    known = sum(covariance[:, k, k] / std**2 for k, std in spread.items())
+    return place * energy[:, None], top, chi2, _ORDERS + 1 - known
+
+
+def _bend(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return q of the Lorentzian 1/(1 + q u²) through points, whose top is pointed.
+
+    0 where they are none. A parabola through the same points has less.
+    """
+    above = np.where(y > 0, y, 1.0)
+    weight = np.where(y > 0, weight, 0.0) * above**2
+    (a, b, c), _, _ = polynomial(x, 1 / above, weight, 2)
+    least = a - b * b / (4 * c)
+    return np.where((c > 0) & (least > 0), c / least, 0.0)
+
+
+def _spread_of_known_shapes(
+    bend: np.ndarray, height: np.ndarray
+) -> dict[int, np.ndarray]:
+    """Return how large the orders above the second are in peaks 1 − `bend` u² + ….
+
+    In u = E/E₀ − 1 a parabola in ln E has orders of the size of `bend`, 1 the third and
+    less the others, and a Lorentzian bend^(n/2). The sides of known peaks differ by up
+    to twice that of the first.
+    """
+    spread = {3: 2 * bend * height}
+    for order in range(4, _ORDERS + 1):
+        spread[order] = (bend ** (order / 2) + 2 * bend) * height
+    return spread
 
 
 def off_points(
