@@ -48,14 +48,14 @@ def with_its_error(
     """
     found, label = dict(given), f"{name}_std"
     for argument, value in given.items():
-        error = None
-        if isinstance(value, xr.Dataset) and name in value:
+        error, own = None, argument in (name, ERRORS[name].removesuffix("_std"))
+        if own and isinstance(value, xr.Dataset) and name in value:
             found[argument], error = value[name], value.get(label)
         elif isinstance(value, xr.DataArray) and label in value.coords:
             error = value[label]
         if error is None:
             continue
-        if argument not in (name, ERRORS[name].removesuffix("_std")):
+        if not own:
             raise QuantityError(
                 f"{argument}={shown(value)} has an error of {name}, not of {argument}",
                 fix=f"{name}=, or without '{label}' and with {ERRORS[name]}=",
