@@ -503,6 +503,31 @@ def test_complex_scattering_lengths_weigh_pairs_by_their_product(
     )
     square, mean = (np.abs(b) ** 2).mean(), abs(b.mean()) ** 2
     np.testing.assert_allclose(fz.Sq, 1 + (exact - 1) * square / mean, rtol=1e-6)
+    # In time the unit-weight sums of pairs add up in the same way.
+    real = traj.assign_coords(
+        element=("atom", np.where(traj.element == "Gd", "Zr", "Cu"))
+    )
+    n = {symbol: int((traj.element == symbol).sum()) for symbol in ("Cu", "Gd")}
+    weigh = {"Cu-Cu": 7.718**2, "Cu-Gd": 2 * 7.718 * 9.5, "Gd-Gd": 9.5**2 + 13.8**2}
+    pairs = np.array(list(weigh.values())) * len(b) / (np.abs(b) ** 2).sum()
+    assert n["Cu"] * n["Gd"] > 0
+    for name, call in (
+        ("S", "dynamic_structure_factor"),
+        ("F", "intermediate_scattering_function"),
+    ):
+        asked = {"window": "0.6 ps", "precision": "double", "folding": None}
+        asked = asked if name == "S" else {"window": "0.6 ps", "precision": "double"}
+        total = getattr(traj.bp, call)(2, 0.5, b=given, **asked)[name]
+        number = getattr(real.bp, call)(
+            2, 0.5, weights="unit", partials=True, normalization="number", **asked
+        )[name]
+        assert number.pair.values.tolist() == ["Cu-Cu", "Cu-Zr", "Zr-Zr"]
+        np.testing.assert_allclose(
+            total.values,
+            np.tensordot(pairs, number.values, axes=1),
+            rtol=1e-6,
+            atol=1e-9 * float(abs(total).max()),
+        )
     with pytest.raises(QuantityError, match="complex"):
         traj.bp.current_spectra(2, 0.5, window="0.6 ps", weights="neutron", b=given)
     with pytest.raises(QuantityError, match="b="):

@@ -127,6 +127,31 @@ def test_partials_add_up_to_the_total(modes: xr.Dataset) -> None:
 
 
 @pytest.mark.slow
+def test_complex_scattering_lengths_of_modes(alloy: xr.Dataset) -> None:
+    """Pairs count by Re(b_a b_b*), u² by |b|²; without b= the element is refused."""
+    wanted = {"n_wavevectors": 4, "Q_max": 4, "dQ": 0.5, "dE": "2 meV"}
+    made = alloy.assign_coords(
+        element=("atom", np.where(alloy.element == "Zr", "Gd", "Al"))
+    ).bp.bloch_modes(max_wavevectors_per_shell=4, **wanted)
+    with pytest.raises(QuantityError, match="Gd"):
+        made.bp.bloch_structure_factor(20, weights="neutron")
+    b = {"Al": 3.449, "Gd": 9.5 - 13.8j}
+    found = made.bp.bloch_structure_factor(20, weights="neutron", b=b)
+    number = made.bp.bloch_structure_factor(
+        20, weights="unit", partials=True, normalization="number"
+    )
+    assert number.pair.values.tolist() == ["Al-Al", "Al-Gd", "Gd-Gd"]
+    n_Gd = int((made.element == "Gd").sum())
+    square = (n_Gd * (9.5**2 + 13.8**2) + (108 - n_Gd) * 3.449**2) / 108
+    pairs = np.array([3.449**2, 2 * 9.5 * 3.449, 9.5**2 + 13.8**2]) / square
+    for name in ("S", "Sq"):
+        exact = np.tensordot(pairs, number[name].values, axes=1)
+        np.testing.assert_allclose(found[name].values, exact, rtol=1e-6)
+    own = own_u2(made.assign_coords(element=alloy.element, species=["Al", "Zr"]), 20)
+    share = n_Gd * (9.5**2 + 13.8**2) / (108 * square)
+    assert float(found.u2) == pytest.approx((1 - share) * own[0] + share * own[1])
+
+
 def test_scattering_of_the_primitive_cell() -> None:
     """One k of the box, against the three modes that have each wave vector."""
     k = [[0.21, -0.4, 0.13]]
