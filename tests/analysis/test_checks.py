@@ -10,7 +10,7 @@ import xarray as xr
 from scipy.special import erf
 
 import xbp
-from xbp.analysis.checks import _part_below, first_maximum
+from xbp.analysis.checks import _part_below, first_maximum, modes_below
 from xbp.errors import QuantityError, XbpError
 from xbp.fitting.shapes import Method
 from xbp.models.lineshapes import lognormal
@@ -367,3 +367,11 @@ def test_the_part_of_the_modes_below_an_energy_needs_their_end() -> None:
     ended[-3] = 0.9
     (part,) = _part_below(x, ended[None], np.array([5.0]))
     assert np.isnan(part)
+
+
+def test_seven_bins_tell_the_part_of_the_modes_below_an_energy() -> None:
+    """g = E² B of 1, 4, 9, 4 and three zeros: 14 of 18 lie up to 3."""
+    E = np.arange(1.0, 8.0)
+    B = np.array([1.0, 4, 9, 4, 0, 0, 0]) / E**2
+    assert modes_below(B[None], np.array([3.0]), E=E)[0] == pytest.approx(14 / 18)
+    assert np.isnan(modes_below(B[None, 1:], np.array([3.0]), E=E[1:])[0])

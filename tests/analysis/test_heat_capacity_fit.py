@@ -10,7 +10,7 @@ import scipy
 import xarray as xr
 
 import xbp
-from xbp.analysis.heat_capacity import _derive, upturn_below
+from xbp.analysis.heat_capacity import _derive, _dos_one, upturn_below
 from xbp.errors import (
     CoordinateError,
     QuantityError,
@@ -19,7 +19,7 @@ from xbp.errors import (
     UnitsError,
 )
 from xbp.io.columns import open_columns
-from xbp.models.debye_einstein import debye_einstein
+from xbp.models.debye_einstein import debye_dos, debye_einstein, gaussian_dos
 
 KB = scipy.constants.k / scipy.constants.e * 1e3
 #: The Einstein modes of the paper: 6.2 meV.
@@ -845,3 +845,35 @@ def test_errors_of_what_follows_are_those_of_all_parameters() -> None:
     )
     exact = np.sqrt(np.einsum("ia,ij,ja->a", slopes, correlation, slopes))
     np.testing.assert_allclose(found[1::2], exact, rtol=1e-5)
+
+
+def test_an_upturn_is_at_the_first_minimum_of_c_over_t() -> None:
+    """Means of three points are least, 1, about 5 K; only the last one is higher."""
+    kelvin = np.arange(1.0, 11.0)
+    per_T = np.array([4.0, 3, 2, 1, 1, 1, 1, 1, 1, 4])
+    C = xr.DataArray(per_T * kelvin, dims="temperature")
+    assert float(upturn_below(C, 0 * C, kelvin)) == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(("warmest", "upturn"), [(350.0, np.nan), (600.0, 250.0)])
+def test_a_minimum_of_c_over_t_where_c_is_above_half_is_no_upturn(
+    warmest: float, upturn: float
+) -> None:
+    """At 250 K C is 250; at 350 K it is 406, at 600 K 1776."""
+    kelvin = np.arange(50.0, warmest + 1, 10)
+    per_T = 1 + ((kelvin - 250) / 250) ** 2
+    C = xr.DataArray(per_T * kelvin, dims="temperature")
+    found = float(upturn_below(C, 0 * C, kelvin))
+    assert found == pytest.approx(upturn, nan_ok=True)
+
+
+def test_the_error_of_g_is_that_of_the_amounts_of_its_parts() -> None:
+    """g is linear in n_D and n_E: σ² = Σ g_i σ_i ρ_ij σ_j g_j."""
+    E, p, rho = np.linspace(1, 20, 39), (0.8, 260.0, 0.2, 72.0, 15.0), 0.4
+    correlation = np.eye(5)
+    correlation[0, 2] = correlation[2, 0] = rho
+    value, std = _dos_one(*p, 0.03, 0, 0.05, 0, 0, correlation, E=E)
+    debye, peak = debye_dos(E, 260.0), gaussian_dos(E, 72.0, 15.0)
+    a, b = 0.03 * debye, 0.05 * peak
+    np.testing.assert_allclose(value, 0.8 * debye + 0.2 * peak, rtol=1e-12)
+    np.testing.assert_allclose(std, np.sqrt(a**2 + b**2 + 2 * rho * a * b), rtol=1e-6)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xbp.analysis.sides import _measured, judge_sides, sides_are_fitted
+from xbp.analysis.sides import (
+    EDGES,
+    _measured,
+    edges_of,
+    judge_sides,
+    peak_ranges,
+    sides_are_fitted,
+)
 from xbp.core.status import statuses
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 
@@ -46,3 +53,40 @@ def test_a_side_is_fitted_where_chi_squared_is_as_of_the_right_curve() -> None:
     used = np.ones((2, E.size), dtype=bool)
     found = sides_are_fitted(E, used, rows, 0.2, known=True)
     assert found.tolist() == [True, False]
+
+
+def test_a_maximum_that_falls_through_the_range_is_at_its_beginning() -> None:
+    """Of three bins the first and the last are compared, of nine means of three."""
+    E = np.arange(1.0, 12.0)
+    ends = np.array([4.0]), np.array([6.0])
+    (fallen,), (risen,) = (
+        edges_of(E, B[None], *ends, near_edge=0.25) for B in (12 - E, E)
+    )
+    assert (EDGES[int(fallen[0])], fallen[1]) == (
+        "the beginning of the fitted range",
+        4,
+    )
+    assert (EDGES[int(risen[0])], risen[1]) == ("the end of the fitted range", 6)
+    B = np.array([0, 1.0, 5, 5, 2, 2, 2, 4, 4, 3.5, 0])
+    (found,) = edges_of(E, B[None], np.array([2.0]), np.array([10.0]), 0.25)
+    assert EDGES[int(found[0])] == "the end of the fitted range"
+
+
+@pytest.mark.parametrize(("std", "seen"), [(0.115, True), (0.116, False)])
+def test_a_maximum_is_five_errors_of_its_mean_above_its_feet(
+    std: float, seen: bool
+) -> None:
+    """A bin raised by 1: the mean of three rises by 1/3, which is 5 σ/√3."""
+    E, B = np.arange(1.0, 10.0), np.ones((1, 9))
+    B[0, 4] = 2.0
+    low, high = peak_ranges(E, B, np.full((1, 9), std), np.ones((1, 9), dtype=bool))
+    assert np.isfinite([low[0], high[0]]).tolist() == [seen, seen]
+
+
+def test_the_noise_is_that_about_the_maximum() -> None:
+    """Without errors: a smooth peak at 10 is seen beside much noise above 20."""
+    E = np.arange(1.0, 101.0)
+    B = np.exp(-((E - 10) ** 2) / 18) + np.where(E > 22, (-1.0) ** E, 0.0)
+    every = np.ones((1, E.size), dtype=bool)
+    low, high = peak_ranges(E, B[None], None, every)
+    assert 4 < low[0] < 10 < high[0] < 16

@@ -7,6 +7,12 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.analysis.simulated import (
+    BOX_LIMITS,
+    BoxLimits,
+    excess_over,
+    judge_maximum,
+)
 from xbp.errors import QuantityError, RangeError
 from xbp.fitting.sampled import sampled_std
 
@@ -234,3 +240,23 @@ def test_errors_contain_the_sampling_of_modes() -> None:
     tight = data.bp.boson_peak()
     data["B"].attrs["n_atoms"] = 20_000
     assert float(data.bp.boson_peak().energy_std) > 3 * float(tight.energy_std)
+
+
+def test_a_second_fit_must_agree_within_twice_the_larger_error() -> None:
+    B, std = lognormal(), np.full(E.size, 1e-3)
+    for second, expected in (
+        ((5.19, 0.1), "ok"),
+        ((5.21, 0.1), "plateau"),
+        ((5.39, 0.2), "ok"),
+        ((5.41, 0.2), "plateau"),
+    ):
+        found = judge_maximum(E, B, std, (5.0, 0.1), second, 1.0, 0.0, 20.0, BOX_LIMITS)
+        assert found == expected
+
+
+def test_an_excess_is_above_the_level_not_at_it() -> None:
+    """Means of three bins of 1, 1, 1, 4, 1, … on a level of 1."""
+    x, B = np.arange(2.0, 10.0), np.array([1.0, 1, 1, 4, 1, 1, 1, 1])
+    limits = BoxLimits(significance=0.0)
+    found = excess_over(x, B, 0 * B, 1.0, 0.0, 0.0, 20.0, limits)
+    assert found == pytest.approx((4.0, 2.0, 0.0, 4.0, 6.0))
