@@ -38,7 +38,7 @@ from xbp.md.lammps import (
     worker,
 )
 from xbp.md.lammps.job import shipped_potential
-from xbp.md.lammps.runs import run_worker
+from xbp.md.lammps.runs import begin, run_worker
 from xbp.md.lammps.worker import load_lammps, start_lammps
 
 needs_lammps = pytest.mark.skipif(
@@ -635,6 +635,52 @@ def test_a_folder_in_the_way_stays(
         make_glass("kob_andersen", tmp_path / "folder.nc", overwrite=True, **BRIEF)
     assert not (tmp_path / "folder.nc.run").exists()
     assert (tmp_path / "True.nc.run" / "thesis.txt").is_file()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["job.json", "lock", "state.json"])
+def test_a_pipe_in_the_folder_of_a_run_is_refused(tmp_path: Path, name: str) -> None:
+    """To open one would wait for ever."""
+    folder = tmp_path / "g.nc.run"
+    folder.mkdir()
+    os.mkfifo(folder / name)
+    for overwrite in (False, True):
+        with pytest.raises(FileFormatError, match=f"g.nc.run.*contains {name}"):
+            make_glass("kob_andersen", tmp_path / "g.nc", overwrite=overwrite, **BRIEF)
+    assert (folder / name).is_fifo()
+
+
+@pytest.mark.parametrize(
+    "found", [None, "", '{"job": {"seed": 1', "[1, 2]", "null", "\xff\xfe", "NaN"]
+)
+def test_a_folder_without_a_whole_job_begins_anew(
+    tmp_path: Path, found: str | None
+) -> None:
+    folder, job = tmp_path / "g.nc.run", {"system": "argon", "seed": 5}
+    folder.mkdir()
+    (folder / "state.json").write_text('{"stage": "quench"}')
+    (folder / "frames.f32").write_bytes(b"1234")
+    if found is not None:
+        (folder / "job.json").write_text(found, encoding="latin-1")
+    begin(folder, job, {"types.i32": b"1"}, anew=False)
+    assert sorted(path.name for path in folder.iterdir()) == ["job.json", "types.i32"]
+    assert json.loads((folder / "job.json").read_text()) == job
+
+
+@pytest.mark.parametrize(
+    "found",
+    [{"name": "of another program"}, {"k": [0, 0, 1]}, {"system": "silica"}, {}],
+)
+def test_a_folder_with_another_job_is_refused_and_kept(
+    tmp_path: Path, found: dict[str, object]
+) -> None:
+    folder = tmp_path / "g.nc.run"
+    folder.mkdir()
+    (folder / "job.json").write_text(json.dumps(found))
+    with pytest.raises(SimulationError, match=r"g\.nc\.run contains an unfinished run"):
+        make_glass("kob_andersen", tmp_path / "g.nc", **BRIEF)
+    assert json.loads((folder / "job.json").read_text()) == found
+    assert len(list(folder.iterdir())) == 1
 
 
 @pytest.mark.slow

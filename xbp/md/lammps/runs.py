@@ -166,7 +166,8 @@ def _is_own(path: Path) -> bool:
         or path.name.split(".")[0] == "potential"
         or _WAVEVECTOR.fullmatch(path.name)
     )
-    return bool(known) and not path.is_dir()
+    # To open a pipe waits for whoever is at its other end.
+    return bool(known) and path.is_file()
 
 
 @contextlib.contextmanager
