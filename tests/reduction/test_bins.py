@@ -289,3 +289,9 @@ def test_one_row_with_most_of_the_variance_is_named() -> None:
     assert odd.bp.cut_Q((2.5, 5)).bp.diagnostics() == []
     assert odd.bp.cut_Q((1.8, 2.2)).bp.diagnostics() == []  # of one bin alone
     assert odd.B.bp.cut_Q((1, 5)).bp.diagnostics() == []  # no errors
+
+
+def test_edges_may_each_have_a_unit(ramp: xr.Dataset) -> None:
+    by_meV = ramp.bp.rebin(E=[0.5, 2.5, 4.5, 8.5])
+    mixed = ["0.5 meV", 2.5, xr.DataArray(4500.0, attrs={"units": "ueV"}), "8.5 meV"]
+    xr.testing.assert_allclose(ramp.bp.rebin(E=mixed), by_meV)

@@ -446,3 +446,12 @@ def test_the_error_of_u2_over_a_reference_contains_that_of_the_reference() -> No
     one = dict.fromkeys(["run"], 0)
     bare = hot.isel(one).bp.debye_waller(reference=cold.isel(one).S)  # no errors known
     assert float(bare.u2_std) < 0.8 * float(found.u2_std[0])
+
+
+def test_a_reference_without_a_line_at_one_Q_leaves_it_out() -> None:
+    cold, hot = coherent(0.002, 10), coherent(0.009, 300)
+    cold["S"] = cold.S.copy(data=np.where(cold.Q.values[:, None] < 1.05, -1.0, cold.S))
+    found = hot.bp.debye_waller(reference=cold)
+    assert float(found.u2) == pytest.approx(0.007, rel=1e-9)
+    assert int(found.n_points) == 59
+    assert float(found.Q_low) == pytest.approx(float(hot.Q[1]))

@@ -654,10 +654,13 @@ def test_the_temperature_does_not_depend_on_the_unit_of_energy(
         np.testing.assert_allclose(there[name], here[name], rtol=1e-6)
 
 
-def test_three_energies_by_hand() -> None:
+@pytest.mark.parametrize("size", [1e8, 6.2, 7.2])
+def test_three_energies_by_hand(size: float) -> None:
     """ln S(−E)/S(E) = −βE with β = 0.03, 0.05, 0.04 and 15, 10, 75 % of the weight."""
     E, beta = np.array([1.0, 2.0, 3.0]), np.array([0.03, 0.05, 0.04])
-    information = 1e8 * np.array([0.15, 0.1, 0.75])
+    part = np.array([0.15, 0.1, 0.75])
+    mean = (part * beta).sum()
+    information = part * (2 * size / (part * (beta - mean) ** 2).sum())
     relative = E / np.sqrt(2 * information)  # of each side
     gain = np.exp(-beta * E)
     S = np.concatenate([gain[::-1], [1.0], np.ones(3)])
@@ -667,13 +670,18 @@ def test_three_energies_by_hand() -> None:
         coords={"E": (np.arange(-3.0, 4), "meV")},
     )  # fmt: skip
     table = data.bp.detailed_balance(E_range=(1, 3))
-    mean = (information * beta).sum() / 1e8
     kelvin = 1 / (constants.BOLTZMANN_MEV * mean)
-    chi2 = (information * (beta - mean) ** 2).sum() / 2
     assert float(table.implied_temperature) == pytest.approx(kelvin)
-    assert float(table.chi2_reduced) == pytest.approx(chi2)
-    # Each energy is a band of its own, and bands range from 0.03 to 0.05.
-    assert float(table.implied_temperature_std) == pytest.approx(kelvin * 0.01 / mean)
+    assert float(table.chi2_reduced) == pytest.approx(size)
+    # Each energy is a band of its own, and bands range from 0.03 to 0.05. Chance alone
+    # gives χ² of two degrees of freedom above 13.8 in one of 1000 cases.
+    counting = np.sqrt(size / information.sum())
+    error = 0.01 if size > 13.8 / 2 else counting
+    assert float(table.implied_temperature_std) == pytest.approx(kelvin * error / mean)
+    each = 1 / (constants.BOLTZMANN_MEV * beta)
+    np.testing.assert_allclose(table.temperature_at_E, each)
+    of_each = each / (beta * np.sqrt(information))
+    np.testing.assert_allclose(table.temperature_at_E_std, of_each)
 
 
 @pytest.mark.slow

@@ -559,3 +559,15 @@ def test_several_samples_in_one_table() -> None:
     for wrong in (mass.rename(sample="glass"), -mass.assign_attrs(units="mg")):
         with pytest.raises(QuantityError, match="mass"):
             C.bp.to_molar("atoms", mass=wrong, molar_mass=molar, atoms=3)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_errors_of_several_densities_are_those_of_each(lazy: bool) -> None:
+    E, T = np.arange(0.5, 40), np.array([10.0, 40.0, 90.0])
+    g = E**2 * np.exp(-((E / 20) ** 4))
+    each = [dos(E, g, std=s * g) for s in (0.1, 0.3)]
+    both = xr.concat(each, "sample", combine_attrs="override")
+    found = (both.chunk(sample=1) if lazy else both).bp.heat_capacity(T, area=1).C_std
+    for one, got in zip(each, found.transpose("sample", ...), strict=True):
+        expected = one.bp.heat_capacity(T, area=1).C_std
+        np.testing.assert_allclose(got, expected, rtol=1e-3)

@@ -615,3 +615,32 @@ def test_bins_without_a_number_or_an_error_hold_a_whole_bin() -> None:
     S = data.assign({name: value, f"{name}_std": std}).bp.angle_to_Q(0.5).S
     assert (S.Q_independence > 0).all()
     assert (S.Q_independence.where(S.isnull(), 1.0) == 1).all()
+
+
+@pytest.mark.parametrize("variance", ["exact", "shared"])
+def test_errors_of_bins_narrow_in_E_are_those_of_intervals_of_Q(variance: str) -> None:
+    """There a cell is an interval of Q, and it shares a length with a bin."""
+    rng, ends = np.random.default_rng(3), np.arange(15.0, 126, 10)
+    S, std = rng.random((11, 1)) + 0.5, rng.random((11, 1)) + 0.1
+    data = spectra(S, ends[:-1] + 5, np.array([7.0, 7.00001]), std)
+    edges = np.array([1.5, 2.0, 2.13, 2.6, 5.0, 7.5])
+    found = data.bp.angle_to_Q(edges, variance=variance)
+    Q = momentum_transfer(np.array([7.0]), EI, ends[:, None], "direct")[:, 0]
+    shared = np.minimum(Q[1:, None], edges[1:]) - np.maximum(Q[:-1, None], edges[:-1])
+    shared = np.maximum(shared, 0.0)
+    total = shared.sum(axis=0)
+    expected = (shared * S).sum(axis=0) / total
+    np.testing.assert_allclose(found.S.isel(E=0), expected, rtol=1e-5)
+    whole = np.diff(Q)[:, None] if variance == "shared" else shared
+    error = np.sqrt((shared * whole * std**2).sum(axis=0)) / total
+    np.testing.assert_allclose(found.S_std.isel(E=0), error, rtol=1e-5)
+
+
+@pytest.mark.parametrize("step", [0.02, 0.1])
+def test_a_cut_over_fine_bins_of_Q_has_the_error_of_its_detectors(step: float) -> None:
+    ends = np.arange(5.0, 146, 2)
+    data = spectra(np.ones((70, 1)), ends[:-1] + 1, np.array([7.0, 7.00001]))
+    cut = data.bp.angle_to_Q(step).bp.cut_Q((2, 7))
+    Q = momentum_transfer(np.array([7.0]), EI, ends[:, None], "direct")[:, 0]
+    own = np.clip(Q[1:], 2, 7) - np.clip(Q[:-1], 2, 7)
+    assert float(cut.S_std[0]) == pytest.approx(np.sqrt((own**2).sum()) / 5, rel=0.03)

@@ -601,3 +601,17 @@ def test_a_baseline_has_the_error_of_a_straight_line() -> None:
     away = x - x.mean()
     exact = 0.3**2 * (1 / 4 + away**2 / (away**2).sum())
     np.testing.assert_allclose((each**2).sum(axis=0), exact)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "refused"), [(1.99, False), (2.01, True), (0.51, False), (0.49, True)]
+)
+def test_wavelengths_within_a_factor_of_two_of_the_laser(
+    ratio: float, refused: bool
+) -> None:
+    data = wavelengths(532 * np.array(sorted([1.0, ratio])))
+    if refused:
+        with pytest.raises(RangeError, match="wavelength with laser=532 nm"):
+            data.bp.to_raman_shift("532 nm")
+    else:
+        assert data.bp.to_raman_shift("532 nm").sizes["E"] == 2

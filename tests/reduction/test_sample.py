@@ -15,12 +15,14 @@ import xarray as xr
 import xbp
 from xbp.core.signal import Signal, read
 from xbp.errors import QuantityError
+from xbp.reduction.comparable import another_sample
 from xbp.reduction.sample import (
     _variation,
     coherent_part,
     numbers_of,
     sample_density,
     sample_mass,
+    scatterer,
 )
 
 FOREIGN = pytest.mark.parametrize(
@@ -254,3 +256,27 @@ def test_the_change_of_a_scattering_length_is_that_of_its_square() -> None:
     )
     square = np.linspace(1, 3, 25) ** 2
     assert _variation(table) == pytest.approx(8 / square.mean())
+
+
+def test_an_element_without_a_table_is_what_is_given() -> None:
+    found = scatterer("Po", {"Po": (4.0 + 3.0j, 0.5)})
+    assert found.sigma == pytest.approx(4 * np.pi * 25 / 100 + 0.5)
+    with pytest.raises(QuantityError, match="no neutron incoherent cross section"):
+        scatterer("Po", {"Po": 4.0})
+    with pytest.raises(QuantityError, match="no neutron scattering length"):
+        scatterer("Po")
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("Zr99.6Cu0.4", "Zr", True),
+        ("Zr98Cu2", "Zr", False),
+        ("Zr60.5Cu39.5", "Zr3Cu2", True),
+        ("Zr", "Cu", False),
+    ],
+)
+def test_traces_are_no_other_composition(left: str, right: str, same: bool) -> None:
+    for one, other in ((left, right), (right, left)):
+        found = another_sample(carrying(composition=one), carrying(composition=other))
+        assert (found is None) == same

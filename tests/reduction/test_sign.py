@@ -172,3 +172,20 @@ def test_quantum_data_labelled_classical_are_refused(glass: xr.Dataset) -> None:
     )
     both = both.assign_attrs(glass.S.attrs)
     assert both.bp.to_bqe().attrs["quantity"] == "reduced_dos"
+
+
+def test_misfit_is_how_far_the_sides_are_from_detailed_balance() -> None:
+    """S of 300 K, judged at 300 K and at 200 K, at which x = E/k_BT is 1.5 times as large."""
+    E = np.arange(-60.0, 61)
+    x = E / (0.08617333262 * 300)
+    S = xr.DataArray(
+        np.exp(x / 2)[None], dims=("Q", "E"),
+        coords={"E": ("E", E, {"units": "meV"})}, attrs={"units": "1/meV"},
+    )  # fmt: skip
+    right = asymmetry(S, None, xr.DataArray(300.0), end=5)
+    assert right.factor == pytest.approx(1)
+    assert right.misfit == pytest.approx(0, abs=1e-20)
+    cold = asymmetry(S, None, xr.DataArray(200.0), end=5)
+    used = x[(E > 5) & (1.5 * x <= 3)]
+    square = (np.tanh(used / 2) - np.tanh(0.75 * used)) ** 2
+    assert cold.misfit == pytest.approx(square.sum() / (used.size - 1), rel=1e-9)

@@ -10,7 +10,7 @@ import xarray as xr
 
 import xbp
 from xbp.errors import CoordinateError, QuantityError, RangeError
-from xbp.reduction.subtract_elastic import line_shape
+from xbp.reduction.subtract_elastic import inelastic_slope, line_shape
 
 Q, E = np.arange(0.5, 8.0, 0.5), np.arange(-15.0, 15.1, 0.5)
 U2 = 0.01
@@ -206,3 +206,25 @@ def test_errors_are_those_of_every_bin_that_is_measured(whole: xr.Dataset) -> No
     np.testing.assert_allclose(
         found.S_std, np.sqrt((each**2).sum("bin", skipna=False)), rtol=1e-9
     )
+
+
+def test_rows_weigh_by_their_width_and_elastic_intensity() -> None:
+    """Against `numpy.polyfit` of rows whose ratio to the line is no parabola."""
+    rng = np.random.default_rng(1)
+    Q, E = np.linspace(1, 6, 9), np.arange(-3.0, 4)
+    S, widths = rng.random((9, 7)) + 1, rng.random(9) + 0.5
+    S[:, 3] = np.linspace(90, 4, 9)
+    slope, _ = inelastic_slope(
+        S, np.array(np.nan), Q=Q, widths=widths, steps=np.ones(7), elastic=E == 0
+    )
+    A = S[:, 3]
+    for i in (0, 5):
+        fit = np.polyfit(Q**2, S[:, i] / A, 1, w=np.sqrt(widths * A))
+        assert slope[i] == pytest.approx(fit[0], rel=1e-9)
+
+
+def test_elastic_bins_are_about_zero(whole: xr.Dataset) -> None:
+    narrow = whole.bp.subtract_elastic(E_range=(-0.5, 0.5), Q_range=(0, 2))
+    assert narrow.S.isnull().all("Q").sum() == 3
+    with pytest.raises(RangeError, match="is not about E = 0"):
+        whole.bp.subtract_elastic(E_range=(0.5, 2), Q_range=(0, 2))
