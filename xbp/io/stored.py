@@ -53,14 +53,16 @@ class Stored:
     ) -> Callable[[slice], np.ndarray]:
         """Return where a few rows are read to: an array of all, if it is like them.
 
+        But for the order of bytes, which `read` changes in place.
+
         Parameters
         ----------
         few : int
         into : numpy.ndarray, shape (n_rows, …), optional
         """
-        mine = self.dtype, self.shape
+        mine = self.dtype.newbyteorder("="), self.shape
         if into is not None and (into.dtype, into.shape[1:]) == mine:
-            return into.__getitem__
+            return into.view(self.dtype).__getitem__
         buffer = np.empty((min(few, self.begins.size), *self.shape), self.dtype)
         return lambda _: buffer
 

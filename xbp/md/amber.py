@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from xbp.io import netcdf
 from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, attribute, open_hdf5
 from xbp.io.stored import of_classic, read_parts
 from xbp.md.found import Found
-from xbp.md.frames import Frames, Rows, fitting, part_of, pieces, scaled
+from xbp.md.frames import Frames, Rows, Vectors, fitting, part_of, pieces, scaled
 from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
 from xbp.md.styles import Style
@@ -134,16 +134,23 @@ class _Header:
     classic: bool
 
     def parts(
-        self, names: list[str], numbers: range
+        self,
+        names: list[str],
+        numbers: range,
+        into: Mapping[str, np.ndarray | None] | None = None,
     ) -> Iterator[tuple[range, dict[str, np.ndarray]]]:
-        """Yield some frames, and variables of them, as `read` does."""
+        """Yield some frames, and variables of them, as `read` does.
+
+        What is in the file as in one of the arrays `into` is read into it.
+        """
         names = [name for name in names if name in self.units]
         stored = of_classic(self.path, names, numbers) if self.classic else None
         if stored is None:
             yield numbers, self.read(names, numbers)
             return
         every, few = list(stored.values()), fitting(self.n_atoms)
-        for part, found in read_parts(self.path, every, len(numbers), few):
+        own_arrays = [(into or {}).get(name) for name in stored]
+        for part, found in read_parts(self.path, every, len(numbers), few, own_arrays):
             own = dict(zip(stored, found, strict=True))
             yield (
                 numbers[part],
@@ -265,21 +272,24 @@ def open_amber(source: Source, given: Given) -> Found:
     wanted = [head.positions, "velocities", "id"]
     wanted += [head.types] if "id" in first else []
 
-    def rows(numbers: range) -> Iterator[Rows]:
-        for some, parts in head.parts(wanted, numbers):
+    moved = bool(corners.any())
+
+    def rows(numbers: range, into: Vectors = (None, None)) -> Iterator[Rows]:
+        arrays = dict(zip((head.positions, "velocities"), into, strict=True))
+        for some, parts in head.parts(wanted, numbers, arrays):
             places = [at[number] for number in some]
             r, v = parts[head.positions], parts.get("velocities")
             if head.positions == "scaled_coordinates":
                 r = r @ cells[places]
             else:
                 r = scaled(r, style.length)
-                r = r - corners[places, None] if corners[places].any() else r
+                r = r - corners[places, None] if moved else r
             v = None if v is None else scaled(v, style.speed)
             yield from pieces(parts.get(head.types, same), parts.get("id"), r, v)
 
     return Found(
         # A classic file is not compressed: reading it again costs no more than a copy.
-        Frames(path, chosen, rows, kept=not head.classic),
+        Frames(path, chosen, rows, kept=not head.classic, straight=True),
         cells,
         element,
         None if topology is None else topology.masses,

@@ -329,7 +329,9 @@ class Block:
         velocity = np.asarray(self.velocity)
         _require_finite(velocity, "velocity", self.first)
         self._require_in_plane(None, velocity)
-        return np.ascontiguousarray(np.swapaxes(velocity, 1, 2) * self.units[1])
+        # In double precision, also if they are stored in single.
+        swapped = np.swapaxes(velocity, 1, 2)
+        return np.ascontiguousarray(np.multiply(swapped, self.units[1], dtype=float))
 
     def twice_kinetic(self, mass: np.ndarray) -> np.ndarray:
         """Return Σ m v² of every frame, the centre of mass at rest, u Å²/ps²."""
@@ -351,7 +353,7 @@ class Block:
             velocity = velocity - self.affine_velocities()
         flow = self.flow
         if flow is None:
-            flow = velocity @ self.share.astype(velocity.dtype)
+            flow = velocity @ self.share
         return velocity - flow[..., None], flow
 
     def affine_velocities(self) -> np.ndarray:

@@ -132,6 +132,20 @@ class Frames:
         """Number of atoms."""
         return int((self.first.names if self.atoms is None else self.atoms).size)
 
+    @property
+    def dtypes(self) -> list[np.dtype]:
+        """Types of positions, and of velocities if there are any, in memory.
+
+        Single precision stays so: in double it takes twice the memory, and what
+        computes with it turns it into double precision itself.
+        """
+        vectors = (self.first.position, self.first.velocity)
+        return [
+            np.dtype(np.float32 if (a.dtype.kind, a.itemsize) == ("f", 4) else float)
+            for a in vectors
+            if a is not None
+        ]
+
     def _read(
         self, numbers: range, first: Rows | None = None, into: Vectors | None = None
     ) -> Iterator[Rows]:
@@ -157,7 +171,7 @@ class Frames:
             Arrays to read them into: None for what is not wanted.
         """
         shape, place = (len(numbers), self.n_atoms, 3), 0
-        moving = self.first.velocity is not None
+        r_type, *v_type = self.dtypes
         out = into
         for rows in self._read(numbers, self.first, into):
             r, v = (
@@ -166,10 +180,13 @@ class Frames:
             )
             if into is None and r is not None and r.shape == shape:
                 # In one piece, as the file has them.
-                r = np.require(r, float, ["C", "W"])
-                return r, np.require(v, float, ["C", "W"]) if moving else None
+                r = np.require(r, r_type, ["C", "W"])
+                return r, np.require(v, v_type[0], ["C", "W"]) if v_type else None
             if out is None:
-                out = np.empty(shape), np.empty(shape) if moving else None
+                out = (
+                    np.empty(shape, r_type),
+                    np.empty(shape, v_type[0]) if v_type else None,
+                )
             for own, read in zip(out, (r, v), strict=True):
                 if own is None:
                     continue
@@ -187,9 +204,8 @@ class Frames:
         parts = [
             self.numbers[first : first + chunk] for first in range(0, count, chunk)
         ]
-        several = 1 if self.first.velocity is None else 2
-        found = lazy.lazy_arrays(_Chunks(self), parts, self.n_atoms, several)
-        return found[0], found[1] if several == 2 else None
+        found = lazy.lazy_arrays(_Chunks(self), parts, self.n_atoms, self.dtypes)
+        return found[0], found[1] if len(found) == 2 else None
 
 
 class _Chunks:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import itertools
 import operator
+import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
-import dask.array.optimization
 import dask.core
+import h5py
 import numpy as np
+import xarray as xr
 from dask.array import Array
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
-__all__ = ["lazy_arrays"]
+__all__ = ["lazy_arrays", "lazy_variables"]
 
 _flatten: Any = dask.core.flatten
-_optimize: Any = dask.array.optimization.optimize
 #: Positions and velocities of some frames; None where they are not wanted.
 Vectors = tuple[np.ndarray | None, np.ndarray | None]
 #: Frames, and the arrays to read them into, or None → those arrays, or new ones.
@@ -32,9 +34,12 @@ class _Buffers:
     """
 
     def __init__(
-        self, shape: tuple[int, ...] = (), wanted: tuple[int, ...] = ()
+        self,
+        shape: tuple[int, ...] = (),
+        dtypes: Sequence[np.dtype] = (),
+        wanted: tuple[int, ...] = (),
     ) -> None:
-        self._shape, self._wanted = shape, wanted
+        self._shape, self._dtypes, self._wanted = shape, dtypes, wanted
         self._arrays: dict[int, np.ndarray] = {}
         self._filled: set[int] = set()
         self._lock = threading.Lock()
@@ -49,7 +54,10 @@ class _Buffers:
                 return None
             self._filled.add(first)
             if not self._arrays:
-                self._arrays = {place: np.empty(self._shape) for place in self._wanted}
+                self._arrays = {
+                    place: np.empty(self._shape, self._dtypes[place])
+                    for place in self._wanted
+                }
         r, v = (
             self._arrays[place][first:stop] if place in self._arrays else None
             for place in range(2)
@@ -71,12 +79,15 @@ class _Reads(MaterializedLayer):
         Of the arrays that have them.
     shape : tuple of int
         Of each array.
+    dtypes : sequence of numpy.dtype
+        Of the arrays.
     file : str
         Key of the reader.
     """
 
     names: list[str]
     shape: tuple[int, ...]
+    dtypes: Sequence[np.dtype]
     file: str
 
     def into_arrays(
@@ -93,7 +104,8 @@ class _Reads(MaterializedLayer):
         partly = any(any(one) and not all(one) for one in own)
         if count < 2 or partly or not wanted:
             return {}, {}
-        buffers, reads = _Buffers(self.shape, wanted), f"into-{uuid.uuid4().hex}"
+        buffers = _Buffers(self.shape, self.dtypes, wanted)
+        reads = f"into-{uuid.uuid4().hex}"
         tasks = {
             (reads, i): (*task[:-1], buffers)
             for i, task in enumerate(self.mapping.values())
@@ -114,21 +126,38 @@ def _components(name: str, reads: str, place: int, count: int) -> MaterializedLa
     )
 
 
-def _optimized(dsk: Any, keys: Any, **options: Any) -> Any:
-    """Optimize a graph as dask does, after reading all chunks into common arrays."""
-    if isinstance(dsk, HighLevelGraph):
-        asked = set(_flatten(keys))
-        # Since 2025 dask has a task in the graph that joins the chunks.
-        for key in list(asked):
-            asked |= set(getattr(dsk.get(key), "dependencies", ()))
-        layers, needs = dict(dsk.layers), dict(dsk.dependencies)
-        for layer in dsk.layers.values():
-            if isinstance(layer, _Reads):
-                own, theirs = layer.into_arrays(asked)
-                layers |= own
-                needs |= theirs
-        dsk = HighLevelGraph(layers, needs)
-    return _optimize(dsk, keys, **options)
+def _optimize() -> Any:
+    """Return the optimizer of dask's arrays, which its configuration may change."""
+    return cast("Any", Array).__dask_optimize__
+
+
+class _Optimizer:
+    """Optimizes a graph as dask does, after reading all chunks into common arrays.
+
+    It equals dask's own: dask sorts what is computed together by optimizers, and gives
+    results in another order than asked for if there are several.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Optimizer) or other is _optimize()
+
+    def __hash__(self) -> int:
+        return hash(_optimize())
+
+    def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
+        if isinstance(dsk, HighLevelGraph):
+            asked = set(_flatten(keys))
+            # Since 2025 dask has a task in the graph that joins the chunks.
+            for key in list(asked):
+                asked |= set(getattr(dsk.get(key), "dependencies", ()))
+            layers, needs = dict(dsk.layers), dict(dsk.dependencies)
+            for layer in dsk.layers.values():
+                if isinstance(layer, _Reads):
+                    own, theirs = layer.into_arrays(asked)
+                    layers |= own
+                    needs |= theirs
+            dsk = HighLevelGraph(layers, needs)
+        return _optimize()(dsk, keys, **options)
 
 
 def _computed_whole(array: Any) -> Array:
@@ -138,7 +167,7 @@ def _computed_whole(array: Any) -> Array:
     own xarray would not take it beside other arrays of dask.
     """
     joined, others = array.__dask_postcompute__()
-    array.__dask_optimize__ = _optimized
+    array.__dask_optimize__ = _Optimizer()
     array.__dask_postcompute__ = lambda: (_joined, (joined, *others))
     return cast("Array", array)
 
@@ -155,9 +184,9 @@ def _joined(results: Any, otherwise: Callable[..., Any], *arguments: Any) -> Any
 
 
 def lazy_arrays(
-    read: Read, parts: list[range], n_atoms: int, count: int
+    read: Read, parts: list[range], n_atoms: int, dtypes: Sequence[np.dtype]
 ) -> list[Array]:
-    """Return positions, and velocities if `count` is 2, as dask arrays.
+    """Return positions, and velocities if there are two types, as dask arrays.
 
     Parameters
     ----------
@@ -165,7 +194,9 @@ def lazy_arrays(
         It is in the graph once, with its index of the file.
     parts : list of range
         Frames of each chunk.
-    n_atoms, count : int
+    n_atoms : int
+    dtypes : sequence of numpy.dtype
+        Of each array.
     """
     token, sizes = uuid.uuid4().hex, [len(part) for part in parts]
     file, reads = f"file-{token}", f"read-{token}"
@@ -177,16 +208,100 @@ def lazy_arrays(
             for i, (part, first) in enumerate(zip(parts, starts, strict=False))
         }
     )
-    layer.names = [f"{name}-{token}" for name in ("position", "velocity")[:count]]
-    layer.shape, layer.file = (sum(sizes), n_atoms, 3), file
+    layer.names = [
+        f"{name}-{token}" for name in ("position", "velocity")[: len(dtypes)]
+    ]
+    layer.shape, layer.dtypes, layer.file = (sum(sizes), n_atoms, 3), dtypes, file
     shared = {file: MaterializedLayer({file: read}), reads: layer}
     made: Any = Array
     found = list[Array]()
-    for place, name in enumerate(layer.names):
+    for place, (name, dtype) in enumerate(zip(layer.names, dtypes, strict=True)):
         graph = HighLevelGraph(
             {**shared, name: _components(name, reads, place, len(parts))},
             {file: set(), reads: {file}, name: {reads}},
         )
         chunks = (tuple(sizes), (n_atoms,), (3,))
-        found.append(_computed_whole(made(graph, name, chunks, dtype=float)))
+        found.append(_computed_whole(made(graph, name, chunks, dtype=dtype)))
     return found
+
+
+class _InFile:
+    """A variable of a file that xarray has opened, read by xarray."""
+
+    def __init__(self, variable: xr.Variable) -> None:
+        self._variable = variable
+
+    def read(self, frames: slice, out: np.ndarray) -> None:
+        out[...] = self._variable[frames].values
+
+
+class _InHdf5(_InFile):
+    """One that HDF5 reads straight into memory, from a file that stays open."""
+
+    def __init__(self, variable: xr.Variable, path: Path, name: str) -> None:
+        super().__init__(variable)
+        self._path, self._name, self._process = path, name, os.getpid()
+        self._file = h5py.File(path, "r")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _InHdf5, (self._variable, self._path, self._name)
+
+    def read(self, frames: slice, out: np.ndarray) -> None:
+        if self._process != os.getpid():  # forked: they would share a place in the file
+            self._process, self._file = os.getpid(), h5py.File(self._path, "r")
+        self._file[self._name].read_direct(out, frames)
+
+
+class _Opened:
+    """Reads frames of variables of an open file."""
+
+    def __init__(
+        self, arrays: list[_InFile], n_atoms: int, dtypes: list[np.dtype]
+    ) -> None:
+        self._arrays, self._n_atoms, self._dtypes = arrays, n_atoms, dtypes
+
+    def __call__(self, numbers: range, into: Vectors | None) -> Vectors:
+        shape, part = (len(numbers), self._n_atoms, 3), slice(numbers[0], numbers.stop)
+        found = into or tuple(np.empty(shape, dtype) for dtype in self._dtypes)
+        for array, out in zip(self._arrays, found, strict=False):
+            if out is not None:
+                array.read(part, out)
+        return found[0], found[1] if len(found) > 1 else None
+
+
+def lazy_variables(ds: xr.Dataset, names: list[str], frames: int) -> xr.Dataset:
+    """Return a Dataset of an open file, with one or two variables as dask arrays.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+    names : list of str
+        Of the variables: of shape (n_frames, n_atoms, 3), not read yet.
+    frames : int
+        Of a chunk.
+    """
+    variables = [ds[name].variable for name in names]
+    n_frames, n_atoms = variables[0].shape[:2]
+    numbers, dtypes = range(n_frames), [one.dtype for one in variables]
+    parts = [numbers[first : first + frames] for first in numbers[::frames]]
+    path = Path(ds.encoding.get("source", ""))
+    hdf5 = path.is_file() and h5py.is_hdf5(path)
+    arrays = [
+        _InHdf5(one, path, name) if hdf5 and _is_plain(one) else _InFile(one)
+        for name, one in zip(names, variables, strict=True)
+    ]
+    found = lazy_arrays(_Opened(arrays, n_atoms, dtypes), parts, n_atoms, dtypes)
+    return ds.assign(
+        {
+            name: one.copy(deep=False, data=array)
+            for name, one, array in zip(names, variables, found, strict=True)
+        }
+    )
+
+
+def _is_plain(variable: xr.Variable) -> bool:
+    """Return whether xarray leaves numbers as they are in the file."""
+    own = variable.encoding
+    marks = [own[n] for n in ("_FillValue", "missing_value") if n in own]
+    scaled = {"scale_factor", "add_offset"} & set(own)
+    return not scaled and bool(np.isnan(marks).all())

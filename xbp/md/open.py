@@ -42,6 +42,7 @@ from xbp.md.gsd_tng import is_gsd, is_tng, open_gsd, open_tng
 from xbp.md.h5md import is_h5md, is_mdt, open_h5md, open_mdt
 from xbp.md.lammps_data import is_data_file, open_data_file
 from xbp.md.lammps_text import is_dump, open_dump
+from xbp.md.lazy import lazy_variables
 from xbp.md.objects import reader_of
 from xbp.md.parts import joined
 from xbp.md.plane import Dimension, Frame, dimension_attribute
@@ -309,10 +310,11 @@ def open_trajectory(
     if memory is None and (not is_file or (binary and kind is None)):
         given.allow("a trajectory with its own times, units and elements")
         with reading(where, *_FOLDER[: 2 * where.is_dir()]):
-            ds = _open_labelled(where, chunk_frames)
-            ds = ds if frames is None else ds.isel(time=frames)
+            stored = _open_labelled(where)
+            chosen = slice(None) if frames is None else frames
+            ds = _chunked(stored, chunk_frames).isel(time=chosen)
             require_file(ds.sizes["time"] > 0, where, f"frames={frames} selects none")
-            ends = _ends(ds)
+            ends = _ends(stored.isel(time=chosen))
             if dimension is None and "dimension" in ds.attrs:
                 dimension = dimension_of(ds)
         history = ds.attrs.get("history")
@@ -418,11 +420,11 @@ def _reader(source: Source, kind: Kind | None, given: Given) -> Reader:
     return open_with_ase if given.topology is None else open_with_mdanalysis
 
 
-def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
-    """Open netCDF or Zarr in the data model, in whole chunks of the file."""
+def _open_labelled(path: Path) -> xr.Dataset:
+    """Open netCDF or Zarr in the data model, of which nothing is kept in memory."""
     if path.is_dir():
         require_stored(path)
-        ds = xr.open_zarr(path, chunks={})
+        ds = xr.open_dataset(path, engine="zarr", chunks=None, cache=False)
     else:
         reason = netcdf.decline(path)
         require_file(
@@ -431,7 +433,7 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
             f"not a trajectory that xbp reads: {reason}; {contents(path)}",
             fix="xbp.open_dataset(path) opens spectra",
         )
-        ds = netcdf.open_lazily(path, chunks={})
+        ds = netcdf.open_lazily(path, cache=False)
     netcdf.require_readable(ds)
     require_file(
         "position" in ds and "time" in ds.dims,
@@ -439,6 +441,11 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
         f"not a trajectory; its variables are {', '.join(map(str, ds.variables))}",
         fix="xbp.open_dataset(path) opens spectra",
     )
+    return ds
+
+
+def _chunked(ds: xr.Dataset, chunk_frames: int | None) -> xr.Dataset:
+    """Return a trajectory in whole chunks of its file."""
     n_atoms = max(1, ds.sizes.get("atom", 1))
     most = 8 * 2**20 // ATOM_BYTES
     how = ds.position.encoding.get("chunksizes") or ds.position.encoding.get("chunks")
@@ -453,5 +460,12 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
     atoms = -1 if frames * n_atoms <= 4 * most else stored["atom"]
     wanted = {"time": frames, "atom": atoms}
     sizes = {dim: wanted.get(str(dim), -1) for dim in ds.position.dims}
-    chunked: xr.Dataset = ds.chunk(sizes)
-    return chunked
+    moving = [name for name in ("position", "velocity") if name in ds]
+    variables = [ds[name].variable for name in moving]
+    shapes = {(one.dims, one.shape[2:], one.dtype.kind) for one in variables}
+    if shapes == {(("time", "atom", "xyz"), (3,), "f")} and atoms == -1:
+        ds = lazy_variables(ds, moving, frames)
+    # Cells, elements and masses are in memory, as from other files.
+    each = {n: v for n, v in ds.variables.items() if {"time", "atom"} <= set(v.dims)}
+    chunked: xr.Dataset = ds.drop_vars(each).load().assign(ds[[*each]].chunk(sizes))
+    return chunked[[*ds.variables]]
