@@ -7,12 +7,15 @@ from typing import Any
 
 import cloudpickle
 import dask
+import dask.array as da
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
 
 import xbp
 from xbp.md import lazy
+from xbp.md.trajectory import Block, read_trajectory
 
 from .conftest import walk
 
@@ -87,7 +90,9 @@ def test_computing_twice_gives_two_arrays(traj: xr.Dataset) -> None:
     again = once.compute()
     np.testing.assert_array_equal(first, again)
     assert not np.shares_memory(first, again)
-    lent = cloudpickle.loads(cloudpickle.dumps(lazy._Buffers((10, 6, 3), (0,))))
+    lent = cloudpickle.loads(
+        cloudpickle.dumps(lazy._Buffers((10, 6, 3), [np.dtype(float)], (0,)))
+    )
     assert lent.part(0, 3) is None  # in another process
 
 
@@ -96,3 +101,64 @@ def test_beside_other_arrays_of_dask(traj: xr.Dataset) -> None:
     np.testing.assert_array_equal(both.moved, 2 * both.position)
     far = (traj.position + 3 * traj.velocity).max().compute()
     assert float(far) == float((both.position + 3 * both.velocity).max())
+
+
+def test_results_in_the_order_asked_for(traj: xr.Dataset) -> None:
+    position, velocity = traj.position.data, traj.velocity.data
+    found = dask.compute(position, da.arange(5), velocity, da.ones(2), position.sum())
+    plain = traj.compute()
+    expected = [plain.position, np.arange(5), plain.velocity, np.ones(2)]
+    for one, other in zip(found, expected, strict=False):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_own_file_into_one_array(traj: xr.Dataset, tmp_path: Path) -> None:
+    path, expected = tmp_path / "a.nc", traj.compute()
+    expected.bp.to_netcdf(path)
+    back = xbp.md.open_trajectory(path, chunk_frames=3)
+    assert back.position.chunks is not None
+    assert back.cell.chunks is None
+    array = back.velocity.data
+    again = cloudpickle.loads(cloudpickle.dumps(array)).compute(scheduler="sync")
+    for one in (back.compute(), back.isel(time=slice(2, 9)).compute()):
+        part = expected.sel(time=one.time)
+        np.testing.assert_array_equal(one.position, part.position)
+        np.testing.assert_array_equal(one.velocity, part.velocity)
+    np.testing.assert_array_equal(again, expected.velocity)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_single_precision_stays(traj: xr.Dataset, tmp_path: Path, order: str) -> None:
+    """Twice the memory holds no more digits; what is computed has double precision."""
+    plain, path = traj.compute(), tmp_path / "a.h5"
+    kind = np.dtype(f"{order}f4")
+    with h5py.File(path, "w") as file:
+        file.create_group("h5md").attrs["version"] = [1, 1]
+        group = file.create_group("particles/all")
+        group["species"] = np.array([b"Cu"] * 6)
+        group.create_group("box").attrs["boundary"] = ["periodic"] * 3
+        group["box/edges"] = [10.0] * 3
+        group["box/edges"].attrs["unit"] = "Angstrom"
+        for name, unit in (("position", "Angstrom"), ("velocity", "Angstrom ps-1")):
+            node = group.create_dataset(f"{name}/value", data=plain[name].astype(kind))
+            node.attrs["unit"] = unit
+            group[f"{name}/time"] = plain.time.values
+        group["position/time"].attrs["unit"] = "ps"
+    single = xbp.md.open_trajectory(path, hottest="1e9 K", chunk_frames=4)
+    double = single.assign(
+        position=single.position.astype(float), velocity=single.velocity.astype(float)
+    )
+    assert single.position.dtype == single.velocity.compute().dtype == np.float32
+    whole = single.compute()
+    assert whole.position.dtype == np.float32
+    np.testing.assert_array_equal(whole.position, plain.position.astype(np.float32))
+    blocks = [
+        read_trajectory(t.compute()).block(0, 10, velocity=True)
+        for t in (single, double)
+    ]
+    for compute in (Block.scaled, Block.velocities, Block.path):
+        one, other = map(compute, blocks)
+        assert one.dtype == float
+        np.testing.assert_array_equal(one, other)
+    flows = [block.split_velocities()[1] for block in blocks]
+    np.testing.assert_array_equal(*flows)
