@@ -293,7 +293,7 @@ def lazy_variables(ds: xr.Dataset, names: list[str], frames: int) -> xr.Dataset:
     found = lazy_arrays(_Opened(arrays, n_atoms, dtypes), parts, n_atoms, dtypes)
     return ds.assign(
         {
-            name: one.copy(deep=False, data=array)
+            name: (one.dims, array, one.attrs, one.encoding)
             for name, one, array in zip(names, variables, found, strict=True)
         }
     )
