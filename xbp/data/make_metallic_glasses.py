@@ -4,14 +4,16 @@ Run it as ``python -m xbp.data.make_metallic_glasses FOLDER ZRCUAL CUZR QUENCHED
 first two are the potentials ZrCuAl2011.eam.alloy and CuZr_Mendelev2008.eam.fs,
 ``QUENCHED`` is a LAMMPS data file of Cu64.5Zr35.5, quenched at 2.8·10⁷ K/s by others. A
 glass takes an hour of one core; a repeated call continues. The file has g(E) and the
-elastic constants of each glass, and of those of 2000 atoms, which are made here, the
-configuration at rest and S(Q,E) at large Q.
+elastic constants of each glass; of those made here, the configuration at rest; and of
+those of 2000 atoms, S(Q,E) at large Q.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +36,48 @@ from xbp.md import lattice
 from xbp.md.lammps import System
 from xbp.md.lammps.systems import SYSTEMS
 
-#: Composition in per cent → seeds of its glasses, of 2000 atoms each.
-GLASSES = {(46, 46, 8): (21, 22), (56, 36, 8): (31,)}
-#: Wave vectors of g(E), and of S(Q,E).
-WAVEVECTORS, FULL = 16, 6
+
+@dataclass(frozen=True)
+class Glasses:
+    """Glasses of one kind: per cent of Zr, Cu and Al, size, and seeds.
+
+    `dos` and `full` are the numbers of wave vectors of g(E), and of S(Q,E).
+    """
+
+    percent: tuple[int, int, int]
+    n_atoms: int
+    seeds: Iterable[int]
+    dos: int
+    full: int = 0
+
+    @property
+    def system(self) -> System:
+        """The system with this composition."""
+        parts = zip(SPECIES, self.percent, strict=True)
+        composition = {element: n / 100 for element, n in parts}
+        return dataclasses.replace(SYSTEMS["ZrCuAl"](), composition=composition)
+
+    def stem(self, seed: int) -> str:
+        """Return the name of one glass."""
+        parts = zip(SPECIES, self.percent, strict=True)
+        return "".join(f"{element}{n}" for element, n in parts) + f"_{seed}"
+
+
+SPECIES = ("Zr", "Cu", "Al")
+MADE = (
+    Glasses((46, 46, 8), 2000, (21, 22, 23), dos=16, full=6),
+    Glasses((46, 46, 8), 1500, (14, 15, 16, 17), dos=32),
+    Glasses((56, 36, 8), 2000, (31,), dos=16, full=6),
+)
 
 
 def main(folder: Path, zrcual: Path, cuzr: Path, quenched: Path) -> None:
     """Make the glasses and their modes in a folder, and write what is embedded."""
     folder.mkdir(parents=True, exist_ok=True)
     nodes: dict[str, xr.Dataset] = {}
-    for percent, seeds in GLASSES.items():
-        for seed in seeds:
-            nodes |= of_quench(folder, zrcual, percent, seed)
+    for glasses in MADE:
+        for seed in glasses.seeds:
+            nodes |= of_quench(folder, zrcual, glasses, seed)
     stem = "Cu64.5Zr35.5"
     phi = springs_of_others(folder, stem, cuzr, quenched)
     dos = large_dos(folder, stem, phi)
@@ -55,31 +86,36 @@ def main(folder: Path, zrcual: Path, cuzr: Path, quenched: Path) -> None:
 
 
 def of_quench(
-    folder: Path, potential: Path, percent: tuple[int, ...], seed: int
+    folder: Path, potential: Path, glasses: Glasses, seed: int
 ) -> dict[str, xr.Dataset]:
     """Return the nodes of a glass of Zr, Cu and Al that is made here."""
-    fractions = dict(zip(("Zr", "Cu", "Al"), percent, strict=True))
-    name = "".join(f"{element}{n}" for element, n in fractions.items())
-    composition = {element: n / 100 for element, n in fractions.items()}
-    system = dataclasses.replace(SYSTEMS["ZrCuAl"](), composition=composition)
-    stem = f"{name}_{seed}"
-    how: dict[str, Any] = {"n_atoms": 2000, "rng": seed, "potential": potential}
-    phi = springs(folder, stem, system, **QUENCH | how)
-    made = {}
-    for kind, n, Q_max in (
-        ("energies", WAVEVECTORS, None),
-        ("modes", FULL, "8.5 1/angstrom"),
-    ):
-        path = folder / f"{kind}_{stem}.nc"
-        if not path.exists():
-            phi.bp.bloch_modes(path, n, Q_max=Q_max)
-        made[kind] = xbp.open_dataset(path)
-    dos = made["energies"].bp.bloch_vdos(WIDTH)
-    S = made["modes"].bp.bloch_structure_factor("300 K").bp.rebin(E=EDGES)
-    return parts(stem, dos, moduli(folder, stem, phi)) | {
-        f"{stem}/spectra": single(S.isel(Q=S.Q.values > LEAST_Q)),
-        f"{stem}/at_rest": at_rest(phi),
-    }
+    stem = glasses.stem(seed)
+    how: dict[str, Any] = {"n_atoms": glasses.n_atoms, "rng": seed}
+    how |= {"potential": potential}
+    phi = springs(folder, stem, glasses.system, **QUENCH | how)
+    energies = modes(folder, "energies", stem, phi, glasses.dos)
+    dos = energies.bp.bloch_vdos(WIDTH)
+    nodes = parts(stem, dos, moduli(folder, stem, phi))
+    if glasses.full:
+        found = modes(folder, "modes", stem, phi, glasses.full, "8.5 1/angstrom")
+        S = found.bp.bloch_structure_factor("300 K").bp.rebin(E=EDGES)
+        nodes[f"{stem}/spectra"] = single(S.isel(Q=S.Q.values > LEAST_Q))
+    return nodes | {f"{stem}/at_rest": at_rest(phi)}
+
+
+def modes(
+    folder: Path,
+    kind: str,
+    stem: str,
+    phi: xr.Dataset,
+    n: int,
+    Q_max: str | None = None,
+) -> xr.Dataset:
+    """Return modes at `n` wave vectors; unfinished ones go on."""
+    path = folder / f"{kind}_{stem}.nc"
+    if not path.exists():
+        phi.bp.bloch_modes(path, n, Q_max=Q_max)
+    return xbp.open_dataset(path)
 
 
 def parts(stem: str, dos: xr.Dataset, elastic: xr.Dataset) -> dict[str, xr.Dataset]:
