@@ -99,8 +99,8 @@ def open_datatree(name: str) -> xr.DataTree:
         (``md``) and the ``thermodynamics`` of its quench. ``kob_andersen_glasses``,
         without a box: of three glasses of 1000 atoms and two of 2000 g(E), and their
         averaged ``spectra``. ``metallic_glasses``: g(E) and elastic constants of
-        further ones without a box, of those made here with ``at_rest`` and
-        ``spectra``.
+        further ones without a box; of those made here also ``at_rest``, and of
+        those of 2000 atoms ``spectra``.
 
     Raises
     ------

@@ -21,7 +21,7 @@ NAMES = ("kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl")
 NUMBER = re.compile(r"−?\d+(?:\.\d+)?")
 #: Page, and a part of it.
 LATTICE, GLASSES, SERIES = "lattice_glass.md", "glasses.md", "### Series"
-KOB_ANDERSEN = "lattice_kob_andersen.md"
+KOB_ANDERSEN, MORE = "lattice_kob_andersen.md", "lattice_more_glasses.md"
 
 
 def text_of(page: str) -> str:
@@ -85,47 +85,105 @@ def pooled(some: list[xr.Dataset], atoms: list[int]) -> xr.Dataset:
     )
 
 
-def test_the_table_of_boxes_of_2000_atoms() -> None:
-    whole = " ".join(text_of(LATTICE).split())
-    text = text_of(LATTICE).partition("## Boxes of 2000 atoms")[2]
-    tree = xbp.tutorial.open_datatree("metallic_glasses")
-    new = [tree[f"Zr46Cu46Al8_{seed}"] for seed in (21, 22)]
-    old = [*xbp.tutorial.open_datatree("zr46cu46al8_glasses").children.values()]
-    g = [
-        node["dos"].to_dataset().bp.rebin(E=np.arange(0.0, 12.01, 0.2))
-        for node in (*new, *old)
-    ]
-    atoms = [2000] * 2 + [1500] * 4 + [10_000]
-    sets = [
-        pooled(g[begin:end], atoms[begin:end])
-        for begin, end in ((0, 2), (2, 6), (0, 6), (0, 7))
-    ]
-    cells = [*g[:2], *sets]
-    fits = row(text, "maximum, fit over 0.9–8 meV")
-    coarse = [one.bp.rebin(E=np.arange(0.6, 12.1, 0.4)) for one in cells]
-    apart = []
-    for E in (0.8, 1.2, 1.6, 2.0, 2.4, 2.8, 3.2, 4.0, 5.2, 6.0):
-        head = "g/E² (10⁻³ meV⁻³) at 0.8 meV" if E == 0.8 else f"{E}"
-        at = [one.sel(E=E, method="nearest") for one in coarse]
-        for cell, one in zip(row(text, head), at, strict=True):
-            agree(cell, *(1e3 * float(x) / E**2 for x in (one.g, one.g_std)))
-        both, four = at[2:4]
-        apart.append(float((both.g - four.g) / np.hypot(both.g_std, four.g_std)))
-    assert f"by {np.sqrt(np.mean(np.square(apart[1:]))):.1f} standard dev" in text
-    assert apart[6] == pytest.approx(1, abs=0.3)
-    for cell, one in zip(fits, cells, strict=True):
-        peak = one.bp.to_bqe().bp.boson_peak(E_range=(0.9, 8))
+#: Seeds of Zr46Cu46Al8: of 2000 atoms, and those of 1500 beside a to d.
+LARGER, FURTHER = (21, 22, 23), (14, 15, 16, 17)
+ENERGIES = (0.8, 1.2, 1.6, 2.0, 2.4, 2.8, 3.2, 4.0, 5.2, 6.0)
+
+
+def head_of(E: float) -> str:
+    return "g/E² (10⁻³ meV⁻³) at 0.8 meV" if E == 0.8 else f"{E}"
+
+
+def coarse(g: xr.Dataset) -> xr.Dataset:
+    return g.bp.rebin(E=np.arange(0.6, 12.1, 0.4))
+
+
+def check_levels(text: str, glasses: list[xr.Dataset], E: float) -> list[xr.Dataset]:
+    """Compare a row of g/E², and return its bins."""
+    at = [coarse(one).sel(E=E, method="nearest") for one in glasses]
+    for cell, one in zip(row(text, head_of(E)), at, strict=True):
+        agree(cell, *(1e3 * float(x) / E**2 for x in (one.g, one.g_std)))
+    return at
+
+
+def check_fits(
+    text: str, glasses: list[xr.Dataset], E_range: tuple[float, float]
+) -> list[xr.Dataset]:
+    cells = row(text, f"maximum, fit over {E_range[0]}–{E_range[1]} meV")
+    peaks = [one.bp.to_bqe().bp.boson_peak(E_range=E_range) for one in glasses]
+    for cell, peak in zip(cells, peaks, strict=True):
         if peak.status == "ok":
             agree(cell, float(peak.energy), float(peak.energy_std))
         else:
             assert cell == "none"
-    again = [one.bp.to_bqe().bp.boson_peak(E_range=(1.2, 8)) for one in sets[2:]]
-    assert [str(peak.status.values) for peak in again] == ["no maximum", "ok"]
-    last = again[1]
-    assert f"{float(last.energy):.2f} ± {float(last.energy_std):.2f}): g/E²" in whole
-    level = sets[3].bp.to_bqe().bp.boson_peak(debye_level="3.5e-4 1/meV**3")
-    assert f"It is {float(level.excess):.1f} times the Debye level" in whole
-    for i, node in enumerate(new):
+    return peaks
+
+
+def densities(nodes: list[xr.DataTree]) -> list[xr.Dataset]:
+    edges = np.arange(0.0, 12.01, 0.2)
+    return [node["dos"].to_dataset().bp.rebin(E=edges) for node in nodes]
+
+
+@pytest.fixture(scope="module")
+def twelve() -> tuple[list[xr.Dataset], list[xr.Dataset]]:
+    """The g(E) of the three of 2000 atoms, and the four averages of the table."""
+    tree = xbp.tutorial.open_datatree("metallic_glasses")
+    *small, large = xbp.tutorial.open_datatree("zr46cu46al8_glasses").children.values()
+    seeds = [tree[f"Zr46Cu46Al8_{seed}"] for seed in (*LARGER, *FURTHER)]
+    g = densities([*seeds[:3], *small, *seeds[3:], large])
+    atoms = [2000] * 3 + [1500] * 8 + [10_000]
+    parts = ((0, 3), (3, 11), (0, 11), (0, 12))
+    return g[:3], [pooled(g[begin:end], atoms[begin:end]) for begin, end in parts]
+
+
+def test_the_table_of_twelve_glasses(
+    twelve: tuple[list[xr.Dataset], list[xr.Dataset]],
+) -> None:
+    text = text_of(MORE)
+    first, sets = twelve
+    apart = []
+    for E in ENERGIES:
+        three, eight = check_levels(text, [*first, *sets], E)[3:5]
+        apart.append(float((three.g - eight.g) / np.hypot(three.g_std, eight.g_std)))
+    assert f"by {np.sqrt(np.mean(np.square(apart[1:]))):.1f} standard dev" in text
+    assert f"at 3.2 meV by {apart[6]:.1f}." in text
+    assert abs(apart[0]) > 3
+    for E_range in ((0.9, 8), (1.2, 8)):
+        check_fits(text, [*first, *sets], E_range)
+
+
+def test_what_twelve_glasses_have(
+    twelve: tuple[list[xr.Dataset], list[xr.Dataset]],
+) -> None:
+    whole = " ".join(text_of(MORE).split())
+    of_all = twelve[1][3]
+    narrow, wide = (
+        of_all.bp.to_bqe().bp.boson_peak(
+            E_range=(low, 8), debye_level="3.5e-4 1/meV**3"
+        )
+        for low in (1.2, 0.9)
+    )
+    for peak in (narrow, wide):
+        assert f"{float(peak.energy):.2f} ± {float(peak.energy_std):.2f}" in whole
+    assert f"It is {float(wide.excess):.1f} times the Debye level" in whole
+    top, side = (
+        float(coarse(of_all).g.sel(E=E, method="nearest")) / E**2 for E in (2.4, 3.2)
+    )
+    assert f"only {100 * (top / side - 1):.0f} % above g/E² at 3.2 meV" in whole
+    shoulder = of_all.bp.rebin(E=np.array([1.0, 1.8]))
+    relative = float(shoulder.g_std[0] / shoulder.g[0])
+    assert f"From 1 to 1.8 meV the average is known to {100 * relative:.0f} %" in whole
+    assert 3 * relative < 0.1
+
+
+@pytest.mark.parametrize("some", [LARGER, FURTHER])
+def test_the_moduli_of_twelve_glasses(some: tuple[int, ...]) -> None:
+    text = text_of(MORE)
+    if some is FURTHER:
+        text = text.partition("The four further glasses")[2]
+    tree = xbp.tutorial.open_datatree("metallic_glasses")
+    nodes = [tree[f"Zr46Cu46Al8_{seed}"] for seed in some]
+    for i, node in enumerate(nodes):
         own = debye_level(float(node["elastic"].debye_energy), 3)
         check_moduli(text, i, node["elastic"].to_dataset())
         peak = node["dos"].to_dataset().bp.to_bqe().bp.boson_peak(
@@ -133,34 +191,59 @@ def test_the_table_of_boxes_of_2000_atoms() -> None:
         )  # fmt: skip
         heights = row(text, "height over this level")
         agree(heights[i], float(peak.excess), float(peak.excess_std))
+    if some is FURTHER:
+        g = densities(nodes)
+        for E in (0.8, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0):
+            check_levels(text, g, E)
+        check_fits(text, g, (0.9, 8))
 
 
 @pytest.mark.slow
 def test_spectra_of_boxes_of_2000_atoms() -> None:
-    text = " ".join(text_of(LATTICE).partition("## Boxes of 2000 atoms")[2].split())
+    text = " ".join(text_of(MORE).split())
     tree = xbp.tutorial.open_datatree("metallic_glasses")
-    r, rms, count = [], [], []
-    for seed in (21, 22):
-        one = tree[f"Zr46Cu46Al8_{seed}/spectra"].to_dataset()
-        b = one.bp.to_bqe()
-        fit = b.bp.cut_E(3.25, 0.5).bp.scale_to_sq(one.Sq, Q_RANGE)
-        whole = b.bp.correlation_map(one.Sq, Q_RANGE).pearson_r
-        r.append([float(fit.pearson_r), *(float(whole.interp(E=E)) for E in (15, 20))])
-        rms.append(100 * float(fit.ratio_rms))
-        peak = b.sel(Q=slice(2.1, 8.5)).bp.boson_peak(E_range=(0.9, 8))
-        count.append(int((peak.status == "ok").sum()))
-    a, b_, c = (np.array(r).T[i] for i in range(3))
-    for said in (
-        f"{a[0]:.3f} and {a[1]:.3f} at 3.25 meV, {b_[0]:.2f} and {b_[1]:.2f} at 15",
-        f"{c[0]:.2f} and {c[1]:.2f} at 20; B/(A·S) deviates by {rms[0]:.0f} and {rms[1]:.0f} %",
-        f"passes at {count[1]} of 128 Q",
-        f"in the first at {count[0]} of 128",
-    ):
-        assert said.replace("-", "−") in text, said
+    names = [f"Zr46Cu46Al8_{seed}" for seed in LARGER]
+    found = [of_spectra(tree[name]["spectra"].to_dataset()) for name in names]
+    first, second, third = found
+    for key, digits, end in (
+        ("r", 3, "at 3.25 meV"), ("r_15", 2, "at 15"), ("r_20", 2, "at 20"), ("rms", 0, "%")
+    ):  # fmt: skip
+        a, b, c = (f"{one[key]:.{digits}f}".replace("-", "−") for one in found)
+        assert f"{a}, {b} and {c} {end}" in text
+    assert f"passes at {second['count']} of 128 Q, at {second['line']}" in text
+    assert f"in the first at {first['count']} of 128, around {first['mean']:.1f}" in text  # fmt: skip
+    assert f"in the third at {third['count']}, around {third['mean']:.1f}" in text
+    text = text.partition("## Two other metallic glasses")[2]
+    one = of_spectra(tree["Zr56Cu36Al8_31/spectra"].to_dataset())
+    said = (
+        f"passes at {one['count']} of 128 Q, at {one['line']}; r with S(Q) is "
+        f"{one['r']:.3f} at 3.25 meV, {one['r_15']:.2f} at 15 and {one['r_20']:.2f} "
+        f"at 20, and B/(A·S) deviates by {one['rms']:.0f} %"
+    )
+    assert said.replace("-", "−") in text
+
+
+def of_spectra(one: xr.Dataset) -> dict[str, float | str]:
+    """Return what the page says of S(Q,E) of one glass."""
+    b = one.bp.to_bqe()
+    fit = b.bp.cut_E(3.25, 0.5).bp.scale_to_sq(one.Sq, Q_RANGE)
+    whole = b.bp.correlation_map(one.Sq, Q_RANGE).pearson_r
+    peak = b.sel(Q=slice(2.1, 8.5)).bp.boson_peak(E_range=(0.9, 8))
     found = peak.bp.dispersion()
-    for name, digits in (("mean_energy", 2), ("slope", 3)):
-        pair = (f"{float(found[n]):.{digits}f}" for n in (name, f"{name}_std"))
-        assert " ± ".join(pair).replace("-", "−") in text
+    mean, slope = (
+        f"{float(found[n]):.{digits}f} ± {float(found[f'{n}_std']):.{digits}f}"
+        for n, digits in (("mean_energy", 2), ("slope", 3))
+    )
+    line = f"a mean energy of {mean} meV with a slope of {slope} meV Å"
+    return {
+        "count": int((peak.status == "ok").sum()),
+        "mean": float(found.mean_energy),
+        "line": line.replace("-", "−"),
+        "r": float(fit.pearson_r),
+        "r_15": float(whole.interp(E=15)),
+        "r_20": float(whole.interp(E=20)),
+        "rms": 100 * float(fit.ratio_rms),
+    }
 
 
 def check_moduli(text: str, i: int, elastic: xr.Dataset) -> None:
@@ -171,7 +254,7 @@ def check_moduli(text: str, i: int, elastic: xr.Dataset) -> None:
 
 
 def test_the_table_of_two_other_glasses() -> None:
-    text = text_of(LATTICE).partition("## Two other metallic glasses")[2]
+    text = text_of(MORE).partition("## Two other metallic glasses")[2]
     tree = xbp.tutorial.open_datatree("metallic_glasses")
     for i, name in enumerate(("Zr56Cu36Al8_31", "Cu64.5Zr35.5")):
         g, elastic = tree[name]["dos"].to_dataset(), tree[name]["elastic"].to_dataset()
@@ -476,8 +559,9 @@ def test_how_well_the_low_side_is_known(each: list[xr.Dataset]) -> None:
     shoulder = each[4].bp.rebin(E=np.array([1.0, 1.8]))
     relative = float(shoulder.g_std[0] / shoulder.g[0])
     text = text_of(LATTICE)
-    assert f"from 1 to 1.8 meV the average is known to {100 * relative:.0f} %" in text
-    assert 4 * (relative / (0.1 / 3)) ** 2 == pytest.approx(30, abs=5)
+    said = f"From 1 to 1.8 meV the average of a to d is known to {100 * relative:.0f} %"
+    assert said in text
+    assert 3 * relative > 0.2
 
 
 def test_what_is_said_of_B_and_shear_strain_at_one_energy() -> None:
