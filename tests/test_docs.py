@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -182,6 +185,35 @@ def test_every_equation_of_a_docstring_is_on_the_page_of_equations() -> None:
     wrong = [name for name in named if not name.startswith('"') and "=" not in name and name not in public
              and not hasattr(xbp.md.models, name.rpartition(".")[2]) and name not in ("compare", "md.lammps.glass_transition")]  # fmt: skip
     assert not wrong
+
+
+def choices(kind: Any) -> set[str]:
+    """Return the words that an annotation allows, also in a sequence of them."""
+    if isinstance(kind, str):
+        return {kind}
+    return set().union(*map(choices, typing.get_args(kind)))
+
+
+def test_choices_that_a_docstring_lists_are_those_of_the_signature() -> None:
+    wrong = []
+    for module in (xbp, xbp.md, xbp.md.lattice, xbp.models):
+        for name in dir(module):
+            public = getattr(module, name)
+            function = inspect.unwrap(public) if callable(public) else None
+            if name.startswith("_") or not inspect.isfunction(function):
+                continue
+            kinds = typing.get_type_hints(function)
+            listed = re.findall(
+                r"^ {4}(\w+) : [^\n{]*\{([^}]*)\}", function.__doc__ or "", re.M
+            )
+            wrong += [
+                f"{name}({argument}=): {{{words}}} in its docstring, "
+                f"{sorted(known)} in its annotation: make them equal"
+                for argument, words in listed
+                if (known := choices(kinds.get(argument)))
+                and known != set(re.findall(r'"([^"]+)"', words))
+            ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_every_field_is_in_its_docstring_and_on_the_page() -> None:

@@ -134,7 +134,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.lattice.bloch_modes`.
         """
-    def bloch_structure_factor(self, T: Any, *, weights: Any = ..., b: Any = ..., statistics: Literal['quantum', 'classical'] = ..., debye_waller: bool = ..., partials: bool = ..., normalization: Literal['ashcroft-langreth', 'faber-ziman', 'number'] = ...) -> xr.Dataset:
+    def bloch_structure_factor(self, T: Any, *, weights: Any = ..., b: Any = ..., statistics: Literal['quantum', 'classical'] = ..., debye_waller: bool = ..., partials: bool = ..., normalization: Literal['ashcroft-langreth', 'number'] = ...) -> xr.Dataset:
         """Compute the one-phonon S(Q,E) of a glass from its modes.
 
         See `xbp.md.lattice.bloch_structure_factor`.
@@ -229,7 +229,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.dispersion`.
         """
-    def dynamic_structure_factor(self, Q_max: Any, dQ: Any = ..., *, E_max: Any = ..., dE: Any = ..., window: Any = ..., resolution: Any = ..., weights: Any = ..., b: Any = ..., part: Literal['coherent', 'incoherent', 'total'] = ..., partials: bool = ..., normalization: Literal['ashcroft-langreth', 'faber-ziman', 'number'] = ..., taper: Literal['hann', 'boxcar'] = ..., T: Any = ..., max_wavevectors_per_shell: int | None = ..., origin_step: int | None = ..., precision: Literal['single', 'double'] = ..., folding: float | None = ..., progress: bool = ...) -> xr.Dataset:
+    def dynamic_structure_factor(self, Q_max: Any, dQ: Any = ..., *, E_max: Any = ..., dE: Any = ..., window: Any = ..., resolution: Any = ..., weights: Any = ..., b: Any = ..., part: Literal['coherent', 'incoherent', 'total'] = ..., partials: bool = ..., normalization: Literal['ashcroft-langreth', 'number'] = ..., taper: Literal['hann', 'boxcar'] = ..., T: Any = ..., max_wavevectors_per_shell: int | None = ..., origin_step: int | None = ..., precision: Literal['single', 'double'] = ..., folding: float | None = ..., progress: bool = ...) -> xr.Dataset:
         """Compute S(Q,E) of a trajectory over all wave vectors that its cell allows.
 
         See `xbp.md.dynamic_structure_factor`.
@@ -304,7 +304,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.integrate_E`.
         """
-    def intermediate_scattering_function(self, Q_max: Any, dQ: Any = ..., *, time_max: Any = ..., window: Any = ..., resolution: Any = ..., weights: Any = ..., b: Any = ..., part: Literal['coherent', 'incoherent', 'total'] = ..., partials: bool = ..., normalization: Literal['ashcroft-langreth', 'faber-ziman', 'number'] = ..., T: Any = ..., max_wavevectors_per_shell: int | None = ..., origin_step: int | None = ..., precision: Literal['single', 'double'] = ..., progress: bool = ...) -> xr.Dataset:
+    def intermediate_scattering_function(self, Q_max: Any, dQ: Any = ..., *, time_max: Any = ..., window: Any = ..., resolution: Any = ..., weights: Any = ..., b: Any = ..., part: Literal['coherent', 'incoherent', 'total'] = ..., partials: bool = ..., normalization: Literal['ashcroft-langreth', 'number'] = ..., T: Any = ..., max_wavevectors_per_shell: int | None = ..., origin_step: int | None = ..., precision: Literal['single', 'double'] = ..., progress: bool = ...) -> xr.Dataset:
         """Compute F(Q,t) of a trajectory.
 
         See `xbp.md.intermediate_scattering_function`.

@@ -14,7 +14,7 @@ import xbp
 from xbp.core.status import statuses
 from xbp.fitting.core import _sizes, solve, solve_function
 from xbp.fitting.many import _misses
-from xbp.fitting.peak import NUMBERS, fit_shape
+from xbp.fitting.peak import fit_shape, numbers_of
 from xbp.fitting.shapes import _status, gaussian_on_line, log_normal
 from xbp.fitting.top import around_top, polynomial, top_of_points
 
@@ -187,7 +187,7 @@ def test_a_spectrum_of_zeros_has_no_range() -> None:
     )
     numbers, status = fit_shape(E, B, None, np.ones(B.shape, dtype=bool), "lognormal")
     assert statuses(status).tolist() == ["no maximum", "ok"]
-    column = dict(zip(NUMBERS, numbers.T, strict=True))
+    column = dict(zip(numbers_of("lognormal"), numbers.T, strict=True))
     assert np.isnan(column["low"][0])
     assert np.isnan(column["high"][0])
     assert (column["low"][1], column["high"][1]) == (E[0], E[-1])
@@ -227,7 +227,7 @@ def test_a_parabola_whose_bins_are_uneven(std: float | None) -> None:
     B = (3 - ((x - 9) / 8) ** 2)[None]
     errors = None if std is None else np.full(B.shape, std)
     numbers, status = fit_shape(x, B, errors, np.ones(B.shape, dtype=bool), "quadratic")
-    column = dict(zip(NUMBERS, numbers[0], strict=True))
+    column = dict(zip(numbers_of("quadratic"), numbers[0], strict=True))
     assert statuses(status[0]) == "ok"
     assert column["energy"] == pytest.approx(9)
     assert column["height"] == pytest.approx(3)

@@ -164,6 +164,7 @@ def test_a_sample_of_dynasor() -> None:
         (sample, {"quantity": "Sq"}, "quantity='Sq'"),
         (sample, {"elements": {"A": "Cu"}}, "elements=.* is not used"),
         (sample, {"part": "incoherent"}, "the Sample has no"),
+        (sample, {"part": "total"}, "part='total' is not one of"),
     ):
         with pytest.raises(QuantityError, match=says):
             xbp.from_dynasor(wrong, **options)

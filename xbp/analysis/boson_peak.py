@@ -18,7 +18,7 @@ from xbp.analysis.checks import (
 )
 from xbp.analysis.doubts import add_peak_doubts, name_edges, shape_in_errors
 from xbp.analysis.simulated import BOX_LIMITS, Box, BoxLimits
-from xbp.analysis.spectra import COLUMNS, EXCESS, MISFIT, fit_spectra
+from xbp.analysis.spectra import EXCESS, MISFIT, columns_of, fit_spectra
 from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
 from xbp.core.conditions import dimension_of
 from xbp.core.data import columns, is_lazy, require_dims, unwrap
@@ -30,8 +30,9 @@ from xbp.core.independence import collapsed, independence, std_along
 from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import FIT_LABELS, diagnosed
-from xbp.core.units import convert_factor, format_unit, parse_unit
+from xbp.core.units import convert_factor
 from xbp.fitting.shapes import SHAPES, Method
+from xbp.models.model import units_by_rule
 
 __all__ = ["SIGNALS", "boson_peak", "fit_peaks"]
 
@@ -256,7 +257,8 @@ def fit_peaks(
     limits: BoxLimits = BOX_LIMITS,
 ) -> xr.Dataset:
     """Do what `boson_peak` does; a range it finds is `reach` times as wide in ln E."""
-    choose(method, Method, "method")
+    choose(method, SHAPES, "method")
+    names, further = columns_of(method), SHAPES[method].further
     edge_width = require_number(edge_width, "edge_width", least=0, error=QuantityError)
     signal = read(data, *SIGNALS)
     value, name = signal.value, signal.quantity.name
@@ -308,7 +310,7 @@ def fit_peaks(
         dims="E",
         gives=[["_number"], [], ["_excess"]],
         dtypes=[float, "<U19", float],
-        sizes={"_number": len(COLUMNS), "_excess": len(EXCESS)},
+        sizes={"_number": len(names), "_excess": len(EXCESS)},
         simulated=box.simulated,
         dimension=dimension_of(value),
         area=box.area,
@@ -325,27 +327,27 @@ def fit_peaks(
         filter_end=filter_end if is_light else 0.0,
         shared="Q" in value.dims,
     )
-    slope_units = format_unit(parse_unit(signal.units) / parse_unit(units))
     labels = {
         "energy": (units, FIT_LABELS["energy"]),
         "height": (signal.units, "height of the boson peak"),
         "width": (units, "full width at half maximum of the boson peak"),
         "chi2_reduced": ("1", FIT_LABELS["chi2_reduced"]),
         "relative_residual": ("1", "rms residual of the fit over the height"),
-        "background": (signal.units, "background at E = 0"),
-        "background_slope": (slope_units, "slope of the background"),
         "E_low": (units, FIT_LABELS["E_low"]),
         "E_high": (units, FIT_LABELS["E_high"]),
         "n_points": ("1", "number of bins fitted"),
         "modes_below": ("1", FIT_LABELS["modes_below"]),
     }
+    own_units = units_by_rule(
+        {n: c.rule for n, c in further.items()}, units, signal.units
+    )
+    labels |= {n: (own_units[n], column.label) for n, column in further.items()}
     # Without known errors χ² has no scale to be judged by.
     left_out = {*(f"{name}_off" for name in MISFIT), "edge", "edge_energy"}
     left_out |= {"chi2_reduced"} if std is None else set()
     left_out |= set() if with_modes else {"modes_below"}
-    left_out |= {"background", "background_slope"} - {*SHAPES[method].background}
     variables: dict[str, tuple[Any, str, str]] = {}
-    found: dict[str, Any] = dict(zip(COLUMNS, columns(numbers), strict=True))
+    found: dict[str, Any] = dict(zip(names, columns(numbers), strict=True))
     for column, array in found.items():
         column = {"low": "E_low", "high": "E_high"}.get(column, column)
         if column not in left_out:
@@ -373,7 +375,7 @@ def fit_peaks(
         coords=dict(collapsed(value, "E").items()),
     )
     plain, rewrap = unwrap(add_peak_doubts(answer))
-    at = numbers[..., COLUMNS.index("edge") :]
+    at = numbers[..., names.index("edge") :]
     edges = name_edges(status, at.data, value, chosen=E_range is not None)
     plain.attrs |= diagnosed(plain.attrs, *edges)
     # Along Q one shape misses all spectra in like manner.

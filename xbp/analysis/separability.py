@@ -21,7 +21,7 @@ from xbp.fitting.shapes import SHAPES, Method
 
 __all__ = ["fit_bqe"]
 
-ProfileShape = Literal["free", "lognormal", "quadratic", "gaussian"]
+ProfileShape = Literal["free", Method]
 
 
 #: Signals that may be a function of E times S(Q) and have a boson peak.

@@ -13,14 +13,11 @@ from xbp.analysis.simulated import BoxLimits, excess_over, judge_maximum
 from xbp.core.independence import merged_bins
 from xbp.core.status import Status, statuses
 from xbp.core.threads import in_threads
-from xbp.fitting.peak import NUMBERS, fit_shape
+from xbp.fitting.peak import fit_shape, numbers_of
 from xbp.fitting.sampled import sampled_std
 from xbp.fitting.shapes import SHAPES, Method
 
-__all__ = ["COLUMNS", "EXCESS", "MISFIT", "fit_spectra"]
-
-#: Columns of the numbers of `fit_spectra`; the last two are those of `edges_of`.
-COLUMNS = (*NUMBERS, "modes_below", "edge", "edge_energy")
+__all__ = ["EXCESS", "MISFIT", "columns_of", "fit_spectra"]
 
 # Spectra that are treated at once, which need some 50 arrays of their size.
 _CHUNK = 1000
@@ -35,6 +32,11 @@ EXCESS = (
     ("excess_low", "", "lowest energy of the excess"),
     ("excess_high", "", "highest energy of the excess"),
 )
+
+
+def columns_of(method: Method) -> tuple[str, ...]:
+    """Return the columns of `fit_spectra`; the last two are those of `edges_of`."""
+    return (*numbers_of(method), "modes_below", "edge", "edge_energy")
 
 
 def fit_spectra(
@@ -54,7 +56,7 @@ def fit_spectra(
     area: float,
     **how: Any,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fit spectra (…, k): `COLUMNS`, the statuses, and `EXCESS`."""
+    """Fit spectra (…, k): `columns_of`, the statuses, and `EXCESS`."""
     arrays = [np.asarray(a) for a in (B, std, part, covered)]
     outer = np.broadcast_shapes(
         *(a.shape[:-1] for a in arrays), *map(np.shape, (box, sound, fwhm, n_modes))
@@ -137,7 +139,8 @@ def _fit_rows(
     none = (np.isfinite(rows) & sought).any(axis=1) & ~chosen.any(axis=1)
     status[none] = Status.NO_MAXIMUM.code
     before = status.copy()
-    column = dict(zip(NUMBERS, numbers.T, strict=True))
+    names = numbers_of(method)
+    column = dict(zip(names, numbers.T, strict=True))
     ok = Status.OK.code
     if simulated:
         # The same without the bins of the box's phonon.
@@ -147,7 +150,7 @@ def _fit_rows(
             again, of_again = fit_shape(
                 E, rows, given, above, method, parts, half, shared=shared
             )
-        second = dict(zip(NUMBERS, again.T, strict=True))
+        second = dict(zip(names, again.T, strict=True))
         for i in np.flatnonzero(status == ok).tolist():
             first, other = (
                 (one["energy"][i], one["energy_std"][i]) for one in (column, second)
@@ -179,7 +182,7 @@ def _fit_rows(
     status[(status == ok) & sounds] = Status.LONGITUDINAL.code
     numbers[status != before, :-3] = np.nan
     for name in () if shared else MISFIT:
-        own, off = (NUMBERS.index(f"{name}_{part}") for part in ("std", "off"))
+        own, off = (names.index(f"{name}_{part}") for part in ("std", "off"))
         numbers[:, own] = np.hypot(numbers[:, own], numbers[:, off])
     seen = np.where(seen >= 0.5, rows, np.nan)
     below = modes_below(seen, column["energy"], E=E, dimension=dimension)

@@ -13,21 +13,32 @@ from xbp.fitting.maximum import clearly_rise_and_fall, rise_and_fall
 from xbp.fitting.rows import Packed, scatter
 from xbp.fitting.shapes import SHAPES, Method, Points
 from xbp.fitting.top import GAUSS, around_top, explained, off_points, polynomial
+from xbp.models.parameters import powers_of
 
-__all__ = ["NUMBERS", "fit_shape", "usable_bins"]
+__all__ = ["fit_shape", "numbers_of", "usable_bins"]
 
-#: Columns of the answer of `fit_shape`; ``_off`` is how far the points themselves are
-#: from a curve that misses them.
-NUMBERS = (
+#: Columns of the answer of `fit_shape`, but for those of the shape in their middle;
+#: ``_off`` is how far the points themselves are from a curve that misses them.
+_FIRST = (
     "energy", "energy_std", "height", "height_std", "width", "width_std",
-    "chi2_reduced", "relative_residual", "background", "background_slope",
-    "energy_off", "height_off", "width_off", "low", "high", "n_points",
+    "chi2_reduced", "relative_residual",
 )  # fmt: skip
+_LAST = ("energy_off", "height_off", "width_off", "low", "high", "n_points")
 
 #: Noise that data without errors are taken to have at least, of their largest value.
 _EXACT = 1e-3
-_BACKGROUND = ("background", "background_slope")
 _OFF = ("energy", "height", "width")
+
+
+def numbers_of(method: Method) -> tuple[str, ...]:
+    """Return the columns of the answer of `fit_shape`.
+
+    Examples
+    --------
+    >>> numbers_of("gaussian")[8:10]
+    ('background', 'background_slope')
+    """
+    return (*_FIRST, *SHAPES[method].further, *_LAST)
 
 
 def usable_bins(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> np.ndarray:
@@ -76,8 +87,9 @@ def fit_shape(
 
     Returns
     -------
-    numbers : numpy.ndarray, shape (m, 16)
-        `NUMBERS`, NaN (but for the range and the number of points) unless "ok".
+    numbers : numpy.ndarray, shape (m, n)
+        Columns as in `numbers_of`, NaN (but for the range and the number of points)
+        unless "ok".
     status : numpy.ndarray of int, shape (m,)
         `Status.code`.
     """
@@ -106,9 +118,10 @@ def fit_shape(
         off = _off_the_points(data, method, number, noise, poor, rows)
         for name, column in off.items():
             number[f"{name}_off"][rows] = column
-    for name in ("height", "height_std", "height_off", *_BACKGROUND):
+    own = [n for n, c in SHAPES[method].further.items() if "y" in powers_of(c.rule)]
+    for name in ("height", "height_std", "height_off", *own):
         number[name] = number[name] * data.scale
-    table = np.stack([number[name] for name in NUMBERS], axis=1)
+    table = np.stack([number[name] for name in numbers_of(method)], axis=1)
     table[status != Status.OK.code, :-3] = np.nan
     table[data.scale == 0, -3:-1] = np.nan
     return table, status
@@ -181,15 +194,15 @@ class _Spectra:
 
 
 def _as_columns(number: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: number[name][:, None] for name in NUMBERS}
+    return {name: column[:, None] for name, column in number.items()}
 
 
 def _fitted(
     data: _Spectra, method: Method, free: np.ndarray, half: np.ndarray | float
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Fit what has enough points: the columns of `NUMBERS`, and `Status.code`."""
+    """Fit what has enough points: the columns of `numbers_of`, and `Status.code`."""
     E, usable, scale = data.E, data.usable, data.scale
-    number = dict.fromkeys(NUMBERS, np.full(len(scale), np.nan))
+    number = dict.fromkeys(numbers_of(method), np.full(len(scale), np.nan))
     number["n_points"] = usable.sum(axis=1)
     number["low"] = np.where(usable, E, np.inf).min(axis=1)
     number["high"] = np.where(usable, E, -np.inf).max(axis=1)
@@ -221,7 +234,7 @@ def _rise_and_fall(
     """Return False where a fit is ok, but the points do not rise and fall."""
     E, y, weight = data.E, data.y, data.weight
     doubtful = status == Status.OK.code
-    if data.std is not None and not SHAPES[method].background:
+    if data.std is not None and not SHAPES[method].on_line:
         doubtful &= ~clearly_rise_and_fall(E, y, weight, number, free)
     rows = np.flatnonzero(doubtful)
     weights = None if data.std is None else weight[rows]
@@ -270,9 +283,10 @@ def _off_the_points(
     rows: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Return how far the points of some rows are from the peak that was fitted."""
-    own = {name: number[name][rows, None] for name in NUMBERS}
-    flat = np.zeros((rows.size, 1))
-    line = (own["background"], own["background_slope"])
+    own = {name: column[rows, None] for name, column in number.items()}
+    line = (np.zeros((rows.size, 1)),) * 2
+    if SHAPES[method].on_line:
+        line = own["background"], own["background_slope"]
     unit = data.unit[rows]
     error = noise[rows, None] if data.std is None else data.std[rows] / unit
     at = data.measured[rows]
@@ -285,7 +299,7 @@ def _off_the_points(
         lambda x, some: SHAPES[method].curve(
             x, {name: column[some] for name, column in own.items()}
         ),
-        line if SHAPES[method].background else (flat, flat),
+        line,
         own,
     )
     # Of a parabola half the height is beyond the points fitted, whose chi-squared does

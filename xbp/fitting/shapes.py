@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
 __all__ = [
     "SHAPES",
     "SIGNIFICANT",
+    "Column",
     "Method",
     "PeakShape",
     "Points",
@@ -25,6 +26,7 @@ __all__ = [
     "mean_of_ends",
 ]
 
+#: The names of `SHAPES`.
 Method = Literal["lognormal", "quadratic", "gaussian"]
 
 #: Standard deviations that distinguish a maximum from noise. A search over a whole
@@ -128,6 +130,21 @@ class Points(NamedTuple):
 _Found = tuple[dict[str, np.ndarray], np.ndarray]
 
 
+class Column(NamedTuple):
+    """A further number that fixes the curve of a shape.
+
+    Attributes
+    ----------
+    rule : str
+        Its units: factors x (units of E), y (of the values) and 1, such as "y/x".
+    label : str
+        What it is.
+    """
+
+    rule: str
+    label: str
+
+
 @dataclass(frozen=True)
 class PeakShape:
     """A shape of a boson peak.
@@ -135,14 +152,21 @@ class PeakShape:
     Attributes
     ----------
     fit : callable
-        Fits it to all spectra at once.
+        Takes `Points` and returns the columns ``energy``, ``height`` and ``width``,
+        each with its ``_std``, ``chi2_reduced`` and those of `further`, all of shape
+        (m,), and `Status.code`. `solve` fits a curve with its derivatives,
+        `xbp.fitting.core.solve_function` one without.
     curve : callable
         Returns it at energies, from the columns that the fit found.
     depth : float
         Which part of its way down each side of the peak is fitted, where no range is
         given.
-    background : tuple of str
-        Further columns: the straight line below the peak.
+    further : dict of str to Column
+        What the curve needs besides energy, height and width: columns of the table of
+        `boson_peak`.
+    on_line : bool
+        Whether the peak lies on a straight line, whose level and slope are the columns
+        ``background`` and ``background_slope`` of `further`.
     of_top : bool
         Whether it is fitted only to the top of the peak.
     widest : float
@@ -152,14 +176,15 @@ class PeakShape:
     fit: Callable[[Points], _Found]
     curve: Callable[[np.ndarray, Mapping[str, Any]], np.ndarray]
     depth: float
-    background: tuple[str, ...] = ()
+    further: Mapping[str, Column] = field(default_factory=dict)
+    on_line: bool = False
     of_top: bool = False
     widest: float = np.inf
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """Columns that fix the curve."""
-        return ("energy", "height", "width", *self.background)
+        return ("energy", "height", "width", *self.further)
 
 
 def _status(
@@ -418,7 +443,11 @@ SHAPES: dict[Method, PeakShape] = {
         _gaussian,
         _gaussian_curve,
         depth=0.8,
-        background=("background", "background_slope"),
+        further={
+            "background": Column("y", "background at E = 0"),
+            "background_slope": Column("y/x", "slope of the background"),
+        },
+        on_line=True,
         widest=1.0,
     ),
 }

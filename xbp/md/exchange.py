@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import xarray as xr
@@ -15,7 +15,6 @@ from xbp.core.guards import choose, not_used, require_kind
 from xbp.core.operation import operation
 from xbp.md.objects import ASE_SPEED, TIMES
 from xbp.md.open import open_trajectory
-from xbp.md.plan import Part
 from xbp.md.trajectory import read_trajectory
 
 __all__ = ["from_ase", "from_dynasor", "from_mdanalysis", "to_ase", "to_mdanalysis"]
@@ -96,7 +95,7 @@ def from_dynasor(
     data: Any,
     quantity: str | None = None,
     *,
-    part: Part = "coherent",
+    part: Literal["coherent", "incoherent"] = "coherent",
     partials: bool = False,
     T: Any = None,
     **options: Any,
@@ -148,7 +147,8 @@ def from_dynasor(
         raise QuantityError(f"{type(data).__name__} is not an object of dynasor")
     for name, value in options.items():
         not_used("a Sample is not a Trajectory", **{name: value})
-    ending = "_coh" if choose(part, Part, "part") == "coherent" else "_incoh"
+    endings = {"coherent": "_coh", "incoherent": "_incoh"}
+    ending = endings[choose(part, endings, "part")]
     there = list(data.available_correlation_functions)
     # Static samples have no ending.
     names = {

@@ -25,7 +25,7 @@ from xbp.md.run import segments, summarize
 from xbp.md.trajectory import Block
 from xbp.md.uneven import is_uneven, uneven_scattering
 from xbp.md.wavevectors import Shells
-from xbp.md.weights import Constant, Mixing, Normalization
+from xbp.md.weights import Constant, Mixing, OfSpectra
 from xbp.md.window import (
     Taper,
     Window,
@@ -63,7 +63,7 @@ def dynamic_structure_factor(
     b: Any = None,
     part: Part = "coherent",
     partials: bool = False,
-    normalization: Normalization = "ashcroft-langreth",
+    normalization: OfSpectra = "ashcroft-langreth",
     taper: Taper = "hann",
     T: Any = None,
     max_wavevectors_per_shell: int | None = None,
@@ -209,7 +209,7 @@ def intermediate_scattering_function(
     b: Any = None,
     part: Part = "coherent",
     partials: bool = False,
-    normalization: Normalization = "ashcroft-langreth",
+    normalization: OfSpectra = "ashcroft-langreth",
     T: Any = None,
     max_wavevectors_per_shell: int | None = None,
     origin_step: int | None = None,

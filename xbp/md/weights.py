@@ -24,6 +24,7 @@ __all__ = [
     "Constant",
     "Mixing",
     "Normalization",
+    "OfSpectra",
     "Weighting",
     "atomic_mass",
     "check_normalization",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 Normalization = Literal["ashcroft-langreth", "faber-ziman", "number"]
+#: Of spectra and F(Q,t); Faber and Ziman's is of S(Q).
+OfSpectra = Literal["ashcroft-langreth", "number"]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from xbp.models.factors import thermal_factor
 from xbp.models.parameters import MEANINGS, Powers, powers_of, units_rule
 from xbp.models.quadrature import beside_step, thermal_rule
 
-__all__ = ["Guess", "Model", "parameter_units"]
+__all__ = ["Guess", "Model", "parameter_units", "units_by_rule"]
 
 #: (x, y) → where to start a fit, or several starts.
 Guess = Callable[
@@ -472,10 +472,23 @@ def _nonzero(x: np.ndarray) -> np.ndarray:
 
 def parameter_units(model: Model, x_units: str, y_units: str) -> dict[str, str]:
     """Return the units of every parameter for data in given units."""
+    return units_by_rule(model.parameters, x_units, y_units)
+
+
+def units_by_rule(
+    rules: Mapping[str, str], x_units: str, y_units: str
+) -> dict[str, str]:
+    """Return units by name from rules such as "y/x", for data in given units.
+
+    Examples
+    --------
+    >>> units_by_rule({"slope": "y/x", "power": "1"}, "meV", "1/meV")
+    {'slope': '1/meV**2', 'power': '1'}
+    """
     units = (parse_unit(unit) for unit in (x_units, y_units, "K", "1"))
     known = dict(zip(_UNIT_SYMBOLS, units, strict=True))
     found = {}
-    for name, rule in model.parameters.items():
+    for name, rule in rules.items():
         unit = parse_unit("1")
         for symbol, power in powers_of(rule).items():
             unit = unit * known[symbol] ** power

@@ -28,6 +28,7 @@ from xbp.md.trajectory import Trajectory
 from xbp.md.weights import (
     Mixing,
     Normalization,
+    OfSpectra,
     check_normalization,
     mix_rows,
     weighting,
@@ -82,7 +83,7 @@ def bloch_structure_factor(
     statistics: Statistics = "quantum",
     debye_waller: bool = True,
     partials: bool = False,
-    normalization: Normalization = "ashcroft-langreth",
+    normalization: OfSpectra = "ashcroft-langreth",
 ) -> xr.Dataset:
     r"""Compute the one-phonon S(Q,E) of a glass from its modes.
 
