@@ -170,7 +170,7 @@ def test_an_error_of_types_within_a_method_is_its_own(
     def broken(*_: object, **__: object) -> None:
         raise TypeError("of the function")
 
-    monkeypatch.setattr("xbp.reduction.gdos.resolve", broken)
+    monkeypatch.setattr("xbp.reduction.gdos.read", broken)
     with pytest.raises(TypeError, match=r"^of the function$"):
         glass.bp.to_gdos()
 
