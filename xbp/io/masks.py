@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from xbp.core.threads import in_threads
 from xbp.io.text import check
 
 __all__ = ["counted", "is_below", "measured", "survey"]
@@ -102,7 +101,7 @@ def survey(
     # Programs without NaN write ±1e30 or the like; no measured value is that large.
     sentinel = 1e29
 
-    def look(at: int) -> None:
+    for at in range(0, flat.size, size):
         part, every = slice(at, at + size), flat[at : at + size]
         error = None if errors is None else errors[part]
         # Then none is beyond it, or NaN, and few parts have gaps.
@@ -121,8 +120,6 @@ def survey(
             not_zero[part] = (every != 0) | (error > 0)
         if not plain:
             not_zero[part] &= seen[part]
-
-    in_threads(look, range(0, flat.size, size))
     return seen.reshape(values.shape), not_zero.reshape(values.shape)
 
 

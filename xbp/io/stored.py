@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 import numpy as np
 
-from xbp.core.threads import in_threads
 from xbp.io.classic import classic_variables
 from xbp.io.text import check
 
@@ -121,24 +120,15 @@ class Stored:
             If the file is cut short.
         """
         out = np.empty((self.begins.size, *self.shape))
-        one = max(1, math.prod(self.shape))  # numbers of a row
-        many, few = (max(1, size // one) for size in (2**20, 2**16))
-
-        def read(first: int) -> None:
-            own, part = (
-                self.some(range(first, min(first + many, len(out)))),
-                out[first:],
-            )
-            with self.path.open("rb", buffering=0) as stream:
-                if self.dtype == out.dtype:
-                    own._fill(stream, own.begins, part[: own.begins.size])
-                    return
-                # What is converted stays in the cache of the processor.
-                for at in range(0, own.begins.size, few):
-                    some = own.read(stream, slice(at, at + few))
-                    part[at : at + len(some)] = some
-
-        in_threads(read, range(0, len(out), many))
+        # What is converted stays in the cache of the processor.
+        few = max(1, 2**16 // max(1, math.prod(self.shape)))
+        with self.path.open("rb", buffering=0) as stream:
+            if self.dtype == out.dtype:
+                self._fill(stream, self.begins, out)
+            else:
+                for first in range(0, len(out), few):
+                    rows = slice(first, first + few)
+                    out[rows] = self.read(stream, rows)
         return out
 
 
