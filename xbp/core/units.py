@@ -27,6 +27,7 @@ __all__ = [
     "parse_unit",
     "swap_unit",
     "times_powers",
+    "values_in",
 ]
 
 Frequency = Literal["ordinary", "angular"]
@@ -301,6 +302,31 @@ def to_kelvin(values: Any, units: str, *, name: str) -> Any:
     if not unit.is_compatible_with("K"):
         raise UnitsError(f"{name} is in '{units}', which does not convert to 'K'")
     return registry().Quantity(values, unit).m_as("K")
+
+
+def values_in(variable: Any, units: str, *, name: str) -> Any:
+    """Return the values of a labelled array in other units; bare ones are in these.
+
+    Parameters
+    ----------
+    variable : xarray.DataArray or xarray.Variable
+        With or without ``attrs["units"]``.
+    units : str
+        Of the answer; temperatures in K are converted from any scale.
+    name : str
+        For messages.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> angle = xr.Variable("detector", [90.0], {"units": "degree"})
+    >>> values_in(angle, "rad", name="two_theta")
+    array([1.57079633])
+    """
+    own, values = variable.attrs.get("units", units), variable.values
+    if units == "K":
+        return to_kelvin(values, own, name=name)
+    return values if own == units else values * convert_factor(own, units, name=name)
 
 
 def swap_unit(unit: str, old: str, new: str) -> tuple[str, int]:

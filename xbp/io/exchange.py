@@ -25,7 +25,7 @@ from xbp.core.schema import (
     validate,
 )
 from xbp.core.signal import as_stored, label_std, read, std_of
-from xbp.core.units import format_unit, parse_unit
+from xbp.core.units import format_unit, has_offset, parse_unit, values_in
 from xbp.io.masks import measured
 from xbp.io.text import check, write_text
 
@@ -236,8 +236,7 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     if common is not None and signal.std is not None:
         # As parts of σ, which scipp scales and converts with the values.
         part = (common / signal.std.where(signal.std > 0)).fillna(0.0)
-        part = part.transpose(SOURCE, *value.dims)
-        for i, one in enumerate(part.values):
+        for i, one in enumerate(part.transpose(SOURCE, *value.dims).values):
             shared = xr.Variable(value.dims, one, {"units": "1"})
             key = f"{common.name}_{i}"
             out[key] = _to_variable(scipp, shared, key)
@@ -275,6 +274,8 @@ def _to_variable(
     scipp: Any, variable: xr.Variable, name: str, variances: np.ndarray | None = None
 ) -> Any:
     units, values = variable.attrs.get("units"), variable.values
+    if units is not None and has_offset(parse_unit(units)):  # scipp's files lose it
+        units, values = "K", values_in(variable, "K", name=name)
     try:
         unit = None if units is None else scipp.Unit(_spelled(units))
     except Exception as error:  # scipp raises kinds of its own
@@ -285,10 +286,9 @@ def _to_variable(
         if variable.ndim:
             return scipp.array(dims=variable.dims, values=values.tolist())
         return scipp.scalar(str(values))
-    options: dict[str, Any] = {"unit": unit}
-    if variances is not None:
-        values, options["variances"] = values.astype(float), variances
-    return scipp.array(dims=variable.dims, values=values, **options)
+    values = values if variances is None else values.astype(float)
+    both = {"values": values, "variances": variances}
+    return scipp.array(dims=variable.dims, unit=unit, **both)
 
 
 def _spelled(units: str) -> str:

@@ -17,6 +17,7 @@ from xbp.core.grid import bin_limits
 from xbp.core.guards import require_whole
 from xbp.core.operation import operation
 from xbp.core.status import Diagnostic, diagnosed
+from xbp.core.units import values_in
 from xbp.io.geometry import (
     Asked,
     Bins,
@@ -411,7 +412,15 @@ def to_spe(
         ]
     names = ("distance", "", "two_theta", "azimuth", "two_theta_width", "azimuth_width")
     zero = np.zeros(n)
-    columns = [np.asarray(value.coords.get(name, zero), dtype=float) for name in names]
+    columns = [
+        np.asarray(
+            values_in(value[name], "m" if name == "distance" else "degree", name=name),
+            dtype=float,
+        )
+        if name in value.coords
+        else zero
+        for name in names
+    ]
     rows = zip(*(column.tolist() for column in columns), range(1, n + 1), strict=True)
     table = [str(n), *(" ".join(map(repr, row)) for row in rows)]
     write_text(detectors, table, overwrite=overwrite)

@@ -22,6 +22,7 @@ from xbp.core.units import (
     magnitude,
     parse_unit,
     to_kelvin,
+    values_in,
 )
 from xbp.io.grammar import read_units
 from xbp.io.guide import Guide, example
@@ -454,7 +455,8 @@ def to_sqw(
         if name in attrs
     ]
     if "temperature" in value.coords:
-        lines.append(f"Temperature {float(value.temperature)!r} in [K]")
+        T = values_in(value.temperature, "K", name="temperature")
+        lines.append(f"Temperature {float(T)!r} in [K]")
     lines.append(f"classical {int(statistics == 'classical')} {statistics}")
     lines = [f"# {line}".rstrip() for line in lines]
     S = value.transpose("Q", "E")
