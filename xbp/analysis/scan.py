@@ -112,7 +112,7 @@ def scan_boson_peak(
     >>> cut = S.bp.to_bqe().bp.cut_Q((3, 6))
     >>> scan = cut.bp.scan_boson_peak([(2, 12), (3, 9)], ["lognormal", "quadratic"])
     >>> round(float(scan.energy), 2), round(float(scan.systematic), 2)
-    (5.5, 0.04)
+    (5.5, 0.0)
     """
     plain, rewrap = unwrap(data)
     least = require_number(least, "least", least=0, most=1, error=QuantityError)
