@@ -273,7 +273,8 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
 def _to_variable(
     scipp: Any, variable: xr.Variable, name: str, variances: np.ndarray | None = None
 ) -> Any:
-    units, values = variable.attrs.get("units"), variable.values
+    units = variable.attrs.get("units")
+    dims, values = variable.dims, variable.values
     if units is not None and has_offset(parse_unit(units)):  # scipp's files lose it
         units, values = "K", values_in(variable, "K", name=name)
     try:
@@ -284,11 +285,10 @@ def _to_variable(
         ) from None
     if values.dtype.kind in "OU":
         if variable.ndim:
-            return scipp.array(dims=variable.dims, values=values.tolist())
+            return scipp.array(dims=dims, values=values.tolist())
         return scipp.scalar(str(values))
     values = values if variances is None else values.astype(float)
-    both = {"values": values, "variances": variances}
-    return scipp.array(dims=variable.dims, unit=unit, **both)
+    return scipp.array(dims=dims, unit=unit, values=values, variances=variances)
 
 
 def _spelled(units: str) -> str:

@@ -18,7 +18,7 @@ from xbp.core.guards import at_most_one, choose, require_positive
 from xbp.core.independence import independence_name
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal, as_stored, read
-from xbp.core.units import magnitude
+from xbp.core.units import magnitude, values_in
 from xbp.io.masks import counted, measured, survey
 from xbp.io.text import check
 from xbp.reduction.arithmetic import convert
@@ -31,6 +31,7 @@ __all__ = [
     "find_geometry",
     "geometry_of_instrument",
     "masked_rows",
+    "of_detectors",
     "require_own_errors",
     "spectra_to_write",
     "with_fixed_energy",
@@ -251,6 +252,12 @@ def find_geometry(
             "has gains of the neutron as positive energies",
         )
     return {"geometry": kind, FIXED_ENERGY[kind]: energy}
+
+
+def of_detectors(value: xr.DataArray, name: str) -> np.ndarray:
+    """Return an angle of each detector in degrees, or its distance in m."""
+    found = values_in(value[name], _ANGLES[name][0], name=f"coordinate '{name}'")
+    return np.asarray(found, dtype=float)
 
 
 def masked_rows(values: np.ndarray, std: np.ndarray | None) -> np.ndarray:

@@ -16,7 +16,7 @@ from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.grid import bin_limits
 from xbp.core.guards import not_used
 from xbp.core.operation import operation
-from xbp.core.units import convert_factor, magnitude, parse_unit, to_kelvin, values_in
+from xbp.core.units import convert_factor, magnitude, parse_unit, to_kelvin
 from xbp.io.geometry import (
     KI_OVER_KF,
     Asked,
@@ -24,6 +24,7 @@ from xbp.io.geometry import (
     angle_dataset,
     find_geometry,
     masked_rows,
+    of_detectors,
     spectra_to_write,
 )
 from xbp.io.guide import Guide, example
@@ -396,9 +397,7 @@ def to_nxspe(
             parts[place] = magnitude(value[name], units, name=f"coordinate '{name}'")
     for column, name in _COLUMNS.items():
         if name in value.coords:
-            units = "m" if name == "distance" else "degree"
-            numbers = values_in(value[name], units, name=f"coordinate '{name}'")
-            parts[f"data/{column}"] = numbers[known].astype(float)
+            parts[f"data/{column}"] = of_detectors(value, name)[known]
     # The name of the entry is the title; slashes and lone dots are paths in HDF5.
     title = str(attrs.get("title", "")).replace("/", "_")
     title = title if title.strip(".") else "xbp"

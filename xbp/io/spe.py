@@ -17,12 +17,12 @@ from xbp.core.grid import bin_limits
 from xbp.core.guards import require_whole
 from xbp.core.operation import operation
 from xbp.core.status import Diagnostic, diagnosed
-from xbp.core.units import values_in
 from xbp.io.geometry import (
     Asked,
     Bins,
     angle_dataset,
     find_geometry,
+    of_detectors,
     spectra_to_write,
 )
 from xbp.io.guide import Guide, example
@@ -413,13 +413,7 @@ def to_spe(
     names = ("distance", "", "two_theta", "azimuth", "two_theta_width", "azimuth_width")
     zero = np.zeros(n)
     columns = [
-        np.asarray(
-            values_in(value[name], "m" if name == "distance" else "degree", name=name),
-            dtype=float,
-        )
-        if name in value.coords
-        else zero
-        for name in names
+        of_detectors(value, name) if name in value.coords else zero for name in names
     ]
     rows = zip(*(column.tolist() for column in columns), range(1, n + 1), strict=True)
     table = [str(n), *(" ".join(map(repr, row)) for row in rows)]
