@@ -45,6 +45,48 @@ def test_densities_keep_their_integral(tmp_path: Path) -> None:
     assert S.attrs["statistics"] == "classical"
 
 
+def nmoldyn_2(
+    path: Path, *, units: str | None = None, **parts: tuple[Any, Any]
+) -> Path:
+    """A file of nMoldyn 2 (ScatteringFunctionFFT), which names no units."""
+    own = {} if units is None else {"units": units}
+    ds = xr.Dataset(parts, attrs={"title": "Dynamic Structure Factor"})
+    ds["q"] = "Q", [5.0, 15.0], own
+    ds.to_netcdf(path, format="NETCDF3_CLASSIC", unlimited_dims=["Q"], engine="scipy")
+    return path
+
+
+def test_nmoldyn_2_is_in_the_units_of_mmtk(tmp_path: Path) -> None:
+    """dsf = Δt/2 FFT(F), as nMoldyn writes it: the integral over both signs of E is πF(Q, 0)."""
+    dt, n = 0.02, 400
+    t = np.arange(n) * dt
+    F = np.stack([3 * np.exp(-0.5 * (t / 0.3) ** 2), np.exp(-0.5 * (t / 0.2) ** 2)])
+    even = np.concatenate([F, F[:, -2:0:-1]], axis=1)
+    dsf = 0.5 * dt * np.fft.fft(even).real[:, :n]
+    frequency = np.arange(n) / (2 * n * dt)
+    path = nmoldyn_2(
+        tmp_path / "a.nc", dsf=(("Q", "FREQUENCY"), dsf), frequency=("FREQUENCY", frequency),
+    )  # fmt: skip
+    S = xbp.open_dataset(path, T="300 K").S
+    np.testing.assert_allclose(S.Q, [0.5, 1.5])
+    np.testing.assert_allclose(S.E, frequency * 2 * np.pi * HBAR)
+    assert S.attrs["statistics"] == "classical"
+    half = S.integrate("E")
+    np.testing.assert_allclose(half, np.pi / 2 * F[:, 0], rtol=5e-3)
+    same = xbp.open_dataset(path, T="300 K", frequency_units="THz").S
+    np.testing.assert_array_equal(same, S)
+    with pytest.raises(FileFormatError, match="contradicts"):
+        xbp.open_dataset(path, frequency_units="rad/ps")
+    path = nmoldyn_2(tmp_path / "b.nc", sf=(("Q", "TIME"), F), time=("TIME", t))
+    ds = xbp.open_dataset(path)
+    np.testing.assert_allclose(ds.F, F)
+    np.testing.assert_allclose(ds.time, t)
+    np.testing.assert_allclose(ds.Q, [0.5, 1.5])
+    assert ds.time.attrs["units"] == "ps"
+    stated = nmoldyn_2(tmp_path / "c.nc", units="1/angstrom", sf=(("Q", "TIME"), F), time=("TIME", t))  # fmt: skip
+    assert xbp.open_dataset(stated).Q.values[0] == 5.0
+
+
 def test_what_is_asked(tmp_path: Path) -> None:
     path = mda(tmp_path / "a.mda", omega=([0.0, 1.0], "", "index"), dos_total=([1.0, 2.0], "au", "omega"))  # fmt: skip
     with pytest.raises(QuantityError, match="frequency_units='THz'"):

@@ -19,7 +19,18 @@ _DIMENSIONS = {
     "NQVALUES": ("q",),
     "NTIMES": ("time",),
     "NFREQUENCIES": ("angular_frequency", "frequency"),
+    # nMoldyn 2
+    "Q": ("q",),
+    "TIME": ("time",),
+    "FREQUENCY": ("frequency",),
 }
+#: Variables of nMoldyn 2, as those of nMoldyn 3 are called, and their dimensions.
+_SECOND = {
+    "dsf": ("Sqw-total", ("Q", "FREQUENCY")),
+    "sf": ("Fqt-total", ("Q", "TIME")),
+}
+#: Units of MMTK, in which nMoldyn 2 writes without naming any.
+_OF_MMTK = {"q": "nm^-1", "time": "ps", "frequency": "THz"}
 
 
 def _find(ds: xr.Dataset) -> dict[str, Column] | None:
@@ -36,23 +47,43 @@ def _find(ds: xr.Dataset) -> dict[str, Column] | None:
             axes = tuple(_DIMENSIONS.get(str(dim), ()) for dim in variable.dims)
         units = "" if units in ("au", "unitless") else units
         columns[str(name)] = Column(_reader(ds, str(name)), units, axes)
+    second = {name for name, (_, dims) in _SECOND.items() if _over(ds, name, dims)}
+    for name in second:
+        new, column = _SECOND[name][0], columns[name]
+        if name == "dsf":  # as in nMoldyn 3 a density in rad/ps, over another axis
+            column = column._replace(read=_reader(ds, name, 2 * np.pi))
+        columns[new] = column
+    for name, units in _OF_MMTK.items() if second else ():
+        if name in columns and not columns[name].units:
+            columns[name] = columns[name]._replace(units=units)
     return columns if has_functions(columns) else None
 
 
-def _reader(ds: xr.Dataset, name: str) -> Any:
-    return lambda: np.asarray(ds.variables[name].values, dtype=float)
+def _over(ds: xr.Dataset, name: str, dims: tuple[str, ...]) -> bool:
+    """Return whether a variable has the dimensions and axes of nMoldyn 2."""
+    pairs = [(_DIMENSIONS[dim][0], dim) for dim in dims]
+    return (
+        name in ds.variables
+        and ds[name].dims == dims
+        and all(a in ds.variables and ds[a].dims == (d,) for a, d in pairs)
+    )
+
+
+def _reader(ds: xr.Dataset, name: str, factor: float = 1.0) -> Any:
+    return lambda: factor * np.asarray(ds.variables[name].values, dtype=float)
 
 
 FORMAT = Format(
     "nMoldyn netCDF",
     "classic",
     _find,
-    "it has no variable such as 'Sqw-total' or 's(q,f)_total' with its axes",
+    "it has no variable such as 'Sqw-total', 's(q,f)_total' or 'dsf' with its axes",
     guesses=False,
     guide=Guide(
         "neutrons",
-        "nMoldyn 3, MDANSE 1: `.nc`",
-        "as MDANSE HDF5; nMoldyn's density is taken per rad/ps",
+        "nMoldyn 2 and 3, MDANSE 1: `.nc`",
+        "as MDANSE HDF5; nMoldyn's density is taken per rad/ps, and the units that "
+        "nMoldyn 2 does not write are those of MMTK: 1/nm, ps, THz",
         example("S", '"water.nc", T="300 K"'),
         asks=("frequency_units", "T"),
     ),
@@ -74,7 +105,8 @@ def open_nmoldyn(
     Parameters
     ----------
     path : path-like
-        File with variables such as ``Sqw-total`` over ``q`` and ``angular_frequency``.
+        File with variables such as ``Sqw-total`` over ``q`` and ``angular_frequency``,
+        or, of nMoldyn 2, ``dsf`` over ``q`` and ``frequency``.
     function, part, frequency_units, T
         As for `open_mdanse`.
 
@@ -82,7 +114,8 @@ def open_nmoldyn(
     -------
     xarray.Dataset
         As of `open_mdanse`. S(Q,E) and g(E) are per meV on nMoldyn's scale, if its
-        numbers are per rad/ps.
+        numbers are per rad/ps: the integral of S(Q,E) over E is πF(Q,0). The functions
+        ``dsf`` and ``sf`` of nMoldyn 2 are read in the units of MMTK.
 
     Raises
     ------
