@@ -55,7 +55,7 @@ TEMPERATURE = "10 K"
 def main(folder: Path) -> None:
     """Make the glasses and their modes in a folder, and write what is embedded."""
     folder.mkdir(parents=True, exist_ok=True)
-    nodes = {}
+    nodes: dict[str, xr.Dataset] = {}
     for glasses in MADE:
         nodes |= of_kind(folder, glasses)
     write(xr.DataTree.from_dict(nodes), NAME)
@@ -63,7 +63,8 @@ def main(folder: Path) -> None:
 
 def of_kind(folder: Path, glasses: Glasses) -> dict[str, xr.Dataset]:
     """Return the nodes of glasses of one kind."""
-    made, elastic, nodes = [], [], {}
+    made, elastic = [], []
+    nodes: dict[str, xr.Dataset] = {}
     for seed in glasses.seeds:
         stem = f"{glasses.name}_{seed}"
         how = {"n_atoms": glasses.n_atoms, "cooling_rate": f"{glasses.rate} K/s"}
