@@ -281,6 +281,47 @@ def test_the_table_of_two_other_glasses() -> None:
             agree(fit, float(peak.excess_energy))
 
 
+@pytest.mark.slow
+def test_the_table_of_temperatures() -> None:
+    text = text_of(MORE).partition("## Temperature")[2]
+    large = xbp.tutorial.open_datatree("zr46cu46al8_glasses")["zr46cu46al8_10k_glass"]
+    heated = xbp.tutorial.open_datatree("metallic_glasses")["Zr46Cu46Al8_10000/heated"]
+    hot = heated.to_dataset()[["g", "g_std"]]
+    assert hot.temperature.values.tolist() == [20, 100, 200, 300]
+    runs = [hot.isel(temperature=i) for i in range(4)]
+    g = [large["dos"].to_dataset()[["g", "g_std"]], *runs]
+    for E in ENERGIES:
+        check_levels(text, g, E)
+    parts = [one.bp.rebin(E=np.array([1.0, 1.8, 4.2, 6.0])) for one in g]
+    of_rest = [against(one, parts[0]) for one in parts[1:]]
+    of_cold = [against(one, parts[1]) for one in parts[2:]]
+    check_ratios(text, "g over that at rest, 1.8–4.2 meV", [one[1] for one in of_rest])
+    check_ratios(text, "4.2–6 meV", [one[2] for one in of_rest])
+    check_ratios(text, "g over that at 20 K, 1–1.8 meV", [one[0] for one in of_cold])
+    check_ratios(text, "1.8–4.2 meV", [one[1] for one in of_cold])
+    ratio, error = of_rest[0][0]
+    assert f"the run has {100 * (ratio - 1):.0f} ± {100 * error:.0f} % more" in text
+    for i, said in ((1, "grows by {} from 20 to"), (0, "grows by as much, {}: noth")):
+        ratio, error = of_cold[2][i]
+        found = f"{100 * (ratio - 1):.0f} ± {100 * error:.0f} %"
+        assert said.format(found) in text
+    for one in runs:
+        peak = one.bp.to_bqe().bp.boson_peak(E_range=(1.2, 8))
+        assert peak.status == "maximum at edge"
+
+
+def against(one: xr.Dataset, other: xr.Dataset) -> list[tuple[float, float]]:
+    """Return the ratio of two g(E) and its error, of each bin."""
+    ratio = one.g / other.g
+    error = ratio * np.hypot(one.g_std / one.g, other.g_std / other.g)
+    return list(zip(ratio.values.tolist(), error.values.tolist(), strict=True))
+
+
+def check_ratios(text: str, head: str, found: list[tuple[float, float]]) -> None:
+    for cell, pair in zip(row(text, head)[-len(found) :], found, strict=True):
+        agree(cell, *pair)
+
+
 def debye_levels() -> list[float]:
     """Return the Debye levels of a to d, their mean and 10 000 atoms, 10⁻³ meV⁻³."""
     cells = row(text_of(LATTICE), "Debye level (10⁻³ meV⁻³)")
