@@ -375,3 +375,12 @@ def test_seven_bins_tell_the_part_of_the_modes_below_an_energy() -> None:
     B = np.array([1.0, 4, 9, 4, 0, 0, 0]) / E**2
     assert modes_below(B[None], np.array([3.0]), E=E)[0] == pytest.approx(14 / 18)
     assert np.isnan(modes_below(B[None, 1:], np.array([3.0]), E=E[1:])[0])
+
+
+def test_a_wrong_bin_of_one_spectrum_changes_no_other() -> None:
+    """g of 12 equal bins: a third lies up to 4; of 8 a half. One of the 12 is wrong."""
+    E = np.arange(1.0, 19.0)
+    g = np.where(np.array([12.0, 8.0])[:, None] >= E, 1.0, 0.0)
+    g[0, 7] = 1000.0
+    found = modes_below(g / E**2, np.array([4.0, 4.0]), E=E)
+    np.testing.assert_allclose(found, [4 / 12, 4 / 8])

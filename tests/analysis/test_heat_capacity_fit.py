@@ -297,13 +297,18 @@ def _fitted(**numbers: float) -> xr.Dataset:
 
 
 @pytest.mark.parametrize(
-    ("theta_D", "status"), [(260.0, "ok"), (60.0, "maximum at edge")]
+    ("theta_D", "n_D", "status"),
+    [
+        (260.0, 0.5, "ok"),
+        (60.0, 0.5, "maximum at edge"),
+        (60.0, 0.05, "maximum at edge"),
+    ],
 )
 def test_the_energy_is_where_the_fitted_spectrum_is_highest(
-    theta_D: float, status: str
+    theta_D: float, n_D: float, status: str
 ) -> None:
     fit = _fitted(
-        gamma=0.0, n_D=0.5, theta_D=theta_D, n_E=0.5, theta_E=90.0, sigma_E=25.0
+        gamma=0.0, n_D=n_D, theta_D=theta_D, n_E=1 - n_D, theta_E=90.0, sigma_E=25.0
     )
     assert str(fit.peak_status.values) == status
     E = np.arange(1.0, 12, 0.01)

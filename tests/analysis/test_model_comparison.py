@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from xbp.analysis.model_comparison import _slope
 from xbp.core.constants import BOLTZMANN_MEV, HBAR
 from xbp.errors import QuantityError
 from xbp.models import MODELS, evaluate
@@ -350,3 +351,21 @@ def test_figures(table: xr.Dataset) -> None:
         assert set(labels) <= drawn
         assert len(labels) == ok.sum()
         assert axes.get_title().startswith(f"not drawn: {left} (")
+
+
+@pytest.mark.parametrize("sample", [{"mass": 70}, {"T": 300}])
+def test_u2_means_an_energy_only_with_mass_and_temperature(
+    sample: dict[str, float],
+) -> None:
+    data = evaluate(SUM, E, n_D=0.8, energy_D=25, area=0.2, energy_s=20)
+    with pytest.raises(QuantityError, match="mass or T is not given"):
+        data.bp.compare_models([SUM], fixed={"energy_D": "0.01 angstrom^2"}, **sample)
+
+
+@pytest.mark.parametrize("std", [0.02, 0.5])
+def test_the_maximum_of_a_gaussian_follows_its_energy(std: float) -> None:
+    """Its maximum is its energy, whatever its width: per std, one std and nothing."""
+    x, p = np.linspace(1, 15, 500), {"energy": 6.0, "height": 2.0, "sigma": 1.5}
+    for name, slope in (("energy", std), ("sigma", 0.0)):
+        found = _slope(MODELS["gaussian"], x, p, name, std)
+        assert found == pytest.approx(slope, abs=0.01 * std)

@@ -409,3 +409,23 @@ def test_a_window_that_resolves_half_of_the_energy_is_short() -> None:
     assert float(found.energy) == pytest.approx(8, abs=1)
     (doubt,) = found.bp.diagnostics()
     assert doubt.code == "short_window"
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e30])
+def test_branches_do_not_depend_on_the_unit_of_the_spectra(scale: float) -> None:
+    """Not even where the squares of their values vanish."""
+    data = currents(KNOWN)
+    found, same = ((data * by).bp.phonon_dispersion() for by in (1.0, scale))
+    np.testing.assert_allclose(same.energy, found.energy, rtol=1e-9)
+    np.testing.assert_allclose(same.width, found.width, rtol=1e-7)
+
+
+@pytest.mark.parametrize(("energy", "status"), [(1.8, "maximum at edge"), (2.2, "ok")])
+def test_a_line_within_the_first_bin_is_at_an_edge(energy: float, status: str) -> None:
+    """Of bins at 1, 2, … the second is higher than the first for both lines."""
+    E = np.arange(1.0, 20.0)
+    line = damped_oscillator_current(E, 1.0, energy, 2.0)
+    assert line.argmax() == 1
+    numbers, found = _fit(E, line[None], None, None, np.ones(E.size))
+    assert found[0] == status
+    assert np.isfinite(numbers[0, 0]) == (status == "ok")

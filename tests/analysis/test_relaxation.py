@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.analysis.relaxation import decay_time
 from xbp.errors import CoordinateError, RangeError
 
 T, Q = np.linspace(0, 6, 61), np.array([0.2, 1.0, 2.0])
@@ -53,3 +54,19 @@ def test_what_has_no_beginning_is_refused() -> None:
         decay().sel(time=slice(0.95, None)).bp.relaxation_time()
     with pytest.raises(RangeError, match="level"):
         decay().bp.relaxation_time(level=1.5)
+
+
+def test_a_fall_between_two_points_is_interpolated_between_them() -> None:
+    """exp(−t) seen at 0.2 and 2, on either side of all that is near 1/e."""
+    t = np.array([0.0, 0.2, 2.0, 10.0])
+    tau, _ = decay_time(np.exp(-t), np.array(np.nan), time=t, level=np.exp(-1))
+    assert tau == pytest.approx(1, rel=1e-12)
+
+
+def test_noise_below_zero_has_no_logarithm() -> None:
+    """exp(−t) at points of which one is below zero: the others are on the line."""
+    t = np.arange(0, 3, 0.21)
+    F = np.exp(-t)
+    F[6] = -0.01
+    tau, _ = decay_time(F, np.array(np.nan), time=t, level=np.exp(-1))
+    assert tau == pytest.approx(1, rel=1e-12)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.stats
 import xarray as xr
 from scipy.ndimage import gaussian_filter1d
@@ -81,6 +82,38 @@ def test_correlations_are_scipys(sq: xr.Dataset) -> None:
         scipy.stats.spearmanr(values[ok], sq.Sq.values[ok])[0], rel=1e-10
     )
     assert int(fit.n_points) == Q.size - 1
+    # Of each cut of several those of the cut alone, in the order of its own values.
+    other = 3 * sq.Sq.values[::-1] + rng.standard_normal(Q.size)
+    both = xr.concat([cut_of(values), cut_of(other)], dim="sample").bp.scale_to_sq(sq)
+    ranks = [fit.spearman_r, scipy.stats.spearmanr(other, sq.Sq.values)[0]]
+    np.testing.assert_allclose(both.spearman_r, ranks, rtol=1e-10)
+
+
+def test_three_points_have_a_scale_with_its_rms() -> None:
+    """1, 2, 6 beside 1, 2, 3: A = 23/14; two are 9/14 off of it, one is 1/46."""
+    at = {"Q": ([2.0, 3.0, 4.0], "1/angstrom")}
+    s = xbp.new_dataset("static_structure_factor", [1.0, 2, 3], units="1", coords=at)
+    fit = cut_of(np.array([1.0, 2, 6]), q=np.array([2.0, 3, 4])).bp.scale_to_sq(s)
+    assert float(fit.scale) == pytest.approx(23 / 14)
+    off = np.array([1.0, 1, 2]) * 14 / 23 - 1
+    assert float(fit.ratio_rms) == pytest.approx(np.sqrt(np.mean(off**2)))
+    assert float(fit.pearson_r) == pytest.approx(5 / np.sqrt(28))
+
+
+def test_the_scale_has_the_least_chi_squared_with_errors_on_both_sides(
+    sq: xr.Dataset,
+) -> None:
+    """χ²(A) = Σ (B − A S)²/(σ_B² + A² σ_S²), by a search of its minimum alone."""
+    cut, curve = noisy_pair(sq)
+    curve["Sq_std"] = 10 * curve.Sq_std
+    cut = cut.bp.scale(1e-2)  # no error is near 1
+
+    def chi2(A: float) -> float:
+        left = (cut.B - A * curve.Sq).values
+        return float((left**2 / (cut.B_std**2 + A**2 * curve.Sq_std**2).values).sum())
+
+    best = scipy.optimize.minimize_scalar(chi2, bracket=(0.02, 0.03), tol=1e-12).x
+    assert float(cut.bp.scale_to_sq(curve).scale) == pytest.approx(best, rel=1e-6)
 
 
 def test_sq_is_interpolated_with_its_std_and_never_extrapolated() -> None:

@@ -339,6 +339,7 @@ def test_of_a_gamma_below_zero_what_it_takes_off_is_said() -> None:
             "methods=",
         ),
         (lambda b: b.bp.scan_boson_peak(methods="parabola"), "parabola"),
+        (lambda b: b.bp.scan_boson_peak(methods=np.array("gaussian")), "methods="),
         (
             lambda b: heat().bp.scan_heat_capacity(("2 K", "10 K")),
             "T_ranges=.* list of ranges",

@@ -90,3 +90,13 @@ def test_the_noise_is_that_about_the_maximum() -> None:
     every = np.ones((1, E.size), dtype=bool)
     low, high = peak_ranges(E, B[None], None, every)
     assert 4 < low[0] < 10 < high[0] < 16
+
+
+def test_a_maximum_near_the_first_energy_of_the_data_is_at_their_beginning() -> None:
+    """The second bin is ln(11/10) = 0.1 above the first, the third ln(12/10) = 0.18."""
+    E = np.arange(10.0, 15.0)
+    for highest, edge in ((1, EDGES[1]), (2, EDGES[2])):
+        B = np.array([1.0, 4, 4, 4, 4])
+        B[highest] = 5.0
+        (found,) = edges_of(E, B[None], np.array([9.0]), np.array([15.0]), 0.15)
+        assert EDGES[int(found[0])] == edge
