@@ -164,6 +164,20 @@ def test_one_curve_stops_at_a_bound_far_from_its_start(
     assert end.at_bound.all()
 
 
+@pytest.mark.parametrize("start", [0.0, -1.0, 0.9])
+def test_a_millionth_from_a_limit_is_at_it_wherever_the_fit_starts(
+    start: float,
+) -> None:
+    def level(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return p + np.zeros(3), np.ones((1, len(p), 3))
+
+    y = np.full((1, 3), 1.0 - 1e-6)
+    begin = np.array([[start]])
+    found = solve(level, y, np.ones_like(y), begin, known=True, high=1.0)
+    assert found.values[0, 0] == pytest.approx(1.0 - 1e-6, rel=1e-9)
+    assert found.at_bound.all()
+
+
 @pytest.mark.slow
 def test_best_linear_parameters_at_each_step_lead_out_of_bent_valleys() -> None:
     """A wide Gaussian and a line that nearly cancel: slow with all five at once."""

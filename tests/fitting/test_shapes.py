@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import xbp
-from xbp.core.status import Status
+from xbp.core.status import Status, statuses
 from xbp.fitting.core import solve_function
+from xbp.fitting.peak import fit_shape, numbers_of
 from xbp.fitting.shapes import (
     SHAPES,
     Column,
@@ -115,3 +116,20 @@ def test_a_row_is_all_that_a_shape_needs(monkeypatch: pytest.MonkeyPatch) -> Non
     one = data.isel(Q=0)
     x, y = one.bp.plot.peak(peak.isel(Q=0)).lines[-2].get_data()
     np.testing.assert_allclose(y, 3e-5 * curve(x, 5.0, 1.0, 0.5, 0.4), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+@pytest.mark.parametrize(("sigma", "status"), [(0.8, "ok"), (2.6, "no maximum")])
+def test_a_gaussian_wider_than_its_range_is_a_parabola_wherever_it_is(
+    shift: float, sigma: float, status: str
+) -> None:
+    """A range of 2 meV, with errors of 1e-6, which tell even that one from a line."""
+    x = np.linspace(2, 4, 60) + shift
+    B = np.exp(-((x - shift - 3.1) ** 2) / (2 * sigma**2))[None]
+    every = np.ones(B.shape, dtype=bool)
+    numbers, code = fit_shape(x, B, np.full(B.shape, 1e-6), every, "gaussian")
+    assert statuses(code[0]) == status
+    if status == "ok":
+        column = dict(zip(numbers_of("gaussian"), numbers[0], strict=True))
+        assert column["energy"] - shift == pytest.approx(3.1)
+        assert column["width"] == pytest.approx(2 * HALF * sigma)

@@ -85,3 +85,20 @@ def test_levels_are_standard_deviations(
     )  # fmt: skip
     assert covariance[0, 0, 0] ** 0.5 == pytest.approx(error)
     assert found.tolist() == [bent]
+
+
+def test_a_curve_that_is_straight_on_both_sides_is_not_fitted_again() -> None:
+    """Its χ² is a parabola, and the covariance is right as it is."""
+    slopes = np.array([[1.0, 0.2, 0.0], [0.3, -2.0, 1.0]])
+
+    def held(i: np.ndarray, rows: np.ndarray, p: np.ndarray) -> np.ndarray:
+        raise AssertionError
+
+    covariance = np.linalg.inv(slopes @ slopes.T)[None]
+    one, ends = np.ones(1), np.full(2, np.inf)
+    found, bent = stretched(
+        lambda p, rows: p @ slopes, held, np.array([[1.0, 2.0]]), covariance,
+        one, 0 * one, one, -ends, ends,
+    )  # fmt: skip
+    np.testing.assert_array_equal(found, covariance)
+    assert bent.tolist() == [-1]

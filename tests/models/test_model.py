@@ -101,6 +101,40 @@ def test_a_default_is_fitted_if_it_has_a_start() -> None:
     assert float(data.bp.fit("stringlets_dos").weight) == 0
 
 
+def test_starts_of_other_quantities_are_those_of_the_density_of_states() -> None:
+    """B = g/E²; and C = (12π⁴/5) R (T/θ)³ at low T, where g = 3E²/θ³, E/k_B for E."""
+    theta, given = 900.0, []
+
+    def guess(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+        given.append(y / x**2)
+        return {"n_D": 1.0, "energy_D": theta}
+
+    model = replace(MODELS["debye_phonons_dos"], guess=guess)
+    x, T = np.linspace(1.0, 500.0, 20), np.linspace(1.0, 20.0, 20)
+    model.of("reduced_dos").guess(x, np.full(x.size, 3 / theta**3))
+    model.of("heat_capacity").guess(T, debye_heat_capacity(T, theta))
+    model.of("reduced_heat_capacity").guess(T, debye_heat_capacity(T, theta) / T**3)
+    np.testing.assert_allclose(given, 3 / theta**3, rtol=1e-9)
+
+
+def test_the_start_of_a_sum_has_the_amounts_of_the_data() -> None:
+    """Of 10 + 0.5 x, whose parts only have to be scaled."""
+
+    def part(name: str, power: int) -> Model:
+        def function(x: np.ndarray, amount: float) -> np.ndarray:
+            return np.asarray(amount * x**power)
+
+        return Model(
+            name, function, "reduced_dos", {"amount": "y"}, about=name,
+            positive=("amount",), guess=lambda x, y: {"amount": 1.0},
+        )  # fmt: skip
+
+    both = part("constant", 0) + part("line", 1)
+    x = np.linspace(0.0, 1.0, 11)
+    for start in both.guess(x, 10 + 0.5 * x):
+        assert start == pytest.approx({"amount": 10.0, "amount_2": 0.5})
+
+
 def test_heat_capacity_of_debye_phonons() -> None:
     T = np.array([2.0, 20.0, 300.0])
     C = MODELS["debye_phonons_dos"].of("heat_capacity").function(T, 1.0, 290.0)

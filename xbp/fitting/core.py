@@ -400,9 +400,11 @@ def solve_function(
             known=known, low=low, high=high, max_steps=max_steps,
         )  # fmt: skip
         begin, own = found.values, np.abs(found.values)
-        # Changes of the parameters that change the curve by 1e-3 of the data.
+        # Changes of the parameters that change the curve by 1e-3 of the data, or of
+        # what it is beside zeros.
         with np.errstate(all="ignore"):
-            felt = 1e-3 * np.sqrt(found.size)[:, None] / found.slope
+            size = np.where(found.size > 0, found.size, found.chi2)
+            felt = 1e-3 * np.sqrt(size)[:, None] / found.slope
         # What has a bound has a size of its own.
         most = np.where(bounded, 1e3 * np.maximum(own, sizes), np.inf)
         felt = np.where(np.isfinite(felt), np.minimum(felt, most), sizes)

@@ -149,7 +149,7 @@ def _fit_many(
     if known or relative:
         errors = stds if known else ys
         usable &= (errors > 1e-150) & (errors < 1e150)
-        weights = 1 / np.where(usable, errors, 1.0)
+        weights = 1 / errors
     ys, weights = np.where(usable, ys, 0.0), np.where(usable, weights, 0.0)
     at = [i for i, name in enumerate(curve.names) if name not in chosen.fixed]
     count = usable.sum(axis=1)
@@ -166,8 +166,11 @@ def _fit_many(
     found, whole = fit.solve(known)
     chi2, covariance, errors = found.errors(free[rows], known)
     left = np.where(usable[rows], fit.curves(whole, usable[rows]), 0.0) - ys[rows]
-    top = np.abs(ys[rows]) if relative else np.abs(ys[rows]).max(1, keepdims=True)
-    share = left / np.where(top > 0, top, np.inf if relative else 1.0)
+    top = np.abs(ys[rows])
+    if not relative:  # to the largest value, or that of the curve beside zeros
+        top = top.max(1, keepdims=True)
+        top = np.where(top > 0, top, np.abs(left).max(1, keepdims=True))
+    share = left / np.where(top > 0, top, np.inf)
     seen = (ys[rows] != 0).sum(axis=1) if relative else count[rows]
     residual = np.sqrt((share**2).sum(axis=1) / seen)
     status = np.where(count == 0, Status.NO_DATA, Status.TOO_FEW).astype("<U18")
