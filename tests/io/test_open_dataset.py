@@ -5,7 +5,9 @@ import importlib
 import tomllib
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -224,3 +226,15 @@ def test_a_sound_file_of_another_format_is_not_called_damaged(tmp_path: Path) ->
     path.write_text("1 2\n3 4\n")
     with pytest.raises(FileFormatError, match=r"no \[Header\](.|\n)*finds the format"):
         xr.open_dataset(path, engine="ppms")
+
+
+@pytest.mark.parametrize("options", [{}, {"T": "290 K"}])
+def test_a_closed_netcdf_file_can_be_written_again(
+    tmp_path: Path, model: xr.Dataset, options: dict[str, Any]
+) -> None:
+    path = tmp_path / "a.nc"
+    model[["S"]].drop_vars("temperature").bp.to_netcdf(path)
+    with xbp.open_dataset(path, **options) as ds:
+        ds.S.isel(E=0).load()
+    with h5py.File(path, "r+") as file:
+        file["S"][0, 0] = 7.0

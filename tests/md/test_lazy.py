@@ -162,3 +162,26 @@ def test_single_precision_stays(traj: xr.Dataset, tmp_path: Path, order: str) ->
         np.testing.assert_array_equal(one, other)
     flows = [block.split_velocities()[1] for block in blocks]
     np.testing.assert_array_equal(*flows)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"temperature": "300 K"}, {"frames": slice(2)}]
+)
+def test_a_closed_file_can_be_written_again(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """HDF5 locks a file while it is open."""
+    gas = xbp.md.models.ideal_gas(
+        6, 10, cell=10, T=300, mass=40, time_step="20 fs", rng=1
+    )
+    gas.to_netcdf(path := tmp_path / "a.nc", engine="netcdf4")
+    with xbp.md.open_trajectory(path, chunk_frames=3, **options) as ds:
+        before = ds.position.compute()
+    ds.close()
+    gas.assign(position=gas.position + 1).to_netcdf(path, engine="netcdf4")
+    with h5py.File(path, "r+") as file:
+        file["position"][0] = 7.0
+    # As in xarray, what is read after that opens it again.
+    expected = before + 1
+    expected[dict.fromkeys(["time"], 0)] = 7.0
+    np.testing.assert_allclose(ds.position.compute(), expected)

@@ -469,7 +469,9 @@ def at_temperature(ds: xr.Dataset, T: Any) -> xr.Dataset:
                     ds.close()
                     raise
     if "temperature" not in ds.dims:
-        return ds.assign_coords(temperature=temperature)
+        labelled = ds.assign_coords(temperature=temperature)
+        labelled.set_close(ds.close)
+        return labelled
     ds.close()
     raise CoordinateError(
         f"T={float(temperature.values):g} K contradicts a coordinate 'temperature' of "

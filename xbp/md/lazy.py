@@ -234,22 +234,33 @@ class _InFile:
     def read(self, frames: slice, out: np.ndarray) -> None:
         out[...] = self._variable[frames].values
 
+    def close(self) -> None:
+        """Close what was opened beside xarray's file, until frames are read again."""
+
 
 class _InHdf5(_InFile):
-    """One that HDF5 reads straight into memory, from a file that stays open."""
+    """One that HDF5 reads straight into memory, from a file open until it is closed."""
 
     def __init__(self, variable: xr.Variable, path: Path, name: str) -> None:
         super().__init__(variable)
         self._path, self._name, self._process = path, name, os.getpid()
-        self._file = h5py.File(path, "r")
+        self._file: h5py.File | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _InHdf5, (self._variable, self._path, self._name)
 
     def read(self, frames: slice, out: np.ndarray) -> None:
-        if self._process != os.getpid():  # forked: they would share a place in the file
-            self._process, self._file = os.getpid(), h5py.File(self._path, "r")
-        self._file[self._name].read_direct(out, frames)
+        file = self._file
+        # Forked processes would share a place in the file.
+        if file is None or self._process != os.getpid():
+            file = h5py.File(self._path, "r")
+            self._process, self._file = os.getpid(), file
+        file[self._name].read_direct(out, frames)
+
+    def close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None and self._process == os.getpid():
+            file.close()
 
 
 class _Opened:
@@ -268,6 +279,10 @@ class _Opened:
                 array.read(part, out)
         return found[0], found[1] if len(found) > 1 else None
 
+    def close(self) -> None:
+        for array in self._arrays:
+            array.close()
+
 
 def lazy_variables(ds: xr.Dataset, names: list[str], frames: int) -> xr.Dataset:
     """Return a Dataset of an open file, with one or two variables as dask arrays.
@@ -279,6 +294,11 @@ def lazy_variables(ds: xr.Dataset, names: list[str], frames: int) -> xr.Dataset:
         Of the variables: of shape (n_frames, n_atoms, 3), not read yet.
     frames : int
         Of a chunk.
+
+    Returns
+    -------
+    xarray.Dataset
+        Closed, it closes what was opened to read these variables, but not `ds`.
     """
     variables = [ds[name].variable for name in names]
     n_frames, n_atoms = variables[0].shape[:2]
@@ -290,13 +310,16 @@ def lazy_variables(ds: xr.Dataset, names: list[str], frames: int) -> xr.Dataset:
         _InHdf5(one, path, name) if hdf5 and _is_plain(one) else _InFile(one)
         for name, one in zip(names, variables, strict=True)
     ]
-    found = lazy_arrays(_Opened(arrays, n_atoms, dtypes), parts, n_atoms, dtypes)
-    return ds.assign(
+    opened = _Opened(arrays, n_atoms, dtypes)
+    found = lazy_arrays(opened, parts, n_atoms, dtypes)
+    lazy = ds.assign(
         {
             name: (one.dims, array, one.attrs, one.encoding)
             for name, one, array in zip(names, variables, found, strict=True)
         }
     )
+    lazy.set_close(opened.close)
+    return lazy
 
 
 def _is_plain(variable: xr.Variable) -> bool:

@@ -301,6 +301,7 @@ def open_trajectory(
         velocities=to_path(velocities) if velocities else velocities,
     )
     source, head, history = Source(where), b"", None
+    closing: list[Callable[[], None]] = []
     is_file = memory is None and not where.is_dir()
     if is_file:
         source = open_source(where, keep_part=truncated == "drop")
@@ -312,7 +313,9 @@ def open_trajectory(
         with reading(where, *_FOLDER[: 2 * where.is_dir()]):
             stored = _open_labelled(where)
             chosen = slice(None) if frames is None else frames
-            ds = _chunked(stored, chunk_frames).isel(time=chosen)
+            chunked = _chunked(stored, chunk_frames)
+            closing = [chunked.close, stored.close]
+            ds = chunked.isel(time=chosen)
             require_file(ds.sizes["time"] > 0, where, f"frames={frames} selects none")
             ends = _ends(stored.isel(time=chosen))
             if dimension is None and "dimension" in ds.attrs:
@@ -336,7 +339,7 @@ def open_trajectory(
         ends = require_motion(where, found, mass, hottest=limit)
         ds = assemble(found, mass, chunk_frames)
         if source.packing:
-            ds.set_close(partial(release, source))
+            closing = [partial(release, source)]
     ds.attrs |= dimension_attribute(ends, dimension)
     arguments["dimension"] = ds.attrs.get("dimension")
     recorded = {"file": where.name, **{k: _plain(v) for k, v in arguments.items()}}
@@ -359,6 +362,7 @@ def open_trajectory(
                 error=TemperatureError,
             )
         ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
+    ds.set_close(partial(_close, closing))
     return ds
 
 
@@ -370,13 +374,13 @@ def _open_parts(paths: Sequence[Path], options: dict[str, Any]) -> xr.Dataset:
     read_trajectory(ds)
     given.choose(ds.sizes["time"])  # refused if it selects none
     ds = ds.isel(time=given.frames or slice(None))
-    ds.set_close(partial(_close, [*found.values()]))
+    ds.set_close(partial(_close, [part.close for part in found.values()]))
     return ds
 
 
-def _close(parts: Sequence[xr.Dataset]) -> None:
-    for part in parts:
-        part.close()
+def _close(every: Sequence[Callable[[], None]]) -> None:
+    for close in every:
+        close()
 
 
 def _ends(ds: xr.Dataset) -> list[Frame]:
@@ -463,9 +467,13 @@ def _chunked(ds: xr.Dataset, chunk_frames: int | None) -> xr.Dataset:
     moving = [name for name in ("position", "velocity") if name in ds]
     variables = [ds[name].variable for name in moving]
     shapes = {(one.dims, one.shape[2:], one.dtype.kind) for one in variables}
+    close = None
     if shapes == {(("time", "atom", "xyz"), (3,), "f")} and atoms == -1:
         ds = lazy_variables(ds, moving, frames)
+        close = ds.close
     # Cells, elements and masses are in memory, as from other files.
     each = {n: v for n, v in ds.variables.items() if {"time", "atom"} <= set(v.dims)}
     chunked: xr.Dataset = ds.drop_vars(each).load().assign(ds[[*each]].chunk(sizes))
-    return chunked[[*ds.variables]]
+    chunked = chunked[[*ds.variables]]
+    chunked.set_close(close)
+    return chunked
