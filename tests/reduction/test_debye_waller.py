@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -429,6 +431,35 @@ def test_of_a_glass_the_line_of_the_cold_sample_cancels_the_structure() -> None:
         hot.bp.debye_waller(reference=cold.isel(Q=slice(3, None)))
     with pytest.raises(CoordinateError, match="dimension 'temperature'"):
         hot.bp.debye_waller(reference=series)
+
+
+def test_a_difference_is_refused_where_all_of_u2_is_needed(tmp_path: Path) -> None:
+    """0.007 above the cold sample passed for the whole u2, which is 0.009."""
+    cold, hot = coherent(0.002, 10), coherent(0.009, 300)
+    added = hot.bp.debye_waller(reference=cold)
+    added.to_netcdf(tmp_path / "added.nc")
+    with xr.open_dataset(tmp_path / "added.nc") as read:
+        again = read.u2.load()
+    hot.S.attrs["statistics"] = "quantum"
+    carried = hot.assign_coords(u2=added.u2)
+    quantified = hot.pint.quantify() if hasattr(hot, "pint") else hot
+    calls: list[Callable[[], Any]] = [
+        lambda: hot.bp.to_bqe(u2=added.u2),
+        lambda: hot.bp.to_gdos(u2=again),
+        lambda: quantified.bp.to_gdos(u2=added.u2),
+        lambda: carried.bp.to_bqe(),
+        lambda: added.bp.debye_temperature(T="300 K", mass="73 u"),
+        lambda: xbp.models.elastic_line(hot.Q, hot.E, u2=added.u2, resolution="1 meV"),
+    ]
+    for call in calls:
+        with pytest.raises(QuantityError, match="relative to the reference at 10 K"):
+            call()
+    whole = (added.u2 + 0.002).drop_attrs()
+    right = hot.bp.to_gdos(u2="0.009 angstrom^2")
+    np.testing.assert_allclose(hot.bp.to_gdos(u2=whole).G, right.G)
+    hot.bp.to_gdos(u2="0.009 angstrom^2", u2_std=added.u2_systematic)  # an error is one
+    alone = coherent(0.009, 300).bp.debye_waller()
+    assert "relative_to" not in alone.u2.attrs
 
 
 @pytest.mark.slow

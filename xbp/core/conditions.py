@@ -20,6 +20,7 @@ from xbp.core.errors import (
     QuantityError,
     TemperatureError,
     XbpError,
+    require_absolute,
     shown,
 )
 from xbp.core.grid import require_same_grid
@@ -154,6 +155,7 @@ def resolve(data: xr.DataArray, name: str, **given: Any) -> xr.DataArray:
             raise condition.error(condition.missing, fix=condition.fix)
         return argument
     coordinate, label = data.coords[name], f"coordinate '{name}'"
+    require_absolute(coordinate.attrs, name)
     units = require_units(coordinate, label, canonical, error=condition.error)
     values = coordinate.values
     if units != canonical:

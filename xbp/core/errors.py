@@ -8,12 +8,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 __all__ = [
     "DISTRIBUTION",
     "MAYBE_DAMAGED",
+    "RELATIVE_TO",
     "VERSION",
     "ArgumentsError",
     "CoordinateError",
@@ -30,6 +31,7 @@ __all__ = [
     "listed",
     "nearest",
     "require",
+    "require_absolute",
     "shown",
     "with_article",
 ]
@@ -261,3 +263,31 @@ def require(module: str, purpose: str, extra: str, instead: str = "") -> Any:
             reason=purpose,
             fix=f"{install(extra)}{instead and f'; or {instead}'}",
         ) from error
+
+
+#: ``attrs`` of a difference: what was subtracted, as of u² above that of a reference.
+RELATIVE_TO: Final = "relative_to"
+
+
+def require_absolute(attrs: Mapping[Any, Any], name: str) -> None:
+    """Refuse a number that is only the difference from that of another sample.
+
+    Raises
+    ------
+    QuantityError
+        If the attributes state what it is relative to.
+
+    Examples
+    --------
+    >>> require_absolute({RELATIVE_TO: "the reference at 10 K"}, "u2")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: u2 is relative to the reference at 10 K
+    fix: ...
+    """
+    if RELATIVE_TO in attrs:
+        raise QuantityError(
+            f"{name} is relative to {attrs[RELATIVE_TO]}",
+            fix="add that of the reference: u2='0.0085 angstrom^2', or for an array "
+            f"u2=({name} + 0.002).drop_attrs()",
+        )

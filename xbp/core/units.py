@@ -17,7 +17,7 @@ import numpy as np
 import pint
 import xarray as xr
 
-from xbp.core.errors import UnitsError, kind_of, nearest, shown
+from xbp.core.errors import UnitsError, kind_of, nearest, require_absolute, shown
 
 __all__ = [
     "convert_factor",
@@ -362,6 +362,7 @@ def split_quantity(value: Any, name: str, like: str = "meV") -> tuple[Any, str |
             raise UnitsError(f"{name}={shown(value)} is not a number{unit}")
         return float(match["number"]), (match["unit"] or "").strip() or None
     if isinstance(value, xr.DataArray):
+        require_absolute(value.attrs, name)
         magnitude_, units = split_quantity(value.data, name)
         units = units or value.attrs.get("units")
         if units is not None and not isinstance(units, str):

@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.data import is_lazy, require_common_dims, require_dims, unwrap
-from xbp.core.errors import RangeError
+from xbp.core.errors import RELATIVE_TO, RangeError
 from xbp.core.grid import bin_limits, require_same_grid, select_range
 from xbp.core.guards import require_number
 from xbp.core.independence import std_along
@@ -66,7 +66,8 @@ def debye_waller(
     reference : xarray.DataArray or xarray.Dataset, optional
         S(Q,E) of the same sample at a lower temperature, on the same Q and E. The line
         is divided by its line, so that the static structure, which hardly changes,
-        cancels; u2 is then u²(T) − u²(T of the reference).
+        cancels; u2 is then u²(T) − u²(T of the reference), by ``attrs["relative_to"]``
+        of u2, and is refused where all of u² is needed.
     most_broadening : float
         Largest ``broadening``. The phonons under the line widen it by a third (vanadium
         to 13 1/angstrom); if atoms diffuse or turn, it widens at least in proportion to
@@ -237,10 +238,20 @@ def debye_waller(
         arguments={"E_range": used, "Q_range": Q_range}, attrs={"elastic_line": used},
     )  # fmt: skip
     plain = unwrap(answer)[0]
+    if reference is not None:
+        for name in ("u2", "u2_by_window"):
+            answer[name].attrs[RELATIVE_TO] = _named(other.value)
     answer.attrs |= diagnosed(
         answer.attrs, *_of_the_decay(plain, limits["most_broadening"])
     )
     return answer
+
+
+def _named(reference: xr.DataArray) -> str:
+    """Return what a reference is called, with its temperature if it has one."""
+    at = reference.coords.get("temperature")
+    one = at is not None and not at.ndim and "units" in at.attrs
+    return f"the reference{f' at {float(at):g} {at.units}' if one else ''}"
 
 
 def _windows(

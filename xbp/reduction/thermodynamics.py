@@ -12,7 +12,7 @@ from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import dimension_of, given_axis, resolve, stated
 from xbp.core.data import refuse_where
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError, RangeError, require_absolute
 from xbp.core.guards import (
     at_most_one,
     choose,
@@ -332,6 +332,7 @@ def debye_temperature(
     if quantity_name(data) == "debye_waller":
         table: Any = data
         signal = table_signal(table, "debye_waller", "u2")
+        require_absolute(signal.value.attrs, "u2")
         not_used("u² is per atom", amount=amount)
         require_given("mass='71 u'", error=QuantityError, mass=mass)
         M = require_mass(mass)
