@@ -250,8 +250,9 @@ def debye_waller(
 def _named(reference: xr.DataArray) -> str:
     """Return what a reference is called, with its temperature if it has one."""
     at = reference.coords.get("temperature")
-    one = at is not None and not at.ndim and "units" in at.attrs
-    return f"the reference{f' at {float(at):g} {at.units}' if one else ''}"
+    if at is None or at.ndim or "units" not in at.attrs:
+        return "the reference"
+    return f"the reference at {float(at):g} {at.units}"
 
 
 def _windows(
