@@ -286,10 +286,11 @@ def check_moduli(text: str, i: int, elastic: xr.Dataset) -> None:
     agree(row(text, "Debye level (10⁻³ meV⁻³)")[i], 1e3 * level)
 
 
-def test_the_table_of_two_other_glasses() -> None:
+def test_the_table_of_other_glasses() -> None:
     text = text_of(MORE).partition("## Two other metallic glasses")[2]
     tree = xbp.tutorial.open_datatree("metallic_glasses")
-    for i, name in enumerate(("Zr56Cu36Al8_31", "Cu64.5Zr35.5")):
+    names = ("Zr56Cu36Al8_31", "Cu64.5Zr35.5_41", "Cu64.5Zr35.5")
+    for i, name in enumerate(names):
         g, elastic = tree[name]["dos"].to_dataset(), tree[name]["elastic"].to_dataset()
         check_moduli(text, i, elastic)
         coarse = g.bp.rebin(E=np.arange(0.6, 12.1, 0.4))
@@ -353,6 +354,25 @@ def against(one: xr.Dataset, other: xr.Dataset) -> list[tuple[float, float]]:
 def check_ratios(text: str, head: str, found: list[tuple[float, float]]) -> None:
     for cell, pair in zip(row(text, head)[-len(found) :], found, strict=True):
         agree(cell, *pair)
+
+
+def test_what_a_slow_quench_of_copper_zirconium_has() -> None:
+    text = " ".join(text_of(MORE).split())
+    tree = xbp.tutorial.open_datatree("metallic_glasses")
+    quick, slow = (tree[name] for name in ("Cu64.5Zr35.5_41", "Cu64.5Zr35.5"))
+    edges = np.array([1.4, 2.2, 4.2, 6.0])
+    g = [one["dos"].to_dataset()[["g", "g_std"]] for one in (slow, quick)]
+    ratios = against(*(one.bp.rebin(E=edges) for one in g))
+    a, b, c = (f"{ratio:.2f} ± {error:.2f}" for ratio, error in ratios)
+    assert f"is {a} times that of the quick one from 1.4 to 2.2 meV, {b}" in text
+    assert f"from 2.2 to 4.2 and {c} from 4.2 to 6." in text
+    own, other = (
+        debye_level(float(one["elastic"].debye_energy), 3) for one in (slow, quick)
+    )
+    assert f"lower too, {own / other:.2f} times" in text
+    plateau = float(g[0].bp.rebin(E=np.array([2.2, 4.2])).g[0])
+    level = plateau * 2.0 / ((4.2**3 - 2.2**3) / 3)
+    assert f"at {level / own:.1f} times its Debye level" in text
 
 
 def debye_levels() -> list[float]:
@@ -653,6 +673,45 @@ def test_what_is_said_of_B_and_shear_strain_at_one_energy() -> None:
     agree(said, *ratios)
     (said,) = re.findall(r"r is (0.* for B and 0.*) for the shear strain", text)
     agree(said, *reversed(r))
+
+
+@pytest.mark.slow
+def test_slower_quenches_of_kob_andersen() -> None:
+    page = text_of(KOB_ANDERSEN).partition("## Slower quenches")[2]
+    tree = xbp.tutorial.open_datatree("kob_andersen_glasses")
+    names = ("1000", "1000_1e11", "1000_1e10")
+    rates = [tree[f"{name}/spectra"].to_dataset() for name in names]
+    for i, one in enumerate(rates):
+        g = one[["g", "g_std"]]
+        for E in (0.4, 0.6, 0.8, 1.2, 2.0):
+            head = "g/E² (10⁻³ meV⁻³) at 0.4 meV" if E == 0.4 else f"{E}"
+            at = g.bp.rebin(E=np.arange(0.3, 2.4, 0.2)).sel(E=E, method="nearest")
+            values = (1e3 * float(x) / E**2 for x in (at.g, at.g_std))
+            agree(row(page, head)[i], *values)
+        speeds = row(page, "v_L, v_T (m/s), by elastic constants")[i]
+        agree(speeds, *one.velocity.values)
+        level = debye_level(float(one.debye_energy), 3)
+        agree(row(page, "Debye level (10⁻³ meV⁻³)")[i], 1e3 * level)
+        peak = g.bp.to_bqe().bp.boson_peak(
+            E_range=(0.3, 2), debye_level=f"{level} 1/meV**3"
+        )
+        height = row(page, "highest g/E² over this level")[i]
+        agree(height, float(peak.excess), float(peak.excess_std))
+        found = row(page, "maximum of g/E², fit over 0.3–2 meV")[i]
+        assert found == f'none ("{peak.status.values}")'
+        r = one.bp.to_bqe().bp.correlation_map(one.Sq, (1.5, 7)).pearson_r
+        said = row(page, "r of B with S(Q) at 0.45, 1.05, 2.05, 3.05, 4.05, 6 meV")[i]
+        agree(said, *(float(r.interp(E=E)) for E in (0.45, 1.05, 2.05, 3.05, 4.05, 6)))
+    low = [one[["g", "g_std"]].bp.rebin(E=np.array([0.3, 0.9])) for one in rates]
+    for one, rate in zip(low[1:], ("10¹¹", "10¹⁰"), strict=True):
+        ((ratio, error),) = against(one, low[0])
+        assert f"{ratio:.2f} ± {error:.2f} ({rate} K/s)" in page
+    B = rates[2].bp.to_bqe().sel(Q=slice(1.5, 7))
+    wide, narrow = (
+        int((B.bp.boson_peak(E_range=(first, 2)).status == "ok").sum())
+        for first in (0.2, 0.3)
+    )
+    assert f"{wide} of {B.Q.size} Q if fitted over 0.2–2 meV, but at {narrow} " in page
 
 
 @pytest.mark.slow
