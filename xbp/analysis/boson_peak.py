@@ -23,7 +23,7 @@ from xbp.core.common_errors import carries_common_errors, fingerprint, with_comm
 from xbp.core.conditions import dimension_of
 from xbp.core.data import columns, is_lazy, require_dims, unwrap
 from xbp.core.errors import QuantityError, RangeError
-from xbp.core.grid import bin_limits, select_range
+from xbp.core.grid import select_range
 from xbp.core.guards import choose, require_number, require_positive
 from xbp.core.history import range_used
 from xbp.core.independence import collapsed, independence, std_along
@@ -31,7 +31,7 @@ from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import FIT_LABELS, diagnosed
 from xbp.core.units import convert_factor
-from xbp.fitting.shapes import SHAPES, Method
+from xbp.fitting.shapes import SHAPES, Method, halves_of_bins
 from xbp.models.model import units_by_rule
 
 __all__ = ["SIGNALS", "boson_peak", "fit_peaks"]
@@ -289,10 +289,7 @@ def fit_peaks(
         std = std_along(signal.std, "E").variable.isel(E=positive)
     with_modes = name == "reduced_dos" and "probe" not in value.attrs
     covered: Any = 1.0
-    half = np.zeros(E.size)
-    if axis.attrs.get("bounds", "E_bnds") in signal.source.coords:
-        lower, upper = bin_limits(signal.source, "E")
-        half = (upper - lower)[positive] / 2
+    half = halves_of_bins(signal.source, "E")[positive]
     if isinstance(signal.source, xr.Dataset) and "coverage" in signal.source:
         coverage = signal.source.variables["coverage"]
         if set(coverage.dims) <= set(value.dims):

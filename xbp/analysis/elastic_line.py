@@ -10,14 +10,14 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.data import require_dims
 from xbp.core.grid import select_range
-from xbp.core.independence import independence, merged_bins, std_along
+from xbp.core.independence import independence, merged_bins, std_along, width_of_merged
 from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import Status
 from xbp.fitting.core import Shape
 from xbp.fitting.many import fit_everywhere
 from xbp.fitting.problem import Choices, Curve
-from xbp.fitting.shapes import gaussian_on_line
+from xbp.fitting.shapes import gaussian_on_line, halves_of_bins, mean_over_bins
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, guess_gaussian
 from xbp.reduction import cut_Q
 from xbp.reduction.elastic import elastic_line_bins, line_profile, width_at_half_maximum
@@ -71,7 +71,8 @@ def fit_elastic_line(
         have wings and skew, and counting errors, smallest at the feet, would let these
         decide. The std is that of the scatter about the curve or that of counting,
         whichever is larger; what the range changes may still be more. The width is that
-        of the resolution and the bin together.
+        of the resolution; where the bins have no bounds, of resolution and bin
+        together.
 
     Raises
     ------
@@ -118,8 +119,9 @@ def fit_elastic_line(
     own["background"] = signal.units
     # Counting errors, smallest at the feet, would have these decide of a line that is
     # no Gaussian: the fit is unweighted.
+    half = halves_of_bins(signal.source, "E")[inside]
     columns, coords, _ = fit_everywhere(
-        line, None, "E", E[inside], curve, Choices(), own
+        line, None, "E", E[inside], curve, Choices(), own, half=half
     )
     status = columns["status"][0]
     energy, height, fwhm, background = (columns[name][0] for name in _NAMES)
@@ -134,7 +136,7 @@ def fit_elastic_line(
         counting = map_over(
             _counting, line.variable, std.variable, 1.0 if f is None else f,
             energy, height, fwhm, background,
-            dims="E", gives=[()] * (len(_NAMES) + 1), E=E[inside],
+            dims="E", gives=[()] * (len(_NAMES) + 1), E=E[inside], half=half,
         )  # fmt: skip
         text = "reduced chi-squared of the curve"
         columns["chi2_reduced"] = (counting[-1], "1", text)
@@ -180,7 +182,12 @@ def _windows(
 
 @np.errstate(all="ignore")  # an error whose square overflows is infinite
 def _counting(
-    S: np.ndarray, std: np.ndarray, part: np.ndarray, *values: np.ndarray, E: np.ndarray
+    S: np.ndarray,
+    std: np.ndarray,
+    part: np.ndarray,
+    *values: np.ndarray,
+    E: np.ndarray,
+    half: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
     """Return the errors of an unweighted fit from those of the bins, and reduced χ².
 
@@ -192,7 +199,7 @@ def _counting(
     S, std, part = (a.reshape(-1, E.size) for a in (S, std, part))
     part, mean, error, _ = merged_bins(part, S)
     E, S, std = mean(E), mean(S), error(std)
-    curve, slopes = _shape(E)(p)
+    curve, slopes = mean_over_bins(_shape, width_of_merged(half, mean, error))(E)(p)
     known, used = np.isfinite(std), std > 0
     jacobian = np.where(known, slopes, 0.0).transpose(1, 2, 0)
     fine = np.isfinite(jacobian).all(axis=(1, 2)) & (known.sum(axis=1) >= n)

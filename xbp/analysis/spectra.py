@@ -10,7 +10,7 @@ import numpy as np
 from xbp.analysis.checks import modes_below
 from xbp.analysis.sides import edges_of, judge_sides, peak_ranges, sides_are_fitted
 from xbp.analysis.simulated import BoxLimits, excess_over, judge_maximum
-from xbp.core.independence import merged_bins
+from xbp.core.independence import merged_bins, width_of_merged
 from xbp.core.status import Status, statuses
 from xbp.core.threads import in_threads
 from xbp.fitting.peak import fit_shape, numbers_of
@@ -73,7 +73,7 @@ def fit_spectra(
     E, inside, rows, seen = mean(E), mean(inside) > 0.5, mean(rows), mean(seen)
     known = std_of(known)
     # Bins that were put together are as wide as all of them.
-    half = mean(half) / std_of(np.ones(half.size)) ** 2
+    half = width_of_merged(half, mean, std_of)
     sampled = (modes > 0).any()
     if sampled:
         known = sampled_std(E, rows, known, modes, dimension - 1, area)

@@ -37,6 +37,7 @@ __all__ = [
     "mixed_independence",
     "one_count_std",
     "std_along",
+    "width_of_merged",
     "with_one_count",
 ]
 
@@ -165,6 +166,22 @@ def merged_bins(
         return np.asarray(np.sqrt(mean(np.square(std)) / count))
 
     return np.minimum(mean(part) * count, 1.0), mean, error, np.array(starts)
+
+
+def width_of_merged(
+    width: np.ndarray,
+    mean: Callable[[Any], np.ndarray],
+    error: Callable[[Any], np.ndarray],
+) -> np.ndarray:
+    """Return the widths of bins that `merged_bins` put together.
+
+    Examples
+    --------
+    >>> _, mean, error, _ = merged_bins(np.array([0.5, 0.5, 1.0]), np.ones(3))
+    >>> width_of_merged(np.array([1.0, 1.0, 3.0]), mean, error)
+    array([2., 3.])
+    """
+    return mean(width) / error(np.ones(width.size)) ** 2
 
 
 def mixed_independence(

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from xbp.core.errors import QuantityError, shown
-from xbp.core.independence import collapsed, independence, merged_bins, std_along
+from xbp.core.independence import (
+    collapsed,
+    independence,
+    merged_bins,
+    std_along,
+    width_of_merged,
+)
 from xbp.core.signal import map_over
 from xbp.core.status import FIT_LABELS, Status
 from xbp.fitting.core import permitted
 from xbp.fitting.problem import Choices, Curve, Problem
 from xbp.fitting.rows import Packed, scatter
+from xbp.fitting.shapes import mean_over_bins
 
 __all__ = ["Column", "Fitted", "evaluate", "fit_everywhere"]
 
@@ -52,6 +60,7 @@ def fit_everywhere(
     chosen: Choices,
     units: Mapping[str, str],
     *,
+    half: np.ndarray | None = None,
     relative: bool = False,
 ) -> Fitted:
     """Fit plain data along one dimension, for every combination of the others.
@@ -70,6 +79,9 @@ def fit_everywhere(
         What the user chose for its parameters.
     units : mapping of str to str
         Units of the parameters and of `dim`.
+    half : numpy.ndarray, optional
+        Half the widths of the bins over which the data are means, for a curve that has
+        a `shape`.
     relative : bool
         Residuals are relative to each point, not to the largest, and so are the weights
         of data without std.
@@ -91,6 +103,7 @@ def fit_everywhere(
         x=x,
         curve=curve,
         chosen=chosen,
+        half=np.zeros(x.size) if half is None else half,
         relative=relative,
     )
     values, stds, *rest, chi2 = answers
@@ -128,6 +141,7 @@ def _fit_many(
     x: np.ndarray,
     curve: Curve,
     chosen: Choices,
+    half: np.ndarray,
     relative: bool,
 ) -> tuple[np.ndarray, ...]:
     """Fit curves (…, k): the columns of `fit_everywhere` and χ², over (…).
@@ -143,6 +157,9 @@ def _fit_many(
     parts, mean, error, first = merged_bins(parts, ys)
     lows, highs = (end.reduceat(x, first) for end in (np.minimum, np.maximum))
     x, ys, stds = mean(x), mean(ys), error(stds)
+    if curve.shape is not None:
+        half = width_of_merged(half, mean, error)
+        curve = replace(curve, shape=mean_over_bins(curve.shape, half))
     m, n, known = len(ys), len(curve.names), bool(std.ndim)
     # The squares of others overflow.
     usable, weights = np.abs(ys) < 1e150, np.ones(ys.shape)

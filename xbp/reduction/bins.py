@@ -454,7 +454,7 @@ def shift_E(data: Data, by: Any) -> Data:
     Returns
     -------
     same type as `data`
-        With E and its bounds moved; companions on the old E are left out.
+        With E and its bounds, if any, moved; companions on the old E are left out.
 
     Raises
     ------
@@ -485,16 +485,16 @@ def shift_E(data: Data, by: Any) -> Data:
             f"E of '{value.name}' cannot be shifted: E = 0 was {zero}",
             fix="shift E of the measured S(Q,E)",
         )
-    E = value["E"]
-    units = E.attrs["units"]
+    E, units = value["E"], value["E"].attrs["units"]
     distance = magnitude(by, units, name="by", energy=True)
     lower, upper = bin_limits(signal.source, "E")
     require_inside((distance, distance), (lower[0], upper[-1]), "by", units)
     moved = {"E": ("E", E.values - distance, E.attrs)}
+    bounded = E.attrs.get("bounds", "E_bnds") in signal.source.coords
     answer: Data = signal.answer(
         *signal.both(lambda part: part.assign_coords(moved)),
         operation="shift_E",
         arguments={"by": f"{distance:.10g} {units}"},
-        bounds={"E": (lower - distance, upper - distance)},
+        bounds={"E": (lower - distance, upper - distance)} if bounded else {},
     )
     return answer
