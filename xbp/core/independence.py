@@ -181,7 +181,7 @@ def width_of_merged(
     >>> width_of_merged(np.array([1.0, 1.0, 3.0]), mean, error)
     array([2., 3.])
     """
-    return mean(width) / error(np.ones(width.size)) ** 2
+    return np.asarray(mean(width) / error(np.ones(width.size)) ** 2)
 
 
 def mixed_independence(

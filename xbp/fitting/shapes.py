@@ -141,7 +141,7 @@ def halves_of_bins(data: xr.DataArray | xr.Dataset, dim: str) -> np.ndarray:
     if data[dim].attrs.get("bounds", f"{dim}_bnds") not in data.coords:
         return np.zeros(data.sizes[dim])
     lower, upper = bin_limits(data, dim)
-    return (upper - lower) / 2
+    return np.asarray((upper - lower) / 2)
 
 
 _Ends = tuple[np.ndarray, np.ndarray]
