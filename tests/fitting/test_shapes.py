@@ -12,15 +12,9 @@ import pytest
 import xbp
 from xbp.core.status import Status, statuses
 from xbp.fitting.core import solve_function
+from xbp.fitting.over_bins import places_in_bins
 from xbp.fitting.peak import fit_shape, numbers_of
-from xbp.fitting.shapes import (
-    SHAPES,
-    Column,
-    Method,
-    PeakShape,
-    Points,
-    places_in_bins,
-)
+from xbp.fitting.shapes import SHAPES, Column, Method, PeakShape, Points
 
 HALF = math.sqrt(2 * math.log(2))
 E = np.linspace(0.5, 30, 120)

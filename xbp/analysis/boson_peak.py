@@ -31,7 +31,8 @@ from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import FIT_LABELS, diagnosed
 from xbp.core.units import convert_factor
-from xbp.fitting.shapes import SHAPES, Method, halves_of_bins
+from xbp.fitting.over_bins import halves_of_bins
+from xbp.fitting.shapes import SHAPES, Method
 from xbp.models.model import units_by_rule
 
 __all__ = ["SIGNALS", "boson_peak", "fit_peaks"]

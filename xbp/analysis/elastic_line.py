@@ -16,8 +16,9 @@ from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import Status
 from xbp.fitting.core import Shape
 from xbp.fitting.many import fit_everywhere
+from xbp.fitting.over_bins import halves_of_bins, mean_over_bins
 from xbp.fitting.problem import Choices, Curve
-from xbp.fitting.shapes import gaussian_on_line, halves_of_bins, mean_over_bins
+from xbp.fitting.shapes import gaussian_on_line
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, guess_gaussian
 from xbp.reduction import cut_Q
 from xbp.reduction.elastic import elastic_line_bins, line_profile, width_at_half_maximum

@@ -20,9 +20,9 @@ from xbp.core.independence import (
 from xbp.core.signal import map_over
 from xbp.core.status import FIT_LABELS, Status
 from xbp.fitting.core import permitted
+from xbp.fitting.over_bins import mean_over_bins
 from xbp.fitting.problem import Choices, Curve, Problem
 from xbp.fitting.rows import Packed, scatter
-from xbp.fitting.shapes import mean_over_bins
 
 __all__ = ["Column", "Fitted", "evaluate", "fit_everywhere"]
 

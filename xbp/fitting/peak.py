@@ -10,9 +10,10 @@ import numpy as np
 from xbp.core.status import Status
 from xbp.fitting.core import permitted
 from xbp.fitting.maximum import clearly_rise_and_fall, rise_and_fall
+from xbp.fitting.over_bins import GAUSS
 from xbp.fitting.rows import Packed, scatter
 from xbp.fitting.shapes import SHAPES, Method, Points
-from xbp.fitting.top import GAUSS, around_top, explained, off_points, polynomial
+from xbp.fitting.top import around_top, explained, off_points, polynomial
 from xbp.models.parameters import powers_of
 
 __all__ = ["fit_shape", "numbers_of", "usable_bins"]

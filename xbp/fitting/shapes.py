@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import xarray as xr
 
-from xbp.core.grid import bin_limits
 from xbp.core.status import POOR_CHI2, Status
 from xbp.fitting.core import Shape, Solutions, solve
+from xbp.fitting.over_bins import mean_of_ends, places_in_bins
 from xbp.fitting.rows import Packed
-from xbp.fitting.top import GAUSS, polynomial, top_of_points
+from xbp.fitting.top import polynomial, top_of_points
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
 
 __all__ = [
@@ -24,15 +23,8 @@ __all__ = [
     "PeakShape",
     "Points",
     "gaussian_on_line",
-    "halves_of_bins",
     "log_normal",
-    "mean_of_ends",
-    "mean_over_bins",
 ]
-
-#: Places and weights of Gauss's rule for a mean over −1 … 1: with five places that of a
-#: Gaussian is exact to 1e-5 over bins as wide as it is at half its height.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(5)
 
 #: The names of `SHAPES`.
 Method = Literal["lognormal", "quadratic", "gaussian"]
@@ -82,66 +74,6 @@ def gaussian_on_line(x: np.ndarray) -> Shape:
         return value, np.stack([by_place, one, by_place * u, *powers])
 
     return shape
-
-
-def mean_of_ends(make: Callable[[np.ndarray], Shape]) -> Shape:
-    """Return the means of a shape over bins, from its values at `places_in_bins`."""
-
-    def shape(p: np.ndarray, *ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if len(ends) == 1:
-            return make(ends[0])(p)
-        (low, by_low), (high, by_high) = (make(end)(p) for end in ends)
-        low += high
-        by_low += by_high
-        return low / 2, by_low / 2
-
-    return shape
-
-
-def places_in_bins(x: np.ndarray, half: np.ndarray | float) -> list[np.ndarray]:
-    """Return where Gauss's rule of two points takes a mean over bins x ± half."""
-    return [x + way * half * GAUSS for way in (-1, 1)] if np.any(half) else [x]
-
-
-def mean_over_bins(
-    make: Callable[[np.ndarray], Shape], half: np.ndarray
-) -> Callable[[np.ndarray], Shape]:
-    """Return the means of a shape over the bins x ± half, also of a narrow one.
-
-    Examples
-    --------
-    >>> narrow = mean_over_bins(gaussian_on_line, np.array([1.0]))(np.zeros(1))
-    >>> value, _ = narrow(np.array([[0.0, 1.0, 0.5]]))
-    >>> value.round(3)  # 0.5 √(π/2) erf(√2)
-    array([[0.598]])
-    """
-    if not np.any(half):
-        return make
-
-    def of_bins(x: np.ndarray) -> Shape:
-        shapes = [make(x + half * node) for node in _NODES]
-
-        def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            values, slopes = zip(*(one(p) for one in shapes), strict=True)
-            return (
-                np.asarray(np.tensordot(_WEIGHTS / 2, values, 1)),
-                np.asarray(np.tensordot(_WEIGHTS / 2, slopes, 1)),
-            )
-
-        return shape
-
-    return of_bins
-
-
-def halves_of_bins(data: xr.DataArray | xr.Dataset, dim: str) -> np.ndarray:
-    """Return half the widths of bins over which data are means; 0 of points.
-
-    Bins have bounds.
-    """
-    if data[dim].attrs.get("bounds", f"{dim}_bnds") not in data.coords:
-        return np.zeros(data.sizes[dim])
-    lower, upper = bin_limits(data, dim)
-    return np.asarray((upper - lower) / 2)
 
 
 _Ends = tuple[np.ndarray, np.ndarray]

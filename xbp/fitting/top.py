@@ -9,20 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from xbp.fitting.over_bins import GAUSS
 from xbp.fitting.rows import Packed, first_true, outward, smoothed
 
 __all__ = [
-    "GAUSS",
     "around_top",
     "explained",
     "off_points",
     "polynomial",
     "top_of_points",
 ]
-
-
-#: Places of Gauss's rule of two points for a mean over −1 … 1.
-GAUSS = 3**-0.5
 
 #: Order of the polynomial that has the top of points. A peak to half its height is no
 #: polynomial of the fourth order: what it misses is seen in the next two.
