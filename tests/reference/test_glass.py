@@ -174,7 +174,7 @@ def test_the_page_of_results_says_these_numbers(unboxed: xr.Dataset) -> None:
     r = {E: f"{float(fit.pearson_r):.2f}" for E, fit in fits.items()}
     for said in (
         f"reaches {float(excess):.1f} times the level",
-        f"passes at {float(large.energy):.2f} ± {float(large.energy_std):.2f} meV; so",
+        f"passes at {float(large.energy):.2f} ± {float(large.energy_std):.2f} meV, though",
         f"at {first} and {fourth} meV, and two have none",
         f"at {int((peaks.status == 'ok').sum())} of {peaks.sizes['Q']} Q",
         f"r = {r[3.25]} ± {float(fits[3.25].pearson_r_std):.2f} at 3.25 meV",
