@@ -273,13 +273,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "spe": {"incident_energy": "12 meV"},
     "renishaw_text": {"coordinate_units": "1/cm"},
 }
+#: Formats whose files do not say where they end, so that whole rows can be missing.
+ENDLESS = {"ppms", "labspec", "bwtek", "witec", "renishaw_text"}
 CONTENT = {entry.engine: entry.content for entry in xbp.io.FORMATS}
 for engine in CONTENT.keys() - FORMATS.keys() - {"netcdf4"}:
     its_test = importlib.import_module(f"test_{engine}")
     FORMATS[engine] = its_test.good_file
     OPTIONS[engine] = getattr(its_test, "OPTIONS", {})
-#: Formats whose files do not say where they end, so that whole rows can be missing.
-ENDLESS = ("ppms", "labspec", "bwtek", "witec", "renishaw_text")
+    if getattr(its_test, "ENDLESS", False):
+        ENDLESS.add(engine)
 
 
 @pytest.fixture

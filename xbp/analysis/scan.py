@@ -116,7 +116,7 @@ def scan_boson_peak(
     """
     plain, rewrap = unwrap(data)
     least = require_number(least, "least", least=0, most=1, error=QuantityError)
-    shapes = _several(methods, "methods", "'lognormal', 'quadratic', 'gaussian'")
+    shapes = _several(methods, "methods", ", ".join(map(repr, SHAPES)))
     ranges: dict[str, tuple[Any, float]]
     if E_ranges is None:
         ranges = {name: (None, reach) for name, reach in _REACHES.items()}

@@ -76,8 +76,8 @@ def fit_shape(
         the fit sets it.
     inside : numpy.ndarray of bool, shape (m, k)
         Bins to fit.
-    method : {"lognormal", "quadratic", "gaussian"}
-        Shape.
+    method : str
+        A name in `SHAPES`.
     part : numpy.ndarray, shape (m, k), or 1
         Which part of an independent bin each represents.
     half : numpy.ndarray, shape (k,), or 0

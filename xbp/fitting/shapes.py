@@ -24,6 +24,7 @@ __all__ = [
     "Points",
     "gaussian_on_line",
     "log_normal",
+    "status_of",
 ]
 
 #: The names of `SHAPES`.
@@ -168,7 +169,7 @@ class PeakShape:
         return ("energy", "height", "width", *self.further)
 
 
-def _status(
+def status_of(
     ends: _Ends, energy: _Pair, height: _Pair, width: _Pair, lost: Any = False
 ) -> np.ndarray:
     """Return whether maxima lie inside the range and are no play of the noise.
@@ -257,7 +258,7 @@ def _log_normal(points: Points) -> _Found:
     moved = _to_nearest_shape(shape(fit.values, *places), y, weight, fit, chi2, known)
     lost = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
     sigmas = (np.abs(sigma), stds[:, 2])
-    status = _status(ends, (energy, energy_std), (height, height_std), sigmas, lost)
+    status = status_of(ends, (energy, energy_std), (height, height_std), sigmas, lost)
     sane = (np.abs(place) < 100) & (np.abs(log_height) < 300) & (half < 50)
     status = np.where(sane, status, Status.NO_MAXIMUM.code)
     return {
@@ -337,7 +338,7 @@ def _gaussian(points: Points) -> _Found:
     sigma = np.abs(sigma)
     lost = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
     pairs = [(v, stds[:, i]) for i, v in enumerate((energy, height, sigma))]
-    status = _status(ends, pairs[0], pairs[1], pairs[2], lost)
+    status = status_of(ends, pairs[0], pairs[1], pairs[2], lost)
     wide = (status == Status.OK.code) & (sigma > extent)
     wide |= fit.at_bound[:, [0, 2]].any(axis=1)
     return {
@@ -371,7 +372,7 @@ def _parabola(points: Points) -> _Found:
         np.sqrt(np.maximum(np.einsum("mi,mij,mj->m", g, covariance, g), 0.0))
         for g in (by_energy, by_height, by_width)
     ]
-    status = _status(ends, (energy, stds[0]), (height, stds[1]), (2 * half, stds[2]))
+    status = status_of(ends, (energy, stds[0]), (height, stds[1]), (2 * half, stds[2]))
     status = np.where(flat, Status.NO_MAXIMUM.code, status)
     square = 1.0 if known else np.maximum(chi2, 1e-30)
     # Unknown errors are the scatter about the top, which is less.

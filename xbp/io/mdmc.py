@@ -15,6 +15,7 @@ from xbp.core.units import convert_factor
 from xbp.io.guide import Guide, example
 from xbp.io.masks import measured
 from xbp.io.reader import Format, density_per_mev
+from xbp.io.rows import as_map
 from xbp.io.text import check, header_matches, number
 
 __all__ = ["FORMAT", "MdmcBackend", "open_mdmc"]
@@ -123,19 +124,12 @@ def open_mdmc(
         for node in root.iter("SQomega")
     ]
     check(rows, "it has no points")
-    q, omega, S, spread = np.array(rows, dtype=float).T
-    Q, at_q = np.unique(q, return_inverse=True)
-    w, at_w = np.unique(omega, return_inverse=True)
-    shape = Q.size, w.size
+    table = np.array(rows, dtype=float)
+    Q, w, (values, std) = as_map(table, ("q", "omega"))
     counts = [root.get(f"n-{name}-points") for name in ("q", "omega")]
     stated = [None if n is None else int(n) for n in counts]
-    right = all(n in (None, size) for n, size in zip(stated, shape, strict=True))
-    check(right, f"it has {shape[0]} q and {shape[1]} omega, not {counts}")
-    place = at_q * w.size + at_w
-    once = np.unique(place).size == place.size == Q.size * w.size
-    check(once, f"it has {place.size} points, not one at each q and omega")
-    values, std = np.full(shape, np.nan), np.full(shape, np.nan)
-    values.flat[place], std.flat[place] = S, spread
+    right = all(n in (None, m) for n, m in zip(stated, values.shape, strict=True))
+    check(right, f"it has {Q.size} q and {w.size} omega, not {counts}")
     measured_values, errors = measured(values, std)
     # One rad/ps is ħ/ps; S dω is a pure number.
     to_mev = convert_factor("rad/ps", "meV", energy=True, frequency="angular")

@@ -371,10 +371,13 @@ class Neighborhoods(NamedTuple):
     ----------
     number, distance : numpy.ndarray, shape (n_frames, n_atoms)
         How many, and their mean distance (Å; NaN without a neighbor).
+    cutoff : Cutoff
+        Within which they are neighbors.
     """
 
     number: np.ndarray
     distance: np.ndarray
+    cutoff: Cutoff
 
 
 def neighborhoods(
@@ -406,7 +409,7 @@ def neighborhoods(
         total = np.bincount(i, d, n) + np.bincount(j, d, n)
         counts[frame] = number
         np.divide(total, number, out=distances[frame], where=number > 0)
-    return Neighborhoods(counts, distances)
+    return Neighborhoods(counts, distances, cutoff)
 
 
 @dataclass(frozen=True)
