@@ -168,3 +168,21 @@ def test_the_ratio_beside_r() -> None:
 def test_the_other_sign_of_s_q_is_refused() -> None:
     with pytest.raises(QuantityError, match="opposite signs"):
         bqe(S[:, None] * F).bp.fit_bqe(curve(-S))
+
+
+@pytest.mark.parametrize(("chi2", "holds"), [(12.0, 1), (15.0, 0)])
+def test_five_momenta_have_four_degrees_of_freedom(chi2: float, holds: int) -> None:
+    """χ² of four exceeds 13.28 in one of a hundred cases; two momenta leave one, one none."""
+    few, sigma = slice(2.0, 2.45), 1e-4
+    s = S[:5]
+    off = np.array([1.0, -2, 3, -1, 2])
+    off -= (off @ s) / (s @ s) * s  # the profile stays
+    off *= sigma * np.sqrt(chi2 / (off @ off))
+    data = S[:, None] * F
+    data[:5] += off[:, None]
+    data[1:, 2] = np.nan
+    data[:, 3] = np.nan
+    fit = bqe(data, np.full_like(data, sigma)).sel(Q=few).bp.fit_bqe(curve(), "free")
+    assert fit.holds.values[[0, 1, 2, 3]].tolist() == [holds, holds, -1, -1]
+    assert float(fit.chi2_reduced_E[0]) == pytest.approx(chi2 / 4, rel=1e-6)
+    assert np.isnan(fit.chi2_reduced_E[2:4]).all()

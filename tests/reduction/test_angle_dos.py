@@ -374,3 +374,27 @@ def test_spectra_at_the_same_momenta_are_interpolated() -> None:
     np.testing.assert_allclose(
         found, found.Q.where(found.notnull()).broadcast_like(found), rtol=1e-9
     )
+
+
+def test_means_over_detectors_are_those_of_what_reaches_them() -> None:
+    """S = Q, in pairs of which one has less energy: its mean is at the mean Q."""
+    E, n = np.arange(-6.0, 15.0), 8
+    angles = np.linspace(20, 120, n)[:, None]
+    fixed = np.where(np.arange(n) % 2, 20.0, 10.0)[:, None]
+    spectra = _Spectra(E, fixed, angles, "direct")
+    coords = {"detector": np.arange(n), "E": E}
+    value = xr.DataArray(spectra.momenta(1), coords, ("detector", "E"))
+    std = xr.full_like(value, 0.2)
+    signal: Any = SimpleNamespace(
+        value=value, std=std, both=lambda f: (f(value), f(std))
+    )
+    found, error = _at_common_Q(signal, spectra, "applied", 1, most=4)
+    assert error is not None
+    known = found.notnull()
+    assert known.sel(E=slice(11, None)).any()  # where half of them are reached
+    np.testing.assert_allclose(
+        found.where(known, 0), found.Q.where(known, 0).broadcast_like(found), rtol=1e-9
+    )
+    # The error of a mean of two is smaller by √2.
+    both = error.sel(E=slice(None, 9)).values
+    np.testing.assert_allclose(both[np.isfinite(both)], 0.2 / np.sqrt(2))

@@ -203,3 +203,19 @@ def test_the_bin_at_zero_is_folded_onto_itself() -> None:
     folded = data.bp.fold(reversed_below=0).sel(E=0)
     np.testing.assert_allclose(folded.S_std, data.S_std.sel(E=0), rtol=1e-12)
     np.testing.assert_allclose(folded.S, data.S.sel(E=0), rtol=1e-12)
+
+
+def test_one_side_alone_needs_no_temperature() -> None:
+    """Up to E = 0 or from there on, 1/meV is as many as the range is long in meV."""
+    for E, limits in (
+        (np.arange(0.5, 20), ("0 meV", "10 meV")),
+        (np.arange(-19.5, 0), ("-10 meV", "0 meV")),
+        (np.arange(-19.5, 0), None),
+    ):
+        S = xbp.new_dataset(
+            "dynamic_structure_factor", np.ones((2, 20)), units="1/meV",
+            statistics="quantum",
+            coords={"Q": ([1.0, 2.0], "1/angstrom"), "E": (E, "meV")},
+        )  # fmt: skip
+        Sq = S.bp.integrate_E(limits).Sq
+        np.testing.assert_allclose(Sq, 10.0 if limits else 20.0, rtol=1e-12)

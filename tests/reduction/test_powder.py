@@ -644,3 +644,18 @@ def test_a_cut_over_fine_bins_of_Q_has_the_error_of_its_detectors(step: float) -
     Q = momentum_transfer(np.array([7.0]), EI, ends[:, None], "direct")[:, 0]
     own = np.clip(Q[1:], 2, 7) - np.clip(Q[:-1], 2, 7)
     assert float(cut.S_std[0]) == pytest.approx(np.sqrt((own**2).sum()) / 5, rel=0.03)
+
+
+def test_bins_of_any_size_are_filled() -> None:
+    """A flat S stays flat in bins of 10⁻¹⁰ meV by 0.1 1/Å."""
+    E = 1e-10 * np.arange(0.5, 4)
+    flat = xbp.new_dataset(
+        "detector_spectra",
+        np.ones((3, 4)),
+        units="1/meV",
+        statistics="quantum",
+        coords={"detector": ([1, 2, 3], "1"), "E": (E, "meV")},
+    ).assign_coords(two_theta=("detector", [30.0, 60, 90], {"units": "degree"}))
+    one = {"incident_energy": "20 meV", "ki_over_kf": "applied"}
+    S = flat.bp.angle_to_Q(0.1, **one).S.sel(Q=slice(1.5, 4))
+    np.testing.assert_allclose(S, 1, rtol=1e-5)

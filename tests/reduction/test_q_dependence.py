@@ -67,3 +67,17 @@ def test_spectra_whose_Q_tells_nothing() -> None:
     nothing = displacement_of_Q(ONE, ONE, ONE, 0 * ONE, EVEN, Q * EVEN)
     assert np.isnan(nothing.shift)
     assert nothing.beyond_chance == 0.0
+
+
+def test_without_errors_each_energy_counts_by_how_it_depends_on_Q() -> None:
+    """Not by how strong it is: peaks of g, and its unit, do not decide of u²."""
+    left = one_phonon(1.1 * U2) - ONE
+    left[:, 10:] += 0.1 * ONE[:, 10:] * np.cos(2 * Q)
+    high = 1.0 + 1000 * (np.arange(20) == 12)
+    parts = left, np.nan * ONE, ONE, -U2 * Q**2 * ONE
+    one, other = (
+        displacement_of_Q(*(part * by for part in parts), EVEN, Q * EVEN)
+        for by in (1.0, high)
+    )
+    assert other.shift == pytest.approx(one.shift, rel=1e-9)
+    assert other.std == pytest.approx(one.std, rel=1e-9)

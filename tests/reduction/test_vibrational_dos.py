@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from samples import vibrations
 
 import xbp
+from xbp.core.constants import BOLTZMANN_MEV
 from xbp.errors import (
     CoordinateError,
     QuantityError,
@@ -1008,3 +1010,58 @@ def test_a_background_is_found_where_it_is_more_than_noise(dos: xr.Dataset) -> N
         _, found = one_step(S + noise + level).residuals(unit * g, state)
         expected = level * S.size / (S + noise + level).sum()
         assert found == pytest.approx(expected, rel=0.1)
+
+
+def test_the_range_that_joins_is_in_the_units_of_the_data(sqe: xr.Dataset) -> None:
+    """Twelve to fifteen meV in THz: the same u² as in meV."""
+    other = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V").g.fillna(0)
+    bent = other * (1 + 0.02 * other.E)
+    bent.attrs = {"quantity": "vibrational_dos", "units": "1"}
+    factor = 1 / 4.135667696923859
+    in_thz = sqe.bp.convert(E="THz")
+    one, same = (
+        data.bp.to_vibrational_dos(
+            E_range=(0.5 * by, 15.5 * by), composition="V", initial_dos=bent,
+            join_range=(12 * by, 15.5 * by),
+        )
+        for data, by in ((sqe, 1.0), (in_thz, factor))
+    )  # fmt: skip
+    assert float(same.u2) == pytest.approx(float(one.u2), rel=1e-6)
+
+
+def test_u2_of_the_Q_dependence_does_not_depend_on_the_unit_of_S(
+    dos: xr.Dataset,
+) -> None:
+    """Its error is proportional to those of counting, where these are large."""
+    S = dos.bp.multiphonon_sqe(Q, dos.E.values, composition="V", area=1).S.values
+    S = S * (1 + 0.02 * (Q[:, None] / 10) ** 2)  # it asks for another u²
+    one, scaled, twice = (
+        one_step(by * S).invert(by * error * S)
+        for by, error in ((1.0, 0.5), (1000.0, 0.5), (1.0, 1.0))
+    )
+    assert one.u2_of_Q == pytest.approx(0.00733, abs=0.002)
+    assert scaled.u2_of_Q == pytest.approx(one.u2_of_Q, rel=1e-9)
+    assert one.u2_of_Q_std > 0
+    assert twice.u2_of_Q_std == pytest.approx(2 * one.u2_of_Q_std, rel=1e-9)
+
+
+def test_the_change_of_gamma_with_the_law_below_the_range(dos: xr.Dataset) -> None:
+    """By a difference: more modes below the range, all scaled to the same area."""
+    E, kT = np.arange(6.0, 31.0), BOLTZMANN_MEV * 300
+    g = dos.g.values[5:]
+    grid = one_step(np.ones((Q.size, 30))).grid
+    S = np.where(grid.E >= 6, 1.0, np.nan) * np.ones((Q.size, 1))
+    one = Map(grid, S, 300.0, np.nan, np.empty(0))
+    modes = Modes.of(E, g, kT, below="debye", step=1.0)
+    under, step = np.where(np.arange(modes.density.size) < 6, 1.0, 0.0), 1e-4
+
+    def gamma(law: float) -> float:
+        at = modes.step * np.arange(modes.density.size)
+        density = modes.density + law * under * at**2
+        area = density.sum() * modes.step
+        curvature = (modes.curvature + law) / area
+        changed = replace(modes, density=density / area, curvature=curvature)
+        return changed.gamma
+
+    slope = (gamma(step) - gamma(-step)) / (2 * step)
+    assert one.gamma_of_law(modes) == pytest.approx(slope, rel=1e-4)

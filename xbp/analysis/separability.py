@@ -216,7 +216,7 @@ def _fit_map(
     both &= model != 0
     ratio = np.where(both, B / model, np.nan)
     rms = np.sqrt(_ratio(np.where(both, (ratio - 1) ** 2, 0).sum(-1), both.sum(-1)))
-    chi2 = (weight * (B - model) ** 2).sum(-1) / np.maximum(n - 1, 1)
+    chi2 = _ratio((weight * (B - model) ** 2).sum(-1), n - 1)
     std = np.sqrt(_ratio(1.0, (weight * S**2).sum(-1)))
     ratio_std = np.where(both, np.sqrt(apart) / np.abs(model), np.nan)
     noise = np.sqrt(_ratio(np.where(both, ratio_std**2, 0).sum(-1), both.sum(-1)))

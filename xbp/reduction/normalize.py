@@ -327,7 +327,7 @@ def normalize_to_sum_rule(
     if not (weight.sum("Q") > 0).all() or not (total > 0).all():
         fix = "check E_range, Q_range and the background"
         raise RangeError("the sum over E and Q is not positive", fix=fix)
-    factor = (weight * right.where(weight > 0, 0.0)).sum("Q") / total
+    factor = (weight * right).sum("Q") / total
     if not ((factor > 0) & (factor < np.inf)).all():
         raise RangeError(
             f"the factor is {_written(factor)}: sums overflow, or S(Q) is not positive",

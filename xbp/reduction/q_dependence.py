@@ -27,8 +27,8 @@ class FromQ(NamedTuple):
         0 if chance gives such a shift in more than one of 40 cases.
         """
         square = (self.shift / self.std) ** 2 if self.std > 0 else 0.0
-        free = self.blocks - 1
-        if not (free > 0 and square > scipy.special.fdtri(1, free, 39 / 40)):
+        # NaN, and so no shift, for fewer than two blocks.
+        if not square > scipy.special.fdtri(1, self.blocks - 1, 39 / 40):
             return 0.0
         return float(self.shift * np.sqrt(1 - 1 / square))
 
