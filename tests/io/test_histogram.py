@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError, XbpError
+from xbp.errors import FileFormatError, QuantityError, XbpError
 
 Q_EDGES, E_EDGES = np.linspace(0, 3, 4), np.linspace(-4, 6, 6)
 
@@ -124,8 +124,15 @@ def test_declarations_that_contradict(tmp_path: Path) -> None:
         file["iqe/errors"].attrs["unit"] = "percent"
     with pytest.raises(FileFormatError, match="errors are in"):
         xbp.open_dataset(path)
-    write(path)
+
+
+def test_one_of_several_histograms_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5")
+    alone = xbp.open_dataset(path)
     with h5py.File(path, "a") as file:
-        file.copy("iqe", "second")
-    with pytest.raises(FileFormatError, match="2 histograms"):
+        file.copy("iqe", "can")
+        file["can/data"][...] *= 2
+    with pytest.raises(QuantityError, match=r"a\.h5.* one of 'can', 'iqe'"):
         xbp.open_dataset(path)
+    np.testing.assert_array_equal(xbp.open_dataset(path, name="can").S, 2 * alone.S)
+    xr.testing.assert_identical(xbp.open_dataset(path, name="iqe"), alone)

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError, UnitsError
+from xbp.errors import FileFormatError, QuantityError, UnitsError
 
 E_EDGES, Q_EDGES = np.linspace(-4, 6, 6), np.linspace(0, 2, 5)
 KIKF = b"Algorithm: CorrectKiKf v1\nParameters:\n  Name: EMode, Value: Direct, Default?: Yes\n  Name: EFixed, Value: 12\n"
@@ -246,10 +246,42 @@ def test_other_workspaces_are_refused(tmp_path: Path) -> None:
         file["mantid_workspace_1/workspace/axis1"].attrs["units"] = np.bytes_(b"TOF")
     with pytest.raises(FileFormatError, match="'TOF'"):
         xbp.open_dataset(path)
-    with h5py.File(write(path), "a") as file:
-        file.create_group("mantid_workspace_2")
-    with pytest.raises(FileFormatError, match="several workspaces"):
+
+
+def test_one_of_several_workspaces_by_name(tmp_path: Path) -> None:
+    """By the names of a group, else of the entries; tables and events are no choice."""
+    path = write(tmp_path / "a.nxs")
+    alone = xbp.open_dataset(path)
+    with h5py.File(path, "a") as file:
+        file.create_group("mantid_workspace_2/table_workspace")
+        file.move("mantid_workspace_1", "mantid_workspace_3")
+    xr.testing.assert_identical(xbp.open_dataset(path), alone)
+    with h5py.File(path, "a") as file:
+        for entry, factor in (
+            ("mantid_workspace_12", 2.0),
+            ("mantid_workspace_7", 3.0),
+        ):
+            file.copy("mantid_workspace_3", entry)
+            file[f"{entry}/workspace/values"][...] *= factor
+            file[f"{entry}/logs/T_sample/value"][...] *= factor
+    names = "'mantid_workspace_3', 'mantid_workspace_7', 'mantid_workspace_12'"
+    with pytest.raises(
+        QuantityError, match=f"name= is needed: one of {names}"
+    ) as caught:
         xbp.open_dataset(path)
+    assert "a.nxs" in str(caught.value)
+    seen = xbp.open_dataset(path, name="mantid_workspace_12")
+    np.testing.assert_array_equal(seen.S, 2 * alone.S)
+    assert float(seen.temperature) == 2 * float(alone.temperature)
+    with h5py.File(path, "a") as file:
+        for entry, name in (("3", "red"), ("7", "sqw"), ("12", "can")):
+            file[f"mantid_workspace_{entry}/workspace_name"] = [name.encode()]
+    with pytest.raises(QuantityError, match="one of 'red', 'sqw', 'can'"):
+        xbp.open_dataset(path)
+    by_name = xbp.open_dataset(path, name="sqw")
+    np.testing.assert_array_equal(by_name.S, 3 * alone.S)
+    with pytest.raises(QuantityError, match="name='cann' is not one of"):
+        xbp.open_dataset(path, name="cann")
 
 
 @pytest.mark.slow

@@ -389,8 +389,14 @@ def test_declarations_that_contradict(tmp_path: Path) -> None:
     xbp.open_dataset(path)
     with h5py.File(path, "a") as file:
         file.copy("aluminium", "second")
-    with pytest.raises(FileFormatError, match="2 entries"):
+    with pytest.raises(QuantityError, match=r"name= .* 'aluminium', 'second'"):
         xbp.open_dataset(path)
+    with h5py.File(path, "a") as file:
+        file["second/data/data"][...] *= 2
+    one, other = (xbp.open_dataset(path, name=n) for n in ("aluminium", "second"))
+    np.testing.assert_array_equal(other.S, 2 * one.S)
+    with pytest.raises(QuantityError, match="'second'"):
+        xbp.open_dataset(path, name="secnd")
 
 
 @pytest.mark.parametrize("label", ["variance", "Variances of the counts", "error^2"])

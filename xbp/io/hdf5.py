@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 import numpy as np
 
+from xbp.core.guards import choose
 from xbp.io.stored import of_hdf5
 from xbp.io.text import check
 
@@ -22,6 +23,7 @@ __all__ = [
     "HDF5_ERRORS",
     "HDF5_SIGNATURE",
     "attribute",
+    "chosen",
     "contents",
     "flag",
     "group",
@@ -89,6 +91,20 @@ def group(parent: Any, name: str) -> h5py.Group | None:
     """Return a group of a group; None if it is missing."""
     node = parent.get(name) if isinstance(parent, h5py.Group) else None
     return node if isinstance(node, h5py.Group) else None
+
+
+def chosen(found: Mapping[str, h5py.Group], name: str | None) -> h5py.Group:
+    """Return the one data set of a file, or of several that of a name.
+
+    Raises
+    ------
+    QuantityError
+        If `name` is needed, or is not one of those of the file.
+    """
+    if name is None and len(found) == 1:
+        return next(iter(found.values()))
+    reason = f"the file has {len(found)} data sets" if len(found) > 1 else ""
+    return found[choose(name, found, "name", reason=reason)]
 
 
 def attribute(node: h5py.HLObject, name: str) -> Any:

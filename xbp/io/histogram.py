@@ -15,7 +15,7 @@ from xbp.core.errors import UnitsError
 from xbp.core.schema import COORDINATES
 from xbp.core.units import convert_factor, parse_unit
 from xbp.io.guide import Guide, example
-from xbp.io.hdf5 import attribute, group, numbers
+from xbp.io.hdf5 import attribute, chosen, group, numbers
 from xbp.io.masks import measured
 from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check, translated
@@ -31,19 +31,19 @@ __all__ = ["FORMAT", "HistogramBackend", "open_histogram"]
 _AXES: Final = {"Q": "Q", "energy": "E", "E": "E"}
 
 
-def _histograms(file: h5py.File) -> list[h5py.Group]:
+def _histograms(file: h5py.File) -> dict[str, h5py.Group]:
     """Return the groups of histograms: the file itself or one level below."""
-    found = []
+    found = {}
     for candidate in (file, *file.values()):
         grid = group(candidate, "grid")
         axes = [_AXES.get(name) for name in grid if group(grid, name)] if grid else []
         if "E" in axes and isinstance(candidate.get("data"), h5py.Dataset):
-            found.append(candidate)
+            found[str(candidate.name).strip("/") or "/"] = candidate
     return found
 
 
 def _find(file: h5py.File) -> h5py.Group | None:
-    return next(iter(_histograms(file)), None)
+    return next(iter(_histograms(file).values()), None)
 
 
 FORMAT = Format(
@@ -64,7 +64,11 @@ FORMAT = Format(
 
 @FORMAT.reader
 def open_histogram(
-    path: Path, found: h5py.Group, *, errors: Literal["variance", "std"] = "variance"
+    path: Path,
+    found: h5py.Group,
+    *,
+    errors: Literal["variance", "std"] = "variance",
+    name: str | None = None,
 ) -> xr.Dataset:
     """Read a histogram HDF5 file.
 
@@ -76,6 +80,8 @@ def open_histogram(
     errors : {"variance", "std"}
         Meaning of ``errors``. The histogram package stores squared error bars; the
         scatter of the points of the public ARCS files agrees.
+    name : str, optional
+        Which histogram of a file that has several.
 
     Returns
     -------
@@ -90,6 +96,8 @@ def open_histogram(
     ------
     FileFormatError
         If the file is truncated, of another kind, or its parts do not fit together.
+    QuantityError
+        If `name` is needed, or is not one of those of the file.
 
     References
     ----------
@@ -110,8 +118,7 @@ def open_histogram(
     >>> ds.E.values, ds.S_std.values
     (array([1., 3.]), array([[0.2, 0.3]]))
     """
-    several = _histograms(found.file)
-    check(len(several) == 1, f"it has {len(several)} histograms: save only one")
+    found = chosen(_histograms(found.file), name)
     edges: dict[str, np.ndarray] = {}
     order: dict[int, str] = {}
     to_mev = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +27,7 @@ from xbp.io.geometry import (
     with_fixed_energy,
 )
 from xbp.io.guide import Guide, example
-from xbp.io.hdf5 import attribute, group, numbers, units_of
+from xbp.io.hdf5 import attribute, chosen, group, numbers, text, units_of
 from xbp.io.mantid_run import Run
 from xbp.io.masks import measured
 from xbp.io.reader import Format, density_per_mev
@@ -51,16 +52,30 @@ _AXES: Final = {
 }
 
 
+def _workspaces(file: h5py.File) -> dict[str, h5py.Group]:
+    """Return the workspaces with spectra, by their names if these differ."""
+    found = {
+        int(place[1]): group(file, entry)
+        for entry in file
+        if (place := re.fullmatch(r"mantid_workspace_(\d+)", entry))
+        and "values" in (group(group(file, entry), "workspace") or ())
+    }
+    entries = [found[i] for i in sorted(found)]
+    names = [text(entry, "workspace_name") for entry in entries]
+    if not all(names) or len({*names}) < len(names):
+        names = [str(entry.name).strip("/") for entry in entries]
+    return dict(zip(names, entries, strict=True))
+
+
 def _find(file: h5py.File) -> h5py.Group | None:
-    entry = group(file, "mantid_workspace_1")
-    return entry if "values" in (group(entry, "workspace") or ()) else None
+    return next(iter(_workspaces(file).values()), None)
 
 
 FORMAT = Format(
     "Mantid processed NeXus",
     "hdf5",
     _find,
-    "it has no 'mantid_workspace_1' with 'workspace/values'",
+    "it has no 'mantid_workspace_N' with 'workspace/values'",
     guesses=False,
     parts=("mantid_workspace_1", "workspace", "values", "axis1"),
     guide=Guide(
@@ -87,15 +102,15 @@ def open_mantid(
     final_energy: Any = None,
     direct_above: Any = "30 meV",
     temperature_spread: float = 0.5,
+    name: str | None = None,
 ) -> xr.Dataset:
     """Read a processed NeXus file of Mantid.
 
     Parameters
     ----------
     path : path-like
-        A file of SaveNexus or SaveNexusProcessed with one workspace: spectra over
-        energy transfer, or a map over Q and energy transfer, in bins that are common to
-        all.
+        A file of SaveNexus or SaveNexusProcessed: spectra over energy transfer, or a
+        map over Q and energy transfer, in bins that are common to all.
     T : scalar with units, optional
         Temperature of the sample, instead of that of the logs; a bare number is in K.
     temperature_log : str, optional
@@ -114,6 +129,8 @@ def open_mantid(
     temperature_spread : float
         Largest difference between the quartiles of the temperature log, relative to its
         median. Beyond it the temperature must be given.
+    name : str, optional
+        Which workspace of a file that has several.
 
     Returns
     -------
@@ -132,6 +149,8 @@ def open_mantid(
     FileFormatError
         If the file is truncated, of another kind, its parts do not fit together, its
         axes are not energy transfer and spectra or Q, or its geometry is not known.
+    QuantityError
+        If `name` is needed, or is not one of those of the file.
 
     References
     ----------
@@ -155,8 +174,7 @@ def open_mantid(
     """
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
     asked.kind()
-    several = "mantid_workspace_2" in entry.parent
-    check(not several, "it contains several workspaces: save only one")
+    entry = chosen(_workspaces(entry.file), name)
     run = Run(entry)
     check(not run.quantity, f"it is {run.quantity}, not S")
     if T is None:

@@ -31,6 +31,7 @@ from xbp.io.guide import Guide, example
 from xbp.io.hdf5 import (
     HDF5_ERRORS,
     attribute,
+    chosen,
     flag,
     group,
     number,
@@ -58,17 +59,17 @@ _COLUMNS: Final = {
 }
 
 
-def _entries(file: h5py.File) -> list[h5py.Group]:
+def _entries(file: h5py.File) -> dict[str, h5py.Group]:
     needed = {"data", "error", "energy", "polar"}
-    return [
-        entry
-        for entry in file.values()
+    return {
+        name: entry
+        for name, entry in file.items()
         if group(entry, "NXSPE_info") and needed <= set(group(entry, "data") or ())
-    ]
+    }
 
 
 def _find(file: h5py.File) -> h5py.Group | None:
-    return next(iter(_entries(file)), None)
+    return next(iter(_entries(file).values()), None)
 
 
 FORMAT = Format(
@@ -101,6 +102,7 @@ def open_nxspe(
     final_energy: Any = None,
     direct_above: Any = "30 meV",
     angle_units: Literal["degree", "rad"] | None = None,
+    name: str | None = None,
 ) -> xr.Dataset:
     """Read an NXSPE file.
 
@@ -126,6 +128,8 @@ def open_nxspe(
         Units of the angles, if the file has none; needed if no scattering angle exceeds
         π, since some programs write radians; degrees otherwise, as the format
         prescribes.
+    name : str, optional
+        Which entry of a file that has several.
 
     Returns
     -------
@@ -147,6 +151,8 @@ def open_nxspe(
     FileFormatError
         If the file is truncated, of another kind, its parts do not fit together, or its
         geometry is not known.
+    QuantityError
+        If `name` is needed, or is not one of those of the file.
 
     References
     ----------
@@ -174,8 +180,7 @@ def open_nxspe(
     """
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
     asked.kind()
-    several = _entries(entry.file)
-    check(len(several) == 1, f"it has {len(several)} entries: save only one")
+    entry = chosen(_entries(entry.file), name)
     data, info = entry["data"], entry["NXSPE_info"]
     values = numbers(data, "data", ndim=2)
     std = numbers(data, "error", shape=values.shape)
@@ -204,8 +209,8 @@ def open_nxspe(
     instrument, sample = group(entry, "instrument"), group(entry, "sample")
     attrs: dict[str, str | int] = {"title": entry.name.strip("/")}
     attrs["source"] = f"NXSPE file {path.name}"
-    if name := text(instrument, "name"):
-        attrs["instrument"] = name
+    if station := text(instrument, "name"):
+        attrs["instrument"] = station
     if of := text(sample, "name"):
         attrs["sample"] = of
     # Mantid writes 0 for an unknown run.
@@ -243,7 +248,7 @@ def open_nxspe(
             path,
             asked,
             stated=stated if stated in FIXED_ENERGY else None,
-            instrument=name,
+            instrument=station,
             energy=_fixed_energy(info, *may_lack),
             bins=bins,
         ),
