@@ -54,17 +54,15 @@ _AXES: Final = {
 
 def _workspaces(file: h5py.File) -> dict[str, h5py.Group]:
     """Return the workspaces with spectra, by their names if these differ."""
-    found = {
-        int(place[1]): group(file, entry)
-        for entry in file
-        if (place := re.fullmatch(r"mantid_workspace_(\d+)", entry))
-        and "values" in (group(group(file, entry), "workspace") or ())
+    places = {
+        int(place[1]): name
+        for name in file
+        if (place := re.fullmatch(r"mantid_workspace_(\d+)", name))
+        and "values" in (group(group(file, name), "workspace") or ())
     }
-    entries = [found[i] for i in sorted(found)]
-    names = [text(entry, "workspace_name") for entry in entries]
-    if not all(names) or len({*names}) < len(names):
-        names = [str(entry.name).strip("/") for entry in entries]
-    return dict(zip(names, entries, strict=True))
+    found = {name: file[name] for _, name in sorted(places.items())}
+    named = {text(entry, "workspace_name") or "": entry for entry in found.values()}
+    return found if len(named) < len(found) or not all(named) else named
 
 
 def _find(file: h5py.File) -> h5py.Group | None:
