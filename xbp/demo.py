@@ -178,7 +178,7 @@ def draw(study: Study) -> Figure:
         If matplotlib is not installed.
     """
     # Without pyplot: it leaves no figure open, and needs no display.
-    module = require("matplotlib.figure", "figures need it", "plot")
+    module = require("matplotlib.figure", "draw figures", "plot")
     figure: Figure = module.Figure(figsize=(8.6, 5.2), layout="constrained")
     axes = figure.subplots(2, 3)
     plot.map(study.b, study.glass.Sq, axes[0, 0], E_range=(1.0, 20.0))
@@ -244,7 +244,7 @@ def run(folder: Path, *, overwrite: bool = False) -> str:
     to_netcdf(ds.assign_attrs(made_by=_MARK), archive, overwrite=True)
     lines = [table(study), "", f"archived: {archive}"]
     try:
-        style = require("matplotlib.style", "figures need it", "plot")
+        style = require("matplotlib.style", "draw figures", "plot")
         with (
             new_file(picture, overwrite=True) as (temporary, _),
             style.context("xbp.plot.column"),

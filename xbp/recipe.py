@@ -311,8 +311,7 @@ def _require_ending(key: str, path: Path, endings: Collection[str]) -> None:
 
 
 def _picture_endings() -> list[str]:
-    why = "figures need it"
-    bases = require("matplotlib.backend_bases", why, "plot")
+    bases = require("matplotlib.backend_bases", "draw figures", "plot")
     kinds = {".png": 0, **{f".{k}": 0 for k in bases.FigureCanvasBase.filetypes}}
     return list(kinds)
 
@@ -401,7 +400,7 @@ def _write_figure(drawn: Any, path: Path) -> None:
     if path.suffix == ".html":
         drawn.save(path)
         return
-    pyplot = require("matplotlib.pyplot", "figures need it", "plot")
+    pyplot = require("matplotlib.pyplot", "draw figures", "plot")
     drawn.figure.savefig(path, dpi=150)
     pyplot.close(drawn.figure)
 

@@ -185,7 +185,7 @@ def test_what_is_no_matrix_is_refused(matrix: np.ndarray, tmp_path: Path) -> Non
         harmonic_vdos(matrix=matrix, masses=MASS[:4])
     with pytest.raises(QuantityError, match="transpose"):
         harmonic_vdos(matrix=np.triu(matrix), masses=MASS)
-    with pytest.raises(QuantityError, match="neither a configuration"):
+    with pytest.raises(QuantityError, match="a configuration and its system"):
         harmonic_vdos()
     with pytest.raises(XbpError, match="system"):
         harmonic_vdos(None, "CuZr", matrix=matrix, masses=MASS)

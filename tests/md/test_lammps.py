@@ -505,7 +505,9 @@ def test_a_run_goes_on_from_a_configuration(argon: Path, tmp_path: Path) -> None
     ["shell touch there", "pair_style lj/cut 3\nshell touch there", "pair_coeff $(1)"],
 )
 def test_a_system_describes_forces_and_nothing_else(line: str) -> None:
-    with pytest.raises(QuantityError, match="a system is described by pair_style"):
+    with pytest.raises(
+        QuantityError, match="only these commands are allowed: pair_style"
+    ):
         System("mine", {"A": 1.0}, {"A": 40.0}, (line,), 0.02, 100.0, 10.0, 0.005)
 
 

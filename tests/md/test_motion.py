@@ -205,7 +205,7 @@ def test_velocities_in_another_unit_are_named_as_the_fault(tmp_path: Path) -> No
         file["time"] = time
         text = h5py.string_dtype()
         file.create_dataset("composition/atom_types", data=["Cu", "Zr"], dtype=text)
-    with pytest.raises(QuantityError, match=r"T of the velocities.*\n.*velocities=F"):
+    with pytest.raises(QuantityError, match=r"K of the velocities.*\n.*velocities=F"):
         open_trajectory(path)
     still = open_trajectory(path, velocities=False)
     np.testing.assert_allclose(still.position.values, r)

@@ -129,7 +129,7 @@ def test_partials_of_a_trajectory() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     p = partials()
-    with pytest.raises(RangeError, match="one of Q and u2 is missing"):
+    with pytest.raises(RangeError, match="only one of Q and u2"):
         p.bp.neutron_weighted_dos(Q=5)
     with pytest.raises(QuantityError, match=r"add up to 0\.92"):
         p.isel(element=[0, 1]).bp.neutron_weighted_dos()

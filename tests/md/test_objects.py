@@ -179,5 +179,5 @@ def test_what_is_neither_path_nor_atoms(data: Any) -> None:
 def test_names_that_ase_does_not_know() -> None:
     pytest.importorskip("ase")
     glass = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[0])
-    with pytest.raises(QuantityError, match="not an element of ASE"):
+    with pytest.raises(QuantityError, match="ASE does not know the element"):
         glass.bp.to_ase()

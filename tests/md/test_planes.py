@@ -184,12 +184,14 @@ def test_planes_are_found_given_or_refused(tmp_path: Path) -> None:
     assert open_trajectory(flat, **DUMP).attrs["dimension"] == 2
     assert open_trajectory(flat, **DUMP, dimension=3).attrs["dimension"] == 3
     left = dump(tmp_path / "left.dump", [0, 1e-3, 0])
-    with pytest.raises(QuantityError, match=r"dimension=2, but z moves in frames 1"):
+    with pytest.raises(
+        QuantityError, match=r"dimension=2, but atoms leave their plane in frames 1"
+    ):
         open_trajectory(left, **DUMP).bp.structure_factor(2, weights="unit")
     for name, z, vz in (("sheet", [0, 0, 1e-3], 0.0), ("thrown", [0, 0, 0], 0.1)):
         rippled = dump(tmp_path / f"{name}.dump", z, vz)
         assert "dimension" not in open_trajectory(rippled, **DUMP).attrs
-        with pytest.raises(QuantityError, match="z moves in the"):
+        with pytest.raises(QuantityError, match="leave their plane in the"):
             open_trajectory(rippled, **DUMP, dimension=2)
 
 

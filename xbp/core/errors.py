@@ -236,7 +236,7 @@ def require(module: str, purpose: str, extra: str, instead: str = "") -> Any:
     module : str
         What to import.
     purpose : str
-        A clause, such as "the segments of a trajectory are computed as its tasks".
+        What it is needed to do, such as "read netCDF".
     extra : str
         The extra of xbp that brings it.
     instead : str
@@ -249,18 +249,19 @@ def require(module: str, purpose: str, extra: str, instead: str = "") -> Any:
 
     Examples
     --------
-    >>> require("nowhere", "examples need it", "md")
+    >>> require("nowhere", "read netCDF", "md")  # doctest: +NORMALIZE_WHITESPACE
     Traceback (most recent call last):
         ...
-    xbp.core.errors.MissingDependencyError: ...
+    xbp.core.errors.MissingDependencyError: nowhere is needed to read netCDF and cannot
+    be imported (No module named 'nowhere')
+      fix:  pip install "xarray-bosonpeak[md]", or ".[md]" in a clone
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
         raise MissingDependencyError(
-            f"{package} cannot be imported ({error})",
-            reason=purpose,
+            f"{package} is needed to {purpose} and cannot be imported ({error})",
             fix=f"{install(extra)}{instead and f'; or {instead}'}",
         ) from error
 

@@ -208,7 +208,7 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     >>> xbp.from_scipp(xbp.to_scipp(S)).identical(S)  # doctest: +SKIP
     True
     """
-    scipp = require("scipp", "to_scipp needs it", "scipp")
+    scipp = require("scipp", "make its objects", "scipp")
     signal = as_stored(read(data))
     value, source = signal.value, signal.source
     name = str(value.name or signal.quantity.variable)
@@ -353,7 +353,7 @@ def from_scipp(
     >>> list(g.variables)  # doctest: +SKIP
     ['g', 'g_std', 'E', 'E_bnds']
     """
-    scipp = require("scipp", "the data are objects of scipp", "scipp")
+    scipp = require("scipp", "read its objects", "scipp")
     if isinstance(data, scipp.Dataset):
         names = list(data.keys())
         chosen = names[0] if name is None and len(names) == 1 else name

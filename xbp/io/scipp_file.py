@@ -95,7 +95,7 @@ def open_scipp_file(
     >>> xbp.open_dataset("glass.hdf5").identical(S)  # doctest: +SKIP
     True
     """
-    scipp = require("scipp", "it is a file of scipp", "scipp")
+    scipp = require("scipp", "read its files", "scipp")
     with h5py.File(path, "r") as file:
         require_stored(file)
     with translated(f"{path} cannot be read by scipp", Exception):

@@ -85,7 +85,7 @@ def open_wdf(
     """
     blocks = _require_blocks(content)
     check({b"DATA", b"XLST"} <= set(blocks), "it has no spectra, or no axis")
-    wdf = require("wdf", "WDF files are read by the package renishaw-wdf", "raman")
+    wdf = require("wdf", "read WDF files", "raman")
     file = wdf.Wdf()
     file.open_fd(io.BytesIO(content))
     head = file.hdr

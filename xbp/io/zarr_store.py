@@ -66,7 +66,7 @@ def to_zarr(
     ...     xbp.open_dataset(f"{folder}/glass.zarr").load().identical(B)
     True
     """
-    require("zarr", "it writes Zarr stores", "md")
+    require("zarr", "write Zarr stores", "md")
     ds, _ = prepared(as_dataset(data))
     ds.attrs = DATASET_LABELS | ds.attrs
     is_store = str(os.fspath(path)).endswith(".zarr")
@@ -112,7 +112,7 @@ def open_zarr(folder: Path) -> xr.Dataset:
     MissingDependencyError
         If zarr is not installed.
     """
-    require("zarr", "it reads Zarr stores", "md")
+    require("zarr", "read Zarr stores", "md")
     with translated(f"{folder} cannot be read as Zarr", Exception, fix=MAYBE_DAMAGED):
         require_stored(folder)
         ds: Any = xr.open_zarr(folder, chunks=None)
@@ -130,7 +130,7 @@ def require_stored(folder: Path, *, expansion: float = 1100.0) -> None:
     ------
     FileFormatError
     """
-    zarr = require("zarr", "it reads Zarr folders", "md")
+    zarr = require("zarr", "read Zarr stores", "md")
     size = sum(part.stat().st_size for part in folder.rglob("*") if part.is_file())
     for name, array in zarr.open_group(folder, mode="r").arrays():
         declared = math.prod(array.shape) * array.dtype.itemsize

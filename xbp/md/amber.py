@@ -74,7 +74,7 @@ def _claims(path: Path) -> bool:
 
 
 def _new(path: Path) -> Any:
-    file = require("netCDF4", "it reads netCDF", "md").Dataset(path)
+    file = require("netCDF4", "read netCDF", "md").Dataset(path)
     file.set_auto_maskandscale(False)
     return file
 

@@ -73,7 +73,7 @@ class Later:
         return np.asarray(self._array[part].compute(scheduler="sync"))
 
 
-_READS = "frames are read as its arrays"
+_READS = "read trajectories in chunks"
 
 
 #: Between frames so far apart it is unknown through which side an atom left.

@@ -64,8 +64,8 @@ def mode_moments(
         if (size > 1.5 * moments[0]).any():
             raise RangeError(
                 "the glass has imaginary modes",
-                reason="then the expansion in polynomials does not converge",
-                fix="relax it further, or find the modes: .bp.bloch_modes(Q_max=None)",
+                reason="the expansion in polynomials then does not converge",
+                fix="relax the glass further, or use .bp.bloch_modes(Q_max=None)",
             )
         moments[2 * m] = 2 * size - moments[0]
         before, now = now, twice_x(now) - before

@@ -89,7 +89,7 @@ def convert(
                 return
             bar: Any = contextlib.nullcontext()
             if progress:
-                tqdm = require("tqdm.dask", "it shows the progress", "md")
+                tqdm = require("tqdm.dask", "show the progress", "md")
                 bar = tqdm.TqdmCallback(desc=label)
             with bar:
                 write_trajectory(traj, temporary, frames=frames)
@@ -102,7 +102,7 @@ def _fill(
     with contextlib.ExitStack() as stack:
         show: Callable[[int], None] = lambda done: None  # noqa: E731
         if label is not None:
-            tqdm = require("tqdm", "it shows the progress", "md").tqdm
+            tqdm = require("tqdm", "show the progress", "md").tqdm
             total = traj.sizes["time"]
             bar = tqdm(total=total, initial=folder.done, desc=label, unit="frame")
             stack.enter_context(bar)
@@ -150,7 +150,10 @@ def _unfinished(where: Path, job: dict[str, Any]) -> Iterator[_Unfinished]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             require_file(
-                False, folder.path, "another process writes it", fix="wait, or stop it"
+                False,
+                folder.path,
+                "another process is writing it",
+                fix="wait, or stop it",
             )
         try:
             folder.find()
@@ -194,7 +197,10 @@ class _Unfinished:
             and (not self.path.is_dir() or {*os.listdir(self.path)} - names)
         )
         require_file(
-            not foreign, self.path, "it has other files than an xbp run", fix="move it"
+            not foreign,
+            self.path,
+            "it contains files that xbp did not write",
+            fix="move them",
         )
 
     def find(self) -> None:

@@ -112,7 +112,8 @@ def current_spectra(
     plan = Plan.make(trajectory, given, frames.length)
     if np.iscomplexobj(plan.weighting.factors):
         raise QuantityError(
-            "a scattering length is complex; weights of currents must be real"
+            "currents need real weights; a scattering length is complex",
+            fix="pass the real part with b=, or weights='mass'",
         )
     if not moving and most_phase is not None:
         _require_small_steps(plan, require_positive(most_phase, "most_phase"))

@@ -131,7 +131,7 @@ class Deformation:
             raise QuantityError(
                 f"{short.sum()} atoms, such as atom {np.argmax(short)}, have too few "
                 f"neighbors within {cutoff.text}, or all of them in one plane",
-                fix="raise cutoff=, or traj.isel(atom=...)",
+                fix="raise cutoff=, or leave them out: traj.isel(atom=...)",
             )
         # Across a plane in which all bonds lie nothing is known to deform: w has no
         # part there.
@@ -176,8 +176,8 @@ class Deformation:
             if apart.max() >= 2 * NEAR:
                 bond = int(np.argmax(apart))
                 raise QuantityError(
-                    f"atoms {first[bond]} and {second[bond]}, once neighbors, are half "
-                    f"a cell apart in frame {block.first + frame}",
+                    f"atoms {first[bond]} and {second[bond]}, neighbors in the "
+                    f"reference, are half a cell apart in frame {block.first + frame}",
                     fix="pass a reference= nearer in time",
                 )
 

@@ -90,7 +90,7 @@ class Slab:
     def _transforms(self, n_frames: int, frames: Frames) -> np.ndarray:
         finufft = require(
             "finufft",
-            "densities at many wave vectors are non-uniform Fourier transforms",
+            "compute densities at many wave vectors",
             "md",
         )
         accuracy, real, complex_ = _ACCURACY[self.precision]

@@ -149,13 +149,13 @@ def _history_header(lines: Lines, where: str) -> Header | None:
     require_file(
         imcon in _CELLS,
         where,
-        f"its cell of boundaries imcon = {imcon} is not spanned by three vectors",
+        f"its cell (imcon = {imcon}) is not spanned by three vectors",
         fix="simulate in a cell (imcon 1, 2, 3) or slab (6)",
     )
     require_file(
         n_atoms > 0 and level in (0, 1, 2) and 0 < tstep < 1e30,
         where,
-        f"it declares {n_atoms} atoms, keytrj {level} and steps of {tstep:g} ps",
+        f"{n_atoms} atoms, keytrj {level} and steps of {tstep:g} ps are not possible",
     )
     shared = {"atoms, levels, imcon": (n_atoms, level, imcon)}
     time = float(words[6]) if len(words) == 7 else None

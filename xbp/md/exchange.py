@@ -9,7 +9,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.construct import new_dataset
-from xbp.core.errors import QuantityError, require
+from xbp.core.errors import QuantityError, kind_of, require
 from xbp.core.grid import require_same_grid
 from xbp.core.guards import choose, not_used, require_kind
 from xbp.core.operation import operation
@@ -141,12 +141,12 @@ def from_dynasor(
     array([1.1, 0.8])
     """
     if hasattr(data, "atomic_indices"):
-        not_used("a Trajectory is not a Sample", quantity=quantity, T=T)
+        not_used("data are a Trajectory, not a Sample", quantity=quantity, T=T)
         return _opened(data, "frame_step", "a Trajectory of dynasor", options)
     if not hasattr(data, "available_correlation_functions"):
-        raise QuantityError(f"{type(data).__name__} is not an object of dynasor")
+        raise QuantityError(f"data is {kind_of(data)}, not an object of dynasor")
     for name, value in options.items():
-        not_used("a Sample is not a Trajectory", **{name: value})
+        not_used("data are a Sample, not a Trajectory", **{name: value})
     endings = {"coherent": "_coh", "incoherent": "_incoh"}
     ending = endings[choose(part, endings, "part")]
     there = list(data.available_correlation_functions)
@@ -158,7 +158,7 @@ def from_dynasor(
     found = [name for name, key in names.items() if key]
     if not found:
         raise QuantityError(
-            f"the Sample has no {part} spectrum, but {', '.join(there) or 'nothing'}"
+            f"the Sample has no {part} spectrum; it has {', '.join(there) or 'none'}"
         )
     chosen = found[0] if quantity is None else choose(quantity, found, "quantity")
     key, axis = names[chosen], _OF_SAMPLE[chosen][1]
@@ -266,7 +266,7 @@ def to_ase(data: xr.Dataset, fields: xr.Dataset | None = None) -> list[Any]:
     >>> sorted(gas.bp.to_ase(speed)[0].arrays)
     ['masses', 'momenta', 'numbers', 'positions', 'v2']
     """
-    ase = require("ase", "to_ase makes its Atoms", "formats")
+    ase = require("ase", "make Atoms of ASE", "formats")
     trajectory = read_trajectory(data)
     symbols = trajectory.elements().tolist()
     length, speed = trajectory.units
@@ -284,7 +284,7 @@ def to_ase(data: xr.Dataset, fields: xr.Dataset | None = None) -> list[Any]:
             atoms = ase.Atoms(symbols, r, cell=cell, pbc=sides)
         except KeyError as error:
             raise QuantityError(
-                f"{error} is not an element of ASE",
+                f"ASE does not know the element {error}",
                 fix="traj.assign_coords(element=('atom', symbols))",
             ) from None
         if trajectory.mass is not None:
@@ -347,7 +347,7 @@ def to_mdanalysis(data: xr.Dataset) -> Any:
     >>> gas.bp.to_mdanalysis().trajectory.n_frames
     4
     """
-    mda = require("MDAnalysis", "to_mdanalysis makes its Universe", "formats")
+    mda = require("MDAnalysis", "make a Universe", "formats")
     triclinic = mda.lib.mdamath.triclinic_box
     trajectory = read_trajectory(data)
     length, speed = trajectory.units

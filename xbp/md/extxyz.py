@@ -276,8 +276,8 @@ def _style(
         factor = convert_factor(text, target, name=f"{kind} in {given.path}")
         if style is not None and not np.isclose(getattr(style, field), factor):
             raise UnitsError(
-                f"{given.path} declares {kind} in {text!r}, not as in units "
-                f"'{style.name}'",
+                f"{given.path} gives {kind} in {text!r}, which contradicts "
+                f"units='{style.name}'",
                 fix="leave units= out",
             )
         changed[field] = factor

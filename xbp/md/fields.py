@@ -228,7 +228,7 @@ def local_fields(
     0.02
     """
     given = dict(locals())
-    array = require("dask.array", "local fields are computed lazily", "md")
+    array = require("dask.array", "compute local fields lazily", "md")
     trajectory = read_trajectory(data)
     require_kind(fields, (str, Sequence), "fields", "names, such as ['d2min']")
     names = (fields,) if isinstance(fields, str) else tuple(fields)

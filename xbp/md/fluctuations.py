@@ -213,7 +213,7 @@ class _Fields:
         parts: list[Any] = []
         for array in arrays:
             require_kind(
-                array, xr.DataArray, "a field", "a name or labelled numbers, "
+                array, xr.DataArray, "field", "a name or labelled numbers, "
                 "xarray.DataArray(values, dims=('time', 'atom'), attrs={'units': '1'})",
             )  # fmt: skip
             name = str(array.name or f"field_{len(parts)}")
@@ -258,7 +258,7 @@ def _in_order(trajectory: Trajectory, name: str, array: xr.DataArray) -> Any:
         same = np.allclose(own, other, rtol=1e-9, atol=1e-9)
         if own.attrs.get("units") == other.attrs.get("units") and not same:
             raise CoordinateError(
-                f"the times of the field '{name}' are not those of the trajectory",
+                f"the times of the field '{name}' differ from those of the trajectory",
                 fix=f"{name} = {name}.sel(time=traj.time)",
             )
     components = [d for d in array.dims if d not in ("time", "atom")]

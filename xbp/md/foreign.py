@@ -26,16 +26,16 @@ __all__ = ["open_with_ase", "open_with_mdanalysis"]
 _ASE_MOVING: Final = ("traj", "vasp", "vasp-xml", "vasp-out", "castep-md")
 #: Formats that ASE reads wrongly, or whose elements it guesses from names, and what to
 #: do; those that xbp reads itself are not recognised by their first lines.
-_TOPOLOGY, _DAMAGED = "topology=, and elements=", "its first lines are damaged"
+_TOPOLOGY, _DAMAGED = "pass topology= and elements=", "correct its first lines"
 _ASE_WRONG: Final = {
     "cp2k-dcd": _TOPOLOGY,
     "dlp-history": _DAMAGED,
     "dlp4": "write a HISTORY",
-    "extxyz": "a Lattice in the second line, and newlines",
+    "extxyz": "write a Lattice in the second line",
     "gromacs": _TOPOLOGY,
     "lammps-data": _DAMAGED,
-    "lammps-dump-binary": "binary2txt",
-    "lammps-dump-text": "a dump begins with ITEM: TIMESTEP",
+    "lammps-dump-binary": "convert it with binary2txt",
+    "lammps-dump-text": "begin it with ITEM: TIMESTEP",
     "netcdftrajectory": _TOPOLOGY,
     "proteindatabank": _TOPOLOGY,
     "vasp-xdatcar": _DAMAGED,
@@ -44,13 +44,13 @@ _ASE_WRONG: Final = {
 #: MDAnalysis's formats that state times, in ps, and those that do not.
 _MDA_TIMED: Final = ("XTC", "TRR")
 _MDA_UNTIMED: Final = ("DCD", "TRJ", "MDCRD", "CRDBOX", "XYZ", "PDB", "GRO")
-_PURPOSE: Final = "it reads this format"
+_PURPOSE: Final = "read this format"
 
 
 def open_with_ase(source: Source, given: Given) -> Found:
     """Open what ASE reads; it is kept in memory, as ASE's formats cannot seek."""
     path = source.path
-    hint = "topology= passes it to MDAnalysis"
+    hint = "pass topology= to read it with MDAnalysis"
     with reading(path, hint, "is not a trajectory that xbp or ASE reads"):
         formats = require("ase.io.formats", _PURPOSE, "formats")
         kind = str(given.format or formats.filetype(str(path)))
@@ -73,7 +73,7 @@ def open_with_ase(source: Source, given: Given) -> Found:
     require_file(
         kind in _ASE_MOVING or (len(images) == 1 and not first.has("momenta")),
         path,
-        f"{kind} read by ASE is tested only for one frame at rest",
+        f"ASE's reader of {kind} is tested only for one frame at rest",
         fix="write extended XYZ, or xbp.md.new_trajectory(position, time=…, cell=…)",
     )
     own = [image.info.get("time") for image in images if kind == "castep-md"]
@@ -99,7 +99,7 @@ def open_with_mdanalysis(source: Source, given: Given) -> Found:
         require_file(
             kind in (*_MDA_TIMED, *_MDA_UNTIMED),
             path,
-            f"{kind} read by MDAnalysis is not tested",
+            f"MDAnalysis's reader of {kind} is not tested",
             fix="xbp.md.new_trajectory(position, time=…, cell=…)",
         )
         n_frames = len(trajectory)

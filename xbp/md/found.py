@@ -87,8 +87,8 @@ class Found:
         if heavy.size or not atoms.size:
             wrong = f"a site of {heavy[0]:g} u" if heavy.size else "every atom"
             raise QuantityError(
-                f"elements= makes {wrong} in {self.frames.path} a virtual site, which "
-                "has no mass",
+                f"elements= makes {wrong} in {self.frames.path} a virtual site, "
+                "without mass",
                 fix="name the element of every atom that has a mass",
             )
         return replace(
@@ -204,7 +204,7 @@ def masses_of(
             raise QuantityError(
                 f"the mass of {symbol} in {path} is {wrong[0]:g} u, but the element "
                 f"has {standard:g} u",
-                fix=f"masses={{'{symbol}': '{wrong[0]:g} u'}}, or other elements=",
+                fix=f"masses={{'{symbol}': '{wrong[0]:g} u'}}, or correct elements=",
             )
         mass[atoms] = np.where(np.isnan(here), standard, here)
     return mass
@@ -305,7 +305,7 @@ def require_motion(
         reach = functools.partial(_reach, mass, step, free, rounding)
         if jump > reach(limit):
             way, most = np.sqrt(np.array([jump, reach(limit)]) / mass.sum())
-            of = f"the velocities, {kelvin:.3g} K" if own < hottest else ""
+            of = f"T = {kelvin:.3g} K of the velocities" if own < hottest else ""
             fix = (
                 "correct units=, timestep= or time_between_frames=; "
                 "open independent configurations one at a time: "
@@ -315,8 +315,8 @@ def require_motion(
                 fix = f"velocities=False leaves the velocities out; or {fix}"
             raise QuantityError(
                 f"after frame {first} of {path} atoms move by {way:.3g} angstrom in "
-                f"{step:.4g} ps; thermal motion is at most {most:.3g} angstrom (T of "
-                f"{of or f'hottest={hottest:g} K'})",
+                f"{step:.4g} ps; thermal motion is at most {most:.3g} angstrom "
+                f"({of or f'hottest={hottest:g} K'})",
                 fix=fix,
             )
     return [ends[0], ends[-1]] if ends else []

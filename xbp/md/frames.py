@@ -199,7 +199,7 @@ class Frames:
 
     def arrays(self, chunk: int) -> tuple[Any, Any]:
         """Return positions and velocities as dask arrays, which one task reads."""
-        lazy = require("xbp.md.lazy", "trajectories are opened lazily", "md")
+        lazy = require("xbp.md.lazy", "open trajectories lazily", "md")
         count = len(self.numbers)
         parts = [
             self.numbers[first : first + chunk] for first in range(0, count, chunk)

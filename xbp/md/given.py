@@ -304,7 +304,7 @@ class Given:
                 f"time_between_frames={self.time_between_frames} contradicts {path}: "
                 f"frames are {hops.min():g} to {hops.max():g} steps apart, not equally "
                 "spaced",
-                fix="timestep=, the time of one step",
+                fix="pass timestep=, the time of one step",
             )
         return np.arange(n) * between
 

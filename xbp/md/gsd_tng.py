@@ -18,7 +18,7 @@ from xbp.md.topology import Topology, elements_of, read_topology
 
 __all__ = ["is_gsd", "is_tng", "open_gsd", "open_tng"]
 
-_PURPOSE: Final = "it reads this format"
+_PURPOSE: Final = "read this format"
 
 
 def is_gsd(head: bytes) -> bool:

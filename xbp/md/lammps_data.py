@@ -177,7 +177,7 @@ def _layout(path: Any, given: Any, stated: str, width: int) -> tuple[int, int, i
         style = repr(given or stated) if given or stated else "not stated"
         raise QuantityError(
             f"{path}: its rows of atoms have {width} columns (atom_style: {style})",
-            fix="atom_style='charge', or as in the input; 'hybrid sphere dipole'",
+            fix="pass that of the LAMMPS input: atom_style='hybrid sphere dipole'",
         )
     return found
 
@@ -193,7 +193,10 @@ def _read_box(header: list[list[str]], path: Any) -> tuple[int, np.ndarray, np.n
         elif words[-3:] == ["xy", "xz", "yz"]:
             tilt = np.array(words[:3], dtype=float)
         general = words[-1] in ("avec", "bvec", "cvec", "abc")
-        problem, fix = "it has a general triclinic cell", "write_data without it"
+        problem, fix = (
+            "it has a general triclinic cell",
+            "write_data without triclinic/general",
+        )
         require_file(not general, path, problem, fix=fix)
     require_file(n_atoms > 0, path, "it has no number of atoms")
     sides = bounds[:, 1] - bounds[:, 0]
@@ -238,6 +241,6 @@ def _elements_of_data(
 
 def element_of_mass(mass: float, *, within: float = 0.05) -> str:
     """Return the one element whose mass this is to `within` u, or nothing."""
-    table = require("periodictable", "masses are looked up in it", "neutron").elements
+    table = require("periodictable", "look up masses", "neutron").elements
     near = [e.symbol for e in table if e.number and abs(float(e.mass) - mass) <= within]
     return near[0] if len(near) == 1 else ""

@@ -165,7 +165,9 @@ def _require_columns(
 ) -> None:
     """Refuse frames without ids or positions, and velocities of some frames only."""
     for columns in first:
-        require_file("id" in columns, path, "it has no column id", fix="dump ids")
+        require_file(
+            "id" in columns, path, "it has no column id", fix="dump the column id"
+        )
         require_file(
             bool(_places(columns)),
             path,

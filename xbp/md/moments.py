@@ -125,7 +125,7 @@ class Moments:
                 Diagnostic(
                     "slow_relaxation",
                     "warning",
-                    f"successive segments correlate by {highest:.2g}: the sample "
+                    f"successive segments are correlated ({highest:.2g}): the sample "
                     "relaxes more slowly, and errors may be too small by half",
                     "use a longer window, or a longer trajectory",
                 )

@@ -155,7 +155,7 @@ def _minima(
     if across[periodic].min() < thin * spacing:
         raise RangeError(
             f"the cell is {across[periodic].min():.4g} angstrom thick, with atoms "
-            f"{spacing:.3g} angstrom apart: images would be neighbors",
+            f"{spacing:.3g} angstrom apart: atoms would neighbor their own images",
             fix="simulate a larger cell, or pass cutoff=",
         )
     every = slice(None, None, max(1, trajectory.n_frames // n_frames))
@@ -341,7 +341,7 @@ def pairs_within(
     shift : numpy.ndarray of int, shape (n_pairs, 3)
         Cells to add to second − first, of the positions as given.
     """
-    vesin = require("vesin", "it finds the neighbors", "md")
+    vesin = require("vesin", "find neighbors", "md")
     density = scaled.shape[1] / float(abs(np.linalg.det(cell)))
     near = density * 4 / 3 * np.pi * radius * radius * radius
     require_memory(

@@ -108,7 +108,7 @@ def neutron_weighted_dos(
     masses = np.array([atomic_mass(str(symbol)) for symbol in symbols])
     weights = share * neutron_cross_sections(symbols, b) / masses
     if (Q is None) != (u2 is None):
-        raise RangeError("one of Q and u2 is missing", fix="give both, or neither")
+        raise RangeError("only one of Q and u2 is given", fix="pass both, or neither")
     if Q is not None:
         displacement = resolve(value.drop_vars("u2", errors="ignore"), "u2", u2=u2)
         square = magnitude(Q, "1/angstrom", name="Q") ** 2

@@ -331,7 +331,7 @@ def open_trajectory(
         thin = np.linalg.norm(np.linalg.inv(cells), axis=1).max()
         # A plane of atoms is as thick as these.
         each = np.abs(np.linalg.det(cells)).min() / n * max(1.0, 2.0 * thin)
-        dense = f"{each:.3g} angstrom³ per atom: its lengths have wrong units"
+        dense = f"{each:.3g} angstrom³ per atom: its lengths have the wrong units"
         fix = "correct the cell, or lower densest="
         require_file(each > least, where, dense, fix=fix)
         tolerance = np.inf if found.reduced else 0.25

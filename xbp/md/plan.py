@@ -123,7 +123,7 @@ class Plan:
         if counts["max_wavevectors_per_shell"] is not None:
             list_shells = partial(replace, shells)  # few of very many: they are sent
         if not self_part:
-            not_used("all pairs of frames count", origin_step=counts["origin_step"])
+            not_used("all pairs of frames are used", origin_step=counts["origin_step"])
         else:  # by default 16 origins, which are averages enough
             step = counts["origin_step"] or max(1, length // 16)
             counts["origin_step"] = min(step, length)
@@ -288,7 +288,7 @@ def answer(
         found["dimension"] = 2
     elif "Q" in coords and not trajectory.repeats.all():
         sides = " and ".join("abc"[i] for i in np.flatnonzero(~trajectory.repeats))
-        text = f"the box is open along {sides}: only wave vectors across are used"
+        text = f"the box is open along {sides}: only wave vectors normal to it are used"
         found |= diagnosed(found, Diagnostic("open_sides", "warning", text))
     source, sample = trajectory.source.attrs, {}
     if trajectory.element is not None:

@@ -94,6 +94,6 @@ def require_in_plane(position: Any, velocity: Any, frame: str) -> None:
     """
     if not _is_flat(position, velocity):
         raise QuantityError(
-            f"dimension=2, but z moves in {frame}",
+            f"dimension=2, but atoms leave their plane in {frame}",
             fix="dimension=3, also for a rippled sheet",
         )

@@ -265,7 +265,7 @@ def _itself(value: Any) -> Any:
 
 def require_dask() -> Any:
     """Import dask, whose tasks are the segments of a trajectory."""
-    return require("dask", "it computes the segments of a trajectory", "md")
+    return require("dask", "compute the segments of a trajectory", "md")
 
 
 #: Functions that change the tasks of a call before they are computed.
@@ -342,7 +342,7 @@ def _computed(
         with contextlib.suppress(ValueError):
             client = sys.modules["distributed"].get_client()
     if client is None:
-        bar = require("tqdm.dask", "it shows the progress", "md").TqdmCallback
+        bar = require("tqdm.dask", "show the progress", "md").TqdmCallback
         with bar(desc=f"xbp, tasks: {n_tasks}"):
             return root.compute()
     future = client.compute(root)

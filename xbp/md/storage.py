@@ -90,8 +90,8 @@ def write_trajectory(
         encoding |= {name: {"_FillValue": None} for name in single.coords}
         single.to_netcdf(path, engine="netcdf4", format="NETCDF4", encoding=encoding)
         return
-    require("zarr", "it writes Zarr folders", "md")
-    codecs = require("numcodecs", "it compresses Zarr folders", "md")
+    require("zarr", "write Zarr stores", "md")
+    codecs = require("numcodecs", "compress Zarr stores", "md")
     packer = codecs.Blosc("lz4", clevel=1, shuffle=codecs.Blosc.BITSHUFFLE)
     if not done:
         # Text has a specification in Zarr's second format, not yet in the third.

@@ -192,7 +192,7 @@ def radial_distribution(
     pair[a, b] = pair[b, a] = np.arange(a.size)
 
     def histogram(block: Block) -> dict[str, np.ndarray]:
-        vesin = require("vesin", "it finds the neighbors", "md")
+        vesin = require("vesin", "find neighbors", "md")
         neighbors = vesin.NeighborList(cutoff=cutoff, full_list=False)
         # Without partials the distances are enough.
         quantities = "d" if pair.size == 1 else "dij"
@@ -245,7 +245,7 @@ def _bins(trajectory: Trajectory, r_max: Any, dr: Any) -> np.ndarray:
     periodic, n = trajectory.repeats, trajectory.n_atoms
     if not trajectory.is_periodic:
         raise QuantityError(
-            "g(r) needs a periodic box; one of its sides is open",
+            "g(r) needs a periodic box; a side of this one is open",
             fix="traj.attrs['periodic'] = '111' if the box is periodic",
         )
     if n < 2:
@@ -370,12 +370,12 @@ def to_radial_distribution(
     """
     signal = read(data, "static_structure_factor")
     if (level := wrong_limit(signal.value)) is not None:
-        fix = "(sq + 1).assign_attrs(sq.attrs) if this is F(Q) = S(Q) - 1: add 1"
+        fix = "if this is F(Q) = S(Q) - 1, add 1: (sq + 1).assign_attrs(sq.attrs)"
         if level > 0.2:  # F(Q) ends near 0
-            fix = f"sq.bp.scale({1 / level:.3g}), or normalize_to_sum_rule() before"
+            fix = f"sq.bp.scale({1 / level:.3g}), or first normalize_to_sum_rule()"
         raise QuantityError(
             f"'{signal.value.name}' does not tend to 1: it is {level:.2g} on average "
-            "over its upper half of Q",
+            "over the upper half of Q",
             fix=fix,
         )
     signal = _measured(signal)

@@ -24,7 +24,7 @@ __all__ = [
     "symbols_by_number",
 ]
 
-_PURPOSE: Final = "it reads this format"
+_PURPOSE: Final = "read this format"
 _opening: Final = threading.Lock()
 
 
@@ -143,13 +143,13 @@ def elements_of(given: Given, topology: Topology | None, n_atoms: int) -> np.nda
             return np.array(list(elements or ()), dtype=str)
         raise QuantityError(
             f"{given.path} does not name its {n_atoms} atoms",
-            fix="topology= a file that does, or elements= one symbol for each atom",
+            fix="pass topology=, a file with names, or elements=, one for each atom",
         )
     size = topology.names.size
     require_file(
         size == n_atoms,
         given.path,
-        f"it has {n_atoms} atoms, topology={str(given.topology)!r} {size}",
+        f"it has {n_atoms} atoms, topology={str(given.topology)!r} has {size}",
         fix="use the topology of the same atoms",
     )
     if each and len(elements or ()) == n_atoms and not _are_types(topology.names):
@@ -197,7 +197,7 @@ def symbols_by_number(numbers: np.ndarray) -> np.ndarray:
     >>> symbols_by_number(np.array([29, 40])).tolist()
     ['Cu', 'Zr']
     """
-    table = require("periodictable", "it knows elements by number", "md").elements
+    table = require("periodictable", "name elements by number", "md").elements
     known = {str(e.number): e.symbol for e in table if e.number}
     unique, index = np.unique(numbers.astype(str), return_inverse=True)
     symbols = [known.get(number, number) for number in unique.tolist()]

@@ -116,7 +116,7 @@ class Trajectory:
         if self.n_frames < 2:
             raise CoordinateError(
                 "the trajectory has one frame; motion needs several",
-                fix="structure_factor() or radial_distribution()",
+                fix="use structure_factor() or radial_distribution()",
             )
         steps = np.diff(self.time)
         step = float(np.median(steps))
@@ -253,7 +253,7 @@ class Trajectory:
             states = {True: "taken off", False: "not in the velocities"}
             attrs["affine_motion"] = "unknown" if known is None else states[known]
             if known is None:
-                text = "the cell changes; if velocities include this, it was kept"
+                text = "the motion of the cell was kept if velocities include it"
                 fix = "simulate at constant volume"
                 doubts.append(Diagnostic("affine_motion", "warning", text, fix))
         return {**attrs, **diagnosed({}, *doubts)}
@@ -295,7 +295,7 @@ class Trajectory:
             return None
         carried = self.source.coords["temperature"]
         fix = "traj.drop_vars('temperature'), and T="
-        wanted = "a trajectory has one"
+        wanted = "a trajectory has one temperature"
         require_over(carried, (), wanted, fix=fix, error=TemperatureError)
         units = require_units(carried, "coordinate 'temperature'", "K")
         return float(to_kelvin(float(carried), units, name="T"))
@@ -310,7 +310,7 @@ class Trajectory:
             return []
         at = {0, self.n_frames // 2, self.n_frames - 1}
         frames = [self.block(i, i + 1, position=False, velocity=True) for i in at]
-        compute = require("dask", "velocities may be its arrays", "md").compute
+        compute = require("dask", "read trajectories in chunks", "md").compute
         (blocks,) = compute(frames)
         energy = np.mean([block.twice_kinetic(self.mass) for block in blocks])
         found = float(energy) / (self.degrees_of_freedom * constants.BOLTZMANN)
@@ -320,7 +320,7 @@ class Trajectory:
         if found < 1e-3 or not abs(found - stated) > allowed:
             return []
         text = f"the velocities give {found:.4g} K, but T = {stated:.4g} K is stated"
-        fix = "correct temperature= or T=; rigid bonds also lower that of velocities"
+        fix = "correct temperature= or T=; rigid bonds also lower it"
         return [Diagnostic("temperature_of_velocities", "warning", text, fix)]
 
 

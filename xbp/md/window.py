@@ -433,6 +433,6 @@ def _pairs(trajectory: Trajectory, velocity: bool, n_pairs: int) -> list[Block]:
     blocks = [trajectory.block(first, first + 2, velocity=velocity) for first in firsts]
     if not hasattr(trajectory.position, "dask"):
         return blocks
-    dask = require("dask", "trajectories in chunks are read by it", "md")
+    dask = require("dask", "read trajectories in chunks", "md")
     read: list[Block] = dask.compute(blocks)[0]
     return read

@@ -175,7 +175,7 @@ def explore(
 
 def _bokeh(part: str) -> Any:
     """Return a package of bokeh, or explain how to install it."""
-    return require(f"bokeh.{part}", "the map needs it", "explore")
+    return require(f"bokeh.{part}", "draw the map", "explore")
 
 
 def _in_view(value: xr.DataArray, shown: dict[str, Any]) -> np.ndarray:

@@ -99,7 +99,7 @@ _AXES_KEYWORDS_DOC = """\
 
 def pyplot() -> Any:
     """Return matplotlib.pyplot, or explain how to install it."""
-    return require("matplotlib.pyplot", "figures need it", "plot")
+    return require("matplotlib.pyplot", "draw figures", "plot")
 
 
 def axes_of(ax: Axes | None, figsize: tuple[float, float] = (4.8, 3.6)) -> Axes:

@@ -377,7 +377,7 @@ def instrument_resolution(
     >>> bool(fwhm[0] > fwhm[1])
     True
     """
-    resins = require("resins", "it has the models of instruments", "resolution")
+    resins = require("resins", "compute the resolution of instruments", "resolution")
     axis, units, mev = _energies(E)
     try:
         ask = resins.Instrument.from_default(instrument).get_resolution_function

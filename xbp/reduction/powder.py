@@ -325,7 +325,7 @@ def overlap_sums(
     if not is_lazy(value):
         errors = None if std is None else std.values
         return _add_up(value.values, errors, limits, *geometry)
-    why = "spectra are in chunks"
+    why = "read spectra in chunks"
     dask, array = (require(name, why, "md") for name in ("dask", "dask.array"))
     blocks = value.chunk({d: -1 for d in value.dims if d != "detector"}).data
     stds = None

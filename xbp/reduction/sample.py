@@ -185,7 +185,7 @@ def table_entry(symbol: str, instead: str = "") -> Any:
         Without periodictable; it names what to give `instead`.
     """
     periodictable = require(
-        "periodictable", "it has masses and scattering lengths", "neutron",
+        "periodictable", "look up masses and scattering lengths", "neutron",
         instead,
     )  # fmt: skip
     try:
@@ -428,7 +428,7 @@ def _is_of_one_element(signal: Signal, weight: float) -> bool:
     """
     sigma = [_carried_number(signal, name) for name in ("sigma_coh", "sigma_inc")]
     periodictable = require(
-        "periodictable", "it has the masses of atoms", "neutron",
+        "periodictable", "look up masses", "neutron",
         "mass='26.98 u' or composition='Al'",
     )  # fmt: skip
     for element in periodictable.elements:

@@ -529,7 +529,7 @@ def test_wrong_matrices() -> None:
 def test_what_is_no_box_and_no_matrix() -> None:
     position, cell = fcc(3)
     matrix = second_derivatives(position, cell)
-    with pytest.raises(QuantityError, match="z moves"):
+    with pytest.raises(QuantityError, match="leave their plane"):
         lattice.new_force_constants(matrix, rest().assign_attrs(dimension=2))
     with pytest.raises(RangeError, match="open"):
         lattice.new_force_constants(matrix, rest().assign_attrs(periodic="110"))

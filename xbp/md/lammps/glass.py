@@ -239,7 +239,7 @@ def _run(folder: Path, job: Mapping[str, Any], processes: int, progress: bool) -
         run_worker("main", folder, processes, name)
         return
     total = sum(stage["steps"] for stage in job["stages"])
-    with require("tqdm", "it shows the progress", "md").tqdm(
+    with require("tqdm", "show the progress", "md").tqdm(
         total=total, unit="step", unit_scale=True
     ) as bar:
 

@@ -168,7 +168,7 @@ def harmonic_vdos(
         not_used("matrix= is not given", masses=masses, units=units)
         if configuration is None or system is None:
             raise QuantityError(
-                "neither a configuration with its system nor matrix= is given",
+                "a configuration and its system are needed, or matrix=",
                 fix="harmonic_vdos(glass, 'kob_andersen'), or matrix=, masses=",
             )
         _, second, mass = minimum_and_matrix(
@@ -374,9 +374,9 @@ def minimum_and_matrix(
         found = json.loads((folder / "found.json").read_text())
         if found["fmax"] > 1e-3:  # eV/Å: in a glass at rest they are below 1e-5
             raise SimulationError(
-                "the configuration did not come to rest: the largest force is "
-                f"{found['fmax']:.2g} eV/angstrom",
-                fix="pass a glass, relaxed at low temperature",
+                f"no minimum was reached: the largest force is {found['fmax']:.2g} "
+                "eV/angstrom",
+                fix="pass a glass relaxed at low temperature",
             )
         matrix = scipy.sparse.load_npz(folder / "matrix.npz")
         rest = np.fromfile(folder / "minimum.f64").reshape(-1, 3)

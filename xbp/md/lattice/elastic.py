@@ -258,7 +258,7 @@ def non_affine_displacements(springs: Springs, tolerance: float) -> np.ndarray:
             raise QuantityError(
                 "the glass is not at a minimum of its energy (lowest second "
                 f"derivative {least:.3g} eV/angstrom**2)",
-                fix="xbp.md.lattice.force_constants(glass, system) finds the minimum",
+                fix="find it: xbp.md.lattice.force_constants(glass, system)",
             )
     found = np.zeros_like(force)
     size = np.linalg.norm(force)

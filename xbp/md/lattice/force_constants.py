@@ -248,7 +248,7 @@ def read_force_constants(data: xr.Dataset) -> tuple[Trajectory, Springs]:
     missing = {"first", "second", "force_constant"} - set(data.variables)
     if missing:
         raise QuantityError(
-            f"force constants need {', '.join(sorted(missing))}",
+            f"the force constants lack {', '.join(sorted(missing))}",
             fix="xbp.md.lattice.force_constants(glass, system)",
         )
     first, second = (np.asarray(data[name].values) for name in ("first", "second"))
@@ -293,12 +293,12 @@ def _by_calculator(
 
     `at_rest` is the largest force at a minimum, eV/Å.
     """
-    ase = require("ase", "it asks the calculator", "formats")
+    ase = require("ase", "use its calculators", "formats")
     if not hasattr(calculator, "get_property"):
         raise QuantityError(
             f"system={shown(calculator)} must be a model glass or an ASE calculator"
         )
-    fire = require("ase.optimize", "it finds the minimum", "formats").FIRE
+    fire = require("ase.optimize", "find the minimum", "formats").FIRE
     cell = trajectory.mean_cell
     place = trajectory.block(0, 1).scaled()[0].T @ cell
     atoms = ase.Atoms(

@@ -126,7 +126,7 @@ def local_moduli(
         raise RangeError(
             f"{(n_atoms == 0).sum()} of {n_atoms.size} cells of {edge:g} angstrom have "
             "no atom",
-            fix="a larger size=",
+            fix="pass a larger size=",
         )
     units = "N/m" if d == 2 else "GPa"
     unit = convert_factor(f"eV/angstrom**{d}", units, name="moduli")

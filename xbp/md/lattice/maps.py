@@ -159,7 +159,7 @@ def vibration_map(
     if not maps[:, 0].any():
         raise RangeError(
             f"no mode has an energy from {low:g} to {high:g} meV",
-            fix="a wider E_range=, or more n_wavevectors=",
+            fix="widen E_range=, or raise n_wavevectors=",
         )
     strata, shares = zip(*places, strict=True)
     sampled = Sampled(

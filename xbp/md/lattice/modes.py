@@ -144,7 +144,7 @@ def springs_of(
     if not 2 * reach < width:
         raise RangeError(
             f"the forces reach {reach:.4g} angstrom in a box {width:.4g} angstrom wide",
-            reason="beyond half of the box it is not known which image acts",
+            reason="beyond half the box, the image that acts is ambiguous",
             fix="use a larger box",
         )
     total = np.zeros((n, dimension, dimension))

@@ -59,7 +59,7 @@ def from_phonopy(phonon: Any) -> xr.Dataset:
     calculator = getattr(phonon, "calculator", None)
     if calculator not in (None, *_IN_EV):
         raise QuantityError(
-            f"phonopy with calculator={shown(calculator)} has other units than eV/Å²",
+            f"phonopy with calculator={shown(calculator)} has units other than eV/Å²",
             fix="xbp.md.lattice.new_force_constants(matrix, configuration, units=…)",
         )
     matrix, n = np.asarray(blocks, dtype=float), len(supercell.symbols)

@@ -363,7 +363,7 @@ def _bar(total: int, progress: bool) -> Iterator[Callable[[int], None]]:
     if not progress:
         yield lambda done: None
         return
-    with require("tqdm", "it shows the progress", "md").tqdm(
+    with require("tqdm", "show the progress", "md").tqdm(
         total=total, unit="k", desc="Bloch modes"
     ) as bar:
         yield lambda done: bar.update(done - bar.n)

@@ -31,7 +31,7 @@ __all__ = [
     "squared_amplitudes",
 ]
 
-_RELAX = "relax it further, or change step="
+_RELAX = "relax the glass further, or change step="
 #: Modes below this fraction of the highest energy are translations of the whole box,
 #: which have an energy only from rounding: in single precision √(1e-7) of the highest.
 _AT_REST = 1e-3
@@ -79,7 +79,7 @@ def read_modes(data: xr.Dataset, *needed: str) -> Trajectory:
             fix=f"phi.bp.bloch_modes(Q_max=…{', strain=True' if strain else ''})",
         )
     if "highest_energy" not in data.attrs or not np.isfinite(data["mode_energy"]).any():
-        raise QuantityError("there are no modes from bloch_modes in these data")
+        raise QuantityError("the data have no modes from bloch_modes")
     energy, ratio = data["mode_energy"].values, np.nan
     below = _below(energy, data.attrs["highest_energy"])
     if "participation_ratio" in data and below.any():
@@ -89,7 +89,7 @@ def read_modes(data: xr.Dataset, *needed: str) -> Trajectory:
         data.attrs["highest_energy"],
         ratio,
         most=float(data.attrs.get("most_imaginary", 1.0)),
-        fix="relax it further, change step=, or raise most_imaginary=",
+        fix="relax the glass further, change step=, or raise most_imaginary=",
     )
     return read_trajectory(data)
 
