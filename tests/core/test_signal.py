@@ -180,7 +180,7 @@ def test_conventions_stay_with_the_data(model: xr.Dataset) -> None:
     assert G.G.attrs["convention"] == "E*n*S/Q^2"
     assert G.G.attrs["statistics"] == "quantum"
     del G.G.attrs["convention"]
-    with pytest.raises(QuantityError, match=r"has attrs\['convention'\]"):
+    with pytest.raises(QuantityError, match=r"attrs\['convention'\]"):
         G.bp.to_sqe()
 
 

@@ -111,7 +111,7 @@ def test_what_is_missing_is_asked_for() -> None:
             sample().bp.to_molar(
                 "formula units", **({"mass": 2, "molar_mass": 60} | kw)
             )
-    with pytest.raises(UnitsError, match="unit of a heat capacity"):
+    with pytest.raises(UnitsError, match="unit of heat capacity"):
         sample("J").bp.to_molar("atoms", mass=2, molar_mass=60, atoms=1)
 
 
@@ -372,9 +372,7 @@ def test_a_part_of_the_modes_gives_only_what_they_decide() -> None:
     whole = dos(E, debye_dos(E, 400.0) / (debye_dos(E, 400.0).sum() * 0.1))
     whole.g.attrs |= {"area": 1.0, "area_of": "all modes"}
     part = whole.sel(E=slice(0, 20))
-    with pytest.raises(
-        RangeError, match=r"19\.95 meV: C at 300 K.*\n.*temperatures to 10 K"
-    ):
+    with pytest.raises(RangeError, match=r"19\.95 meV: C at 300 K.*\n.*end T at 10 K"):
         part.bp.heat_capacity(T)
     np.testing.assert_allclose(
         part.bp.heat_capacity(T[:2]).C, whole.bp.heat_capacity(T[:2]).C, rtol=1e-3

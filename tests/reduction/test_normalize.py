@@ -269,11 +269,11 @@ def test_vanadium_reduced_otherwise(model: xr.Dataset) -> None:
     )
     with pytest.raises(QuantityError, match="the vanadium has ki_over_kf"):
         mine.bp.normalize_to_vanadium(its, **good)
-    with pytest.raises(RangeError, match="elastic line of vanadium"):
+    with pytest.raises(RangeError, match="elastic intensity of vanadium"):
         model.bp.normalize_to_vanadium(
             xr.concat([vanadium(), vanadium()], dim="run"), **good
         )
-    with pytest.raises(RangeError, match="elastic line of vanadium"):
+    with pytest.raises(RangeError, match="elastic intensity of vanadium"):
         model.bp.normalize_to_vanadium(vanadium().bp.scale(-1), **good)
 
 

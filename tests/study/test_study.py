@@ -397,7 +397,7 @@ def test_quantities_that_are_no_text() -> None:
         xbp.new_study({"ins": peak.assign(energy=peak.energy * np.nan)})
     with pytest.raises(QuantityError, match="up to 60 characters"):
         xbp.new_study({"a" * 61: b})
-    with pytest.raises(QuantityError, match="of type str"):
+    with pytest.raises(QuantityError, match="figure is a str"):
         xbp.new_study({"ins": b}).bp.plot(figure="a")
     b.B.attrs["history"] = np.array(["a", "b"])
     assert "boson_peak" in b.bp.boson_peak().attrs["history"]

@@ -263,7 +263,9 @@ def fit_peaks(
     edge_width = require_number(edge_width, "edge_width", least=0, error=QuantityError)
     signal = read(data, *SIGNALS)
     value, name = signal.value, signal.quantity.name
-    require_dims(value, "E", "a boson peak", fix="B(Q,E), or B(E) from .bp.cut_Q(...)")
+    require_dims(
+        value, "E", "a boson peak", fix="pass B(Q,E), or B(E) of .bp.cut_Q(...)"
+    )
     axis = value.coords.variables["E"]
     positive, units = axis.values > 0, axis.attrs["units"]
     in_range = select_range(signal.source, "E", E_range, name="E_range") & positive

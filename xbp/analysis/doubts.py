@@ -37,11 +37,11 @@ _NO_PEAK: Final[dict[str, tuple[str, str]]] = {
     ),
     Status.AT_EDGE: (
         "the maximum of g/E^2 is the Debye cutoff, not a boson peak",
-        "start={'theta_D': …} larger, or fixed={'theta_D': …}",
+        "pass a larger start={'theta_D': …}, or fixed={'theta_D': …}",
     ),
     Status.UNDETERMINED: (
         "the error of the energy is as large as the energy",
-        "fixed={…}, or another T_range",
+        "pass fixed={…}, or another T_range",
     ),
     Status.UNPHYSICAL: (
         "gamma is negative, or there are too many modes",
@@ -78,7 +78,7 @@ def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
             "maximum_of_g",
             "warning",
             "the maximum of G(Q,E) is not the boson peak, which is in G/E^2",
-            ".bp.to_bqe() first",
+            "apply .bp.to_bqe() first",
         )
     if energy.max() > 3 * energy.min():
         yield Diagnostic(
@@ -137,7 +137,7 @@ def shape_in_errors(
         f"energy_std is mostly due to how the points differ from a {method} curve"
         f"{many} (up to {np.abs(off[most]).max():.2g}{_units(std.variable)})"
     )
-    fix = "another E_range= or method=; scan_boson_peak() tries several"
+    fix = "try another E_range= or method=; scan_boson_peak() tries several"
     return [Diagnostic("shape_in_errors", "info", text, fix)]
 
 

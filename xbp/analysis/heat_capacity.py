@@ -198,7 +198,7 @@ def fit_heat_capacity(
             "fixed": "none" if fixed is None else fixed,
             "bounds": "all except gamma positive" if bounds is None else bounds,
         },
-        attrs={"model": row.name, "amount": value.attrs.get("amount", "not said")},
+        attrs={"model": row.name, "amount": value.attrs.get("amount", "not stated")},
         coords=fitted.coords,
     )
     answer["C"].attrs["quantity"] = "heat_capacity"

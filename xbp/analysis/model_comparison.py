@@ -219,7 +219,7 @@ def as_energy(
     if unit.is_compatible_with("m/s"):
         if number_density is None:
             raise QuantityError(
-                f"{name}={value} is a velocity, and number_density is not given",
+                f"{name}={value} is a velocity, and needs number_density",
                 fix="number_density='0.06 1/angstrom^3'",
             )
         n = require_positive(number_density, "number_density", "1/angstrom**3")
@@ -228,7 +228,7 @@ def as_energy(
     elif unit.is_compatible_with("angstrom**2"):
         if mass is None or T is None:
             raise QuantityError(
-                f"{name}={value} is u², and mass or T is not given",
+                f"{name}={value} is u², and needs mass and T",
                 fix="mass='73 u', T='300 K'",
             )
         u2 = float(number) * convert_factor(units, "angstrom**2")

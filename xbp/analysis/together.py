@@ -351,7 +351,7 @@ def _read(signal: Signal, row: Model, E_range: Any, T_range: Any) -> _Set:
         )
     if signal.std is None:
         raise QuantityError(
-            f"'{value.name}' has no errors, which weigh data sets against each other",
+            f"'{value.name}' has no errors, by which data sets are weighted",
             fix=f"data['{value.name}_std'] = …",
         )
     if signal.source.attrs.get("amount", value.attrs.get("amount")) == "formula units":

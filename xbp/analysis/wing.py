@@ -17,7 +17,7 @@ __all__ = ["falling_end", "wing_of_cut", "wing_of_map"]
 
 #: What contains the elastic line if that was not masked.
 _SPECTRA: Final = ("reduced_dos", "generalized_dos", "dynamic_structure_factor")
-_FIX: Final = "a higher energy, or mask the line further: .bp.mask_elastic(…)"
+_FIX: Final = "use higher energies, or mask more of the line: .bp.mask_elastic(…)"
 
 
 def wing_of_cut(signal: Signal, widths: float) -> list[Diagnostic]:

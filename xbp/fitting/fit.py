@@ -217,7 +217,7 @@ def fit(
         )
     row = find_model(model) if isinstance(model, str | Model) else None
     if row is not None and row.dimension is not None:
-        fix = "a shape of B, such as 'lognormal', or a function of your own"
+        fix = "pass a shape of B, such as 'lognormal', or your own function"
         dimension_of(value, row.dimension, fix)
     worker: Any = None if row is not None else _worker(model)
     names = list(row.parameters) if row is not None else _parameters_of(worker)
@@ -397,7 +397,7 @@ def choices(
         most = _most(row, name)
         if not low < most:
             raise QuantityError(
-                f"bounds of {name} are {shown(pair)}; it must be below {most:g}"
+                f"bounds of {name} are {shown(pair)}; {name} must be below {most:g}"
             )
         limits[name] = (low, min(high, most))
 

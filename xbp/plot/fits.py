@@ -126,7 +126,7 @@ def fit(
             return _draw_many(data, parameter, ax, **kwargs)
         data, table = table, data
     numbers, along = _one_fit(table)
-    not_used("it is of many fits", parameter=parameter)
+    not_used("the table has one fit", parameter=parameter)
     signal = _fitted_part(read(data), numbers, along)
     value = signal.value
     x = value[along]

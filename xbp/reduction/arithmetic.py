@@ -186,7 +186,7 @@ def _shared(
         raise QuantityError(
             "one background is subtracted from all detectors; means over detectors "
             "would treat its errors as independent",
-            fix="angle_to_Q() before, or a background without errors",
+            fix="apply angle_to_Q() first, or drop the errors of the background",
         )
     if dims and missing.issuperset(dims):
         common[fingerprint("background", background.value)] = -std

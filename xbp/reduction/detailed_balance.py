@@ -28,12 +28,12 @@ __all__ = ["detailed_balance", "with_both_signs"]
 
 #: Why there is no temperature, and what to do.
 _WITHOUT: Final[dict[str, tuple[str, str]]] = {
-    Status.UNDETERMINED: ("1/k_BT is below twice its error", "use a longer E_range"),
+    Status.UNDETERMINED: ("1/k_BT is below twice its error", "widen E_range"),
     Status.NO_TEMPERATURE: (
         "there is more energy gain than energy loss",
         "subtract the background first; shift_E() if E = 0 is off",
     ),
-    Status.NO_DATA: ("no E has intensity at E and -E", "use a longer E_range"),
+    Status.NO_DATA: ("no E has intensity at E and -E", "widen E_range"),
 }
 
 

@@ -298,7 +298,7 @@ def _of_the_decay(table: xr.Dataset, most_broadening: float) -> Iterator[Diagnos
             "coherent_elastic",
             "warning",
             "the elastic line follows S(Q) or Bragg peaks, not exp(−Q²u²)",
-            "reference= a colder measurement, narrow Q_range, or pass u2=",
+            "pass a colder measurement as reference=, narrow Q_range, or pass u2=",
         )
 
 
@@ -399,7 +399,7 @@ def line_profile(signal: Signal) -> np.ndarray:
         raise RangeError(
             "the data have no elastic line: E ranges from "
             f"{lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}"
-            f"{', and nothing below 1e150 is known at E = 0' if at_zero else ''}",
+            f"{', and at E = 0 no value is below 1e150' if at_zero else ''}",
             fix="pass S(Q,E) with E = 0, or E_range=",
         )
     return profile

@@ -391,8 +391,8 @@ def _reform(
         if source not in CONVENTIONS or FORMS[source][0] != kind:
             own = GDOS if kind == "generalized_dos" else reduced
             raise QuantityError(
-                f"'{value.name}' has attrs['convention'] = {given!r}",
-                fix=f"data.attrs['convention'] = '{own}' if right",
+                f"attrs['convention'] = {given!r} does not fit '{value.name}'",
+                fix=f"data.attrs['convention'] = '{own}', if that is right",
             )
     (_, e_old, q_old), (quantity, e_new, q_new) = FORMS[source], FORMS[target]
     arguments: dict[str, Any] = {}

@@ -236,8 +236,8 @@ def _without_missing(
             f"g(E) has {100 * (1 - float(modes.missing.max())):.3g} % of its modes, up "
             f"to {highest:.4g} meV: C at {kelvin[-1]:g} K may be over "
             f"{100 * tolerance:.2g} % too low",
-            fix=(f"temperatures to {fine[-1]:g} K; or " if fine.size else "")
-            + "all of g(E)",
+            fix=(f"end T at {fine[-1]:g} K, or " if fine.size else "")
+            + "pass all of g(E)",
         )
     return C.where(~lost)
 

@@ -123,7 +123,7 @@ def to_molar(
         factor = convert_factor(signal.units, "J/K")
         factor *= known("molar_mass") / (known("mass") * 1e-3)
     else:
-        raise UnitsError(f"'{signal.units}' is not a unit of a heat capacity")
+        raise UnitsError(f"'{signal.units}' is not a unit of heat capacity")
     if used:
         not_used(f"the data are in '{signal.units}', not per mole", amount=amount)
     if own != per:

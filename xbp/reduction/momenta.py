@@ -132,7 +132,7 @@ def _at_angles(
     spectra = _Spectra.of(signal, geometry, fixed)
     Q = np.nan_to_num(spectra.momenta(1))
     if not Q.any():
-        raise CoordinateError("no detector has angle and energy")
+        raise CoordinateError("no detector has both an angle and an energy")
     require_axis(signal, geometry, fixed, applied, kelvin, limits)
     if applied == "applied":
         return signal, Q

@@ -144,8 +144,8 @@ def dominant_bin(
         Diagnostic(
             "dominant_bin",
             "info",
-            f"{100 * share:.2g} % of the variance of the mean over {dim} is of one "
+            f"{100 * share:.2g} % of the variance of the mean over {dim} is from one "
             f"bin, most often {place}",
-            f"an interval of {dim} without it",
+            f"use an interval of {dim} without it",
         )
     ]

@@ -144,8 +144,8 @@ def normalize_to_vanadium(
     strength = (undo * line).sum("Q")
     if strength.ndim or not float(strength) > 0:
         raise RangeError(
-            f"the elastic line of vanadium is {strength.values}; one positive value is "
-            "needed",
+            f"the elastic intensity of vanadium is {strength.values}; one positive "
+            "value is needed",
             fix="vanadium.isel(...); check E_range",
         )
     error, errors = None, {}
@@ -422,7 +422,7 @@ def _with_recoil_inside(
             f"{100 * float(missing.isel(Q=at).max()):.3g} % of the f-sum lie beyond "
             f"{highest:.4g} {_energy_units(signal)} at the lowest Q, "
             f"{float(Q[at]):.4g} 1/angstrom, for {mass:.4g} u",
-            fix="lower Q, a wider E_range, most_missing=0.1, or another mass=",
+            fix="lower Q, widen E_range, pass most_missing=0.1 or another mass=",
         )
     return left
 

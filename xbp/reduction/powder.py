@@ -167,7 +167,7 @@ def angle_to_Q(
     angles = np.where(np.isfinite(each), angles, np.nan)
     known = np.isfinite(angles).all(axis=0)
     if not known.any():
-        raise CoordinateError("no detector has angle and energy")
+        raise CoordinateError("no detector has both an angle and an energy")
     energies, widest = np.unique(each[known]), angles[1][known].max()
     q_edges = _edges(Q, _highest_Q(e_edges, energies, widest, geometry))
     centres = (e_edges[1:] + e_edges[:-1]) / 2

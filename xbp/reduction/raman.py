@@ -85,7 +85,7 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     if "wavelength" not in value.dims or "wavelength" not in value.coords:
         raise CoordinateError(
             f"'{value.name}' over {tuple(value.dims)} has no coordinate 'wavelength'",
-            fix="none: E is the Raman shift already"
+            fix="leave this out: E is the Raman shift already"
             if "E" in value.dims
             else "data.rename(x='wavelength')",
         )

@@ -401,7 +401,7 @@ def like(
     simulated: Signal = read(data, "dynamic_structure_factor")
     require_dims(simulated.value, ("Q", "E"), "like")
     for one in (measured, simulated) if scale else (measured,):
-        wanted = "the experiment, and what is scaled to it, is one map over Q and E"
+        wanted = "one map over Q and E is needed"
         require_over(one.value, ("Q", "E"), wanted)
     quantum: Any = data
     if simulated.value.attrs.get("statistics") == "classical":
@@ -480,7 +480,7 @@ def _require_same_temperature(
         raise TemperatureError(
             f"the simulation is at {float(other.min()):g} K, the experiment at "
             f"{float(kelvin.min()):g} K",
-            fix="harmonic=True exchanges Bose factors; T_tolerance= ignores it",
+            fix="harmonic=True exchanges the Bose factors; or raise T_tolerance=",
         )
 
 

@@ -305,8 +305,8 @@ def _elastic_bins(signal: Signal, E_range: Any) -> tuple[xr.Variable, float, flo
         low, high = lower[chosen][0], upper[chosen][-1]
         if not low <= 0 <= high:
             raise RangeError(
-                f"E_range, {low:g} to {high:g} {signal.value['E'].attrs['units']}, is "
-                "not about E = 0, where the elastic line is",
+                f"E_range, {low:g} to {high:g} {signal.value['E'].attrs['units']}, "
+                "must contain E = 0, the elastic line",
                 fix="E_range=('-2 meV', '2 meV')",
             )
     return xr.Variable("E", chosen), lower[chosen][0], upper[chosen][-1]

@@ -168,7 +168,7 @@ def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
                 "warning",
                 f"{', '.join(same)} are of one source ({source:.60}), counted "
                 f"{len(same)} times",
-                "among=[...], with one of them",
+                "pass among=[...] with one of them",
             )
     fitted = compared & (column["kind"] != "stated")
     ok = column["status"] == Status.OK
@@ -184,7 +184,7 @@ def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
             "warning",
             "many_modes_below",
             ok & (column["modes_below"] > 0.1),
-            "over 10 % of all modes below: a van Hove singularity?",
+            "over 10 % of all modes are below: a van Hove singularity?",
             "",
         ),
         (
@@ -194,7 +194,7 @@ def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
             | ok
             & (column["relative_residual"] > POOR_RESIDUAL)
             & np.isnan(column["chi2_reduced"]),
-            "poor fit: the range fitted matters more than the error",
+            "poor fit: the fit range matters more than the error",
             "",
         ),
         (

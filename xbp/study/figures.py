@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.analysis.heat_capacity import fitted_dos
 from xbp.core.conditions import dimension_of
-from xbp.core.errors import QuantityError
+from xbp.core.errors import QuantityError, kind_of
 from xbp.core.guards import require_whole
 from xbp.core.numbers import with_error
 from xbp.core.operation import operation
@@ -89,7 +89,8 @@ def plot(
     """
     if figure is not None and not hasattr(figure, "subplots"):
         raise QuantityError(
-            f"figure is of type {type(figure).__name__}", fix="figure=plt.figure()"
+            f"figure is {kind_of(figure)}, not one of matplotlib",
+            fix="figure=plt.figure()",
         )
     leaves = leaves_of(study)
     if len(leaves) > 100:

@@ -158,17 +158,20 @@ def _kind(name: str, ds: xr.Dataset) -> str:
                 "'8.5 1/angstrom')})",
             )
         if "Q" not in signal.value.dims:
-            not_used("it has no dimension Q", Q_range=ranges["Q_range"])
+            not_used("the data have no dimension Q", Q_range=ranges["Q_range"])
         for key, limits in ranges.items():
             if limits is not None:
                 interval(limits, ds, key[0], name=key)
         choose(ds.attrs.get(OPTION + "method", "lognormal"), Method, "method")
         if "box_phonon" in ds.coords:
-            require_over(ds["box_phonon"], (), "a box has one", error=QuantityError)
+            require_over(
+                ds["box_phonon"], (), "a box has one first phonon", error=QuantityError
+            )
         if OPTION + "debye_energy" in ds.attrs:
             if signal.quantity.name != "vibrational_dos":
                 not_used(
-                    "it is not a g(E)", debye_energy=ds.attrs[OPTION + "debye_energy"]
+                    "the data are not g(E)",
+                    debye_energy=ds.attrs[OPTION + "debye_energy"],
                 )
             area_of_all_modes(signal)
         return signal.quantity.name
@@ -193,7 +196,9 @@ def _kind_of_table(table: str, ds: xr.Dataset) -> str:
     energies = ["energy", "energy_std", *(["energy_E", "energy_E_std"] if heat else [])]
     for key in energies:
         if _number(ds, key, "meV") < 0 or (key == "energy" and ds[key] == 0):
-            raise QuantityError(f"'{key}' is {float(ds[key])}", fix="fit again")
+            raise QuantityError(
+                f"'{key}' is {float(ds[key])}, not positive", fix="fit again"
+            )
     for key in _NUMBERS:
         if key in ds.variables:
             _number(ds, key)

@@ -215,7 +215,7 @@ def _series(
 ) -> xr.Dataset:
     dim = str(axis.dims[0])
     if not glasses:
-        raise RangeError(f"no {dim} is given", fix="name one or more")
+        raise RangeError(f"no {dim} is given", fix="pass one or more")
     asked = inspect.signature(glass_spectra).parameters.values()
     analysis = {
         p.name: options.get(p.name, p.default)

@@ -200,7 +200,7 @@ def _check_name(name: Any, names: list[Any]) -> None:
     )
     if not fits or not unicodedata.is_normalized("NFC", name) or len(name) > longest:
         raise QuantityError(
-            f"{shown(name)} is not a leaf name",
+            f"{shown(name)} is not a valid leaf name",
             reason="a name begins with a letter or a digit, has up to "
             f"{longest} characters, and may have slashes between words",
             fix="'ins', or 'raman/532 nm'",
