@@ -109,6 +109,10 @@ def test_half_a_line_is_none(line: xr.Dataset) -> None:
     assert np.isnan(float(half.fwhm))
     assert np.isnan(float(half.fwhm_std))
     assert "maximum at edge (E 0.4 to 3 meV, 14 points)" in repr(half.bp)
+    assert "cut off at the beginning of the data, 0.4 meV" in repr(half.bp)
+    for E_range, edge in (((0.4, 3), "beginning"), ((-3, 0.4), "end")):
+        table = line.bp.fit_elastic_line(E_range=E_range, Q_range=(2, 6))
+        assert f"cut off at the {edge} of E_range, 0.4 meV" in repr(table.bp)
     with pytest.raises(RangeError, match="no elastic line"):
         line.sel(E=slice(1, None)).bp.fit_elastic_line()
     with pytest.raises(RangeError, match="dimension 'E'"):

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.analysis.fluctuations import _row, _together
 from xbp.errors import QuantityError
 
 ARGUMENTS = {"window": "2.5 ps", "E_max": "40 meV"}
@@ -266,3 +267,32 @@ def test_the_phonon_of_the_box_is_drawn_and_one_field_is_a_curve(
         assert "first phonon of the box" in [line.get_label() for line in ax.lines]
     assert table.chi.bp.plot.cut().get_ylabel().startswith("$χ(E)$")
     plt.close("all")
+
+
+def test_the_edges_of_maxima_name_their_fields() -> None:
+    E, Q = np.arange(0.5, 20, 0.5), np.arange(1.0, 5.0, 0.25)
+    axes = {"Q": ("Q", Q, {"units": "1/angstrom"}), "E": ("E", E, {"units": "meV"})}
+    S = 1 + np.exp(-((Q - 3) ** 2))
+    rows = {}
+    for field, energy in (("low", 2.0), ("inside", 8.0), ("also low", 2.0)):
+        chi = np.exp(-(np.log(E / energy) ** 2) / 0.5)
+        spectrum = xr.Dataset(
+            {
+                "Omega": (("Q", "E"), S[:, None] * chi),
+                "chi": ("E", chi),
+                "variance": 1.0,
+            },
+            axes,
+        )
+        for name, quantity in (
+            ("Omega", "normalized_fluctuation_spectrum"),
+            ("chi", "local_fluctuation_spectrum"),
+        ):
+            spectrum[name].attrs |= {"quantity": quantity, "units": "1/meV"}
+        sqe = xr.Dataset({"Sq": ("Q", S)}, {"Q": axes["Q"]})
+        sqe.Sq.attrs |= {"quantity": "static_structure_factor", "units": "1"}
+        rows[field] = _row(spectrum, sqe, 8.0, (4, 15), None, 20.0)
+    (found,) = (d for d in _together([], rows) if d.code == "maximum_at_edge")
+    assert found.message == (
+        "low, also low: the values are largest at the beginning of E_range, 4 meV"
+    )

@@ -113,6 +113,7 @@ def test_no_branch_has_a_status() -> None:
         ["ok", "ok", "no data"],
     ]
     assert np.isnan(found.energy.values[found.status.values != "ok"]).all()
+    assert f"1 of 6 spectra at the end of the data, {E[-1]:.3g} meV" in repr(found.bp)
     few = currents(KNOWN).bp.phonon_dispersion(E_range=("3.7 meV", "4.3 meV"))
     assert few.status.values[0, 0] == "too few points"
     with pytest.raises(RangeError, match="E_range"):

@@ -142,20 +142,28 @@ def shape_in_errors(
 
 
 def name_edges(
-    status: xr.DataArray, edges: np.ndarray, value: xr.DataArray, *, chosen: bool
+    status: xr.DataArray,
+    edges: np.ndarray,
+    value: xr.DataArray,
+    *,
+    chosen: bool,
+    what: str = "the values are largest",
+    fix: str = "use an E_range with both sides of a maximum; the data may have none",
 ) -> list[Diagnostic]:
     """Name the edges of the maxima whose status is "maximum at edge".
 
     Parameters
     ----------
     status : xarray.DataArray
-        Of boson peaks; none are named of one that dask has not computed.
+        Of maxima; none are named of one that dask has not computed.
     edges : numpy.ndarray, shape (..., 2)
         Answer of `edges_of`.
     value : xarray.DataArray
         What was fitted.
     chosen : bool
         Whether the range was given.
+    what, fix : str
+        What is at these edges, and what to do about it.
     """
     if is_lazy(status) or not (at_edge := status.values == Status.AT_EDGE).any():
         return []
@@ -165,7 +173,7 @@ def name_edges(
     for (number, at), count in found.most_common(3):
         name = EDGES[int(number)]
         name = name.replace("the fitted range", "E_range") if chosen else name
-        many = f"{count} of {status.size} spectra " if status.ndim else ""
+        many = f"{count} of {status.size} spectra " if status.size > 1 else ""
         parts.append(f"{many}at {name}, {at:.3g}{units}")
     text = "; ".join(parts) + "; …" * (len(found) > 3)
     below = [
@@ -174,9 +182,8 @@ def name_edges(
         if name in value.coords and not value[name].ndim and float(value[name]) > 0
     ]
     beside = f" ({', '.join(below)})" if below and "beginning" in text else ""
-    fix = "use an E_range with both sides of a maximum; the data may have none"
-    where = "at an edge: " if status.ndim else ""
-    text = f"the values are largest {where}{text}{beside}"
+    where = "at an edge: " if status.size > 1 else ""
+    text = f"{what} {where}{text}{beside}"
     return [Diagnostic("maximum_at_edge", "info", text, fix)]
 
 

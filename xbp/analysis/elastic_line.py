@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.analysis.doubts import name_edges
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.data import require_dims
+from xbp.core.data import is_lazy, require_dims
 from xbp.core.grid import select_range
 from xbp.core.independence import independence, merged_bins, std_along, width_of_merged
 from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table
-from xbp.core.status import Status
+from xbp.core.status import Status, diagnosed
 from xbp.fitting.core import Shape
 from xbp.fitting.many import fit_everywhere
 from xbp.fitting.over_bins import halves_of_bins, mean_over_bins
@@ -158,7 +159,33 @@ def fit_elastic_line(
         attrs={"model": "Gaussian on a constant"},
         coords=coords,
     )
+    doubts = [] if is_lazy(edge) else name_edges(
+        columns["status"][0],
+        _edges(value, energy, fwhm, columns["E_low"][0], columns["E_high"][0]),
+        value,
+        chosen=E_range is not None,
+        what="the line is cut off",
+        fix="an E_range with its top and both half heights; spectra that begin at "
+        "E = 0 have half a line",
+    )  # fmt: skip
+    answer.attrs |= diagnosed(answer.attrs, *doubts)
     return answer
+
+
+def _edges(
+    value: xr.DataArray,
+    energy: xr.DataArray,
+    fwhm: xr.DataArray,
+    low: xr.DataArray,
+    high: xr.DataArray,
+) -> np.ndarray:
+    """Return beyond which of `EDGES` a half height is, and its energy, shape (…, 2)."""
+    known = value["E"].values[value.notnull().any([d for d in value.dims if d != "E"])]
+    above = energy + fwhm / 2 - high > low - (energy - fwhm / 2)
+    at = low.where(~above, high)
+    of_data = (at == known.min()) | (at == known.max())
+    number = 1 + above + 2 * ~of_data
+    return np.stack(np.broadcast_arrays(number, at), axis=-1).astype(float)
 
 
 def _windows(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from xbp.core.guards import require_number, require_positive
 from xbp.core.operation import operation
 from xbp.core.schema import DATASET_LABELS, labels
 from xbp.core.signal import extend_history
-from xbp.core.status import Status, diagnosed, diagnostics
+from xbp.core.status import Diagnostic, Status, diagnosed, diagnostics
 from xbp.md.plan import Plan
 from xbp.md.trajectory import read_trajectory, sample_temperature
 from xbp.md.window import Window
@@ -162,7 +163,7 @@ def compare_fluctuations(
     assert isinstance(spectra, xr.DataTree)
     sqe = md.dynamic_structure_factor(data, Q_max, dQ, weights=weights, **common)
     b = reduction.to_bqe(sqe)
-    at, status = _energy_compared(b, energy, E_range, Q_range, box_phonon)
+    at, status, edges = _energy_compared(b, energy, E_range, Q_range, box_phonon)
     box = float(np.linalg.norm(trajectory.mean_cell, axis=-1).min())
     rows = {
         name: _row(node.to_dataset(), sqe, at, E_range, Q_range, box)
@@ -221,7 +222,7 @@ def compare_fluctuations(
         "history": extend_history(
             first.attrs["history"], "compare_fluctuations", arguments
         ),
-        **diagnosed({}, *(one for row in rows.values() for one in diagnostics(row))),
+        **diagnosed({}, *_together(edges, rows)),
     }  # fmt: skip
     if box_phonon is not None:
         given = energy_of_phonon(box_phonon, "box_phonon")
@@ -288,8 +289,8 @@ def _rehearse(
 
 def _energy_compared(
     b: xr.Dataset, energy: Any, E_range: Any, Q_range: Any, box_phonon: Any
-) -> tuple[float, str]:
-    """Return the energy at which fields are compared, meV, and its status."""
+) -> tuple[float, str, list[Diagnostic]]:
+    """Return the energy at which fields are compared, meV, its status, and its edge."""
     E = b.E.values
     if energy is not None:
         at = require_positive(energy, "energy", "meV", energy=True)
@@ -299,11 +300,34 @@ def _energy_compared(
                 reason=f"they end at {E[-1]:g} meV",
                 fix="raise E_max=",
             )
-        return at, Status.GIVEN
+        return at, Status.GIVEN, []
     whole = Q_range if Q_range is not None else (float(b.Q[0]), float(b.Q[-1]))
     cut = reduction.cut_Q(b, whole)
     peak = boson_peak(cut, E_range=E_range, box_phonon=box_phonon)
-    return float(peak.energy), str(peak.status.values)
+    return float(peak.energy), str(peak.status.values), _edges_of(peak)
+
+
+def _edges_of(peak: xr.Dataset) -> list[Diagnostic]:
+    return [one for one in diagnostics(peak) if one.code == "maximum_at_edge"]
+
+
+def _together(
+    of_B: list[Diagnostic], rows: Mapping[str, xr.Dataset]
+) -> Iterator[Diagnostic]:
+    """Return one diagnostic of each code, which names what it is of."""
+    found: dict[str, dict[str, Diagnostic]] = {}
+    for name, doubts in [
+        ("B(E)", of_B),
+        *((n, diagnostics(r)) for n, r in rows.items()),
+    ]:
+        for one in doubts:
+            found.setdefault(one.code, {})[name] = one
+    for own in found.values():
+        names: dict[str, list[str]] = {}
+        for name, one in own.items():
+            names.setdefault(one.message, []).append(name)
+        parts = [f"{', '.join(those)}: {text}" for text, those in names.items()]
+        yield replace(one, message="; ".join(parts))
 
 
 def _row(
@@ -326,6 +350,7 @@ def _row(
     n_effective = np.interp(at, spectrum.E.values, r.n_effective.values)
     here_std = correlation_error(here, n_effective)
     doubts = few_independent(xr.Variable((), here), xr.Variable((), n_effective))
+    doubts += _edges_of(local)
     row = xr.Dataset(
         {
             "chi_energy": ((), float(local.energy)),

@@ -10,6 +10,8 @@ import scipy
 import xarray as xr
 
 from xbp import md
+from xbp.analysis.doubts import name_edges
+from xbp.analysis.sides import edges_of
 from xbp.analysis.simulated import energy_of_phonon
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
@@ -207,7 +209,7 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
             "phonon_dispersion needs C_L and C_T over Q and E",
             fix="traj.bp.current_spectra(Q_max).bp.phonon_dispersion()",
         )
-    fits, statuses = [], []
+    fits, statuses, edges = [], [], []
     window, across = None, transverse_branches(dimension_of(data))
     polarizations = {"C_L": 1, "C_T": across}
     for name in _BRANCHES.values():
@@ -218,7 +220,8 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
             signal.value["E"].values > 0
         )
         E = signal.value["E"].values[inside]
-        value = signal.value.transpose("Q", "E").values[:, inside]
+        spectra = signal.value.transpose("Q", "E").values
+        value = spectra[:, inside]
         window = Window.of(data, signal.value["E"].attrs["units"])
         if window is not None and not window.resolves(E):
             window = None
@@ -235,6 +238,9 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
             numbers[:, [1, 3]] = np.hypot(numbers[:, [1, 3]], np.stack(chance, axis=1))
         fits.append(numbers)
         statuses.append(status)
+        shown = np.where(signal.value["E"].values > 0, spectra, np.nan)
+        ends = np.full((2, len(spectra)), E[[0, -1]][:, None])
+        edges.append(edges_of(signal.value["E"].values, shown, *ends, 0.0))
     table = np.moveaxis(np.array(fits), -1, 0)
     coords = {"branch": list(_BRANCHES), "Q": signal.value["Q"]}
     units = signal.value["E"].attrs["units"]
@@ -258,6 +264,8 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
         arguments={"E_range": E_range},
         attrs={key: data.attrs[key] for key in kept if key in data.attrs},
     )  # fmt: skip
+    doubts = name_edges(said, np.array(edges), signal.value, chosen=E_range is not None)
+    answer.attrs |= diagnosed(answer.attrs, *doubts)
     return answer
 
 
