@@ -254,7 +254,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.fit`.
         """
-    def fit_bqe(self, sq: xr.DataArray | xr.Dataset, shape: Literal['free', 'lognormal', 'quadratic', 'gaussian'] = ..., *, Q_range: Any = ..., E_range: Any = ..., significance: float = ...) -> xr.Dataset:
+    def fit_bqe(self, sq: xr.DataArray | xr.Dataset, shape: Literal['free', 'lognormal', 'quadratic', 'gaussian'] = ..., *, Q_range: Any = ..., E_range: Any = ..., significance: float = ..., elastic_widths: float = ...) -> xr.Dataset:
         """Fit a function of energy times S(Q) to all of B(Q,E): the paper's Eq. 2.
 
         See `xbp.fit_bqe`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -93,3 +95,22 @@ def test_a_mask_keeps_the_resolution_that_data_have(measured: xr.Dataset) -> Non
     np.testing.assert_array_equal(masked.resolution_fwhm, of_Q)
     again = masked.bp.mask_elastic("2 meV")
     np.testing.assert_array_equal(again.resolution_fwhm, of_Q)
+
+
+def test_a_range_where_eq_2_holds_may_be_that_of_the_line(
+    measured: xr.Dataset, sq: xr.DataArray
+) -> None:
+    def fit_bqe(widths: float, **given: Any) -> xr.Dataset:
+        b = measured.bp.mask_elastic("1 meV", widths=widths).bp.fold().bp.to_bqe()
+        b["B_std"] = abs(b.B).assign_attrs(units=b.B.attrs["units"])
+        return b.bp.fit_bqe(sq, "free", Q_range=Q_RANGE, **given)
+
+    (doubt,) = fit_bqe(1).bp.diagnostics()
+    assert doubt.code == "elastic_wing"
+    assert doubt.message.startswith(
+        "Eq. 2 holds from 1.25 meV, within 2 resolution widths (2 meV) of E = 0"
+    )
+    assert codes(fit_bqe(1, elastic_widths=0.5)) == []
+    beyond = fit_bqe(2.5)
+    assert beyond.E_holds_low > 2
+    assert codes(beyond) == []

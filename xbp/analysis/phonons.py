@@ -239,8 +239,8 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
         fits.append(numbers)
         statuses.append(status)
         shown = np.where(signal.value["E"].values > 0, spectra, np.nan)
-        ends = np.full((2, len(spectra)), E[[0, -1]][:, None])
-        edges.append(edges_of(signal.value["E"].values, shown, *ends, 0.0))
+        first, last = (np.full(len(spectra), end) for end in E[[0, -1]])
+        edges.append(edges_of(signal.value["E"].values, shown, first, last, 0.0))
     table = np.moveaxis(np.array(fits), -1, 0)
     coords = {"branch": list(_BRANCHES), "Q": signal.value["Q"]}
     units = signal.value["E"].attrs["units"]

@@ -10,10 +10,11 @@ import xarray as xr
 
 from xbp.analysis.boson_peak import boson_peak
 from xbp.analysis.pair import SIGNALS, Pair
+from xbp.analysis.wing import wing_of_map
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.data import is_lazy, require_dims
 from xbp.core.errors import QuantityError
-from xbp.core.guards import choose, require_fraction
+from xbp.core.guards import choose, require_fraction, require_number
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, label_std, map_over, read, result_table
 from xbp.core.status import Status, diagnosed, diagnostics
@@ -44,6 +45,7 @@ def fit_bqe(
     Q_range: Any = None,
     E_range: Any = None,
     significance: float = 0.01,
+    elastic_widths: float = 2.0,
 ) -> xr.Dataset:
     r"""Fit a function of energy times S(Q) to all of B(Q,E): the paper's Eq. 2.
 
@@ -74,6 +76,8 @@ def fit_bqe(
     significance : float
         Eq. 2 does not hold at an energy where a chi-squared as large as found has at
         most this probability.
+    elastic_widths : float
+        As for `correlation_map`, of ``E_holds_low`` and of the fitted maximum.
 
     Returns
     -------
@@ -111,6 +115,7 @@ def fit_bqe(
     """
     choose(shape, ProfileShape, "shape")
     significance = require_fraction(significance, "significance")
+    widths = require_number(elastic_widths, "elastic_widths", least=0)
     read(data, *_MAPS)
     pair = Pair(data, sq, Q_range, 3)
     signal, value = pair.signal, pair.signal.value
@@ -167,6 +172,13 @@ def fit_bqe(
         off = pair.inside(value) - scaled
         text = "(B − A·f·S)/(A·f·S) with the fitted shape"
         variables["residual"] = (off / scaled, "1", text)
+    found_at = {"Eq. 2 holds from": ends[..., 0]}
+    if shape != "free":
+        found_at["the maximum of the profile is at"] = peak["energy"].variable
+    for what, energy in found_at.items():
+        if not energy.ndim and not is_lazy(energy):
+            wing = wing_of_map(signal, pair.used, float(energy), widths, what)
+            doubts |= diagnosed(doubts, *wing)
     answer: xr.Dataset = result_table(
         signal, variables, quantity="fit_bqe", operation="fit_bqe",
         arguments={

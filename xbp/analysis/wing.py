@@ -51,7 +51,11 @@ def wing_of_cut(signal: Signal, widths: float) -> list[Diagnostic]:
 
 
 def wing_of_map(
-    signal: Signal, used: np.ndarray, energy: Any, widths: float
+    signal: Signal,
+    used: np.ndarray,
+    energy: Any,
+    widths: float,
+    what: str = "r is highest at",
 ) -> list[Diagnostic]:
     """Doubt an energy within the elastic line of a map.
 
@@ -68,6 +72,8 @@ def wing_of_map(
         NaN: nothing was found.
     widths : float
         How many FWHM of the resolution the line reaches to each side.
+    what : str
+        What was found there.
     """
     value, units = signal.value, str(signal.value["E"].attrs["units"])
     if signal.quantity.name not in _SPECTRA or not np.isfinite(energy):
@@ -76,7 +82,7 @@ def wing_of_map(
     if reach is not None and abs(energy) <= reach:
         return [
             _doubt(
-                f"r is highest at {energy:.3g} {units}, within {widths:g} resolution "
+                f"{what} {energy:.3g} {units}, within {widths:g} resolution "
                 f"widths ({reach:.3g} {units}) of E = 0"
             )
         ]
@@ -87,7 +93,7 @@ def wing_of_map(
         return []
     return [
         _doubt(
-            f"r is highest at {energy:.3g} {units}, where the mean over Q still falls "
+            f"{what} {energy:.3g} {units}, where the mean over Q still falls "
             f"from its first bin (up to {end:.3g} {units})"
         )
     ]
@@ -127,5 +133,5 @@ def _reach(signal: Signal, widths: float) -> float | None:
 
 
 def _doubt(where: str) -> Diagnostic:
-    text = f"{where}: the elastic line, which follows S(Q) too, is part of r"
+    text = f"{where}: the elastic line, which follows S(Q) too, is part of it"
     return Diagnostic("elastic_wing", "warning", text, _FIX)
