@@ -21,6 +21,7 @@ from xbp.core.signal import as_stored, extend_history, read, std_of
 from xbp.core.status import diagnosed
 from xbp.core.units import parse_unit
 from xbp.io.guide import Guide
+from xbp.io.masks import with_errors
 from xbp.io.netcdf import require_readable
 from xbp.io.reader import (
     Format,
@@ -240,6 +241,7 @@ def open_columns(
         rows = rows[::-1] if (np.diff(x) < 0).all() else rows
     x, values, *errors = rows.T
     values, std = _without_sentinels(values, *errors)
+    std = with_errors(std)
     steps = np.diff(x)
     if not (steps > 0).all():
         raise CoordinateError(

@@ -243,6 +243,7 @@ def _dataset(
             points.ndim == 1 and points.size in (size, size + 1),
             f"its axis {dim} has {points.size} points for {size} values",
         )
+        check((np.diff(points) > 0).all(), f"its axis {dim} is not ascending")
         if points.size == size + 1:
             edges[dim] = points
             points = (points[1:] + points[:-1]) / 2

@@ -6,7 +6,7 @@ import numpy as np
 
 from xbp.io.text import check
 
-__all__ = ["counted", "is_below", "measured", "survey"]
+__all__ = ["counted", "is_below", "measured", "survey", "with_errors"]
 
 
 def measured(
@@ -58,6 +58,21 @@ def measured(
     return np.where(seen, values, np.nan), (
         None if std is None else np.where(seen, std, np.nan)
     )
+
+
+def with_errors(std: np.ndarray | None) -> np.ndarray | None:
+    """Return the errors of a file; None if all are 0, which means that it has none.
+
+    Parameters
+    ----------
+    std : numpy.ndarray or None
+
+    Examples
+    --------
+    >>> with_errors(np.zeros(2)), with_errors(np.array([0.0, 0.1]))
+    (None, array([0. , 0.1]))
+    """
+    return None if std is None or not np.nan_to_num(std).any() else std
 
 
 def counted(values: np.ndarray, std: np.ndarray | None = None) -> np.ndarray:

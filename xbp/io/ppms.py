@@ -17,6 +17,7 @@ from xbp.core.guards import not_used, require_number, require_positive
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, magnitude, to_kelvin
 from xbp.io.guide import Guide, example
+from xbp.io.masks import with_errors
 from xbp.io.ppms_units import (
     LOST,
     TOTAL,
@@ -160,7 +161,11 @@ def open_ppms(
     mg = None if mass is None else require_positive(mass, "mass", "mg", error=error)
     numbers, written, comments = _table(lines)
     rows = _in_one_field(path, numbers, written, field, field_spread)
-    numbers = {name: column[rows] for name, column in numbers.items()}
+    numbers = {
+        name: column[rows]
+        for name, column in numbers.items()
+        if not name.endswith("Err") or with_errors(column[rows]) is not None
+    }
     sample = _sample(lines, mg)
     tolerance = 0.05 if consistency is None else consistency
     own, decided = with_lost_prefix(path, written, numbers, sample, units, tolerance)
