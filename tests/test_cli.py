@@ -208,10 +208,10 @@ def test_a_recipe_is_the_chain(file: Path) -> None:
         ('on = "B"', 'on = "C"', "@='C' is not one of"),
         ("u2 =", "self =", "'self' is not a key of this step"),
         ("u2 =", "save = 5\nu2 =", "save = 5 is not the name of a file"),
-        ('name = "B"', 'name = "glass"', "there is another 'glass'"),
+        ('name = "B"', 'name = "glass"', "the name 'glass' is used twice"),
         ("[data.glass]", "step = [1]\n[data.glass]", "step 1 is not a table"),
         ('"s.nc"', '"tutorial:bmg_lrmecs"\nT = "9 K"', "embedded data have no T"),
-        ("u2 =", "overwrite = true\nu2 =", "does not decide about overwrite="),
+        ("u2 =", "overwrite = true\nu2 =", "cannot pass overwrite="),
     ],
 )
 def test_a_wrong_recipe_is_refused(file: Path, old: str, new: str, said: str) -> None:

@@ -220,7 +220,7 @@ def _checked(
             title = str(table.get("name", f"step {number}"))
             if title in known:
                 raise ArgumentsError(
-                    f"there is another {title!r}", fix='name = "another"'
+                    f"the name {title!r} is used twice", fix='name = "another"'
                 )
             step = _step(number, table, title, before, folder)
             for key, path in step.files.items():
@@ -257,7 +257,7 @@ def _step(
     if "overwrite" in call:
         # Whoever runs a recipe decides this, not who wrote it.
         raise ArgumentsError(
-            "a recipe does not decide about overwrite=",
+            "a recipe cannot pass overwrite=",
             fix="xbp run recipe.toml --overwrite",
         )
     _require_keys(one, call, ("do", "on", "name", *own))
@@ -382,7 +382,7 @@ def _outputs(
     if "save" in step.files:
         path = step.files["save"]
         if not isinstance(result, xr.DataArray | xr.Dataset):
-            raise ArgumentsError(f"save: the result is {kind_of(result)}")
+            raise ArgumentsError(f"save: the result is {kind_of(result)}, not data")
         saved = _SAVED[path.suffix]
         yield path, lambda temporary: getattr(xbp.bp(result), saved)(temporary)
     if "figure" in step.files:

@@ -102,8 +102,8 @@ def describe_html(data: xr.DataArray | xr.Dataset) -> str:
 
     Examples
     --------
-    >>> print(describe_html(xr.DataArray([1.0], dims="E"))[:35])
-    <div><b>no quantity is named, so no
+    >>> print(describe_html(xr.DataArray([1.0], dims="E"))[:33])
+    <div><b>the data have no quantity
     """
     first, *others = html.escape(describe(data)).split("\n")
     return f"<div><b>{first}</b>{''.join(f'<br>{line}' for line in others)}</div>"
@@ -300,7 +300,7 @@ def _of_signals(data: xr.DataArray | xr.Dataset) -> Iterator[str]:
         and not str(variable.name).endswith("_std")
     ]
     if not known:
-        yield "no quantity is named, so nothing can be done with these data"
+        yield "the data have no quantity, so no operation applies to them"
         yield f"  missing: data.attrs['quantity'], one of {', '.join(QUANTITIES)}"
     for variable in known:
         yield from _of_a_signal(variable, data, first=variable is known[0])
@@ -373,7 +373,7 @@ def _of_a_trajectory(traj: xr.Dataset) -> Iterator[str]:
     if frames == 1:
         yield "  one frame: spectra and displacements need more"
     elif not has:
-        yield "  missing: velocities; differences of positions are used for them"
+        yield "  missing: velocities; differences of positions are used instead"
     if frames > 1 and "temperature" not in traj.coords:
         or_else = ", or that of the velocities" if has else ""
         yield f"  missing: the temperature (T= of the next call{or_else})"

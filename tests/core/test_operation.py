@@ -144,7 +144,8 @@ def test_an_operation_takes_what_it_names_and_nothing_else(one: Operation) -> No
         refused = any(
             words in text
             for words in (
-                "this needs",
+                "' is needed",
+                "() is needed",
                 "with the quantity",
                 "has no Q",
                 "needs a '",

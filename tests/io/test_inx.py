@@ -153,5 +153,5 @@ def test_energies_that_are_gains_of_the_neutron(tmp_path: Path) -> None:
     head = [" 3 1 3 0 0 0 0 3", "YIG", " 0. 5.112 1.5708 0. 1. 0.", " 0. 4. 0."]
     path = tmp_path / "a.inx"
     path.write_text("\n".join([*head, *rows, ""]))
-    with pytest.raises(FileFormatError, match=r"to 40 meV, imp.*\n.*gains of the neut"):
+    with pytest.raises(FileFormatError, match=r"to 40 meV, imp.*\n.*gain is positive"):
         xbp.open_dataset(path, group="index", energy_units="meV", T=300)

@@ -41,7 +41,7 @@ def require_arguments(one: Operation, /, *args: Any, **kwargs: Any) -> None:
     Traceback (most recent call last):
         ...
     xbp.core.errors.ArgumentsError: .bp.cut_E(): missing a required argument: 'E'
-      why:  it is called as .bp.cut_E(E, width=None)
+      why:  call it as .bp.cut_E(E, width=None)
       fix:  E=: Centre of the interval, with width; or its two limits (scalar with ...
     """
     try:
@@ -88,7 +88,7 @@ def _misfit(one: Operation, misfit: str, given: dict[str, Any]) -> ArgumentsErro
     missing = next((p.name for p in own if misfit.endswith(f"'{p.name}'")), "")
     return ArgumentsError(
         f".bp.{one.method}(): {misfit}",
-        reason=f"it is called as .bp.{one.method}{called}",
+        reason=f"call it as .bp.{one.method}{called}",
         fix=f"did you mean {near[0]}=?" if near else _described(one, missing),
     )
 

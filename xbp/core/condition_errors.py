@@ -58,7 +58,7 @@ def with_its_error(
         if not own:
             raise QuantityError(
                 f"{argument}={shown(value)} has an error of {name}, not of {argument}",
-                fix=f"{name}=, or without '{label}' and with {ERRORS[name]}=",
+                fix=f"pass {name}=, or drop '{label}' and pass {ERRORS[name]}=",
             )
         std = error if std is None else std
     return found, std

@@ -77,7 +77,7 @@ def choose(
     near = " or ".join(map(repr, nearest(value, known)))
     given = "= is needed:" if value is None else f"={shown(value)} is not"
     raise error(
-        f"{name}{given} one of {listed(value, known)}",
+        f"{name}{given} {'one of ' * (len(known) > 1)}{listed(value, known)}",
         reason=reason,
         fix=near and f"{name}={near}",
     )
@@ -296,10 +296,8 @@ def require_whole(
     # Compared before it is converted: some whole numbers fit into no float.
     if is_number and least <= plain <= most and plain % 1 == 0:
         return int(plain)
-    until = f" and at most {most:g}" if most < math.inf else ""
-    raise error(
-        f"{name}={shown(value)} must be a whole number of at least {least}{until}"
-    )
+    wanted = f"of at least {least}" if most == math.inf else f"from {least} to {most:g}"
+    raise error(f"{name}={shown(value)} must be a whole number {wanted}")
 
 
 def require_seed(rng: RNG) -> int:
@@ -332,14 +330,14 @@ def require_seed(rng: RNG) -> int:
     Traceback (most recent call last):
         ...
     xbp.core.errors.RangeError: rng=-1 must be a whole number of at least 0
-      fix: an int, a numpy Generator or None
+      fix:  pass an int, a numpy Generator or None
     """
     if rng is None or isinstance(rng, np.random.Generator):
         return int(np.random.default_rng(rng).integers(2**32))
     try:
         return require_whole(rng, "rng", least=0)
     except RangeError as error:
-        fix = "an int, a numpy Generator or None"
+        fix = "pass an int, a numpy Generator or None"
         raise RangeError(error.summary, fix=fix) from None
 
 

@@ -259,8 +259,8 @@ def _called(function: F) -> F:
                 if isinstance(value, int | float | str)
             )
             what = str(error).partition(" and data type")[0]
-            message = f"{function.__name__}({numbers}) needs more memory than there is"
-            fix = "wider bins, a shorter range, or fewer points"
+            message = f"{function.__name__}({numbers}) needs more memory than available"
+            fix = "use wider bins, a shorter range, or fewer points"
             raise RangeError(message, reason=what, fix=fix) from error
 
     return cast("F", called)

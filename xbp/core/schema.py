@@ -341,14 +341,14 @@ def validate(data: xr.DataArray, *expected: str, owner: str = "data") -> Quantit
         if given == "local_fields":
             raise of_atoms(name)
         accepted = expected or tuple(QUANTITIES)
-        needed = " or ".join(map(repr, expected)) or f"one, such as {accepted[0]!r}"
+        needed = " or ".join(map(repr, expected)) or f"{accepted[0]!r}, for example,"
         known = given in QUANTITIES or given in RESULTS
         said = "has no attrs['quantity']"
         if given is not None:
             said = f"is {with_article(repr(given))}"
         label = QUANTITIES[accepted[0]].label
         raise QuantityError(
-            f"{name} {said}; this needs {needed}",
+            f"{name} {said}; {needed} is needed",
             # Known data are not to be relabelled.
             fix=step_to(given, expected, data)
             or (

@@ -358,7 +358,7 @@ def table_signal(
     if given != quantity:
         found = with_article(repr(given)) if given else kind_of(table)
         raise QuantityError(
-            f"this needs the table of .bp.{quantity}(), not {found}",
+            f"the table of .bp.{quantity}() is needed, not {found}",
             fix=f"chain them: data.bp.{call_of(quantity)}.bp...",
         )
     require_columns(table, (variable, *needs), quantity)

@@ -433,7 +433,7 @@ def magnitude(
         example = "1" if units == "1" else f"'1 {units}'"
         raise UnitsError(
             f"{name}={shown(value)} is not a number",
-            fix=f"one number, such as {name}={example}",
+            fix=f"pass one number, such as {name}={example}",
         )
     try:
         number = float(number)
@@ -442,7 +442,8 @@ def magnitude(
     if not math.isfinite(number):
         status = getattr(value, "attrs", {}).get("status", "")
         why = f": the status of its table is {status!r}" if status else ", not finite"
-        fix = "pass a number; print(table.bp) of the table it is from shows the reason"
+        of_table = hasattr(value, "attrs")
+        fix = "print(table.bp) of its table shows the reason" if of_table else ""
         raise UnitsError(f"{name} is {number}{why}", fix=fix)
     if given is None:
         given = default or units
@@ -457,7 +458,7 @@ def magnitude(
         raise UnitsError(
             error.summary,
             reason=error.reason,
-            fix=error.fix or f"give {name.partition('=')[0]} in {units}",
+            fix=error.fix or f"pass {name.partition('=')[0]} in {units}",
         ) from None
     if not math.isfinite(converted):
         raise UnitsError(f"{name}={shown(value)} is too large a number in '{units}'")

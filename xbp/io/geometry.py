@@ -248,8 +248,8 @@ def find_geometry(
         raise FileFormatError(
             f"{where} has energy transfers from {extreme[0]:g} to {extreme[-1]:g} meV, "
             f"impossible for a fixed energy of {text} in {kind} geometry",
-            fix="pass final_energy= or incident_energy=; reverse E in the file if it "
-            "has gains of the neutron as positive energies",
+            fix="pass final_energy= or incident_energy=; reverse E if neutron energy "
+            "gain is positive in the file",
         )
     return {"geometry": kind, FIXED_ENERGY[kind]: energy}
 

@@ -158,7 +158,7 @@ def _parts(
 ) -> tuple[xr.DataArray, np.ndarray | None]:
     """Return the values, and their standard deviations in the same order."""
     if isinstance(data, xr.DataArray):
-        not_used("it is for a Dataset", variable=variable)
+        not_used("the data are one DataArray", variable=variable)
         return data, None if std is None else np.asarray(getattr(std, "values", std))
     names = [str(name) for name in data.data_vars]
     values = [n for n in names if n != std and not n.endswith("_std")]

@@ -140,7 +140,7 @@ def per_mole_of(
         per_mole and abs(ratio * atoms - 1) <= tolerance,
         f"the heat capacity of the sample is {ratio:.4g} times Total HC - Addenda HC"
         f"{', times molar mass over mass' if per_mole else ''}: a prefix of "
-        f"{units['Samp HC']!r} was lost; or pass consistency=None",
+        f"{units['Samp HC']!r} was lost (consistency=None skips this check)",
     )
     return "atoms"
 

@@ -354,7 +354,7 @@ def _without_filler(
                 f"S is {lowest:g} in {n_lowest} bins, and at least {others.min():g} "
                 "elsewhere",
                 reason="S cannot be negative",
-                fix=f"filler={lowest:g}; filler=False if it was measured",
+                fix=f"pass filler={lowest:g}, or filler=False if it was measured",
             )
         return values, _repeated_lowest(values), {}
     if filler is False:
@@ -365,7 +365,7 @@ def _without_filler(
         raise RangeError(
             f"filler={filler!r} is in {'all' if same.any() else 'none'} of the bins",
             reason=f"the lowest number of the file is {lowest:.8g}, in {n_lowest} bins",
-            fix="give all digits of the number",
+            fix="pass all digits of the number",
         )
     bins = f"{int(same.sum())} of {values.size} made NaN"
     used = {"filler": f"{marker:.10g} 1/meV", "bins": bins}

@@ -371,7 +371,7 @@ def _require_bound(
     fix = "composition='SiO2' gives ⟨b⟩²"
     if square is not None:
         what = f"⟨b⟩²={level:.6g} {units} of composition={composition!r}"
-        fix, symbol = "give isotopes, {'62-Ni': 66, 'B': 34}", "⟨b²⟩"
+        fix, symbol = "pass isotopes, {'62-Ni': 66, 'B': 34}", "⟨b²⟩"
     raise RangeError(
         f"{what} is too small for this F(Q), whose minimum is {least}: S(Q) falls to "
         f"{lowest:.3g}",

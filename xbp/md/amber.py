@@ -251,7 +251,7 @@ def open_amber(source: Source, given: Given) -> Found:
         topology = Topology(names, mass, weigh=style.name != "lj")
     else:
         allowed += ["topology", "atom_style"]
-    given.allow("netCDF after AMBER's convention", *allowed)
+    given.allow("netCDF of AMBER's convention", *allowed)
     times, marks = found.get("time"), None
     if times is not None and by_lammps:
         marks = times / head.scales["time"]

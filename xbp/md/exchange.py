@@ -301,7 +301,7 @@ def to_ase(data: xr.Dataset, fields: xr.Dataset | None = None) -> list[Any]:
 def _columns(traj: xr.Dataset, fields: xr.Dataset) -> dict[str, np.ndarray]:
     """Return fields as arrays (frames, atoms) or, of tensors, (frames, atoms, 9)."""
     require_kind(
-        fields, xr.Dataset, "fields", "a Dataset, as traj.bp.local_fields(...) gives"
+        fields, xr.Dataset, "fields", "a Dataset, as traj.bp.local_fields(...) returns"
     )
     found = {}
     for name, field in fields.data_vars.items():

@@ -94,7 +94,7 @@ def open_extxyz(source: Source, given: Given) -> Found:
     length = 1.0 if style is None else style.length
     label = next((n for n in ("species", "element", "z", "type") if n in columns), "")
     if not label:
-        raise QuantityError(f"{path} does not give the elements: no column species")
+        raise QuantityError(f"{path} does not state the elements: no column species")
     masses = _column(columns, ("mass", "masses"), (float, 1))
     ids = _column(columns, ("id",), ("int64", 1))
 

@@ -290,7 +290,7 @@ class Given:
             if times is None and n > 1:
                 ways = [] if marks is None else [self.example("timestep")]
                 raise UnitsError(
-                    f"{path} does not give the time between its frames",
+                    f"{path} does not state the time between its frames",
                     fix=" or ".join([*ways, "time_between_frames='20 fs'"]),
                 )
             return np.zeros(n) if times is None else times

@@ -190,7 +190,7 @@ def multiphonon_sqe(
         count = orders or orders_needed(float(two_w.max()), tolerance)
         if count > MAX_ORDERS:
             message = f"2W = {two_w.max():.3g} needs over {MAX_ORDERS} phonon orders"
-            raise RangeError(message, fix="lower the highest Q, or give orders=")
+            raise RangeError(message, fix="lower the highest Q, or pass orders=")
         binned = np.stack(
             [onto_bins(A, modes.step, edges) for A in expansion(modes, count)]
         )[first:last]

@@ -151,7 +151,7 @@ def choose_system(
             s: require_number(fractions.get(s, 0), f"composition[{s!r}]", least=0)
             for s in system.masses
         }
-        total = require_positive(sum(exact.values()), "the sum of composition=")
+        total = require_positive(sum(exact.values()), "the sum of composition")
         shares = {s: x / total for s, x in exact.items() if x > 0}
         system = replace(system, composition=shares)
     require_file(

@@ -146,7 +146,7 @@ def _below_debye(
     if any(own.size > 1 for own in masses):
         raise QuantityError(
             "atoms of one element have different masses",
-            fix="give each mass its own element",
+            fix="name each mass as its own element",
         )
     end = debye_wave_number(trajectory.density, d)
     low, high = data["Q_bnds"].values.T
