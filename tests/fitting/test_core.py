@@ -15,7 +15,7 @@ from xbp.core.status import statuses
 from xbp.fitting.core import _sizes, solve, solve_function
 from xbp.fitting.many import _misses
 from xbp.fitting.peak import fit_shape, numbers_of
-from xbp.fitting.shapes import _status, gaussian_on_line, log_normal
+from xbp.fitting.shapes import gaussian_on_line, log_normal, status_of
 from xbp.fitting.top import around_top, polynomial, top_of_points
 
 E = np.linspace(1.5, 15, 60)
@@ -227,7 +227,7 @@ def test_what_a_maximum_needs(
     expected: str,
 ) -> None:
     """2.5 standard deviations inside 2 to 10; height and width five of theirs."""
-    found = _status(
+    found = status_of(
         (np.array([2.0]), np.array([10.0])),
         *(np.array(pair)[:, None] for pair in (energy, height, width)),
     )
