@@ -29,6 +29,8 @@ _ADVICE: Final[dict[str, str]] = {
     Status.TOO_FEW: "fewer points than parameters; widen the range, or fix some",
     Status.FAILED: "pass start= or fixed=, or fit another range",
     Status.BOX_UNKNOWN: "pass box_phonon=, which traj.bp.box_phonon() finds",
+    Status.NO_SOUND: "longitudinal and transverse lines have one energy: atoms that "
+    "vibrate on their own, whose box sets no phonon; boson_peak(box_phonon=0)",
     Status.ERRORS_UNKNOWN: "a simulated maximum is tested with standard deviations; "
     "pass the Dataset in place of its variable",
 }

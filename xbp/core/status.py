@@ -74,6 +74,8 @@ class Status(StrEnum):
     SPECTRA_DIFFER = "spectra differ"
     #: A background beyond the phonons explains all of the multiple scattering.
     NO_SCATTERING = "no multiple scattering"
+    #: The longitudinal line is not above the transverse one.
+    NO_SOUND = "no sound"
     #: The user gave the energy: nothing was sought.
     GIVEN = "given"
 

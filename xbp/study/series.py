@@ -12,7 +12,7 @@ import xarray as xr
 
 from xbp import md, reduction
 from xbp.analysis.boson_peak import boson_peak
-from xbp.analysis.phonons import box_phonon, mark_box_phonon
+from xbp.analysis.box import box_phonon, mark_box_phonon
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import require_positive, require_whole
 from xbp.core.schema import COORDINATES, DATASET_LABELS
