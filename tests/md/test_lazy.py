@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.errors import FileFormatError
 from xbp.md import lazy
 from xbp.md.trajectory import Block, read_trajectory
 
@@ -185,3 +186,35 @@ def test_a_closed_file_can_be_written_again(
     expected = before + 1
     expected[dict.fromkeys(["time"], 0)] = 7.0
     np.testing.assert_allclose(ds.position.compute(), expected)
+
+
+def _written_again(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["position"][0] = 7.0
+
+
+def test_a_file_that_is_refused_is_closed(tmp_path: Path) -> None:
+    """HDF5 locks a file while it is open: its own, or those of parts that do not fit."""
+    gas = xbp.md.models.ideal_gas(
+        6, 10, cell=10, T=300, mass=40, time_step="20 fs", rng=1
+    )
+    paths = [tmp_path / "a.nc", tmp_path / "b.nc"]
+    for path in paths:
+        gas.to_netcdf(path, engine="netcdf4")
+    kept = []  # with its traceback, and so with what it opened
+    for given, options in (
+        (paths, {}),
+        (paths[0], {"frames": slice(99, None)}),
+        ([paths[0], tmp_path / "none.nc"], {}),
+    ):
+        with pytest.raises(FileFormatError) as caught:
+            xbp.md.open_trajectory(given, **options)
+        kept.append(caught)
+        for path in paths:
+            _written_again(path)
+    gas.rename(position="place").to_netcdf(paths[1], engine="netcdf4")
+    with pytest.raises(FileFormatError, match="not a trajectory") as caught:
+        xbp.md.open_trajectory(paths[1])
+    kept.append(caught)
+    with h5py.File(paths[1], "r+"):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import math
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 import numpy as np
 
-from xbp.io.classic import classic_variables
+from xbp.io.classic import ClassicVariable, classic_variables
 from xbp.io.text import check
 
 if TYPE_CHECKING:
@@ -223,6 +224,11 @@ def of_hdf5(node: h5py.Dataset, rows: range) -> Stored | None:
     return Stored(Path(file.filename), node.dtype, shape, begins)
 
 
+@functools.lru_cache(maxsize=8)
+def _header(path: Path, *_version: int) -> dict[str, ClassicVariable]:
+    return classic_variables(path)
+
+
 def of_classic(path: Path, names: list[str], rows: range) -> dict[str, Stored] | None:
     """Return where records of variables are in a classic netCDF file.
 
@@ -233,7 +239,8 @@ def of_classic(path: Path, names: list[str], rows: range) -> dict[str, Stored] |
     ValueError
         If the header is damaged.
     """
-    variables = classic_variables(path)
+    status = path.stat()
+    variables = _header(path, status.st_mtime_ns, status.st_size)
     numbers, found = np.array(rows, dtype=np.int64), dict[str, Stored]()
     for name in names:
         dtype, shape, begin, step = variables[name]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -302,66 +303,70 @@ def open_trajectory(
     )
     source, head, history = Source(where), b"", None
     closing: list[Callable[[], None]] = []
-    is_file = memory is None and not where.is_dir()
-    if is_file:
-        source = open_source(where, keep_part=truncated == "drop")
-        head = source.read(0, 4096)
-    kind = _kind(source, head, given) if is_file else None
-    binary = head.startswith((b"CDF", HDF5_SIGNATURE)) and not source.packing
-    if memory is None and (not is_file or (binary and kind is None)):
-        given.allow("a trajectory with its own times, units and elements")
-        with reading(where, *_FOLDER[: 2 * where.is_dir()]):
-            stored = _open_labelled(where)
-            chosen = slice(None) if frames is None else frames
-            chunked = _chunked(stored, chunk_frames)
-            closing = [chunked.close, stored.close]
-            ds = chunked.isel(time=chosen)
-            require_file(ds.sizes["time"] > 0, where, f"frames={frames} selects none")
-            ends = _ends(stored.isel(time=chosen))
-            if dimension is None and "dimension" in ds.attrs:
-                dimension = dimension_of(ds)
-        history = ds.attrs.get("history")
-    else:
-        with reading(where):
-            reader = _reader(source, kind, given) if memory is None else memory[1]
-            found = reader(source, given)
-            found = found if velocities is not False else found.at_rest()
-            found = found.without_sites()
-        cells, n = found.cells, max(found.element.size, 1)
-        thin = np.linalg.norm(np.linalg.inv(cells), axis=1).max()
-        # A plane of atoms is as thick as these.
-        each = np.abs(np.linalg.det(cells)).min() / n * max(1.0, 2.0 * thin)
-        dense = f"{each:.3g} angstrom³ per atom: its lengths have the wrong units"
-        fix = "correct the cell, or lower densest="
-        require_file(each > least, where, dense, fix=fix)
-        tolerance = np.inf if found.reduced else 0.25
-        mass = masses_of(where, found.element, masses, found.mass, tolerance=tolerance)
-        ends = require_motion(where, found, mass, hottest=limit)
-        ds = assemble(found, mass, chunk_frames)
-        if source.packing:
-            closing = [partial(release, source)]
-    ds.attrs |= dimension_attribute(ends, dimension)
-    arguments["dimension"] = ds.attrs.get("dimension")
-    recorded = {"file": where.name, **{k: _plain(v) for k, v in arguments.items()}}
-    ds.attrs["history"] = extend_history(history, "open_trajectory", recorded)
-    try:
-        trajectory = read_trajectory(ds)
-    except XbpError as error:
-        raise type(error)(
-            f"{path}: {error.summary}", reason=error.reason, fix=error.fix
-        ) from None
-    if temperature is not None:
-        carried = ds.coords.get("temperature")
-        if carried is not None and not carried.ndim:
-            require_agreement(
-                temperature,
-                trajectory.temperature() or 0.0,
-                "temperature",
-                "K",
-                source=str(where),
-                error=TemperatureError,
+    with _closed_on_error(closing):
+        is_file = memory is None and not where.is_dir()
+        if is_file:
+            source = open_source(where, keep_part=truncated == "drop")
+            closing += [partial(release, source)] if source.packing else []
+            head = source.read(0, 4096)
+        kind = _kind(source, head, given) if is_file else None
+        binary = head.startswith((b"CDF", HDF5_SIGNATURE)) and not source.packing
+        if memory is None and (not is_file or (binary and kind is None)):
+            given.allow("a trajectory with its own times, units and elements")
+            with reading(where, *_FOLDER[: 2 * where.is_dir()]):
+                stored = _open_labelled(where, closing)
+                chosen = slice(None) if frames is None else frames
+                chunked = _chunked(stored, chunk_frames)
+                closing.insert(0, chunked.close)
+                ds = chunked.isel(time=chosen)
+                require_file(
+                    ds.sizes["time"] > 0, where, f"frames={frames} selects none"
+                )
+                ends = _ends(stored.isel(time=chosen))
+                if dimension is None and "dimension" in ds.attrs:
+                    dimension = dimension_of(ds)
+            history = ds.attrs.get("history")
+        else:
+            with reading(where):
+                reader = _reader(source, kind, given) if memory is None else memory[1]
+                found = reader(source, given)
+                found = found if velocities is not False else found.at_rest()
+                found = found.without_sites()
+            cells, n = found.cells, max(found.element.size, 1)
+            thin = np.linalg.norm(np.linalg.inv(cells), axis=1).max()
+            # A plane of atoms is as thick as these.
+            each = np.abs(np.linalg.det(cells)).min() / n * max(1.0, 2.0 * thin)
+            dense = f"{each:.3g} angstrom³ per atom: its lengths have the wrong units"
+            fix = "correct the cell, or lower densest="
+            require_file(each > least, where, dense, fix=fix)
+            tolerance = np.inf if found.reduced else 0.25
+            mass = masses_of(
+                where, found.element, masses, found.mass, tolerance=tolerance
             )
-        ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
+            ends = require_motion(where, found, mass, hottest=limit)
+            ds = assemble(found, mass, chunk_frames)
+        ds.attrs |= dimension_attribute(ends, dimension)
+        arguments["dimension"] = ds.attrs.get("dimension")
+        recorded = {"file": where.name, **{k: _plain(v) for k, v in arguments.items()}}
+        ds.attrs["history"] = extend_history(history, "open_trajectory", recorded)
+        try:
+            trajectory = read_trajectory(ds)
+        except XbpError as error:
+            raise type(error)(
+                f"{path}: {error.summary}", reason=error.reason, fix=error.fix
+            ) from None
+        if temperature is not None:
+            carried = ds.coords.get("temperature")
+            if carried is not None and not carried.ndim:
+                require_agreement(
+                    temperature,
+                    trajectory.temperature() or 0.0,
+                    "temperature",
+                    "K",
+                    source=str(where),
+                    error=TemperatureError,
+                )
+            ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
     ds.set_close(partial(_close, closing))
     return ds
 
@@ -369,18 +374,33 @@ def open_trajectory(
 def _open_parts(paths: Sequence[Path], options: dict[str, Any]) -> xr.Dataset:
     """Open several files as one trajectory, of which `frames` are chosen."""
     given = Given(paths[0], frames=options.pop("frames"))
-    found = {str(path): open_trajectory(path, **options) for path in paths}
-    ds = joined(found)
-    read_trajectory(ds)
-    given.choose(ds.sizes["time"])  # refused if it selects none
+    found: dict[str, xr.Dataset] = {}
+    closing: list[Callable[[], None]] = []
+    with _closed_on_error(closing):
+        for path in paths:
+            found[str(path)] = open_trajectory(path, **options)
+            closing.append(found[str(path)].close)
+        ds = joined(found)
+        read_trajectory(ds)
+        given.choose(ds.sizes["time"])  # refused if it selects none
     ds = ds.isel(time=given.frames or slice(None))
-    ds.set_close(partial(_close, [part.close for part in found.values()]))
+    ds.set_close(partial(_close, closing))
     return ds
 
 
 def _close(every: Sequence[Callable[[], None]]) -> None:
     for close in every:
         close()
+
+
+@contextmanager
+def _closed_on_error(every: Sequence[Callable[[], None]]) -> Iterator[None]:
+    """Close what was opened until then, if the rest fails."""
+    try:
+        yield
+    except BaseException:
+        _close(every)
+        raise
 
 
 def _ends(ds: xr.Dataset) -> list[Frame]:
@@ -424,7 +444,7 @@ def _reader(source: Source, kind: Kind | None, given: Given) -> Reader:
     return open_with_ase if given.topology is None else open_with_mdanalysis
 
 
-def _open_labelled(path: Path) -> xr.Dataset:
+def _open_labelled(path: Path, closing: list[Callable[[], None]]) -> xr.Dataset:
     """Open netCDF or Zarr in the data model, of which nothing is kept in memory."""
     if path.is_dir():
         require_stored(path)
@@ -438,6 +458,7 @@ def _open_labelled(path: Path) -> xr.Dataset:
             fix="xbp.open_dataset(path) opens spectra",
         )
         ds = netcdf.open_lazily(path, cache=False)
+    closing.append(ds.close)
     netcdf.require_readable(ds)
     require_file(
         "position" in ds and "time" in ds.dims,
