@@ -115,11 +115,13 @@ def test_the_window_that_is_advised_fits(n: int, velocity: bool) -> None:
         advised = re.search(r"window='([^']*)'", refused.value.fix)
         needed = re.search(r"simulate ([\d.]+) ps", refused.value.fix)
         assert bool(advised) == (n - (not velocity) >= 4)
-        assert bool(needed) == (n - (not velocity) < 16)
+        assert bool(needed) == (n - (not velocity) < 10)
         if advised:
-            traj.bp.vdos(window=advised[1], folding=None)
+            g = traj.bp.vdos(window=advised[1], folding=None)
+            codes = [one.code for one in g.bp.diagnostics()]
+            assert ("few_segments" in codes) == bool(needed)
         else:
-            assert float(needed[1]) == pytest.approx(16 * 0.05)
+            assert float(needed[1]) == pytest.approx(10 * 0.05)
 
 
 def test_a_resolution_wider_than_the_spectrum_is_refused() -> None:

@@ -253,6 +253,7 @@ def _rehearse(
     given = {
         "Q_max": Q_max, "dQ": dQ, "weights": weights, "window": window, "E_max": E_max,
         "max_wavevectors_per_shell": max_per_shell, "precision": "single",
+        "taper": "hann",
     }  # fmt: skip
     frames = Window.make(trajectory, given)
     plan, energies = Plan.make(trajectory, given, frames.length), frames.energies

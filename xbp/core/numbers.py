@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["percent", "span", "with_error"]
+__all__ = ["advised", "percent", "span", "with_error"]
 
 
 def with_error(value: float, std: float) -> str:
@@ -34,6 +34,31 @@ def with_error(value: float, std: float) -> str:
     digits = 1 - math.floor(math.log10(std))
     written = [f"{round(x, digits):.{max(digits, 0)}f}" for x in (value, std)]
     return " ± ".join(written).replace("-", "−")
+
+
+def advised(value: float, way: int, digits: int = 3) -> str:
+    """Write a limit that users can type, rounded to the side on which it is kept.
+
+    Parameters
+    ----------
+    value : float
+    way : {-1, 1}
+        1: rounded up, for what must be as large; −1: rounded down.
+    digits : int
+
+    Examples
+    --------
+    >>> advised(1.2341, 1), advised(1.2349, -1), advised(0.02, 1), advised(4321.0, -1)
+    ('1.24', '1.23', '0.02', '4320')
+    """
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    unit = digits - 1 - math.floor(math.log10(abs(value)))
+    scaled = value * 10.0**unit
+    whole = round(scaled)
+    if abs(whole - scaled) > 1e-9 * abs(scaled):
+        whole = math.ceil(scaled) if way > 0 else math.floor(scaled)
+    return f"{whole / 10.0**unit:.{digits + 2}g}"
 
 
 def percent(part: float) -> str:

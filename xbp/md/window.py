@@ -68,6 +68,7 @@ def window_frames(
     *,
     between: bool = False,
     least: int = 4,
+    overlap: bool = True,
 ) -> int:
     """Return the frames of a window that fits into the trajectory.
 
@@ -80,6 +81,8 @@ def window_frames(
         What is transformed is between frames, of which there is one fewer.
     least : int
         Fewest frames of a window.
+    overlap : bool
+        Whether segments overlap by half, so that four take two and a half windows.
 
     Raises
     ------
@@ -90,10 +93,13 @@ def window_frames(
     step, most = trajectory.time_step, trajectory.n_frames - between
     if least <= frames <= most:
         return int(frames)
-    good = max(least, most // 4)
-    fix = f"window='{good * step:.4g} ps'"
-    if most < 4 * least:
-        longer = f"simulate {4 * least * step:.4g} ps or more, for four windows"
+    # The longest of which four segments, which errors need, fit.
+    fitting = 2 * (most // 5) if overlap else most // 4
+    needed = least + 3 * (least // 2 if overlap else least)
+    good = max(least, fitting)
+    fix = f"window='{good * step:.6g} ps'"
+    if most < needed:
+        longer = f"simulate {needed * step:.4g} ps or more, for four segments"
         fix = longer if most < least else f"{fix}, or better {longer}"
     asked, reason = _asked_time(window, dE), ""
     if frames < least <= most:
@@ -101,9 +107,12 @@ def window_frames(
         reason = f"frames {_time(step)} apart show energies up to h/2Δt, {highest}"
         fix = f"write frames at most {_time(asked / least)} apart, or {fix}"
     default = " (the default)" if window is None and dE is None else ""
+    lasts = f"the trajectory lasts {most * step:.4g} ps"
+    limits = f"it must have {least} to {most} ({lasts})"
+    if most < least:
+        limits = f"it must have {least}, and {lasts}, {most} frames"
     raise RangeError(
-        f"the window of {asked:.4g} ps{default} has {frames:.4g} frames; it must have "
-        f"{least} to {most} (the trajectory lasts {most * step:.4g} ps)",
+        f"the window of {asked:.4g} ps{default} has {frames:.4g} frames; {limits}",
         reason=reason,
         fix=fix,
     )
@@ -176,10 +185,14 @@ class Window:
     ) -> Window:
         """Check what a call says of windows, energies, resolution and folding."""
         step = trajectory.time_step
-        length = window_frames(
-            trajectory, given.get("window"), given.get("dE"), between=between
-        )
         shape = given.get("taper", "boxcar")
+        length = window_frames(
+            trajectory,
+            given.get("window"),
+            given.get("dE"),
+            between=between,
+            overlap=shape != "boxcar",
+        )
         taper = make_taper(shape, length)
         energies = energy_grid(length, step, given.get("E_max"))
         size = float(length) * energies.size

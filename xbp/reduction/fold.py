@@ -26,6 +26,7 @@ from xbp.core.independence import (
     independence_variable,
     std_along,
 )
+from xbp.core.numbers import advised
 from xbp.core.operation import operation
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, over_spectra, read
@@ -467,10 +468,11 @@ def require_elastic(
         return
     begins = lower[0] > at
     end = f"begin at E = {lower[0]:g}" if begins else f"end at E = {upper[-1]:g}"
+    low, high = advised(lower[0], 1, 6), advised(upper[-1], -1, 6)
     raise RangeError(
         f"the data {end} {units}, without the elastic line",
-        fix=f"pass data with E = 0; integrate_E(('{lower[0]:.4g} {units}', "
-        f"'{upper[-1]:.4g} {units}')) is the inelastic part alone; or rule='f-sum'",
+        fix=f"pass data with E = 0; integrate_E(('{low} {units}', '{high} {units}')) "
+        "is the inelastic part alone; or rule='f-sum'",
     )
 
 

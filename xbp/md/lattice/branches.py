@@ -9,6 +9,7 @@ import xarray as xr
 
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import choose, require_positive
+from xbp.core.numbers import advised
 from xbp.core.operation import operation
 from xbp.core.signal import label_std
 from xbp.md.lattice.dos import Counted, dos_attributes, with_bins
@@ -154,7 +155,7 @@ def _below_debye(
         raise RangeError(
             f"the modes have Q up to {high[-1]:.4g} 1/angstrom, less than the Debye "
             f"wave number, {end:.4g} 1/angstrom",
-            fix=f"bloch_modes(Q_max={end:.2g})",
+            fix=f"bloch_modes(Q_max={advised(end, 1)})",
         )
     # The shell that q_D is in counts by its part within.
     inside = np.clip((end**d - low**d) / (high**d - low**d), 0.0, 1.0)
