@@ -16,7 +16,8 @@ to FOLDER/results.jsonl, and the same call continues from there.
 
 Mutants that compute the same, which no test can see, are listed with the reason in
 ``equivalent_mutants.txt``. Tests marked slow are left out; ``--again`` runs the
-survivors once more, with these too, and with the tests and the code as they are now.
+other survivors once more, with these too, and with the tests and the code as they are
+now. A survivor whose text is no longer in the code is counted as gone.
 
 Needs a system with fork, and a Python in which xbp's test dependencies are installed.
 """
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import json
 import os
 import random
@@ -35,7 +37,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +155,17 @@ def _changed(node: ast.expr | ast.Return) -> Iterator[ast.AST]:
             yield ast.Return(ast.Tuple([second, first, *rest], ast.Load()))
         case ast.IfExp():
             yield ast.IfExp(node.test, node.orelse, node.body)
+
+
+def all_mutants(root: Path, packages: Iterable[str]) -> list[Mutant]:
+    """Return every mutant of some packages."""
+    return [
+        mutant
+        for package in packages
+        for path in sorted((root / "xbp" / package).glob("*.py"))
+        if path.name != "__init__.py"
+        for mutant in mutants_of(path, f"xbp/{package}/{path.name}")
+    ]
 
 
 def tests_of(file: str, root: Path) -> list[str]:
@@ -345,34 +358,11 @@ def tests_that_see(mutant: Mutant, tree: Path, slow: bool) -> tuple[list[str], f
 
 def preload() -> None:
     """Import what takes long, once for all children."""
-    import dask.array
-    import h5py
-    import hypothesis
-    import lmfit
-    import matplotlib.pyplot
-    import netCDF4
-    import pint
-    import pytest
-    import scipy.integrate
-    import scipy.optimize
-    import scipy.sparse.linalg
-    import scipy.stats
-    import xarray
-
-    assert all(
-        (
-            dask,
-            h5py,
-            hypothesis,
-            lmfit,
-            matplotlib,
-            netCDF4,
-            pint,
-            pytest,
-            scipy,
-            xarray,
-        )
-    )
+    own = ["h5py", "hypothesis", "lmfit", "netCDF4", "pint", "pytest", "xarray"]
+    for name in (*own, "dask.array", "matplotlib.pyplot", "scipy.stats"):
+        importlib.import_module(name)
+    for name in ("integrate", "optimize", "sparse.linalg"):
+        importlib.import_module(f"scipy.{name}")
     assert "xbp" not in sys.modules
 
 
@@ -431,20 +421,23 @@ def main() -> None:
         tree = options.out / "tree"
         if options.again or not tree.is_dir():
             copy_tree(tree)
+            shutil.rmtree(options.out / "usual", ignore_errors=True)
         _run_all(options, tree, results, record)
     same = equivalent()
     survivors = [key for key, row in results.items() if row["status"] == "survived"]
     set_aside = [key for key in survivors if key in same]
+    possible = {mutant.key for mutant in all_mutants(ROOT, PACKAGES)}
+    gone = [key for key in survivors if key not in possible and key not in same]
+    alive = [key for key in survivors if key in possible and key not in same]
     killed = sum(row["status"] == "killed" for row in results.values())
-    counted = len(results) - len(set_aside)
+    differ = killed + len(alive)
     print(
-        f"{len(results)} run, {killed} killed ({100 * killed / max(1, counted):.1f} "
-        "% of those that differ), "
-        f"{len(set_aside)} equivalent, {len(survivors) - len(set_aside)} survived:"
+        f"{len(results)} run, {killed} killed ({100 * killed / max(1, differ):.1f} "
+        f"% of those that differ), {len(set_aside)} equivalent, {len(gone)} gone, "
+        f"{len(alive)} survived:"
     )
-    for key in survivors:
-        if key not in same:
-            print(" ", key)
+    for key in alive:
+        print(" ", key)
 
 
 def _run_all(
@@ -457,16 +450,12 @@ def _run_all(
     if kept.is_file():
         name, text = json.loads(kept.read_text())
         (tree / name).write_text(text)
-    every = [
-        mutant
-        for package in options.packages
-        for path in sorted((tree / "xbp" / package).glob("*.py"))
-        if path.name != "__init__.py"
-        for mutant in mutants_of(path, f"xbp/{package}/{path.name}")
-    ]
+    every = all_mutants(tree, options.packages)
     drawn = random.Random(options.seed).sample(every, min(options.n, len(every)))
     if options.again:
-        drawn = [m for m in every if results.get(m.key, {}).get("status") == "survived"]
+        same = equivalent()
+        left = {k for k, row in results.items() if row["status"] == "survived"}
+        drawn = [m for m in every if m.key in left and m.key not in same]
     print(f"{len(every)} possible, {len(drawn)} to run", flush=True)
     preload()
     for number, mutant in enumerate(drawn, start=1):
