@@ -9,7 +9,7 @@ import test_fuzz
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError, QuantityError
+from xbp.errors import FileFormatError, QuantityError, UnitsError
 
 scipp = pytest.importorskip("scipp")
 
@@ -64,3 +64,24 @@ def test_absurd_sizes(tmp_path: Path) -> None:
         )
     with pytest.raises(FileFormatError, match="claims"):
         xbp.open_dataset(tmp_path / "a.h5")
+
+
+def test_temperatures_of_scipp(tmp_path: Path) -> None:
+    """Its files lose the zero of °C, so that only T= mends it; °F has a factor too."""
+    data, path, what = foreign(), tmp_path / "a.h5", "dynamic_structure_factor"
+
+    def opened(unit: str, **options: str) -> xr.Dataset:
+        data.coords["temperature"] = scipp.scalar(20.0, unit=unit)  # type: ignore[attr-defined]
+        data.save_hdf5(path)  # type: ignore[attr-defined]
+        return xbp.open_dataset(path, quantity=what, **options)
+
+    lost = opened("degC")
+    assert (float(lost.temperature), lost.temperature.attrs["units"]) == (20, "K")
+    given = opened("degC", T="20 degC")
+    assert (float(given.temperature), given.temperature.attrs["units"]) == (293.15, "K")
+    with pytest.raises(UnitsError):
+        opened("degF")
+    data.coords["temperature"] = scipp.scalar(20.0, unit="degC")  # type: ignore[attr-defined]
+    inside = xbp.from_scipp(data, what)
+    assert inside.temperature.attrs["units"] == "degC"
+    assert float(xbp.from_scipp(data, what, T="9 K").temperature) == 9

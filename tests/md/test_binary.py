@@ -9,6 +9,7 @@ import h5py
 import netCDF4
 import numpy as np
 import pytest
+import xarray as xr
 
 from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
 from xbp.md import open_trajectory
@@ -419,6 +420,16 @@ def test_tng(tmp_path: Path, exponent: int) -> None:
     assert "velocity" not in open_trajectory(path, velocities=False)
     plain = tng_file.write(tmp_path / "b.tng", R, None, packed=False, **told)
     assert open_trajectory(plain).element.values.tolist() == ["Cu", "Zr"]
+
+
+def test_tng_of_several_kinds_of_molecules(tmp_path: Path) -> None:
+    pytest.importorskip("pytng")
+    names = [("Cu", "a"), ("Zr", "b")]
+    one = tng_file.write(tmp_path / "a.tng", R, V, names=names)
+    two = tng_file.write(tmp_path / "b.tng", R, V, names=names, bonds=0)
+    first, second = (open_trajectory(path).compute() for path in (one, two))
+    assert second.element.values.tolist() == ["Cu", "Zr"]
+    xr.testing.assert_equal(first, second)
 
 
 def test_tng_without_masses_asks_by_the_names_of_its_atoms(tmp_path: Path) -> None:

@@ -21,14 +21,20 @@ def block(name: str, contents: bytes, version: int = 8) -> bytes:
     return head + hashlib.md5(contents).digest() + title + struct.pack("<q", version) + contents  # fmt: skip
 
 
-def molecules(names: list[tuple[str, str]], n: int = 1) -> bytes:
-    """One molecule, in a chain of one residue, with a bond."""
-    out = struct.pack("<2q", 1, 1) + b"M\0" + struct.pack("<5q", 1, n, 1, 1, len(names))
+def molecules(names: list[tuple[str, str]], n: int = 1, bonds: int = 1) -> bytes:
+    """One molecule, in a chain of one residue, with a bond; or one for each atom."""
+    each = [names] if bonds else [[name] for name in names]
+    found = b"".join(molecule(some, n, bonds) for some in each)
+    return struct.pack("<q", len(each)) + found
+
+
+def molecule(names: list[tuple[str, str]], n: int, bonds: int) -> bytes:
+    out = struct.pack("<q", 1) + b"M\0" + struct.pack("<5q", 1, n, 1, 1, len(names))
     out += struct.pack("<q", 1) + b"A\0" + struct.pack("<q", 1)
     out += struct.pack("<q", 1) + b"R\0" + struct.pack("<q", len(names))
     for number, (name, kind) in enumerate(names):
         out += struct.pack("<q", number) + f"{name}\0{kind}\0".encode()
-    return out + struct.pack("<3q", 1, 0, 1)
+    return out + struct.pack("<q", bonds) + bonds * struct.pack("<2q", 0, 1)
 
 
 def masses(values: list[float], *, packed: bool = True) -> bytes:
@@ -53,13 +59,14 @@ def write(
     names: list[tuple[str, str]],
     weights: list[float] | None = None,
     n: int = 1,
+    bonds: int = 1,
     stride: int = 10,
     exponent: int = -9,
     packed: bool = True,
 ) -> Path:
     """Write frames in Å and Å/ps, every `stride` steps of 2 fs, in a box of 10, 11, 12 Å."""
     unit = 10.0 ** (exponent + 10)
-    early = block("MOLECULES", molecules(names, n))
+    early = block("MOLECULES", molecules(names, n, bonds))
     if weights is not None:
         early += block("ATOM MASSES", masses(weights, packed=packed))
     steps = stride * (len(position) - 1) + 1

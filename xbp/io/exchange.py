@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from xbp.core.common_errors import SOURCE, common_name, with_common
-from xbp.core.conditions import STATISTICS, temperature_coordinate
+from xbp.core.conditions import STATISTICS
 from xbp.core.data import unwrap
 from xbp.core.errors import QuantityError, UnitsError, require, shown
 from xbp.core.guards import choose, not_used
@@ -27,6 +27,7 @@ from xbp.core.schema import (
 from xbp.core.signal import as_stored, label_std, read, std_of
 from xbp.core.units import format_unit, has_offset, parse_unit, values_in
 from xbp.io.masks import measured
+from xbp.io.reader import at_temperature
 from xbp.io.text import check, write_text
 
 __all__ = ["Layout", "from_scipp", "to_csv", "to_dataframe", "to_scipp"]
@@ -316,8 +317,7 @@ def from_scipp(
     quantity : str, optional
         A name of the vocabulary; not for what `to_scipp` made.
     T : scalar with units, optional
-        Temperature of the sample (bare: K), where the data carry no coordinate
-        ``temperature``.
+        Temperature of the sample (bare: K), instead of a coordinate ``temperature``.
     statistics : {"quantum", "classical"}, optional
         As for `new_dataset`.
     name : str, optional
@@ -422,13 +422,11 @@ def from_scipp(
     label = _relabelled(scipp, label, data.unit) | {"quantity": given}
     if statistics is not None:
         label["statistics"] = choose(statistics, STATISTICS, "statistics")
-    if T is not None:
-        coords.setdefault("temperature", temperature_coordinate(T))
     variables = {name: xr.Variable(dims, values, label)}
     if "dataset" in labels and labels["dataset"] is None:
         array = xr.DataArray(variables[name], coords=coords, name=name)
         validate(array)
-        return array
+        return at_temperature(array.to_dataset(name=name), T)[name]
     for key, pair in labels.get("intervals", {}).items():
         coords[key] = xr.Variable("bnds", pair, attrs.get(key, {}))
     model = {**DATASET_LABELS}
@@ -457,7 +455,7 @@ def from_scipp(
         ds = _on_ascending_axes(ds, name)
     validate(ds[name])
     std_of(ds, ds[name])
-    return ds
+    return at_temperature(ds, T)
 
 
 def _on_ascending_axes(ds: xr.Dataset, name: str) -> xr.Dataset:

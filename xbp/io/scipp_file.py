@@ -68,8 +68,8 @@ def open_scipp_file(
     name : str, optional
         Which DataArray of a Dataset.
     T : scalar with units, optional
-        Temperature of the sample (bare: K), where the data carry no coordinate
-        ``temperature``.
+        Temperature of the sample (bare: K), instead of that of the file. Files of scipp
+        do not tell °C from K: 20 °C written by others than xbp are read as 20 K.
     statistics : {"quantum", "classical"}, optional
         As for `from_scipp`.
 

@@ -40,9 +40,14 @@ _TECHNIQUES: Final = (0, 4, _RAMAN)
 
 
 def _find(content: bytes) -> bool:
+    if content[1:2] == bytes([_OLD]) and len(content) >= _HEADER // 2:
+        # Before 1996: an exponent, and the number of points as a float.
+        (points,) = struct.unpack_from("<f", content, 4)
+        whole = 1 <= points <= 1e6 and float(points).is_integer()
+        return bool(whole and (content[16] <= 30 or content[16] == 255))
     return (
         len(content) >= _HEADER
-        and content[1] in (_LITTLE, _BIG, _OLD)
+        and content[1] in (_LITTLE, _BIG)
         and content[2] <= 14  # technique
         and (content[28] <= 30 or content[28] == 255)  # type of x
         and b"\x00" in content[:32]

@@ -166,7 +166,8 @@ def _molecule(contents: _Contents) -> _Molecule:
         read_residues(residues)
     if not chains and not residues:
         read_atoms(n_atoms)
-    contents.at += 16 * contents.number()
+    bonds = contents.number()
+    contents.at += 16 * bonds
     return atoms, count
 
 
