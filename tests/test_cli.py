@@ -190,7 +190,7 @@ def test_a_recipe_is_the_chain(file: Path) -> None:
     ("old", "new", "said"),
     [
         ('do = "to_bqe"', 'do = "to_bqq"', "step 1, to_bqq: do='to_bqq' is not one of"),
-        ('do = "to_bqe"', "", "step 1, : it has no method"),
+        ('do = "to_bqe"', "", "step 1: it has no method"),
         ("u2 =", "u3 =", "step 1, to_bqe: 'u3' is not a key of this step"),
         ('do = "cut_Q"', 'do = "cut_Q"\nfigrue = "a.png"', "fix:  figure = …"),
         ('do = "cut_Q"', 'do = "cut_Q"\nsave = "a.xlsx"', "save = 'a.nc'"),
@@ -205,7 +205,7 @@ def test_a_recipe_is_the_chain(file: Path) -> None:
         ("[data.glass]", "[dat.glass]", "chain.toml: table='dat'"),
         ('path = "s.nc"', "", "[data.glass] has no path"),
         ("[data.glass]", "[data.glass", "is not valid TOML"),
-        ('on = "B"', 'on = "C"', "@='C' is not one of"),
+        ('on = "B"', 'on = "C"', "on='C' is not one of"),
         ("u2 =", "self =", "'self' is not a key of this step"),
         ("u2 =", "save = 5\nu2 =", "save = 5 is not the name of a file"),
         ('name = "B"', 'name = "glass"', "the name 'glass' is used twice"),

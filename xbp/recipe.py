@@ -216,7 +216,7 @@ def _checked(
     for number, table in enumerate(tables, 1):
         if not isinstance(table, dict):
             raise FileFormatError(f"step {number} is not a table", fix="write [[step]]")
-        with _placed(f"step {number}, {table.get('do', '')}"):
+        with _placed(f"step {number}" + (f", {table['do']}" if "do" in table else "")):
             title = str(table.get("name", f"step {number}"))
             if title in known:
                 raise ArgumentsError(
@@ -231,7 +231,8 @@ def _checked(
                 targets.add(target)
             if "overwrite" in step.one.signature.parameters:
                 step.call["overwrite"] = overwrite
-            for name in (step.on, *_references(step.call)):
+            choose(step.on.partition(".")[0], known, "on", error=ArgumentsError)
+            for name in _references(step.call):
                 choose(name.partition(".")[0], known, "@", error=ArgumentsError)
         yield step
         if not step.writes:

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.core.schema import find_quantity
+from xbp.core.schema import QUANTITIES, find_quantity
 from xbp.errors import CoordinateError, QuantityError, UnitsError, XbpError
 
 COORDS = {"Q": ([1.0, 2.0], "1/angstrom"), "E": ([1.0, 2.0, 3.0], "meV")}
@@ -251,8 +251,10 @@ def test_a_quantity_is_known_by_its_symbol(given: str, name: str) -> None:
 def test_a_wrong_quantity_is_answered_with_the_nearest(given: str) -> None:
     with pytest.raises(QuantityError, match="'dynamic_structure_factor', which is S"):
         find_quantity(given)
-    with pytest.raises(QuantityError, match="'raman_intensity', 'absorption'"):
+    with pytest.raises(QuantityError, match=r"'I\(E\)', 'α\(E\)'"):
         find_quantity(3)
+    for row in QUANTITIES.values():
+        assert find_quantity(row.label) is row  # as that error advises
 
 
 AXES = {"Q": ([1.0, 2.0], "1/angstrom"), "E": ([1.0, 2.0], "meV")}

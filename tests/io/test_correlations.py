@@ -97,7 +97,7 @@ def test_what_is_asked(tmp_path: Path) -> None:
     test_fuzz.mdanse(tmp_path / "b.mda")
     with pytest.raises(FileFormatError, match="contradicts"):
         xbp.open_dataset(tmp_path / "b.mda", frequency_units="THz")
-    with pytest.raises(QuantityError, match="one of H, total"):
+    with pytest.raises(QuantityError, match="one of 'H', 'total'"):
         xbp.open_dataset(tmp_path / "b.mda", part="Zr")
     with pytest.raises(QuantityError, match="function="):
         xbp.open_dataset(tmp_path / "b.mda", function="mean_square_displacement")

@@ -70,7 +70,7 @@ def test_a_series_of_labspec_5(tmp_path: Path) -> None:
     """Its header, without blanks, has no units of the axis."""
     header = "#Instrument=\tLabRam\n#Exposition=\t10\n#Spectro=\t980\n#Laser=\t532.1\n"
     path = write(tmp_path / "a.txt", header, "\t30\t20\n0\t3\t2\n60\t6\t5\n")
-    with pytest.raises(FileFormatError, match="units of its axis are not in it"):
+    with pytest.raises(FileFormatError, match="units of its axis are not stated"):
         xbp.open_dataset(path)
     ds = xbp.open_dataset(path, units="1/cm")
     np.testing.assert_array_equal(ds.I, [[2, 3], [5, 6]])

@@ -112,9 +112,8 @@ def test_a_dataset_of_scipp(glass: xr.Dataset) -> None:
     np.testing.assert_array_equal(xbp.from_scipp(one).g, g.g)
     both = scipp.Dataset({"a": several["dos"], "b": 2.0 * several["dos"]})
     np.testing.assert_array_equal(xbp.from_scipp(both, name="b").g, 2 * g.g)
-    with pytest.raises(QuantityError, match="several arrays") as caught:
+    with pytest.raises(QuantityError, match="name= is needed: one of 'a', 'b'"):
         xbp.from_scipp(both)
-    assert "a, b" in caught.value.fix
     with pytest.raises(QuantityError, match="name="):
         xbp.from_scipp(several["map"], name="map")
 

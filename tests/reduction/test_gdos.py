@@ -231,7 +231,7 @@ def test_bad_temperatures(model: xr.Dataset, T: object) -> None:
 
 
 def test_two_temperatures_contradict(model: xr.Dataset) -> None:
-    with pytest.raises(TemperatureError, match="290 K by T= contradicts"):
+    with pytest.raises(TemperatureError, match="290 K from T= contradicts"):
         model.bp.to_gdos(T="290 K")
     xr.testing.assert_identical(model.bp.to_gdos(T="300 K"), model.bp.to_gdos())
 

@@ -123,7 +123,7 @@ def test_the_laser_line_is_left_out() -> None:
     assert float(B.E[0]) > 20 / 8.065544 > float(B.E[0]) - (E[1] - E[0])
     with pytest.raises(RangeError, match="beyond 100"):
         ds.bp.to_reduced_raman(laser_line="100 meV")
-    with pytest.raises(RangeError, match="anti-stokes"):
+    with pytest.raises(RangeError, match="anti-Stokes"):
         ds.bp.to_reduced_raman(side="anti-stokes")
 
 

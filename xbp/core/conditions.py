@@ -175,8 +175,8 @@ def resolve(data: xr.DataArray, name: str, **given: Any) -> xr.DataArray:
     if argument is not None and not np.allclose(values, argument, rtol=1e-6, atol=0):
         (stated_as,) = given
         raise condition.error(
-            f"{name} = {span(argument, canonical, 6)} by {stated_as}= contradicts the "
-            f"data, which have {span(values, canonical, 6)}",
+            f"{name} = {span(argument, canonical, 6)} from {stated_as}= contradicts "
+            f"the data, which have {span(values, canonical, 6)}",
             fix=f"leave {stated_as}= out",
         )
     dims = coordinate.dims

@@ -66,9 +66,11 @@ def percent(part: float) -> str:
 
     Examples
     --------
-    >>> percent(0.0312), percent(1e-14)
-    ('3.1 %', 'below 0.01 %')
+    >>> percent(0.0312), percent(1.0), percent(1e-14)
+    ('3.1 %', '100 %', 'below 0.01 %')
     """
+    if part >= 0.995:
+        return f"{100 * part:.0f} %"
     return f"{100 * part:.2g} %" if part > 1e-4 else "below 0.01 %"
 
 

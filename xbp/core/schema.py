@@ -197,7 +197,7 @@ def find_quantity(given: object, name: str = "quantity") -> Quantity:
     if row is not None:
         return row
     near = nearest(given, known)
-    said = ", ".join(f"'{row.name}'" for row in _ROWS)
+    said = ", ".join(f"'{row.label}'" for row in _ROWS)
     if near:
         said = f"'{known[near[0]].name}', which is {known[near[0]].label}"
     raise QuantityError(f"{name}={shown(given)} is unknown", fix=f"{name}={said}")

@@ -458,7 +458,9 @@ def magnitude(
         raise UnitsError(
             error.summary,
             reason=error.reason,
-            fix=error.fix or f"pass {name.partition('=')[0]} in {units}",
+            fix=error.fix
+            or f"pass {name.partition('=')[0]} "
+            + ("without units" if units == "1" else f"in {units}"),
         ) from None
     if not math.isfinite(converted):
         raise UnitsError(f"{name}={shown(value)} is too large a number in '{units}'")

@@ -188,7 +188,7 @@ def _recognised(
     except HDF5_ERRORS as error:
         if not is_hdf5:
             raise
-        reasons["HDF5"] = f"it cannot be read ({error})"
+        reasons["HDF5"] = str(error)
     return found, reasons, described
 
 
@@ -198,8 +198,8 @@ def _open(format_: Format, where: Path, options: dict[str, Any], T: Any) -> xr.D
     if unknown := [f"{name}=" for name in options if name not in known]:
         others = ", ".join(f"{name}=" for name in known) or "none"
         raise QuantityError(
-            f"{', '.join(unknown)} is not an option of the reader for {format_.name}",
-            reason=f"options of this reader: {others}",
+            f"the reader for {format_.name} has no option {', '.join(unknown)}",
+            reason=f"its options: {others}",
             fix=" or ".join(
                 f"{near}=" for one in unknown for near in nearest(one[:-1], known)
             ),

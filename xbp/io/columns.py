@@ -347,7 +347,7 @@ def _labels(
         )
         return Labels(row_.name, units, dim, own)
     missing = {
-        f"quantity={quantity!r}": f"quantity= one of {', '.join(QUANTITIES)}",
+        f"quantity={quantity!r}": "quantity='g(E)', 'S(Q)', 'S(E)', 'C_p(T)', …",
         "units=None": f"units='{row_.units if row_ else 1}'; '1' if arbitrary",
         "coordinate_units=None": f"coordinate_units='{example}'",
     }

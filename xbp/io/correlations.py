@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
-from xbp.core.errors import QuantityError, shown
+from xbp.core.errors import QuantityError
 from xbp.core.guards import choose
 from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.core.units import convert_factor
@@ -125,11 +125,7 @@ def correlation(
     """
     parts = _parts(columns)
     name: str = choose(function or next(iter(parts)), parts, "function")
-    if part not in parts[name]:
-        others = ", ".join(list(parts[name])[:8])
-        raise QuantityError(
-            f"part={shown(part)} is not in the file", fix=f"part= one of {others}"
-        )
+    part = choose(part, parts[name], "part")
     column = columns[parts[name][part]]
     values, coords, order = column.read(), {}, []
     per_mev = 1.0

@@ -12,6 +12,7 @@ import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.core.errors import FileFormatError, QuantityError, shown
+from xbp.core.guards import not_used
 from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_unit
 from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
@@ -138,7 +139,7 @@ def open_euphonic(
     if values.ndim == 2:
         values = values[_line(path, values, metadata, line)]
     elif line is not None:
-        raise QuantityError(f"line={shown(line)} is not used: {path} has one line")
+        not_used(f"{path} has one line", line=line)
     per = parse_unit(str(y), like="1/meV")
     is_dos = is_energy_like(parse_unit(format_unit(per**-1)))
     if not is_dos and quantity is None:

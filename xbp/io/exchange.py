@@ -14,7 +14,7 @@ import xarray as xr
 from xbp.core.common_errors import SOURCE, common_name, with_common
 from xbp.core.conditions import STATISTICS
 from xbp.core.data import unwrap
-from xbp.core.errors import QuantityError, UnitsError, require, shown
+from xbp.core.errors import QuantityError, UnitsError, kind_of, require
 from xbp.core.guards import choose, not_used
 from xbp.core.operation import operation
 from xbp.core.schema import (
@@ -356,19 +356,14 @@ def from_scipp(
     scipp = require("scipp", "read its objects", "scipp")
     if isinstance(data, scipp.Dataset):
         names = list(data.keys())
-        chosen = names[0] if name is None and len(names) == 1 else name
-        if chosen not in names:
-            what = f"name={shown(chosen)} is not in the Dataset"
-            raise QuantityError(
-                what if name is not None else "the Dataset has several arrays or none",
-                fix=f"name= one of {', '.join(map(str, names))}",
-            )
-        data = data[chosen]
+        if name is None and len(names) == 1:
+            name = names[0]
+        data = data[choose(name, names, "name")]
     else:
         not_used("the data are one DataArray", name=name)
     if not isinstance(data, scipp.DataArray) or data.bins is not None:
         raise QuantityError(
-            f"{type(data).__name__} is not a dense scipp.DataArray",
+            f"data is {kind_of(data)}, not a dense scipp.DataArray",
             fix="events.hist()",
         )
     labels = _labels(data)

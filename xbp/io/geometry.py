@@ -237,8 +237,8 @@ def find_geometry(
         raise FileFormatError(
             f"{where} does not state whether its fixed energy, {text}, is incident or "
             "final",
-            reason=f"the instrument {instrument!r} is unknown, and the energies allow "
-            "both",
+            reason="the energies allow both, and the instrument"
+            f"{f' {instrument!r}' if instrument else ''} is unknown",
             fix="geometry='direct' (choppers) or geometry='indirect' (analysers)",
         )
     edge = bins.upper if given is None else bins.lower
@@ -418,7 +418,7 @@ def require_own_errors(signal: Signal, format_: str) -> None:
     shared = [common_name(str(signal.value.name)), *map(independence_name, dims)]
     if lost := [name for name in shared if name in signal.source.variables]:
         raise QuantityError(
-            f"{format_} cannot store {' and '.join(lost)}; without, errors of means "
-            "are too small",
+            f"{format_} cannot store {' and '.join(lost)}, without which errors of "
+            "means are too small",
             fix=f"to_netcdf(), or data.drop_vars({lost})",
         )

@@ -11,7 +11,7 @@ import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.core.data import unwrap
-from xbp.core.errors import QuantityError, UnitsError, with_article
+from xbp.core.errors import QuantityError, UnitsError, kind_of, with_article
 from xbp.core.guards import choose, not_used, require_keys
 from xbp.core.operation import operation
 from xbp.core.schema import (
@@ -237,7 +237,7 @@ def from_pandas(
     table = frame.to_frame() if hasattr(frame, "to_frame") else frame
     if not hasattr(table, "columns") or not hasattr(table, "reset_index"):
         raise QuantityError(
-            f"{type(frame).__name__} is not a pandas DataFrame or Series"
+            f"data is {kind_of(frame)}, not a pandas DataFrame or Series"
         )
     if any(name is not None for name in table.index.names):
         table = table.reset_index()

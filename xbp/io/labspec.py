@@ -219,7 +219,7 @@ def _axis(where: Path, given: str | None, header: dict[str, str]) -> tuple[str, 
     except UnitsError:
         if given is not None:
             raise
-    wrong = f"are {text!r}, not of a shift or wavelength" if text else "are not in it"
+    wrong = f"are {text!r}, not of a shift or wavelength" if text else "are not stated"
     raise FileFormatError(
         f"{where}: the units of its axis {wrong}",
         fix="xarray.open_dataset(path, engine='labspec', units='1/cm')",

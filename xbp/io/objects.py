@@ -13,7 +13,14 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
-from xbp.core.errors import MissingDependencyError, QuantityError, XbpError
+from xbp.core.data import require_over
+from xbp.core.errors import (
+    MissingDependencyError,
+    QuantityError,
+    XbpError,
+    kind_of,
+    with_article,
+)
 from xbp.core.grid import bin_limits
 from xbp.core.operation import operation
 from xbp.core.signal import as_stored, read
@@ -84,7 +91,7 @@ def from_euphonic(spectrum: Any, **options: Any) -> xr.Dataset:
     """
     kind = type(spectrum).__name__
     if not hasattr(spectrum, "to_json_file"):
-        raise QuantityError(f"{kind} is not a spectrum of Euphonic")
+        raise QuantityError(f"{with_article(kind)} is not a spectrum of Euphonic")
     with _file_of(f"{kind}.json") as path:
         spectrum.to_json_file(str(path))
         ds = open_euphonic(path, **options)
@@ -124,7 +131,7 @@ def from_mantid(workspace: Any, **options: Any) -> xr.Dataset:
     >>> xbp.from_mantid(mtd["reduced"], T="290 K").S  # doctest: +SKIP
     """
     if not hasattr(workspace, "getNumberHistograms"):
-        kind = type(workspace).__name__
+        kind = kind_of(workspace)
         raise QuantityError(f"{kind} is not a MatrixWorkspace of Mantid")
     with _file_of("workspace.nxs") as path:
         given = {"InputWorkspace": workspace, "Filename": str(path)}
@@ -223,11 +230,8 @@ def to_mantid(data: xr.Dataset) -> Any:
 
 def _over(signal: Any, *dims: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Return values and errors over some dimensions, and no others."""
-    if set(signal.value.dims) != set(dims):
-        raise QuantityError(
-            f"'{signal.value.name}' has dimensions {signal.value.dims}, not {dims}",
-            fix="data.isel(temperature=0)",
-        )
+    wanted = f"{' and '.join(dims)} are needed"
+    require_over(signal.value, dims, wanted, error=QuantityError)
     std = None if signal.std is None else signal.std.transpose(*dims).values
     return signal.value.transpose(*dims).values.astype(float), std
 

@@ -87,7 +87,7 @@ def check_arguments(function: Callable[..., Any], options: Mapping[str, Any]) ->
             wanted = " or ".join(
                 _NAMES.get(_origin(kind), repr(kind)) for kind in kinds
             )
-            raise QuantityError(f"{name}={shown(value)} is not {wanted}")
+            raise QuantityError(f"{name}={shown(value)} must be {wanted}")
 
 
 _hints = functools.lru_cache(maxsize=256)(typing.get_type_hints)
@@ -271,7 +271,7 @@ class Format:
                 return ds.drop_vars([names] if isinstance(names, str) else list(names))
             except (TypeError, ValueError) as error:
                 raise QuantityError(
-                    f"drop_variables={shown(names)} are not among {list(ds.variables)}"
+                    f"drop_variables={shown(names)} must be among {list(ds.variables)}"
                 ) from error
 
         def guess_can_open(self: BackendEntrypoint, filename_or_obj: Any) -> bool:
@@ -364,7 +364,7 @@ def value_units(units: str, quantity: str, *, name: str) -> str:
     """
     row = QUANTITIES[quantity]
     unit = parse_unit(units, like=row.units, name=f"{name}=")
-    fits = (row.units, *(row.also or ()), "1")
+    fits = dict.fromkeys((row.units, *(row.also or ()), "1"))
     if row.also is not None and not any(map(unit.is_compatible_with, fits)):
         raise UnitsError(
             f"{name}={units!r} of {quantity} must be {' or '.join(fits)}",

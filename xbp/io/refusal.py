@@ -70,7 +70,7 @@ _SIGNATURES: Final = (
 _OBJECTS: Final = (
     (
         r"(?:.*/)?(?:bank\d+_events|event_id|event_time_offset)",
-        "raw events of a spectrometer (SNS, ISIS, ESS), before reduction",
+        "a file of raw events (SNS, ISIS, ESS), before reduction",
         _REDUCE,
     ),
     (r"raw_data_1", "a raw run of ISIS, before reduction", _REDUCE),

@@ -291,7 +291,9 @@ def open_total_scattering(
     if b_mean_squared is not None or composition is not None:
         given = {"b_mean_squared": b_mean_squared, "composition": composition}
         if not is_F:
-            what = ", ".join(f"{name}={value!r}" for name, value in given.items())
+            what = next(
+                f"{k}={value!r}" for k, value in given.items() if value is not None
+            )
             raise RangeError(f"{what} is not used: S(Q) of {path.name} is normalised")
         level, square = _levels(b_mean_squared, composition, units)
         least = f"{float(np.nanmin(values)):.4g} {units} per atom"

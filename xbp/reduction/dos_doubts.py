@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.data import is_lazy
+from xbp.core.numbers import percent
 from xbp.core.status import Diagnostic, Status
 
 __all__ = ["dos_doubts"]
@@ -42,7 +43,7 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
             "spectra_differ",
             "info",
             "g(E) of the two halves of the spectra differs by "
-            f"{100 * float(ds['half_difference'].max()):.2g} % of its maximum more "
+            f"{percent(float(ds['half_difference'].max()))} of its maximum more "
             "than counting errors explain; g_std includes this",
             "check the background and each spectrum",
         )
@@ -62,7 +63,7 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
     if extended > 0.1:
         yield doubt(
             "extended_area",
-            f"{100 * extended:.2g} % of the area of g(E) is extrapolated below E_range",
+            f"{percent(extended)} of the area of g(E) is extrapolated below E_range",
         )
     C = ds["multiple_scattering"]
     # In a sample that scatters a tenth, neutrons scattered twice are a part of those

@@ -392,8 +392,7 @@ def instrument_resolution(
             f"ResINS has no resolution for {instrument!r} with "
             f"{settings or 'its defaults'}",
             reason=str(error) or type(error).__name__,
-            fix=f"instruments: {', '.join(resins.Instrument.available_instruments())}; "
-            "settings: help(resins.Instrument)",
+            fix="resins.Instrument.available_instruments(), help(resins.Instrument)",
         ) from error
     what = f"the resolution of {instrument!r} at these energies"
     require_values(sigma, what, above=0, below=np.inf, error=QuantityError)

@@ -12,6 +12,7 @@ from xbp.core.data import is_lazy
 from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, renamed
 from xbp.core.guards import require_number, require_whole
+from xbp.core.numbers import percent
 from xbp.core.status import Diagnostic
 from xbp.core.units import convert_factor, magnitude
 
@@ -144,7 +145,7 @@ def dominant_bin(
         Diagnostic(
             "dominant_bin",
             "info",
-            f"{100 * share:.2g} % of the variance of the mean over {dim} is from one "
+            f"{percent(share)} of the variance of the mean over {dim} is from one "
             f"bin, most often {place}",
             f"use an interval of {dim} without it",
         )

@@ -314,7 +314,7 @@ def _one_side(
     # From low to high shift, so backwards on the anti-Stokes side.
     order = np.flatnonzero((shift > 0) & (shift > limit))[::sign]
     units = E.attrs["units"]
-    what = f"{side} intensity beyond {limit:g} {units}"
+    what = f"{side[:-6]}Stokes intensity beyond {limit:g} {units}"
     require_some(order + 1, what, E.values, units)
     attrs = dict(E.attrs)
 

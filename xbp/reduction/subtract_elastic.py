@@ -16,6 +16,7 @@ from xbp.core.independence import (
     independence_name,
     std_along,
 )
+from xbp.core.numbers import percent
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.status import Diagnostic, diagnosed
@@ -354,7 +355,7 @@ def _lost(
     total = (value.variable.isel(here) * steps.isel(here)).sum("E", skipna=False)
     by_Q: Any = np.fmax(total, 0.0) * Q2
     text = (
-        f"{100 * float((lost * by_Q).sum() / by_Q.sum()):.2g} % of the inelastic "
+        f"{percent(float((lost * by_Q).sum() / by_Q.sum()))} of the inelastic "
         "intensity was subtracted with the elastic line"
     )
     return lost, [Diagnostic("inelastic_lost", "info", text)]

@@ -95,7 +95,8 @@ def begin(
             # Asked for, or a kill or a full disk left no description of the run.
             remove(folder)
         elif begun != job:
-            other = ", ".join(key for key in job if begun.get(key) != job[key])
+            differ = [key for key in job if begun.get(key) != job[key]]
+            other = ", ".join(differ[:5]) + ", …" * (len(differ) > 5)
             raise SimulationError(
                 f"{folder.name} contains an unfinished run with different {other}",
                 fix="repeat that call, or pass overwrite=True",
