@@ -47,7 +47,7 @@ def test_force_constants_of_phonopy() -> None:
     ("changes", "says"),
     [
         ({"force_constants": None}, "has no force constants"),
-        ({"calculator": "qe"}, "calculator='qe' has other units"),
+        ({"calculator": "qe"}, "calculator='qe' has units other"),
         ({"force_constants": np.zeros((1, 2, 3, 3))}, "shape .1, 2, 3, 3."),
         ({"force_constants": np.ones((2, 2, 3, 3)) * np.arange(3)}, "transpose"),
     ],
