@@ -98,3 +98,28 @@ def test_dump_xyz_of_lammps(tmp_path: Path) -> None:
     assert traj.element.values.tolist() == ["Cu", "Zr"]
     with pytest.raises(UnitsError, match="units of"):
         open_trajectory(path, cell=12)
+
+
+@pytest.mark.parametrize(
+    ("units", "energy", "force"),
+    [
+        ("", 2.0, 0.5),
+        ("energy-unit=hartree force-unit=hartree/bohr", 54.4227724919, 25.7110337),
+        ("energy_unit=meV forces_unit=meV/nm", 2e-3, 5e-5),
+        ("energy-unit=hartree", 54.4227724919, None),
+        ("energy-unit=nonsense force-unit=eV/angstrom", None, 0.5),
+    ],
+)
+def test_declared_units_of_energies_and_forces(
+    tmp_path: Path, units: str, energy: float | None, force: float | None
+) -> None:
+    """They are converted; what is of unknown units is left out."""
+    comment = 'Lattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3:force:R:3'
+    rows = "Cu 0 0 0 0.5 0 0\nCu 4 4 4 -0.5 0 0\n"
+    path = written(tmp_path, f"2\n{comment} energy=2.0 {units}\n{rows}", "a.xyz")
+    traj = open_trajectory(path)
+    for name, value in (("energy", energy), ("force", force)):
+        assert (name in traj) == (value is not None)
+        if value is not None:
+            found = traj[name].values.reshape(-1)[0]
+            np.testing.assert_allclose(found, value, rtol=1e-8)

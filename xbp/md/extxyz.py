@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +25,7 @@ from xbp.md.source import (
     reading,
     require_file,
 )
-from xbp.md.styles import Style
+from xbp.md.styles import Style, unit_factor
 from xbp.md.topology import symbols_by_number
 from xbp.md.xyz import atom_count
 
@@ -34,12 +35,15 @@ _PAIR = re.compile(
     r'([^\s="]+|"[^"]*")\s*=\s*("(?:[^"\\]|\\.)*"|\{[^}]*\}|\[[^\]]*\]|\S+)'
 )
 #: Units that a comment declares: time_unit=fs, units=metal; what they convert to.
-_UNITS = re.compile(r"(?:(time|length|pos|cell|lattice|vel|mass)[a-z]*_?)?units?")
+_UNITS = re.compile(
+    r"(?:(time|length|pos|cell|lattice|vel|mass|energy|force)[a-z]*[_-]?)?units?"
+)
 #: A time with its unit in its name or its value: time_fs=20, time="20 fs".
 _TIME = re.compile(r"time[\s_(\[]*(fs|ps|ns|)[)\]]?")
 _TIME_VALUE = re.compile(r"([-+\d.eE]+)\s*(fs|ps|ns)")
 _TARGETS = {"time": "ps", "vel": "angstrom/ps", "mass": "u"}
 #: Results of potentials: energy, free_energy, ref_energy; forces, mace_forces.
+_RESULTS = {"energy": "eV", "force": "eV/angstrom"}
 _ENERGY = re.compile(r"(?:\w+_)?energy")
 _FORCES = re.compile(r"(?:\w+_)?forces?")
 _STEPS = ("timestep", "step", "md_step", "mdstep", "iteration")
@@ -67,7 +71,8 @@ def require_consecutive(path: Any, infos: list[dict[str, Any]], timed: bool) -> 
 def open_extxyz(source: Source, given: Given) -> Found:
     """Open extended XYZ; with energies and forces, which are in eV and eV/Å.
 
-    Those of ASE, GPUMD and LAMMPS's units metal are; of other units they are left out.
+    Those of ASE, GPUMD and LAMMPS's units metal are; those of units that the comments
+    declare are converted; of others they are left out.
 
     Raises
     ------
@@ -88,6 +93,7 @@ def open_extxyz(source: Source, given: Given) -> Found:
     require_consecutive(path, [head.info for head in picked], timed)
     columns: Columns = table[0].shared["columns"]
     declared = _declared(path, picked)
+    units = {kind: declared.pop(kind, None) for kind in _RESULTS}
     by_gpumd = not declared and "gpumd" in picked[0].info
     style = _style(given, columns, by_gpumd, declared)
     velocity, speed = _velocity(given, columns, style)
@@ -136,12 +142,13 @@ def open_extxyz(source: Source, given: Given) -> Found:
                     source, table[number], columns, filter(None, (label, ids, name))
                 )
                 order = found[ids] if ids else None
-                yield Rows(found[label], order, found[name])
+                yield Rows(found[label], order, found[name] * factors["force"])
 
         return Frames(path, chosen, rows)
 
     as_ase = style is None or (style.name, style.length) == ("declared", 1)
     in_ev = as_ase or by_gpumd or (style is not None and style.name == "metal")
+    factors = _result_factors(units, in_ev)
     results = [name for name in columns if _FORCES.fullmatch(name)]
     results = [name for name in results if _column(columns, (name,), (float, 3))]
     energies = {n: _numbers(picked, n) for n in picked[0].info if _ENERGY.fullmatch(n)}
@@ -160,8 +167,12 @@ def open_extxyz(source: Source, given: Given) -> Found:
         given.times(len(picked), own=times, marks=marks, style=style),
         table[0].shared["periodic"],
         style is not None and style.name == "lj",
-        energies={n: e for n, e in energies.items() if in_ev and e is not None},
-        forces={n.removesuffix("s"): forces(n) for n in results if in_ev},
+        energies={
+            n: e * factors["energy"]
+            for n, e in energies.items()
+            if "energy" in factors and e is not None
+        },
+        forces={n.removesuffix("s"): forces(n) for n in results if "force" in factors},
     )
 
 
@@ -246,6 +257,17 @@ def _declared(path: Any, picked: list[Header]) -> dict[str, str]:
         f"its comment declares the cell in {cell}, positions in {length}",
     )
     return found
+
+
+def _result_factors(units: dict[str, str | None], in_ev: bool) -> dict[str, float]:
+    """Return the factors of energies and forces to eV and eV/Å, of those known."""
+    if not any(units.values()):
+        return dict.fromkeys(_RESULTS, 1.0) if in_ev else {}
+    factors = {}
+    for kind, text in units.items():
+        with contextlib.suppress(UnitsError):
+            factors[kind] = unit_factor(text or "", _RESULTS[kind], kind)
+    return factors
 
 
 def _style(
