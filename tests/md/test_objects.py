@@ -12,7 +12,13 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError, QuantityError, UnitsError, XbpError
+from xbp.errors import (
+    CoordinateError,
+    FileFormatError,
+    QuantityError,
+    UnitsError,
+    XbpError,
+)
 from xbp.md import open_trajectory
 
 from .conftest import walk
@@ -53,6 +59,27 @@ def test_atoms_of_ase_and_back(traj: xr.Dataset) -> None:
     for options in ({"units": "metal"}, {"topology": "a"}, {"timestep": 1}):
         with pytest.raises(QuantityError, match="is not used: ASE Atoms"):
             open_trajectory(images, **STEP, **options)
+
+
+def test_atoms_of_other_frames_are_refused(tmp_path: Path, traj: xr.Dataset) -> None:
+    """With forces too, which are read beside the positions."""
+    calculator = pytest.importorskip("ase.calculators.singlepoint")
+    ase_io = pytest.importorskip("ase.io")
+    images = traj.bp.to_ase()
+    images[2] = images[2][:3]
+    images[3].symbols[0] = "Xe"
+    for image in images:
+        image.calc = calculator.SinglePointCalculator(image, forces=image.positions)
+    ase_io.write(tmp_path / "a.traj", images)
+    for given in (images, tmp_path / "a.traj"):
+        with pytest.raises(
+            FileFormatError, match="frame 2: n_atoms changed from 6 to 3"
+        ):
+            open_trajectory(given, **STEP)
+        some = open_trajectory(given, frames=slice(1, None, 2), **STEP)
+        for name in ("position", "force"):
+            with pytest.raises(FileFormatError, match="atoms of the first frame"):
+                some[name].compute()
 
 
 def test_local_fields_are_columns_of_extended_xyz(tmp_path: Path) -> None:

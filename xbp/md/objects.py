@@ -71,6 +71,10 @@ def found_of_images(
     chosen = given.choose(len(images))
     first = images[chosen[0]]
     require_file(len(first) > 0, path, "it has no atoms")
+    for number in chosen:
+        problem = f"n_atoms changed from {len(first)} to {len(images[number])}"
+        same = len(images[number]) == len(first)
+        require_file(same, f"{path}, frame {number}", problem, fix="split the file")
     symbols = np.array(first.get_chemical_symbols(), dtype=str)
     topology = Topology(symbols, np.asarray(first.get_masses(), dtype=float))
     boxes = np.stack([np.asarray(images[i].cell, dtype=float) for i in chosen])
@@ -87,8 +91,9 @@ def found_of_images(
             yield Rows(names, None, np.asarray(atoms.get_positions(), float), v)
 
     def forces(numbers: range) -> Iterator[Rows]:
-        for own in (_results(images[number]) for number in numbers):
-            yield Rows(symbols, None, np.asarray(own["forces"], float))
+        for atoms in (images[number] for number in numbers):
+            names = np.array(atoms.get_chemical_symbols(), dtype=str)
+            yield Rows(names, None, np.asarray(_results(atoms)["forces"], float))
 
     periodic = "".join(str(int(side)) for side in first.pbc)
     every = [_results(images[i]) for i in chosen]
