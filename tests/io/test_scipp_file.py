@@ -45,7 +45,7 @@ def test_of_other_programs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ds.E_bnds[:, 0], [-1, 0, 1])
     assert (float(ds.temperature), ds.Q.attrs["units"]) == (5, "1/nm")
     scipp.Dataset({"a": data, "b": 2.0 * data}).save_hdf5(tmp_path / "b.h5")
-    with pytest.raises(QuantityError, match="one of a, b"):
+    with pytest.raises(QuantityError, match="one of 'a', 'b'"):
         xbp.open_dataset(tmp_path / "b.h5", **named)
     assert float(xbp.open_dataset(tmp_path / "b.h5", name="b", **named).S[1, 0]) == 2
     with pytest.raises(QuantityError, match="name="):

@@ -132,7 +132,7 @@ def test_a_killed_copy_to_zarr_goes_on(
     assert batches[-len(SCALED) :] == list(range(1, len(SCALED) + 1))
     part.mkdir()
     (part / "mine").touch()
-    with pytest.raises(FileFormatError, match="other files"):
+    with pytest.raises(FileFormatError, match="files that xbp did not write"):
         convert(source, target, overwrite=True, **how)
     assert (part / "mine").exists()
 

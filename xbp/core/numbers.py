@@ -66,12 +66,12 @@ def percent(part: float) -> str:
 
     Examples
     --------
-    >>> percent(0.0312), percent(1.0), percent(1e-14)
-    ('3.1 %', '100 %', 'below 0.01 %')
+    >>> percent(0.0312), percent(-0.006), percent(1.0), percent(1e-14)
+    ('3.1 %', '-0.6 %', '100 %', 'below 0.01 %')
     """
-    if part >= 0.995:
+    if abs(part) >= 0.995:
         return f"{100 * part:.0f} %"
-    return f"{100 * part:.2g} %" if part > 1e-4 else "below 0.01 %"
+    return f"{100 * part:.2g} %" if abs(part) > 1e-4 else "below 0.01 %"
 
 
 def span(values: Any, units: str = "", digits: int = 10) -> str:
