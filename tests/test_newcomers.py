@@ -16,7 +16,7 @@ CALLS: dict[str, tuple[Callable[[xr.Dataset], Any], type[XbpError], str]] = {
     "an energy as temperature": (
         lambda b: b.bp.to_sqe("25 meV"),
         UnitsError,
-        "fix:  give T in K",
+        "fix:  pass T in K",
     ),
     "words in place of a number": (
         lambda b: b.bp.to_sqe("room"),
@@ -46,7 +46,7 @@ CALLS: dict[str, tuple[Callable[[xr.Dataset], Any], type[XbpError], str]] = {
     "several numbers": (
         lambda b: b.bp.mask_elastic([1.0, 2.0], centre=[1, 2]),
         XbpError,
-        "fix:  one number, such as|has shape",
+        "fix:  pass one number, such as|has shape",
     ),
     "two limits as two arguments": (
         lambda b: b.bp.cut_Q(2, 8),
