@@ -434,6 +434,19 @@ def test_all_that_a_dump_does_not_tell_is_asked_for_at_once(tmp_path: Path) -> N
         open_trajectory(path, units="lj")
 
 
+def test_a_dense_dump_is_asked_for_lennard_jones_units(tmp_path: Path) -> None:
+    """One atom per cube of the unit of length: more than in any solid in Å."""
+    cell = CELL * (SCALED.shape[1] / np.linalg.det(CELL)) ** (1 / 3)
+    path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["xu"], cell=cell))
+    with pytest.raises(UnitsError, match="its units, σ, ε and m, elements") as caught:
+        open_trajectory(path)
+    assert "units='lj', lj='argon', elements={1: 'A', 2: 'B'}" in caught.value.fix
+    assert "timestep=0.005" in caught.value.fix
+    advised = {"elements": {1: "A", 2: "B"}, "timestep": 0.005}
+    traj = open_trajectory(path, units="lj", lj="argon", **advised)
+    assert traj.element.values.tolist() == ["A", "B"] * 3
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

@@ -61,7 +61,9 @@ def open_dump(source: Source, given: Given) -> Found:
     shared = {name for name in names if all(name in columns for columns in first)}
     _require_columns(first, given, path)
     timed = all(head.time is not None for head in picked)
-    _require_all(given, names, timed or len(picked) < 2, stated.get("units"))
+    density = picked[0].n_rows / abs(np.linalg.det(picked[0].cell))
+    known = timed or len(picked) < 2
+    _require_all(given, names, known, stated.get("units"), float(density))
     style = given.style(stated.get("units"))
     moving = shared.issuperset(_VELOCITIES) and given.velocities is not False
     kind = next((c for c in ("element", "type") if c in shared), None)
@@ -323,16 +325,30 @@ def tilted(sides: np.ndarray, tilt: Any) -> np.ndarray:
     return cell
 
 
+#: Atoms per Å³: 0.18 in diamond. In units of σ, glasses have 0.8 to 1.2 per σ³.
+_DENSEST = 0.3
+
+
 def _require_all(
-    given: Given, columns: Collection[str], timed: bool, stated: str | None
+    given: Given,
+    columns: Collection[str],
+    timed: bool,
+    stated: str | None,
+    density: float,
 ) -> None:
-    """Ask for everything that a file lacks at once, if that is more than one thing."""
+    """Ask for everything that a file lacks at once, if that is more than one thing.
+
+    Of atoms that are closer than those of any solid, in units of length of the file,
+    the examples are in Lennard-Jones units.
+    """
     style = given.units if isinstance(given.units, str) else stated
+    reduced = style is None and (given.reduced or density > _DENSEST)
+    suggested = "lj" if reduced else style
     timed = timed or given.timestep is not None or given.time_between_frames is not None
-    known = given if given.units is not None else replace(given, units=style)
+    known = given if given.units is not None else replace(given, units=suggested)
     asked = {
-        "units": (style is None, "units='metal'"),
-        "σ, ε and m": (style == "lj" and given.lj is None, "lj='argon'"),
+        "units": (style is None, "units='lj'" if reduced else "units='metal'"),
+        "σ, ε and m": (suggested == "lj" and given.lj is None, "lj='argon'"),
         "elements": (
             given.elements is None and "element" not in columns,
             known.example("elements").partition(", or")[0],
