@@ -425,3 +425,13 @@ def test_files_of_direct_spectrometers(shared_data: Path) -> None:
         ds = xbp.open_dataset(shared_data / "ins" / name)
         assert ds.S.attrs["geometry"] == "direct"
         assert float(ds.incident_energy) == pytest.approx(energy)
+
+
+def test_angles_from_high_to_low_are_refused_as_other_limits_are() -> None:
+    glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    for call, units in (
+        (lambda: glass.S.bp.kinematic_limits((135, 3), incident_energy=60), "degrees"),
+        (lambda: glass.bp.cut_Q((135, 3)), "1/angstrom"),
+    ):
+        with pytest.raises(RangeError, match=f"runs from 135 to 3 {units}; the lower"):
+            call()

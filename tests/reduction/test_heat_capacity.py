@@ -569,3 +569,13 @@ def test_errors_of_several_densities_are_those_of_each(lazy: bool) -> None:
     for one, got in zip(each, found.transpose("sample", ...), strict=True):
         expected = one.bp.heat_capacity(T, area=1).C_std
         np.testing.assert_allclose(got, expected, rtol=1e-3)
+
+
+def test_at_0_K_the_heat_capacity_is_0() -> None:
+    g = xbp.tutorial.open_dataset("zr46cu46al8_md")[["g", "g_std"]]
+    found, above = (g.bp.heat_capacity(T, area=1) for T in ([0, 1, 5], [1, 5]))
+    assert float(found.C[0]) == float(found.C_std[0]) == 0
+    np.testing.assert_allclose(found.C[1:], above.C)
+    np.testing.assert_allclose(found.C_std[1:], above.C_std)
+    with pytest.raises(TemperatureError, match="-1 to 5 K"):
+        g.bp.heat_capacity([-1, 5], area=1)

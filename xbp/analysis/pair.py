@@ -48,8 +48,12 @@ class Pair:
             raise QuantityError(
                 f"S(Q) is in '{other.units}', not dimensionless", fix="sq.bp.scale(...)"
             )
-        require_dims(value, "Q", "scale_to_sq", fix="B.bp.cut_E(E, width=...)")
-        require_dims(other.value, "Q", "scale_to_sq", fix="pass the whole S(Q)")
+        require_dims(
+            value, "Q", "a comparison with S(Q)", fix="B.bp.cut_E(E, width=...)"
+        )
+        require_dims(
+            other.value, "Q", "a comparison with S(Q)", fix="pass the whole S(Q)"
+        )
         shared = [d for d in other.value.dims if d != "Q" and d in value.dims]
         require_same_grid(value, other.value, tuple(shared))
         used = select_range(self.signal.source, "Q", Q_range, name="Q_range")

@@ -11,6 +11,7 @@ import xarray as xr
 from xbp.core.errors import ArgumentsError, QuantityError, nearest, shown
 from xbp.core.index import MODULES, Where
 from xbp.core.operation import Operation, kinds_of, kinds_text, step_to
+from xbp.core.schema import QUANTITIES
 
 __all__ = [
     "LISTS",
@@ -119,11 +120,10 @@ def wrong_kind(data: Any, one: Operation) -> QuantityError:
     >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
     >>> from xbp.core.operation import find_operation
     >>> print(wrong_kind(S, find_operation("data", "structure_factor")))
-    .bp.structure_factor() needs a trajectory, not a 'dynamic_structure_factor'
+    .bp.structure_factor() needs a trajectory, not S(Q,E)
       fix:  data.bp.integrate_E() gives a 'static_structure_factor'
     """
     kinds = kinds_of(data)
-    named = [kinds_text([kind]) for kind in one.takes]
     if one.gives in kinds:
         fix = (
             f"they are {kinds_text([one.gives])} already"
@@ -143,9 +143,17 @@ def wrong_kind(data: Any, one: Operation) -> QuantityError:
             else LISTS
         )
     return QuantityError(
-        f".bp.{one.method}() needs {' or '.join(named)}, not {kinds_text(kinds)}",
+        f".bp.{one.method}() needs {' or '.join(map(_named, one.takes))}, not "
+        f"{' and '.join(map(_named, kinds)) or kinds_text(kinds)}",
         fix=fix,
     )
+
+
+def _named(kind: str) -> str:
+    """Write what data are: a signal by its symbol."""
+    if kind in QUANTITIES and kind != "trajectory":
+        return QUANTITIES[kind].label
+    return kinds_text([kind])
 
 
 def _signal_of(data: Any, name: str) -> xr.DataArray | None:

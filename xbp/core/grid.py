@@ -11,6 +11,7 @@ import xarray as xr
 from xbp.core.covariance import weighted_variance
 from xbp.core.data import is_lazy, weighted_sum
 from xbp.core.errors import CoordinateError, RangeError, shown
+from xbp.core.guards import require_order
 from xbp.core.independence import (
     carried_independence,
     independence,
@@ -161,11 +162,7 @@ def interval(
     low, high = (
         magnitude(limit, units, name=name, energy=dim == "E") for limit in limits
     )
-    if not low < high:
-        raise RangeError(
-            f"{name} runs from {low:g} to {high:g} {units}; the lower limit must be "
-            "below the upper one"
-        )
+    require_order(low, high, name, units, strict=True)
     if high <= lower[0] or low >= upper[-1]:
         raise RangeError(
             f"no data in {name}, {low:g} to {high:g} {units}; the data are from "

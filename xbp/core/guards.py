@@ -36,6 +36,7 @@ __all__ = [
     "require_mass",
     "require_memory",
     "require_number",
+    "require_order",
     "require_positive",
     "require_seed",
     "require_whole",
@@ -456,3 +457,20 @@ def require_agreement(
             f"{carried:.6g} {units}",
             fix=f"leave {name}= out",
         )
+
+
+def require_order(
+    low: float, high: float, name: str, units: str, *, strict: bool = False
+) -> None:
+    """Refuse limits from high to low, or with `strict` also two that are the same.
+
+    Raises
+    ------
+    RangeError
+    """
+    if low < high or (low == high and not strict):
+        return
+    raise RangeError(
+        f"{name} runs from {low:g} to {high:g} {units}; the lower limit must be "
+        "below the upper one"
+    )

@@ -38,6 +38,7 @@ __all__ = [
     "QUANTITIES",
     "Quantity",
     "find_quantity",
+    "symbols",
     "validate",
 ]
 
@@ -291,6 +292,12 @@ def quantity_name(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str | None:
     return None if given is None else str(given)
 
 
+def symbols(*quantities: str) -> str:
+    """Write quantities as users know them, such as ``S(Q,E) or B(Q,E)``."""
+    *others, last = dict.fromkeys(QUANTITIES[name].label for name in quantities or ())
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def of_atoms(name: str) -> QuantityError:
     """Return the error for local fields where a spectrum or a curve is needed."""
     return QuantityError(
@@ -341,11 +348,12 @@ def validate(data: xr.DataArray, *expected: str, owner: str = "data") -> Quantit
         if given == "local_fields":
             raise of_atoms(name)
         accepted = expected or tuple(QUANTITIES)
-        needed = " or ".join(map(repr, expected)) or f"{accepted[0]!r}, for example,"
+        needed = symbols(*accepted[: len(expected) or 1])
+        needed += "" if expected else ", for example,"
         known = given in QUANTITIES or given in RESULTS
-        said = "has no attrs['quantity']"
-        if given is not None:
-            said = f"is {with_article(repr(given))}"
+        said = "has no attrs['quantity']" if given is None else (
+            f"is {symbols(given) if given in QUANTITIES else with_article(repr(given))}"
+        )  # fmt: skip
         label = QUANTITIES[accepted[0]].label
         raise QuantityError(
             f"{name} {said}; {needed} is needed",

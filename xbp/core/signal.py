@@ -28,6 +28,7 @@ from xbp.core.schema import (
     of_atoms,
     quantity_name,
     require_units,
+    symbols,
     validate,
 )
 from xbp.core.status import diagnosed, name_reason, poor_fits
@@ -260,7 +261,7 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
     if table in RESULTS:
         raise QuantityError(
             f"this is the table of .bp.{table}(), not a signal "
-            f"({' or '.join(expected) or 'such as S, G or B'})",
+            f"({symbols(*expected) if expected else 'such as S, G or B'})",
             fix="pass the data it was made from; for other units, convert those first",
         )
     # A standard deviation made by arithmetic has its variable's attributes, quantity
@@ -278,8 +279,9 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
     ]
     found = [n for n in found if not QUANTITIES[quantities[n]].is_companion] or found
     if len(found) != 1:
-        needed = " or ".join(map(repr, expected)) or "a quantity"
-        named = ", ".join(f"'{n}': {q}" for n, q in quantities.items()) or "none"
+        needed = symbols(*expected) if expected else "a known quantity"
+        known = {q: symbols(q) for q in quantities.values() if q in QUANTITIES}
+        named = ", ".join(f"'{n}': {known.get(q, q)}" for n, q in quantities.items())
         if found:
             fix = f"pass one of them: data[['{found[0]}', '{found[0]}_std']]"
         elif any(quantity in QUANTITIES for quantity in quantities.values()):
@@ -292,8 +294,8 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
             example = (expected or tuple(QUANTITIES))[0]
             fix = f"data['name'].attrs['quantity'] = '{example}'"
         raise QuantityError(
-            f"the Dataset has {len(found) or 'no'} variable{'s' * (len(found) != 1)} "
-            f"with the quantity {needed}; it has {named}",
+            f"the Dataset has {len(found) or 'no'} variables that are {needed}; it has "
+            f"{named or 'none'}",
             fix=fix,
         )
     value = plain[found[0]]

@@ -62,8 +62,8 @@ def open_dump(source: Source, given: Given) -> Found:
     _require_columns(first, given, path)
     timed = all(head.time is not None for head in picked)
     density = picked[0].n_rows / abs(np.linalg.det(picked[0].cell))
-    known = timed or len(picked) < 2
-    _require_all(given, names, known, stated.get("units"), float(density))
+    dated = timed or len(picked) < 2
+    _require_all(given, names, dated, stated.get("units"), float(density))
     style = given.style(stated.get("units"))
     moving = shared.issuperset(_VELOCITIES) and given.velocities is not False
     kind = next((c for c in ("element", "type") if c in shared), None)

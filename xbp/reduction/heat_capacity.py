@@ -73,7 +73,7 @@ def heat_capacity(
         `diagnostics`. g/E² is taken as linear between the points and as constant below
         the first positive energy (Debye's law); g is 0 beyond the last one.
     temperature : array, or DataArray with units
-        Temperatures; bare ones are in K.
+        Temperatures; bare ones are in K. At 0 K, C is 0.
     area : float, optional
         ∫ g dE to scale g to: 1 is the 3 N_A modes of a mole of atoms. By default the
         area is taken from ``attrs["area"]``, which xbp sets, or must be 1 (all modes)
@@ -108,7 +108,7 @@ def heat_capacity(
     UnitsError
         If g is in arbitrary units, and neither `area` nor `n_atoms` is given.
     CoordinateError, TemperatureError
-        If the temperatures are not ascending and positive, or g has no positive
+        If the temperatures are not ascending, or are below 0, or g has no positive
         energies.
     RangeError
         If g begins with NaN and `below` is not given, if all of g is NaN, or if missing
@@ -129,7 +129,7 @@ def heat_capacity(
     """
     signal = read_dos(data)
     value = signal.value
-    kelvin = positive_kelvins(*given_axis(temperature, "temperature"), "temperature")
+    kelvin = kelvins_or_zero(*given_axis(temperature, "temperature"), "temperature")
     to_mev = per_unit(value, "E")
     if below is not None:
         choose(below, ("debye",), "below")
@@ -137,7 +137,11 @@ def heat_capacity(
     require_number(area_tolerance, "area_tolerance", above=0, below=1)
     used = known_bins(value, below)
     E = value["E"].values[used].astype(float) * to_mev
-    weights = dos_weights(E, np.append(kelvin, np.inf), dimension_of(value))
+    # No mode is excited at T = 0.
+    excited = kelvin > 0
+    warm = np.where(excited, kelvin, 1.0)
+    weights = dos_weights(E, np.append(warm, np.inf), dimension_of(value))
+    weights[:-1] *= excited[:, np.newaxis]
     classical = mode_count(scipy.constants.R, dimension_of(value))
     modes: Modes | None = None
     known = known_area(value)
@@ -225,7 +229,7 @@ def _without_missing(
     C is over that of classical modes; each mode above the highest energy E has less
     than c(E/k_BT) of it.
     """
-    x = highest / (constants.BOLTZMANN_MEV * kelvin)
+    x = highest / (constants.BOLTZMANN_MEV * np.maximum(kelvin, 1e-9))
     each = xr.DataArray(mode_heat_capacity(x), dims="temperature")
     missing = modes.missing.where(modes.missing > tolerance, 0.0)
     most = missing * each.where(modes.above, 1.0)
@@ -240,6 +244,14 @@ def _without_missing(
             + "pass all of g(E)",
         )
     return C.where(~lost)
+
+
+def kelvins_or_zero(values: Any, units: str, name: str) -> np.ndarray:
+    """Return ascending temperatures in K, which may begin with 0."""
+    kelvin = np.asarray(to_kelvin(np.asarray(values, float), units, name=name))
+    require_values(kelvin, name, "K", least=0, below=1e9, error=TemperatureError)
+    positive_kelvins(kelvin[kelvin > 0], "K", name)
+    return kelvin
 
 
 def positive_kelvins(values: Any, units: str, name: str) -> np.ndarray:

@@ -18,7 +18,7 @@ from xbp.core.conditions import FIXED_ENERGY, given_axis, resolve_fixed_energy
 from xbp.core.data import require_dims, require_values
 from xbp.core.errors import CoordinateError, QuantityError, require
 from xbp.core.grid import is_pair
-from xbp.core.guards import require_number, require_positive
+from xbp.core.guards import require_number, require_order, require_positive
 from xbp.core.operation import operation
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import extend_history, read, result_table
@@ -171,8 +171,11 @@ def kinematic_limits(
         two_theta = (np.nanmin(angles), np.nanmax(angles))
     given = (0.0, 180.0) if two_theta is None else two_theta
     first, last = given if is_pair(given) else (given, given)
-    low = require_number(first, "two_theta", "degree", least=0, most=180)
-    high = require_number(last, "two_theta", "degree", least=low, most=180)
+    low, high = (
+        require_number(angle, "two_theta", "degree", least=0, most=180)
+        for angle in (first, last)
+    )
+    require_order(low, high, "two_theta", "degrees")
     energy = value["E"].values * per_unit(value, "E")
     limits = (
         xr.DataArray(
