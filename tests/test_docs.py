@@ -49,6 +49,8 @@ SMALLER = {
     "sound_velocity()": 'sound_velocity("3 1/angstrom")',
     '"8.6 1/angstrom"': '"3 1/angstrom", cutoff="4.5 angstrom"',
     '("2.1 1/angstrom", "8.5 1/angstrom")': '("1 1/angstrom", "2.5 1/angstrom")',
+    # Independent oscillators have no sound.
+    "mark_box_phonon(phonon)": 'mark_box_phonon("3 meV")',
 }
 TRAJECTORY_PAGES = {
     "md.md",
