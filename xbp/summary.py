@@ -27,6 +27,8 @@ __all__ = ["describe", "describe_html", "describe_tree"]
 _ADVICE: Final[dict[str, str]] = {
     Status.NO_DATA: "no point in the range has a value and an error; widen the range",
     Status.TOO_FEW: "fewer points than parameters; widen the range, or fix some",
+    Status.NO_MAXIMUM: "within their errors the values rise or fall throughout the "
+    "range, or the curve is too broad for it; a wider range may show both sides",
     Status.FAILED: "pass start= or fixed=, or fit another range",
     Status.BOX_UNKNOWN: "pass box_phonon=, which traj.bp.box_phonon() finds",
     Status.NO_SOUND: "longitudinal and transverse lines have one energy: atoms that "

@@ -837,3 +837,9 @@ def test_the_limits_of_a_phonon_of_the_box_are_arguments() -> None:
     for wrong in ({"above_box": 0.5}, {"box_margin": -1}, {"significance": "1 meV"}):
         with pytest.raises((QuantityError, UnitsError), match=next(iter(wrong))):
             ask(**wrong)
+
+
+def test_no_maximum_is_told_what_can_be_done() -> None:
+    falling = spectrum(1 / E).bp.boson_peak(E_range=(2, 15))
+    rising = falling.assign(status=((), "no maximum"))
+    assert "a wider range may show both sides" in repr(rising.bp)

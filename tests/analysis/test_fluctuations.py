@@ -230,7 +230,7 @@ def test_figures(table: xr.Dataset) -> None:
     # To four times the boson peak: above it the maps of a soft glass are empty.
     assert four.axes[0].get_ylim()[1] == pytest.approx(12, abs=float(table.E[1]))
     low = [ax.get_xlabel() for ax in four.axes if ax.collections and not ax.get_label()]
-    assert low == ["", "$Q$ (Å$^{-1}$)", "$Q$ (Å$^{-1}$)", "$Q$ (Å$^{-1}$)"]
+    assert low == ["", "", "$Q$ (Å$^{-1}$)", "$Q$ (Å$^{-1}$)"]
     ax = table.bp.plot.field_correlations()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
         "$B(Q,E)$",
@@ -296,3 +296,12 @@ def test_the_edges_of_maxima_name_their_fields() -> None:
     assert found.message == (
         "low, also low: the values are largest at the beginning of E_range, 4 meV"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fields", "grid"), [(1, (1, 2)), (5, (2, 3)), (6, (2, 4))])
+def test_few_places_of_the_figure_are_empty(fields: int, grid: tuple[int, int]) -> None:
+    table = xbp.tutorial.open_dataset("zr46cu46al8_fluctuations")
+    figure = table.isel(field=slice(0, fields)).bp.plot.fluctuations()
+    shown = figure.axes[0].get_subplotspec().get_topmost_subplotspec()
+    assert shown.get_gridspec().get_geometry() == grid

@@ -328,3 +328,17 @@ def test_a_keyword_that_no_figure_has_is_answered_with_the_nearest() -> None:
     with pytest.raises(QuantityError, match=r"has no keyword quantity=") as no:
         sq.bp.plot(quantity="S(Q)")
     assert "data['S'].bp.plot()" in no.value.fix
+
+
+def test_g_of_E_is_shown_as_far_as_there_are_states() -> None:
+    E = np.linspace(0.1, 60, 600)
+    g = xbp.models.evaluate("debye_phonons_dos", E, n_D=1, energy_D="25 meV")
+    ax = g.bp.plot.cut()
+    assert 25 < ax.get_xlim()[1] < 27
+    assert g.bp.plot.cut(xlim=(0, 60)).get_xlim() == (0, 60)
+    # One that reaches further is seen beside it, and no axis is made longer.
+    further = xbp.models.evaluate("debye_phonons_dos", E, n_D=1, energy_D="50 meV")
+    assert 50 < further.bp.plot.cut(ax=ax).get_xlim()[1] < 53
+    whole = xbp.tutorial.open_dataset("zr46cu46al8_md").g
+    below = whole.sel(E=slice(0, 20)).bp.plot.cut()
+    assert 19 < below.get_xlim()[1] <= 21

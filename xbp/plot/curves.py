@@ -23,7 +23,7 @@ from xbp.plot.axes import (
     shown_on,
     tell_apart,
 )
-from xbp.plot.heights import adjust_height, note, remember, show_structure
+from xbp.plot.heights import adjust_height, note, remember, show_states, show_structure
 from xbp.plot.style import (
     BLUE,
     COLORS,
@@ -205,7 +205,8 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     Data are points with error bars, smaller ones if there are more than 100. What a
     formula gave, and curves over distance or time, are lines with a band of ± one
     standard deviation. g(r), which is 1 in most of a box, is shown up to where 99 % of
-    ∫(g − 1)² dr lie; ``xlim=`` shows another part.
+    ∫(g − 1)² dr lie, and g(E) up to 5 % beyond where 99.9 % of its area do; ``xlim=``
+    shows another part.
 
     Parameters
     ----------
@@ -298,6 +299,8 @@ def draw_cut(data: xr.DataArray | xr.Dataset, ax: Axes | None, **kwargs: Any) ->
         note(axes, f"every value is NaN{why}", 0.5, fontsize="medium")
     if quantity == "radial_distribution":
         show_structure(axes)
+    if quantity == "vibrational_dos" and value["E"].size > 1:
+        show_states(axes)
     of_states = quantity in ("vibrational_dos", "generalized_dos")
     adjust_height(axes, from_zero=of_states)
     return axes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,7 @@ __all__ = [
     "note_beyond",
     "remember",
     "show_fitted",
+    "show_states",
     "show_structure",
 ]
 
@@ -168,18 +170,37 @@ def show_structure(axes: Axes, part: float = 0.99) -> None:
 
     Less what the errors add to it. Limits that the user set stay.
     """
+    if end := _end_of(axes, part, lambda g, error: (g - 1.0) ** 2 - error**2):
+        axes.set_xlim(0, end)
+        axes.set_autoscalex_on(True)  # for the next curve
+
+
+def show_states(axes: Axes, part: float = 0.999) -> None:
+    """End the axis of E where curves of g(E) have this part of their area.
+
+    Beyond, g(E) is 0, or the noise about it. Limits that the user set stay.
+    """
+    end = _end_of(axes, part, lambda g, error: np.abs(g))
+    left, right = axes.get_xlim()
+    if end and left < (shown := end + 0.05 * (end - max(left, 0.0))) < right:
+        axes.set_xlim(left, shown)
+        axes.set_autoscalex_on(True)  # for the next curve
+
+
+def _end_of(
+    axes: Axes, part: float, seen_of: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> float | None:
+    """Return where all curves have this part of an integral, None if none is drawn."""
     if not axes.get_autoscalex_on():
-        return
+        return None
     ends = []
     for value, error in (_CURVES[ln] for ln, _ in drawn_lines(axes) if ln in _CURVES):
-        r = value[value.dims[0]].values
-        seen = np.nan_to_num((value.values - 1.0) ** 2 - error**2)
-        reached = np.cumsum(seen * np.gradient(r))
+        x = value[value.dims[0]].values
+        seen = np.nan_to_num(seen_of(value.values, error)) if x.size > 1 else 0.0 * x
+        reached = np.cumsum(seen * (np.gradient(x) if x.size > 1 else 1.0))
         first = int(np.argmax(reached >= part * reached.max()))
-        ends.append(float(r[first] if reached.max() > 0 else r[-1]))
-    if ends:
-        axes.set_xlim(0, max(ends))
-        axes.set_autoscalex_on(True)  # for the next curve
+        ends.append(float(x[first] if reached.max() > 0 else x[-1]))
+    return max(ends, default=None)
 
 
 def limit_height(

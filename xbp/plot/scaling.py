@@ -221,7 +221,8 @@ def fluctuations(
         Energies to show; the colours are scaled to what is shown. By default from a
         quarter of the boson peak, at most 1 meV, to four times it, at most 20 meV.
     figure : matplotlib.figure.Figure, optional
-        Where to draw; by default a new one, three panels wide.
+        Where to draw; by default a new one, three panels wide, or two or four where
+        that leaves fewer places empty.
     **kwargs
         For `matplotlib.axes.Axes.pcolormesh`.
 
@@ -249,23 +250,26 @@ def fluctuations(
             np.fmin(to_units, peak / 4),
             np.fmin(20 * to_units, 4 * peak),
         )
-    n_rows = -(-(len(names) + 1) // 3)
+    # The width with the fewest empty places.
+    n_panels = len(names) + 1
+    wide = min((3, 2 if n_panels < 5 else 4), key=lambda n: -n_panels % n)
+    n_rows = -(-n_panels // wide)
     if figure is None:
-        size = 8.6, 3.0 * n_rows
+        size = 2.87 * wide, 3.0 * n_rows
         figure = pyplot().figure(figsize=size, layout="constrained")
-    axes = figure.subplots(n_rows, 3, sharex=True, sharey=True, squeeze=False)
+    axes = figure.subplots(n_rows, wide, sharex=True, sharey=True, squeeze=False)
     r_of_B = float(np.interp(table.E_BP, table.E, table.r_of_B))
     panels = [("B", table.B, r_of_B)]
     for name in names:
         one = table.sel(field=name)
         panels.append((name, one.Omega, float(one.r_at_boson_peak)))
     for i, (name, map_, r) in enumerate(panels):
-        last = i % 3 == 2 or i == len(panels) - 1
+        last = i % wide == wide - 1 or i == len(panels) - 1
         _draw_panel(axes.flat[i], table, name, map_, r, E_range, last, kwargs)
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
     # The lowest panel of a column is not in the last row if that is not full.
-    for ax in axes.flat[max(len(panels) - 3, 0) : len(panels)]:
+    for ax in axes.flat[max(len(panels) - wide, 0) : len(panels)]:
         ax.tick_params(labelbottom=True)
         ax.set_xlabel(axis_label(table.Q))
     for ax in axes[:, 0]:
