@@ -304,7 +304,7 @@ TWO = dump(SCALED[:2], VELOCITY[:2], STYLES["element"])
     ("text", "options", "error", "says"),
     [
         ("", {}, FileFormatError, "is empty|ASE"),
-        (TWO, {"units": None}, UnitsError, "units .* are unknown"),
+        (TWO, {"units": None}, UnitsError, "does not state its units"),
         ("ITEM: UNITS\nreal\n" + TWO, {}, UnitsError, "units='metal'.*states 'real'"),
         (
             "ITEM: UNITS\nreal\n" + TWO.replace("TIMESTEP", "STEP"),
@@ -654,7 +654,7 @@ Velocities
     )
     assert named.element.values.tolist() == ["Al", "Si", "Al"]
     assert named.mass.values.tolist() == [91, 63, 91]
-    with pytest.raises(UnitsError, match="are unknown"):
+    with pytest.raises(UnitsError, match="does not state its units"):
         open_trajectory(path)
     with pytest.raises(QuantityError, match="'A'"):
         open_trajectory(path, units="metal", elements=["A", "B"])

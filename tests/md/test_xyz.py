@@ -96,7 +96,7 @@ def test_dump_xyz_of_lammps(tmp_path: Path) -> None:
     traj = open_trajectory(path, timestep="0.5 fs", **told)
     np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
     assert traj.element.values.tolist() == ["Cu", "Zr"]
-    with pytest.raises(UnitsError, match="units of"):
+    with pytest.raises(UnitsError, match="does not state its units"):
         open_trajectory(path, cell=12)
 
 

@@ -22,7 +22,7 @@ from xbp.analysis.spectra import EXCESS, MISFIT, columns_of, fit_spectra
 from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
 from xbp.core.conditions import dimension_of
 from xbp.core.data import columns, is_lazy, require_dims, unwrap
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError, RangeError, shown
 from xbp.core.grid import select_range
 from xbp.core.guards import choose, require_number, require_positive
 from xbp.core.history import range_used
@@ -270,9 +270,8 @@ def fit_peaks(
     positive, units = axis.values > 0, axis.attrs["units"]
     in_range = select_range(signal.source, "E", E_range, name="E_range") & positive
     if not in_range.any():
-        raise RangeError(
-            f"E_range={E_range!r} has no energies above zero, where the boson peak is"
-        )
+        where = "the data have" if E_range is None else f"E_range={shown(E_range)} has"
+        raise RangeError(f"{where} no energies above zero, where the boson peak is")
     E = axis.values.astype(float)[positive]
     to_mev = convert_factor(units, "meV", name="coordinate 'E'", energy=True)
     box = Box.of(value, box_phonon, to_mev)

@@ -135,10 +135,9 @@ class Given:
         name = self.units if self.units is not None else stated
         known = isinstance(name, str) and name in (*NAMED_STYLES, "lj")
         if not known or stated not in (None, name):
-            own = "does not state them" if stated is None else f"states '{stated}'"
+            own = "does not state its units" if stated is None else f"states '{stated}'"
             raise UnitsError(
-                f"units={shown(self.units)}: the units of {self.path} are unknown; the "
-                f"file {own}",
+                f"units={shown(self.units)}: {self.path} {own}",
                 fix="units='metal' (Å, ps), 'real' (Å, fs) or 'lj', as in LAMMPS",
             )
         sizes = ARGON if is_one_of(self.lj, "argon") else self.lj
@@ -344,7 +343,7 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
     if asked:
         raise UnitsError(
             "; ".join(error.summary for error in asked),
-            fix=", ".join(error.fix for error in asked if error.fix),
+            fix="; also ".join(error.fix for error in asked if error.fix),
         )
     return found
 

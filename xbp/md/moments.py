@@ -125,8 +125,8 @@ class Moments:
                 Diagnostic(
                     "slow_relaxation",
                     "warning",
-                    f"successive segments are correlated ({highest:.2g}): the sample "
-                    "relaxes more slowly, and errors may be too small by half",
+                    f"successive segments are correlated ({highest:.2g}): relaxation "
+                    "is slower than a segment, and errors may be too small by half",
                     "use a longer window, or a longer trajectory",
                 )
             ]

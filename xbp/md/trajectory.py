@@ -320,7 +320,7 @@ class Trajectory:
         if found < 1e-3 or not abs(found - stated) > allowed:
             return []
         text = f"the velocities give {found:.4g} K, but T = {stated:.4g} K is stated"
-        fix = "correct temperature= or T=; rigid bonds also lower it"
+        fix = "correct temperature= or T=; rigid bonds lower it, too"
         return [Diagnostic("temperature_of_velocities", "warning", text, fix)]
 
 

@@ -208,7 +208,7 @@ def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
             "info",
             "no_error",
             compared & ~np.isfinite(column["energy_std"]),
-            "no error: not in mean and chi2",
+            "no error, so left out of mean and chi2",
             "",
         ),
     )

@@ -175,12 +175,12 @@ def _cells(springs: Springs, edge: float) -> tuple[np.ndarray, np.ndarray]:
         raise RangeError(
             f"a cell of {edge:g} angstrom is as large as the box, "
             f"{heights(springs.cell)[along].max():.4g} angstrom",
-            fix="a smaller size=",
+            fix="pass a smaller size=",
         )
     if counts.prod() > springs.n_atoms:
         raise RangeError(
             f"there are more cells of {edge:g} angstrom than atoms",
-            fix="a larger size=",
+            fix="pass a larger size=",
         )
     scaled = springs.position @ np.linalg.inv(springs.cell)
     # Atoms on a face by rounding are on one side of it.

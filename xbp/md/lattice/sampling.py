@@ -16,6 +16,7 @@ from xbp.core import constants
 from xbp.core.common_errors import SOURCE
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, shown
 from xbp.core.guards import require_kind
+from xbp.core.numbers import percent
 from xbp.core.status import Diagnostic
 from xbp.md.trajectory import Trajectory, read_trajectory
 
@@ -116,7 +117,7 @@ def require_stable(
     part = _below(energy, highest).sum() / np.isfinite(energy).sum()
     if part > most or ratio > extended:
         raise RangeError(
-            f"{100 * part:.2g} % of the modes are imaginary"
+            f"{percent(part)} of the modes are imaginary"
             + (f", with participation ratios up to {ratio:.2g}" if ratio > 0 else ""),
             reason="the glass is not at a minimum of its energy",
             fix=fix,
