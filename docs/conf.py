@@ -18,9 +18,11 @@ import sphinx_autosummary_accessors
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-import names  # noqa: E402 (it is beside this file)
+import breaks  # noqa: E402 (it is beside this file)
+import names  # noqa: E402
 import narrow  # noqa: E402
 import pages  # noqa: E402
+import signatures  # noqa: E402
 import whole_numbers  # noqa: E402
 
 import xbp  # noqa: E402
@@ -73,7 +75,7 @@ nb_output_stderr = "remove"
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say shape and units, which types do not
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
+autodoc_preserve_defaults = True  # but for names of constants: signatures.py
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_param = False
@@ -140,6 +142,8 @@ def to_the_tutorial(app, docname, source):  # type: ignore[no-untyped-def]
 def setup(app):  # type: ignore[no-untyped-def]
     """Sphinx calls this."""
     app.connect("source-read", to_the_tutorial)
+    app.connect("autodoc-before-process-signature", signatures.show_values)
+    app.set_translator("html", breaks.NamesBreak)
     app.add_transform(names.LinkNames)
     app.add_transform(narrow.NarrowFigures)
     app.add_transform(whole_numbers.WholeNumbers)

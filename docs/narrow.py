@@ -13,7 +13,7 @@ from sphinx.transforms import SphinxTransform
 class NarrowFigures(SphinxTransform):
     """Show each PNG at the size it was drawn for, and ``x_narrow.png`` behind ``x.png``.
 
-    The style shows one of the two.
+    Diagrams (SVG) have such versions too. The style shows one of the two.
     """
 
     default_priority = 400

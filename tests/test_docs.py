@@ -230,7 +230,7 @@ def test_every_field_is_in_its_docstring_and_on_the_page() -> None:
 def test_every_figure_is_shown_somewhere() -> None:
     text = "".join(p.read_text() for p in [ROOT / "README.md", *PAGES])
     for image in (DOCS / "images").iterdir():
-        shown = image.name.replace("_narrow.png", ".png")
+        shown = image.name.replace("_narrow.", ".")
         assert f"images/{shown}" in text, f"{image.name} is on no page"
 
 

@@ -1,5 +1,6 @@
 // On narrow screens a table of words that does not fit shows each row as a list, under
-// the titles of its columns; figures of several panels scroll at a legible size.
+// the titles of its columns; figures of several panels scroll at a legible size. Lines of
+// code that nearly fit are set in smaller type.
 const narrow = window.matchMedia("(max-width: 46em)");
 
 function arrange() {
@@ -27,6 +28,15 @@ function arrange() {
   }
   for (const pre of document.querySelectorAll(".highlight-text pre, .output pre")) {
     pre.classList.toggle("one-line", !pre.textContent.trim().includes("\n"));
+  }
+  for (const pre of document.querySelectorAll("article pre")) {
+    pre.style.fontSize = "";
+    const style = getComputedStyle(pre);
+    const padding = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+    const room = (pre.clientWidth - padding) / (pre.scrollWidth - padding);
+    if (room < 1 && room > 0.8) {
+      pre.style.fontSize = `${parseFloat(style.fontSize) * room * 0.995}px`;
+    }
   }
 }
 
