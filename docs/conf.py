@@ -142,7 +142,10 @@ def to_the_tutorial(app, docname, source):  # type: ignore[no-untyped-def]
 def setup(app):  # type: ignore[no-untyped-def]
     """Sphinx calls this."""
     app.connect("source-read", to_the_tutorial)
-    app.connect("autodoc-before-process-signature", signatures.show_values)
+    # After the listener of autodoc that gives the source, whichever was connected first.
+    app.connect(
+        "autodoc-before-process-signature", signatures.show_values, priority=600
+    )
     app.set_translator("html", breaks.NamesBreak)
     app.add_transform(names.LinkNames)
     app.add_transform(narrow.NarrowFigures)

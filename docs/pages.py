@@ -249,7 +249,10 @@ def _figures(path: Path) -> Iterator[tuple[str, str, bytes]]:
 
 
 def width_in_inches(path: Path) -> float:
-    """Return the width of a PNG that states its pixels per metre, else 0."""
+    """Return the width of an SVG, or of a PNG that states its pixels per metre, else 0."""
+    if path.suffix == ".svg" and path.exists():
+        stated = re.search(r'<svg[^>]* width="([\d.]+)"', path.read_text())
+        return float(stated[1]) / PER_INCH if stated else 0.0
     data = path.read_bytes() if path.suffix == ".png" and path.exists() else b""
     at = data.find(b"pHYs", 0, 1000)
     if at < 0:

@@ -10,12 +10,12 @@ import sys
 
 # Each worker computes with one thread: with more, they wait for one another.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ["MPLBACKEND"] = "Agg"
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 
 import xbp
 
-mpl.use("Agg")
 # On a server the same examples each time: a find there would be of the day, not of the change.
 settings.register_profile(
     "xbp",
@@ -74,6 +73,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
     # The longest tests begin first, so that no worker waits for another at the end.
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Skip a test of an extra that is not installed.
+
+    An installed package that cannot be imported is an error.
+    """
+    try:
+        return (yield)
+    except xbp.errors.MissingDependencyError as error:
+        cause = error.__cause__
+        missing = (isinstance(cause, ModuleNotFoundError) and cause.name) or "?"
+        if str(error).startswith(missing.partition(".")[0]):
+            pytest.skip(str(error).partition("\n")[0])
+        raise
 
 
 BROWSERS = (os.environ.get("XBP_BROWSER", ""), "chromium", "google-chrome")

@@ -61,15 +61,16 @@ def test_signatures_show_the_values_of_constants() -> None:
         ("e.g. 0.25 S_std of E_BP_std", ["e.g. 0.25 S_std of E_BP_", "std"]),
     ],
 )
-def test_names_break_between_their_parts(text: str, parts: list[str]) -> None:
+def test_names_in_titles_break_between_their_parts(text: str, parts: list[str]) -> None:
     pytest.importorskip("sphinx")
     breaks = module_of_docs("breaks")
     writer = breaks.NamesBreak.__new__(breaks.NamesBreak)
     writer.body, writer.in_mailto, writer.protect_literal_text = [], False, 0
-    writer.visit_Text(breaks.nodes.Text(text))
+    title = breaks.nodes.title(text, text)
+    writer.visit_Text(title[0])
     assert writer.body == ["<wbr>".join(parts)]
     writer.body, writer.protect_literal_text = [], 1
-    writer.visit_Text(breaks.nodes.Text("boson_peak"))
+    writer.visit_Text(breaks.nodes.title("", "boson_peak")[0])
     assert writer.body == [
         '<span class="pre">boson_</span><wbr><span class="pre">peak</span>'
     ]

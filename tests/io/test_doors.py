@@ -25,7 +25,7 @@ import xarray as xr
 
 import xbp
 from xbp.core.units import magnitude
-from xbp.errors import XbpError
+from xbp.errors import MissingDependencyError, XbpError
 
 #: ħ in meV ps.
 HBAR = 0.6582119569
@@ -71,6 +71,15 @@ def opened(path: Path, options: dict[str, Any]) -> xr.Dataset:
     if set(moves) & set(found) or path.name in names or path.suffix in suffixes:
         return xbp.md.open_trajectory(path, **found)
     return xbp.open_dataset(path, **found)
+
+
+def refusal(path: Path, options: dict[str, Any]) -> str:
+    """Return the message of the error that refuses to open a file."""
+    with pytest.raises(XbpError) as caught:
+        opened(path, options)
+    if isinstance(caught.value, MissingDependencyError):
+        raise caught.value  # skips the test
+    return str(caught.value)
 
 
 def hdf5(path: Path, *names: str) -> Iterator[Any]:
@@ -602,18 +611,17 @@ def test_asks_for_what_the_file_does_not_contain(doors: Path, row: Row) -> None:
     """By the names of arguments, all of them at once."""
     given = {k: v for k, v in row.options.items() if k in ("engine", "topology", "lj")}
     given = {} if "lj" in given else given
-    with pytest.raises(XbpError) as caught:
-        opened(doors / row.name, given)
-    assert [name for name in row.asked if f"{name}=" not in str(caught.value)] == []
+    said = refusal(doors / row.name, given)
+    assert [name for name in row.asked if f"{name}=" not in said] == []
 
 
 @pytest.mark.parametrize("row", rows("refused"))
 def test_is_refused(doors: Path, row: Row) -> None:
     for options, pattern in row.refused:
-        with pytest.raises(XbpError, match=pattern) as caught:
-            opened(doors / row.name, options)
-        assert len(str(caught.value).split("\n")) <= 3
-        assert "damaged" not in str(caught.value)
+        said = refusal(doors / row.name, options)
+        assert re.search(pattern, said)
+        assert len(said.split("\n")) <= 3
+        assert "damaged" not in said
 
 
 def test_every_row_of_the_table(doors: Path) -> None:
