@@ -24,13 +24,16 @@ class NarrowFigures(SphinxTransform):
         for wide in list(self.document.findall(nodes.image)):
             path = Path(wide["uri"])
             uri = str(path.with_stem(f"{path.stem}_narrow"))
-            linked = isinstance(wide.parent, nodes.reference)  # in the gallery
-            if not linked and (inches := width_in_inches(folder / path)):
+            if inches := width_in_inches(folder / path):
                 wide["width"] = f"{PER_INCH * inches:.0f}px"
-            if not linked and (folder / uri).exists():
-                one_column = wide.deepcopy()
+            if (folder / uri).exists():
+                # In the gallery a figure is a link, of one image.
+                linked = isinstance(wide.parent, nodes.reference)
+                shown = wide.parent if linked else wide
+                copy = shown.deepcopy()
+                one_column = copy[0] if linked else copy
                 one_column["uri"] = uri
                 one_column["width"] = "100%"
                 one_column["classes"].append("narrow")
                 wide["classes"].append("wide")
-                wide.parent.insert(wide.parent.index(wide) + 1, one_column)
+                shown.parent.insert(shown.parent.index(shown) + 1, copy)

@@ -15,23 +15,16 @@ _CODE = nodes.literal | nodes.literal_block | nodes.math | nodes.math_block | no
 
 
 class WholeNumbers(SphinxTransform):
-    """Join numbers with their units and errors by spaces that do not break.
-
-    In tables only thousands: their columns are narrow.
-    """
+    """Join numbers with their units and errors by spaces that do not break."""
 
     default_priority = 410
 
     def apply(self, **_: Any) -> None:
         """Change the document."""
         for text in list(self.document.findall(nodes.Text)):
-            above = text.parent
-            if isinstance(above, _CODE):
+            if isinstance(text.parent, _CODE):
                 continue
             joined = _THOUSANDS.sub("\u202f", text)
-            while above is not None and not isinstance(above, nodes.entry):
-                above = above.parent
-            if above is None:
-                joined = _UNITS.sub("\xa0", _ERROR.sub("\xa0±\xa0", joined))
+            joined = _UNITS.sub("\xa0", _ERROR.sub("\xa0±\xa0", joined))
             if joined != text:
                 text.parent.replace(text, nodes.Text(joined))

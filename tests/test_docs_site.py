@@ -76,6 +76,25 @@ def test_names_in_titles_break_between_their_parts(text: str, parts: list[str]) 
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("xbp.open_dataset('glass')", ["xbp.", "open_", "dataset(", "'glass')"]),
+        ("isel(T=0).bp", ["isel(", "T=0).bp"]),
+        ("S(Q,E)", ["S(Q,E)"]),
+        ("boson_peak", ["boson_peak"]),
+    ],
+)
+def test_calls_break_in_running_text(text: str, parts: list[str]) -> None:
+    pytest.importorskip("sphinx")
+    breaks = module_of_docs("breaks")
+    writer = breaks.NamesBreak.__new__(breaks.NamesBreak)
+    writer.body, writer.in_mailto, writer.protect_literal_text = [], False, 1
+    writer.visit_Text(breaks.nodes.paragraph("", text)[0])
+    spans = "<wbr>".join(f'<span class="pre">{part}</span>' for part in parts)
+    assert writer.body == [spans]
+
+
 def test_code_is_as_wide_as_a_page() -> None:
     wide = []
     for page in DOCS.rglob("*.md"):

@@ -53,6 +53,11 @@ BROKEN = """() => {
 CUT = """() => [...document.querySelectorAll("article pre")]
   .filter((e) => e.scrollWidth > e.clientWidth + 1)
   .map((e) => e.textContent.slice(0, 200))"""
+#: Open what is folded, and wait until the page is arranged anew.
+UNFOLD = """() => new Promise((done) => {
+  document.querySelectorAll("article details").forEach((e) => { e.open = true; });
+  requestAnimationFrame(() => setTimeout(done));
+})"""
 #: Figures that are wider than their box, and those in which text is set too small.
 FIGURES = """() => [...document.querySelectorAll("article img")]
   .filter((e) => e.src.endsWith(".svg") && e.clientWidth)
@@ -79,6 +84,7 @@ def wrong(browser: Any, width: int, *scripts: str) -> dict[str, list[str]]:
     found = {}
     for path in sorted(pages):
         page.goto(path.resolve().as_uri(), wait_until="load")
+        page.evaluate(UNFOLD)
         if here := [one for script in scripts for one in page.evaluate(script)]:
             found[str(path.relative_to(SITE))] = here
     page.close()

@@ -11,11 +11,7 @@ function arrange() {
     const numbers = cells.filter((td) => /^\s*[−–\d]/.test(td.textContent));
     table.classList.remove("stacked");
     const fits = wrapper.scrollWidth <= wrapper.clientWidth;
-    if (!narrow.matches || fits || numbers.length > cells.length / 2) {
-      numbers.forEach((td) => td.classList.add("number"));
-      continue;
-    }
-    numbers.forEach((td) => td.classList.remove("number"));
+    if (!narrow.matches || fits || numbers.length > cells.length / 2) continue;
     for (const td of cells) {
       td.dataset.title = titles[td.cellIndex] ?? "";
       td.classList.toggle("empty", !td.textContent.trim());
@@ -42,3 +38,5 @@ function arrange() {
 
 window.addEventListener("load", arrange);
 narrow.addEventListener("change", arrange);
+// Code that is unfolded has its width only then.
+document.addEventListener("toggle", arrange, true);
