@@ -77,10 +77,33 @@ def test_cuts_of_the_density_of_states_know_what_the_data_and_c_share(
         found, want = (B.bp.cut_Q(Q_range) for B in (many, exact))
         pull = (found.B - want.B) / found.B_std
         assert float(pull.std()) == pytest.approx(1.0, abs=0.2)
-    # A rebinned one has that of its fractions of bins, which no longer know c.
-    coarse = many.bp.rebin(Q="0.5 1/angstrom")
-    assert "Q_independence" in coarse.coords
-    assert "Q_error_shared" not in coarse.coords
+    # New bins are such means, and know c as the old did.
+    for grid in ({"Q": "0.5 1/angstrom"}, {"E": "1.5 meV"}):
+        coarse = many.bp.rebin(**grid).bp.cut_Q((2.5, 8.0))
+        want = exact.bp.rebin(**grid).bp.cut_Q((2.5, 8.0))
+        assert float(((coarse.B - want.B) / coarse.B_std).std()) == pytest.approx(
+            1.0, abs=0.2
+        )
+
+
+@pytest.mark.parametrize(
+    "grid", [{"E": 1.0}, {"E": 0.25}, {"E": 0.7}, {"Q": 0.4}, {"Q": 0.1}]
+)
+def test_a_cut_has_the_same_error_before_and_after_rebinning(
+    grid: dict[str, float],
+) -> None:
+    """Both are linear; with c and the data apart, it was up to 1.6 times as large."""
+    S = xbp.models.dynamic_structure_factor(
+        np.linspace(1.5, 8.5, 36), np.arange(-19.75, 20, 0.5), energy=5.5, width=6,
+        T=300, u2=0.012,
+    )  # fmt: skip
+    data = xbp.models.with_counting_noise(S, counts=1e6, rng=3)
+    left = data.bp.subtract_Q_independent(u2=0.012)
+    cut, on_E = left.bp.cut_Q((2, 8)), {k: v for k, v in grid.items() if k == "E"}
+    before = cut.bp.rebin(**on_E) if on_E else cut
+    after = left.bp.rebin(**grid).bp.cut_Q((2, 8))
+    ratio = (after.S_std / before.S_std).dropna("E")
+    np.testing.assert_allclose(ratio, 1.0, rtol=1e-9 if on_E else 0.02)
 
 
 @pytest.mark.slow

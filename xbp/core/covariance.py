@@ -8,6 +8,8 @@ changes none: ``Q_error_own`` of S, ``Q_error_shared`` of c, and ``Q_error_gain`
 covariance of both over the error of c. A mean with the weights w has the variance
 
     Σ w²σ² own² + (Σ wσ shared)² − 2 (Σ wσ shared) (Σ wσ gain)
+
+New bins are such means, and their terms follow from those of the old bins (`carried`).
 """
 
 from __future__ import annotations
@@ -19,9 +21,14 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.data import weighted_sum
-from xbp.core.independence import independence, independence_name, std_along
+from xbp.core.independence import (
+    independence,
+    independence_name,
+    mixed_independence,
+    std_along,
+)
 
-__all__ = ["replaced", "shared_number", "weighted_variance"]
+__all__ = ["carried", "replaced", "shared_number", "weighted_variance"]
 
 _TERMS = {
     "own": "error of a bin itself",
@@ -79,7 +86,7 @@ def weighted_variance(
     std : xarray.DataArray
         Standard deviations, with the coordinates of the data.
     weights : xarray.Variable
-        Over `dim` and ``_new`` where there are new bins, which share what the old did.
+        Over `dim`, and ``_new`` where there are new bins.
     dim : str
         The dimension.
     here : mapping
@@ -94,7 +101,7 @@ def weighted_variance(
 
     sigma = held(std.variable)
     terms = [std.coords.variables.get(name) for name in _names(dim)]
-    if "_new" not in weights.dims and all(term is not None for term in terms):
+    if all(term is not None for term in terms):
         own, shared, gain = (held(std.variable * term) for term in terms)
         alone = weighted_sum(own**2, weights**2, dim)
         one = weighted_sum(shared, weights, dim)
@@ -104,6 +111,74 @@ def weighted_variance(
     if independence(std, dim) is None:
         return variance
     return np.minimum(variance, weighted_sum(sigma, weights, dim) ** 2)
+
+
+def carried(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    weights: xr.Variable,
+    dim: str,
+    widths: np.ndarray | None,
+) -> dict[Hashable, xr.Variable]:
+    """Return the coordinates of means along a dimension.
+
+    New bins of the dimension that a number lacks have the same number; those of another
+    have a mean of several, which are independent, as the bins are.
+
+    Parameters
+    ----------
+    value, std : xarray.DataArray
+        Old bins, and their standard deviations or None.
+    weights : xarray.Variable
+        Over `dim`, and ``_new`` where there are new bins.
+    dim : str
+        Dimension of the means.
+    widths : numpy.ndarray, optional
+        Widths of the old bins, where there are new ones.
+    """
+    found: dict[Hashable, xr.Variable] = {}
+    if std is None:
+        return found
+    for lacked in ("Q", "E"):
+        terms = [std.coords.variables.get(name) for name in _names(lacked)]
+        spent = lacked == dim and "_new" not in weights.dims
+        if spent or any(term is None for term in terms):
+            continue
+        valid: Any = np.isfinite(value.variable) & np.isfinite(std.variable)
+        if lacked == dim:
+            sigma: Any = std.variable
+            sigma = sigma.where(valid, 0.0)
+            own, shared, gain = (sigma * term for term in terms)
+            alone = weighted_sum(own**2, weights**2, dim)
+            one, both = (weighted_sum(part, weights, dim) for part in (shared, gain))
+            total = np.maximum(alone + one**2 - 2 * one * both, 0.0) ** 0.5
+            bare = value.drop_vars(independence_name(dim), errors="ignore")
+            assert widths is not None
+            f = mixed_independence(
+                bare,
+                bare.copy(data=own.transpose(*value.dims).data),
+                weights,
+                widths,
+                dim,
+            )
+            parts = [alone**0.5 if f is None else (alone / f) ** 0.5, one, both]
+        else:
+            sigma = std_along(std, dim).variable
+            sigma = sigma.where(valid, 0.0)
+            own, shared, gain = (sigma * term for term in terms)
+            alone, one, both, whole = (
+                weighted_sum(part, weights**2, dim)
+                for part in (own**2, shared**2, shared * gain, sigma**2)
+            )
+            total, size = whole**0.5, one**0.5
+            known: Any = size.where(size > 0)
+            parts = [alone**0.5, size, both / known]
+        scale: Any = xr.Variable(total.dims, total.data)
+        scale = scale.where(scale > 0)
+        for name, part, term in zip(_names(lacked), parts, terms, strict=True):
+            ratio = (part / scale).fillna(0.0)
+            found[name] = xr.Variable(ratio.dims, ratio.data, term.attrs)
+    return found
 
 
 def replaced(

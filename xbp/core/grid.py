@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.covariance import weighted_variance
+from xbp.core.covariance import carried, weighted_variance
 from xbp.core.data import is_lazy, weighted_sum
 from xbp.core.errors import CoordinateError, RangeError, shown
 from xbp.core.guards import require_order
@@ -316,6 +316,7 @@ def rebinned(
     coords |= carried_independence(
         value, std, dim, lambda s: mean_over(value, s, weights, dim)[1], new_std
     )
+    coords |= carried(value, std, weights, dim, widths)
     if widths is not None:
         f = mixed_independence(value, std, weights, widths, dim)
         coords |= {} if f is None else {independence_name(dim): f}
