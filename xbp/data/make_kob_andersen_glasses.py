@@ -3,7 +3,7 @@
 Run it as ``python -m xbp.data.make_kob_andersen_glasses FOLDER``; it takes four hours
 of one core, and continues if repeated. The file has, for two sizes and for slower
 quenches, S(Q,E), S(Q), g(E) and sound velocities, averaged over the glasses, and g(E)
-of each glass.
+of each glass, of those of 1000 atoms at more wave vectors.
 """
 
 from __future__ import annotations
@@ -24,11 +24,16 @@ from xbp.md.lammps import System, make_glass
 
 @dataclass(frozen=True)
 class Glasses:
-    """Glasses of one kind: size, rate of the quench in K/s, and seeds."""
+    """Glasses of one kind: size, rate of the quench in K/s, and seeds.
+
+    g(E) is computed at `k` wave vectors, S(Q,E) of the first three glasses at
+    ten. Where `k` is 0 these are used for g(E) too.
+    """
 
     n_atoms: int
     rate: str
-    seeds: tuple[int, ...]
+    seeds: range
+    k: int = 96
 
     @property
     def name(self) -> str:
@@ -38,13 +43,13 @@ class Glasses:
 
 NAME = "kob_andersen_glasses"
 MADE = (
-    Glasses(1000, "1e12", (1, 2, 3)),
-    Glasses(2000, "1e12", (1, 2)),
-    Glasses(1000, "1e11", (1, 2, 3)),
-    Glasses(1000, "1e10", (1, 2)),
+    Glasses(1000, "1e12", range(1, 17), k=16),
+    Glasses(2000, "1e12", range(1, 3), k=0),
+    Glasses(1000, "1e11", range(1, 4)),
+    Glasses(1000, "1e10", range(1, 4)),
 )
 QUENCH: dict[str, Any] = {"collect_time": "0.2 ps", "time_between_frames": "50 fs"}
-WAVEVECTORS, Q_MAX = 10, "7 1/angstrom"
+FULL, WAVEVECTORS, Q_MAX = 3, 10, "7 1/angstrom"
 #: meV.
 EDGES = np.concatenate([np.arange(31) / 10, np.arange(13.0, 33) / 4])
 #: Of S(Q,E), 1/angstrom.
@@ -63,24 +68,34 @@ def main(folder: Path) -> None:
 
 def of_kind(folder: Path, glasses: Glasses) -> dict[str, xr.Dataset]:
     """Return the nodes of glasses of one kind."""
-    made, elastic = [], []
+    made, energies, elastic = [], [], []
     nodes: dict[str, xr.Dataset] = {}
-    for seed in glasses.seeds:
+    for i, seed in enumerate(glasses.seeds):
         stem = f"{glasses.name}_{seed}"
         how = {"n_atoms": glasses.n_atoms, "cooling_rate": f"{glasses.rate} K/s"}
         phi = springs(folder, stem, "kob_andersen", **QUENCH | how, rng=seed)
         elastic.append(moduli(folder, stem, phi))
-        path = folder / f"modes_{stem}.nc"
-        if not path.exists():
-            phi.bp.bloch_modes(path, WAVEVECTORS, Q_max=Q_MAX)
-        made.append(xbp.open_dataset(path))
-        nodes[f"{glasses.name}/glass_{seed}"] = density_of_states(made[-1])
+        if i < FULL:
+            made.append(modes_of(phi, folder / f"modes_{stem}.nc", WAVEVECTORS, Q_MAX))
+        if glasses.k:
+            energies.append(modes_of(phi, folder / f"energies_{stem}.nc", glasses.k))
+        own = energies if glasses.k else made
+        nodes[f"{glasses.name}/glass_{seed}"] = density_of_states(own[-1])
     modes = lattice.join_modes(*made)
-    g = density_of_states(modes)
+    g = density_of_states(lattice.join_modes(*(energies or made)))
     ds = modes.bp.bloch_structure_factor(TEMPERATURE, weights="unit")
     ds = ds.isel(Q=ds.Q.values > LEAST_Q).bp.rebin(E=EDGES)
     ds = ds.assign({name: g[name].variable for name in ("g", "g_std")})
     return nodes | {f"{glasses.name}/spectra": single(ds.assign(sound(elastic)))}
+
+
+def modes_of(
+    phi: xr.Dataset, path: Path, k: int, Q_max: str | None = None
+) -> xr.Dataset:
+    """Return the modes at k wave vectors, with S(Q,E) up to Q_max if that is given."""
+    if not path.exists():
+        phi.bp.bloch_modes(path, k, Q_max=Q_max)
+    return xbp.open_dataset(path)
 
 
 def density_of_states(modes: xr.Dataset) -> xr.Dataset:
