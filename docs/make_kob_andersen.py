@@ -1,4 +1,4 @@
-"""Draws docs/images/kob_andersen.png: Kob–Andersen glasses of two sizes, without a box."""
+"""Draws docs/images/kob_andersen.png: Kob–Andersen glasses, without a box."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from one_column import STYLE, save
 
 import xbp
-from xbp.plot.style import BLUE, GREY, ORANGE
+from xbp.plot.style import BLUE, GREEN, GREY, ORANGE
 
 mpl.use("Agg")
 
@@ -16,13 +16,17 @@ def main() -> None:
     """Draw g(E)/E² and the correlation with S(Q)."""
     tree = xbp.tutorial.open_datatree("kob_andersen_glasses")
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.3))
-    for name, colour, shape in (("1000", BLUE, "o"), ("2000", ORANGE, "s")):
+    for name, text, colour, shape in (
+        ("1000", "1000 atoms", BLUE, "o"),
+        ("2000", "2000 atoms", ORANGE, "s"),
+        ("1000_1e10", "1000 atoms, 10$^{10}$ K/s", GREEN, "^"),
+    ):
         s = tree[f"{name}/spectra"].to_dataset()
-        g = s[["g", "g_std"]].sel(E=slice(0.3, 3))
+        g = s[["g", "g_std"]].sel(E=slice(0.1, 3))
         scale = 1e3 / g.E**2
         left.errorbar(
             g.E, scale * g.g, scale * g.g_std, fmt=shape, ms=3, lw=1, color=colour,
-            label=f"{name} atoms",
+            label=text,
         )  # fmt: skip
         left.axhline(3e3 / float(s.debye_energy) ** 3, color=colour, ls=":", lw=1)
         r = s.bp.to_bqe().bp.correlation_map(s.Sq, (1.5, 7)).pearson_r

@@ -97,8 +97,8 @@ def open_datatree(name: str) -> xr.DataTree:
         shells) and ``shear_strain`` without a box, averaged; ``dos`` and ``at_rest`` of
         each; and of the first a ``trajectory`` (10 ps at 6 K), g(E) of a longer one
         (``md``) and the ``thermodynamics`` of its quench. ``kob_andersen_glasses``,
-        without a box: of three glasses of 1000 atoms and two of 2000 g(E), and their
-        averaged ``spectra``; the same of five quenched more slowly.
+        without a box: g(E) of sixteen glasses of 1000 atoms and of two of 2000, and
+        their averaged ``spectra``; the same of six quenched more slowly.
         ``metallic_glasses``: g(E) and elastic constants of further ones without a box;
         of those made here also ``at_rest``, and of some of 2000 atoms ``spectra``; and
         of 10 000 atoms ``heated``, g(E) at four temperatures.
