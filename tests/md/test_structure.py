@@ -192,7 +192,7 @@ def test_transform_of_a_trajectory_is_its_structure_factor() -> None:
 
 
 def test_transforms_refuse_what_has_none(glass: xr.Dataset) -> None:
-    with pytest.raises(QuantityError, match="radial_distribution"):
+    with pytest.raises(QuantityError, match=r"needs g\(r\), not S\(Q\)"):
         glass.Sq.bp.to_structure_factor([1.0], number_density=0.05)
     with pytest.raises(QuantityError, match="window='hann'"):
         glass.Sq.bp.to_radial_distribution([1.0], number_density=0.05, window="hann")

@@ -215,7 +215,7 @@ def test_bad_densities_and_temperatures() -> None:
         with pytest.raises((CoordinateError, UnitsError)):
             ds.bp.heat_capacity(bad)
     with pytest.raises(TemperatureError):
-        ds.bp.heat_capacity([0.0, 2.0])
+        ds.bp.heat_capacity([-1.0, 2.0])
     with pytest.raises(QuantityError, match="area"):
         ds.bp.heat_capacity(T, area=-1)
     with pytest.raises(CoordinateError, match="positive E"):

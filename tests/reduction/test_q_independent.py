@@ -92,7 +92,7 @@ def test_cuts_of_the_density_of_states_know_what_the_data_and_c_share(
 def test_a_cut_has_the_same_error_before_and_after_rebinning(
     grid: dict[str, float],
 ) -> None:
-    """Both are linear; with c and the data apart, it was up to 1.6 times as large."""
+    """Both are linear; with c and the data taken apart, it was larger."""
     S = xbp.models.dynamic_structure_factor(
         np.linspace(1.5, 8.5, 36), np.arange(-19.75, 20, 0.5), energy=5.5, width=6,
         T=300, u2=0.012,
