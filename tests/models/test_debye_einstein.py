@@ -186,3 +186,11 @@ def test_a_fit_starts_at_the_temperature_of_the_maximum() -> None:
     found = start_of_fit(T, C)["theta_E"]
     top = T[np.argmax(C / T**3)]
     assert found == pytest.approx(EINSTEIN_MAXIMUM * top)
+
+
+def test_one_point_is_enough_for_a_start() -> None:
+    """Which one point does not determine, but it gives what was measured."""
+    T = np.array([12.0])
+    found = start_of_fit(T, debye_einstein(T, 0.0, 0.8, 260.0, 0.2, 72.0, 15.0))
+    assert found["theta_D"] >= 80
+    assert debye_einstein(T, **found) == pytest.approx(0.742, rel=0.1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import xbp
 from xbp.models import MODELS
+from xbp.models.phonons import VELOCITY_RATIO
 
 
 @pytest.mark.parametrize("edge", [14.0, 24.9])
@@ -34,3 +36,37 @@ def test_an_edge_that_a_resolution_has_smeared_is_where_it_was(width: float) -> 
     start = model.guess(x, np.interp(x, fine, smeared))
     assert isinstance(start, dict)
     assert start["energy_D"] == pytest.approx(24.9, abs=x[1] - x[0])
+
+
+def test_the_edge_is_where_three_points_fall_the_most() -> None:
+    """To the next three: 9 + 1 + 1 before it are more than 0 + 5 + 5."""
+    x = np.arange(1.0, 31)
+    y = np.zeros(x.size)
+    y[9:12], y[20:22] = (9, 1, 1), 5
+    start = MODELS["debye_gaussian_dos"].guess(x, y)
+    assert isinstance(start, dict)
+    assert start["energy_D"] == x[12]
+
+
+@pytest.mark.parametrize(
+    ("name", "true"),
+    [
+        ("resonant_phonons_dos", (25.9, 8.69, 0.12, 2.37)),
+        ("resonant_phonons_dos", (36.1, 8.13, 0.06, 1.83)),
+        ("resonant_phonons_dos", (48.0, 8.58, 0.08, 3.55)),
+        ("rayleigh_modulus_dos", (30.0, 10.0)),
+    ],
+)
+def test_phonons_whose_band_ends_far_above_the_data_are_found(
+    name: str, true: tuple[float, ...]
+) -> None:
+    """From 0.5 to 10 meV without noise: the parameters themselves."""
+    x, model = np.linspace(0.5, 10, 60), MODELS[name]
+    parameters = dict(zip(list(model.parameters)[1:-1], true, strict=True))
+    g = model.function(x, area=1.0, **parameters, velocity_ratio=VELOCITY_RATIO)
+    coords = {"E": (x, "meV")}
+    data = xbp.new_dataset("vibrational_dos", g, units="1/meV", coords=coords)
+    found = data.bp.fit(name)
+    assert found.status == "ok"
+    for own, value in {"area": 1.0, **parameters}.items():
+        assert float(found[own]) == pytest.approx(value, rel=1e-5), own

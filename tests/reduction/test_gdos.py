@@ -428,3 +428,17 @@ def test_the_error_of_u2_comes_with_it() -> None:
 def test_a_number_with_its_error_in_brackets_is_not_a_product() -> None:
     with pytest.raises(UnitsError, match=r"0.012\(1\)"):
         xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe(u2="0.012(1) angstrom^2")
+
+
+def test_the_reduced_density_of_a_plane_has_no_power_of_the_energy() -> None:
+    """B = n S/Q², in the units of S times those of 1/Q²."""
+    E, Q = np.array([2.0, 4.0]), np.array([[1.0], [2.0]])
+    plane = xbp.new_dataset(
+        "dynamic_structure_factor", np.ones((2, 2)), units="1/meV", temperature="100 K",
+        statistics="quantum",
+        coords={"Q": (Q[:, 0], "1/angstrom"), "E": (E, "meV")},
+    )  # fmt: skip
+    plane.S.attrs["dimension"] = 2
+    B = plane.bp.to_bqe(u2="0 angstrom^2").B
+    np.testing.assert_allclose(B, (1 - np.exp(-E / (K_B * 100))) / Q**2)
+    assert convert_factor(B.attrs["units"], "angstrom^2/meV", name="B") == 1

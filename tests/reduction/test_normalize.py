@@ -165,6 +165,8 @@ def test_structure_factor(sqe: xr.Dataset) -> None:
     coherent.S.attrs = sqe.S.attrs
     out = coherent.bp.scale(0.01).bp.normalize_to_sum_rule("structure factor", sq)
     np.testing.assert_allclose(out.S, coherent.S, rtol=1e-3)
+    with pytest.raises(RangeError, match="the factor is -"):
+        coherent.bp.scale(10).bp.normalize_to_sum_rule("structure factor", -sq)
     half = sq.sel(Q=slice(0, 5))
     out = coherent.bp.scale(0.01).bp.normalize_to_sum_rule("structure factor", half)
     np.testing.assert_allclose(out.S, coherent.S, rtol=1e-3)
