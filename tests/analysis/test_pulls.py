@@ -77,24 +77,6 @@ def in_bins(curve: Callable[[np.ndarray], np.ndarray], width: float) -> xr.Datas
     return data.assign_coords(E_bnds=(("E", "bnds"), np.stack([low, high], axis=-1)))
 
 
-@pytest.mark.parametrize("noise", [0.01, 0.03, 0.1])
-@pytest.mark.parametrize("power", [0.2, 0.5, 1.0])
-def test_the_width_of_a_log_normal_of_points_of_another_shape(
-    power: float, noise: float
-) -> None:
-    """Its error contains how far it is off, which was taken for twice as much."""
-    sigma, half = 0.6, 0.3 * FWHM_PER_SIGMA
-    y = np.exp(-((((E / 5.5) ** power - 1) / power / sigma) ** 2) / 2)
-    sides = [(1 + way * power * half) ** (1 / power) for way in (1, -1)]
-    true = 5.5 * (sides[0] - sides[1])
-    peak = draws("reduced_dos", "E", E, "meV", y, noise).bp.boson_peak(
-        "lognormal", (1.5, 14)
-    )
-    pulls = (peak.width - true) / peak.width_std
-    assert (peak.status == "ok").mean() > 0.95
-    assert 0.8 < float((pulls**2).mean()) ** 0.5 < 1.15  # was 0.2 to 0.5
-
-
 @pytest.mark.parametrize("width", [0.7, 1.4])
 @pytest.mark.parametrize(
     ("method", "curve", "fwhm"),

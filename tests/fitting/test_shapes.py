@@ -14,14 +14,7 @@ from xbp.core.status import Status, statuses
 from xbp.fitting.core import solve_function
 from xbp.fitting.over_bins import places_in_bins
 from xbp.fitting.peak import fit_shape, numbers_of
-from xbp.fitting.shapes import (
-    SHAPES,
-    Column,
-    Method,
-    PeakShape,
-    Points,
-    power_normal,
-)
+from xbp.fitting.shapes import SHAPES, Column, Method, PeakShape, Points
 
 HALF = math.sqrt(2 * math.log(2))
 E = np.linspace(0.5, 30, 120)
@@ -134,53 +127,3 @@ def test_a_gaussian_wider_than_its_range_is_a_parabola_wherever_it_is(
         column = dict(zip(numbers_of("gaussian"), numbers[0], strict=True))
         assert column["energy"] - shift == pytest.approx(3.1)
         assert column["width"] == pytest.approx(2 * HALF * sigma)
-
-
-@pytest.mark.parametrize("bins", [0.0, 0.4], ids=["points", "means"])
-@pytest.mark.parametrize("known", [True, False], ids=["errors", "none"])
-@pytest.mark.parametrize("power", [1e-4, 0.2, 0.5, 1.0, -0.5])
-def test_how_far_a_log_normal_is_from_points_of_another_shape(
-    power: float, known: bool, bins: float
-) -> None:
-    """The width of a Gaussian was 2.2 times too far, that of λ = −0.5 0.3 times."""
-    p = np.array([5.0, 1.0, 0.4, power])
-    y = np.mean([curve(at, *p) for at in places_in_bins(E, bins)], axis=0)[None]
-    weight = np.full(y.shape, 1e3)
-    ends, free = (np.array([E[0]]), np.array([E[-1]])), np.array([E.size - 3.0])
-    points = Points(E, y, weight, ends, free, known, bins)
-    column, status = SHAPES["lognormal"].fit(points)
-    assert status == Status.OK.code
-    true = {"energy": 5.0, "height": 1.0, "width": full_width(p[None])[0]}
-    for name, own in true.items():
-        off = column[f"{name}_off"][0]
-        if power == 1e-4 and known:  # the noise makes more of it
-            assert off == 0, name
-        else:
-            # Less what noise makes of λ.
-            assert off == pytest.approx(own - column[name][0], rel=2e-3), name
-
-
-def test_a_shape_whose_side_never_falls_to_half_has_a_width_of_unknown_size() -> None:
-    """λσ√(2 ln 2) = −1.2: at high energies more than half the height is left."""
-    y = curve(E, 5.0, 1.0, 1.0, -1.02)[None]
-    ends, free = (np.array([E[0]]), np.array([E[-1]])), np.array([E.size - 3.0])
-    points = Points(E, y, np.full(y.shape, 1e3), ends, free, True, 0.0)
-    column, _ = SHAPES["lognormal"].fit(points)
-    assert column["width_off"] == pytest.approx(column["width"])
-
-
-def test_the_slopes_of_a_power_normal_are_its_differences() -> None:
-    shape = power_normal(np.log(E))
-    for power in (0.0, 0.3, 1.0, -0.7):
-        p = np.array([[math.log(5), 0.1, 0.5, power]])
-        values, slopes = shape(p)
-        for i, step in enumerate(1e-5 * np.eye(4)):
-            by = (shape(p + step)[0] - shape(p - step)[0]) / 2e-5
-            np.testing.assert_allclose(slopes[i], by, atol=2e-9)
-        if power:
-            np.testing.assert_allclose(
-                values[0],
-                curve(E, 5.0, math.exp(0.1), 0.5, power),
-                rtol=1e-9,
-                atol=1e-300,
-            )

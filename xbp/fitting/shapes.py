@@ -60,32 +60,6 @@ def _log_normals(log_x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.exp(np.minimum(value, 300.0, out=value), out=value), u
 
 
-def power_normal(log_x: np.ndarray) -> Shape:
-    r"""Return a shape between log-normals and Gaussians, of (a, b, σ, λ).
-
-    .. math:: \ln y = b - \frac{1}{2\sigma^2}
-              \left[\frac{(x/x_0)^\lambda - 1}{\lambda}\right]^2,\quad a = \ln x_0
-
-    is a log-normal for λ = 0, a Gaussian for λ = 1.
-    """
-
-    def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        place, height, sigma, power = p.T[:, :, None]
-        t = log_x - place
-        rise = np.clip(power * t, -300.0, 300.0)
-        growth, near = np.exp(rise), np.abs(rise) < 1e-4
-        some = np.where(power == 0, 1.0, power)
-        v = np.where(near, t * (1 + rise / 2), np.expm1(rise) / some)
-        by_power = np.where(near, t * t * (0.5 + rise / 3), (t * growth - v) / some)
-        u = v / sigma
-        value = np.exp(np.minimum(height - u * u / 2, 300.0))
-        fall = value * u / sigma
-        slopes = [fall * growth, value, fall * u, -fall * by_power]
-        return value, np.stack(slopes)
-
-    return shape
-
-
 def gaussian_on_line(x: np.ndarray) -> Shape:
     """Return h exp[−(x − x₀)²/2σ²] + c + s·x, of (x₀, h, σ), (x₀, h, σ, c) or all."""
 
@@ -281,7 +255,7 @@ def _log_normal(points: Points) -> _Found:
     width_std = np.sqrt(np.einsum("mi,mij,mj->m", gradient, covariance, gradient))
     energy_std, height_std = energy * stds[:, 0], height * stds[:, 1]
     # ln y = … − (ln E/E_BP)²/2σ²: σ distinguishes a bend from a straight power law.
-    moved = _to_own_shape(fit, y, weight, places, free, known)
+    moved = _to_nearest_shape(shape(fit.values, *places), y, weight, fit, chi2, known)
     lost = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
     sigmas = (np.abs(sigma), stds[:, 2])
     status = status_of(ends, (energy, energy_std), (height, height_std), sigmas, lost)
@@ -290,73 +264,51 @@ def _log_normal(points: Points) -> _Found:
     return {
         "energy": energy, "energy_std": energy_std, "height": height,
         "height_std": height_std, "width": width, "width_std": width_std,
-        "energy_off": moved[:, 0], "height_off": moved[:, 1],
-        "width_off": moved[:, 2], "chi2_reduced": chi2,
+        "energy_off": energy * moved[:, 0], "height_off": height * moved[:, 1],
+        "width_off": (gradient * moved).sum(axis=1), "chi2_reduced": chi2,
     }, status  # fmt: skip
 
 
-def _to_own_shape(
-    fit: Solutions,
+def _to_nearest_shape(
+    curve: tuple[np.ndarray, np.ndarray],
     y: np.ndarray,
     weight: np.ndarray,
-    places: Sequence[np.ndarray],
-    free: np.ndarray,
+    fit: Solutions,
+    chi2: np.ndarray,
     known: bool,
     *,
     farthest: float = 2.0,
 ) -> np.ndarray:
-    r"""Return how far log-normals are from the `power_normal` of their own points.
+    r"""Return how far log-normals are from the shape of their own points.
 
-    What noise alone makes of its λ is not an error of the shape; no known peak is
-    beyond λ = ±2, a Gaussian in E².
+    .. math:: \ln y = b - \frac{1}{2\sigma^2}
+              \left[\frac{(x/x_0)^\lambda - 1}{\lambda}\right]^2
+
+    is a log-normal for λ = 0, a Gaussian for λ = 1, and to first order in λ a term in
+    u³. What noise alone makes of λ is not an error of the shape; no known
+    peak is beyond λ = ±2, a Gaussian in E².
 
     Returns
     -------
     numpy.ndarray, shape (m, 3)
-        Of (x₀, height, width): with the points' own λ, minus without. As large as the
-        width where their curve does not fall to half its height.
+        Of (ln x₀, b, σ): with the points' own λ, minus without.
     """
-    one = np.column_stack([fit.values, np.zeros(len(y))])
-    one[:, 2] = np.abs(one[:, 2])
-    limits = np.array([np.inf, np.inf, np.inf, farthest])
-    own = solve(
-        mean_of_ends(power_normal), y, weight, one, *places,
-        known=known, low=-limits, high=limits, max_steps=50,
-    )  # fmt: skip
-    _, _, stds = own.errors(np.maximum(free - 1, 1e-9), known)
-    excess = 1 - (stds[:, 3] / own.values[:, 3]) ** 2
-    part = np.sqrt(np.maximum(np.nan_to_num(excess, nan=0.0), 0.0))
-    other = one + part[:, None] * (own.values - one)
-    numbers = [
-        np.stack([np.exp(p[:, 0]), np.exp(p[:, 1]), full_width(p)])
-        for p in (one, other)
-    ]
-    moved = numbers[1] - numbers[0]
-    moved[2] = np.where(np.isfinite(moved[2]), moved[2], numbers[0][2])
-    return np.where(np.isfinite(moved), moved, 0.0).T
-
-
-@np.errstate(all="ignore")  # infinite where it never falls to half
-def full_width(p: np.ndarray) -> np.ndarray:
-    """Return the full widths at half maximum of `power_normal`.
-
-    Where it falls to half only above x = 0, up to there; infinite where it never does.
-
-    Examples
-    --------
-    >>> full_width(np.array([[0.0, 0, 0.2, 1], [0.0, 0, 0.2, 0]])).round(4)
-    array([0.471 , 0.4753])
-    """
-    place, _, sigma, power = p.T
-    half = sigma * FWHM_PER_SIGMA / 2
-    some = np.where(power == 0, 1.0, power)
-    upper, lower = (
-        np.where(
-            power == 0, way * half, np.log1p(np.maximum(some * way * half, -1)) / some
-        )
-        for way in (1, -1)
-    )
-    return np.asarray(np.exp(place) * (np.exp(upper) - np.exp(lower)))
+    value, slopes = curve
+    sigma = fit.values[:, 2, None]
+    u = sigma * slopes[0] / np.where(value > 0, value, 1.0)
+    cubic = value * (-sigma / 2)
+    for factor in (u, u, u, weight):
+        cubic *= factor
+    jacobian = slopes * weight
+    along = np.einsum("imk,mk->mi", jacobian, cubic)
+    shared = (fit.covariance @ along[..., None])[..., 0]
+    own = cubic - np.einsum("mi,imk->mk", shared, jacobian)
+    information = np.einsum("mk,mk->m", own, own)
+    power = np.einsum("mk,mk->m", own, (y - value) * weight) / information
+    excess = power**2 - (1.0 if known else chi2) / information
+    size = np.minimum(np.sqrt(np.maximum(excess, 0.0)), farthest)
+    moved = -shared * (np.sign(power) * size)[:, None]
+    return np.where(np.isfinite(moved), moved, 0.0)
 
 
 def _gaussian(points: Points) -> _Found:
