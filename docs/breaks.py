@@ -1,7 +1,8 @@
-"""Names may break between their parts in titles, tables, lists of pages and calls.
+"""Names may break between their parts: xbp.boson_peak, after the dot or the underscore.
 
-``xbp.boson_peak`` breaks after the dot or the underscore; running text keeps it whole.
-Calls, ``data.bp.cut_E("3 meV")``, break after the parenthesis, too, wherever they are.
+In code, after the parenthesis of a call, too. The style moves a word of code to the next
+line, and breaks it only if it is longer than that. Other text has such places where there
+is little room: in titles, tables and lists of pages.
 """
 
 from __future__ import annotations
@@ -20,17 +21,15 @@ _NARROW = nodes.title | nodes.entry | addnodes.compact_paragraph
 
 
 class NamesBreak(HTML5Translator):
-    """Write ``<wbr>`` between the parts of names where there is little room."""
+    """Write ``<wbr>`` between the parts of names."""
 
     def visit_Text(self, node: nodes.Text) -> Any:
         """Write a text."""
         start = len(self.body)
         super().visit_Text(node)
-        code = bool(self.protect_literal_text)
         above = node.parent
         while above is not None and not isinstance(above, _NARROW):
             above = above.parent
-        if above is not None or (code and "(" in node):
-            between = '</span><wbr><span class="pre">' if code else "<wbr>"
+        if above is not None or self.protect_literal_text:
             new = self.body[start:]
-            self.body[start:] = [_PARTS.sub(between, text) for text in new]
+            self.body[start:] = [_PARTS.sub("<wbr>", text) for text in new]
