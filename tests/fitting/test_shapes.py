@@ -127,3 +127,15 @@ def test_a_gaussian_wider_than_its_range_is_a_parabola_wherever_it_is(
         column = dict(zip(numbers_of("gaussian"), numbers[0], strict=True))
         assert column["energy"] - shift == pytest.approx(3.1)
         assert column["width"] == pytest.approx(2 * HALF * sigma)
+
+
+def test_a_log_normal_is_at_its_own_points() -> None:
+    """Noise makes more of another exponent than rounding: none of the three is off."""
+    y = np.exp(-(np.log(E / 5.0) ** 2) / (2 * 0.4**2))[None]
+    ends, free = (np.array([E[0]]), np.array([E[-1]])), np.array([E.size - 3.0])
+    points = Points(E, y, np.full(y.shape, 1e3), ends, free, True, 0.0)
+    column, status = SHAPES["lognormal"].fit(points)
+    assert status == Status.OK.code
+    assert [
+        float(column[f"{name}_off"][0]) for name in ("energy", "height", "width")
+    ] == [0.0] * 3
