@@ -730,3 +730,20 @@ def test_examples_are_in_the_units_of_the_file(
     with pytest.raises(xbp.errors.XbpError) as refused:
         open_trajectory(path, **options)
     assert fix in refused.value.fix
+
+
+def test_lengths_in_sigma_that_are_called_angstrom_are_refused(tmp_path: Path) -> None:
+    """Lennard-Jones glasses have 0.8 to 1.2 atoms per cube of σ, no solid 0.6 per Å³."""
+    rows = np.random.default_rng(2).random((64, 3)) * 4
+    atoms = "\n".join(f"{i + 1} 1 {x} {y} {z}" for i, (x, y, z) in enumerate(rows))
+    path = tmp_path / "lj.dump"
+    path.write_text(
+        "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n64\n"
+        "ITEM: BOX BOUNDS pp pp pp\n0 4\n0 4\n0 4\n"
+        f"ITEM: ATOMS id type x y z\n{atoms}\n"
+    )
+    told = {"units": "metal", "timestep": "2 fs", "elements": ["Cu"]}
+    with pytest.raises(FileFormatError, match="1 angstrom³ per atom"):
+        xbp.md.open_trajectory(path, **told)
+    traj = xbp.md.open_trajectory(path, **told, densest="0.5 angstrom^3")
+    assert traj.sizes["atom"] == 64

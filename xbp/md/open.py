@@ -139,7 +139,7 @@ def open_trajectory(
     chunk_frames: int | None = None,
     truncated: Literal["error", "drop"] = "error",
     hottest: Any = "10000 K",
-    densest: Any = "0.5 angstrom^3",
+    densest: Any = "1.7 angstrom^3",
     cell: Any = None,
     velocities: str | os.PathLike[str] | Literal[False] | None = None,
     atom_style: str | None = None,
@@ -200,8 +200,8 @@ def open_trajectory(
         between two frames, exceed it, units or times are wrong, or the frames are a set
         of configurations.
     densest : scalar with units
-        Least plausible volume per atom (bare: angstrom³; hydrogen at 1 TPa has 0.8).
-        Below it the lengths have other units.
+        Least plausible volume per atom (bare: angstrom³; hydrogen at 200 GPa has 1.8).
+        Below it the lengths have other units, such as σ of Lennard-Jones.
     cell : scalar with units, three of them, or array_like, shape (3, 3), optional
         Side, sides or vectors (bare: Å), for files without a cell; beside CP2K's XYZ
         also its file of cells.
