@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import xbp
 from xbp.errors import (
     CoordinateError,
     FileFormatError,
+    MissingDependencyError,
     QuantityError,
     RangeError,
     UnitsError,
@@ -747,3 +749,28 @@ def test_lengths_in_sigma_that_are_called_angstrom_are_refused(tmp_path: Path) -
         xbp.md.open_trajectory(path, **told)
     traj = xbp.md.open_trajectory(path, **told, densest="0.5 angstrom^3")
     assert traj.sizes["atom"] == 64
+
+
+@pytest.mark.parametrize("name", ["kob_andersen.nc", "glass.dump"])
+def test_without_dask_it_says_what_to_install(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    if name.endswith(".nc"):
+        traj = xbp.md.models.einstein_solid(
+            8, 8, cell=12, energy="8 meV", T=300, mass=40, time_step="50 fs", rng=1
+        )
+        xbp.to_netcdf(traj, path)
+    else:
+        path.write_text(
+            "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n1\n"
+            "ITEM: BOX BOUNDS pp pp pp\n0 4\n0 4\n0 4\n"
+            "ITEM: ATOMS id type x y z\n1 1 1 1 1\n"
+        )
+    monkeypatch.delitem(sys.modules, "xbp.md.lazy", raising=False)
+    monkeypatch.setitem(sys.modules, "dask.highlevelgraph", None)  # type: ignore[arg-type]
+    told = {} if name.endswith(".nc") else {
+        "units": "metal", "timestep": "2 fs", "elements": ["Cu"]
+    }  # fmt: skip
+    with pytest.raises(MissingDependencyError, match="dask is needed to open"):
+        xbp.md.open_trajectory(path, **told)

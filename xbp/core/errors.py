@@ -259,7 +259,7 @@ def require(module: str, purpose: str, extra: str, instead: str = "") -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = module.partition(".")[0]
+        package = (error.name or module).partition(".")[0]
         raise MissingDependencyError(
             f"{package} is needed to {purpose} and cannot be imported ({error})",
             fix=f"{install(extra)}{instead and f'; or {instead}'}",

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import dimension_of, temperature_coordinate
-from xbp.core.errors import TemperatureError, XbpError
+from xbp.core.errors import TemperatureError, XbpError, require
 from xbp.core.guards import (
     choose,
     require_agreement,
@@ -43,7 +43,6 @@ from xbp.md.gsd_tng import is_gsd, is_tng, open_gsd, open_tng
 from xbp.md.h5md import is_h5md, is_mdt, open_h5md, open_mdt
 from xbp.md.lammps_data import is_data_file, open_data_file
 from xbp.md.lammps_text import is_dump, open_dump
-from xbp.md.lazy import lazy_variables
 from xbp.md.objects import reader_of
 from xbp.md.parts import joined
 from xbp.md.plane import Dimension, Frame, dimension_attribute
@@ -490,7 +489,8 @@ def _chunked(ds: xr.Dataset, chunk_frames: int | None) -> xr.Dataset:
     shapes = {(one.dims, one.shape[2:], one.dtype.kind) for one in variables}
     close = None
     if shapes == {(("time", "atom", "xyz"), (3,), "f")} and atoms == -1:
-        ds = lazy_variables(ds, moving, frames)
+        lazy = require("xbp.md.lazy", "open trajectories lazily", "md")
+        ds = lazy.lazy_variables(ds, moving, frames)
         close = ds.close
     # Cells, elements and masses are in memory, as from other files.
     each = {n: v for n, v in ds.variables.items() if {"time", "atom"} <= set(v.dims)}
