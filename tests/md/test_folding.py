@@ -55,7 +55,11 @@ def test_a_glass_with_frames_too_far_apart_is_refused(name: str) -> None:
     suffices = float(re.search(r"at most ([\d.]+) fs", str(refused.value)).group(1))
     # What is named resolves the modes, and is not absurd.
     assert 60 < suffices <= 200
-    assert call(glass(4), folding=None).sizes["E"] > 3
+    folded = call(glass(4), folding=None)
+    assert folded.sizes["E"] > 3
+    (doubt,) = (d for d in folded.bp.diagnostics() if d.code == "aliasing_unchecked")
+    assert "of its maximum" in doubt.message
+    assert "folding=None" in doubt.message
     with pytest.raises(RangeError, match="folding"):
         call(glass(1), folding=-1)
 

@@ -132,8 +132,9 @@ def dynamic_structure_factor(
         The frames are too far apart, and the call is refused, where E² S(Q,E) within 5
         % of h/2Δt is above this part of its maximum at any Q, whatever `E_max`, or
         atoms move less between frames than their velocities would take them: faster
-        motion is folded back then. None: not checked. Where neither velocities nor T
-        and masses are known, a diagnostic records that displacements were not checked.
+        motion is folded back then. None: not refused; a diagnostic has the level. Where
+        neither velocities nor T and masses are known, a diagnostic records that
+        displacements were not checked.
     progress : bool
         Show a progress bar.
 

@@ -85,8 +85,9 @@ def vdos(
         The frames are too far apart, and the call is refused, where g within 5 % of
         h/2Δt is above this part of its maximum, whatever `E_max`, or atoms move less
         between frames than their velocities would take them: faster vibrations are
-        folded back then. None: not checked. Where neither velocities nor T and masses
-        are known, a diagnostic records that displacements were not checked.
+        folded back then. None: not refused; a diagnostic has the level. Where neither
+        velocities nor T and masses are known, a diagnostic records that displacements
+        were not checked.
     partials : bool
         The density of states of each element, of unit area, along ``element``; the
         coordinate ``weight`` is its share in the total, ``(g *

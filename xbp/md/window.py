@@ -303,7 +303,8 @@ def require_resolved(
         Spectra in bands, from `band_matrix`.
     trajectory : Trajectory
     window : Window
-        With the largest level near h/2Δt relative to the maximum; None: no check.
+        With the largest level near h/2Δt relative to the maximum; None: the level is a
+        diagnostic.
     name : str
         Of the spectrum, for messages.
     T : scalar with units, optional
@@ -317,7 +318,7 @@ def require_resolved(
     -------
     list of Diagnostic
         That displacements could not be checked, where nothing tells how fast atoms
-        move.
+        move; or, without a limit, the level.
 
     Raises
     ------
@@ -326,35 +327,36 @@ def require_resolved(
         velocities allow to motion below h/2Δt: ⟨sin²(x/2)/(x/2)²⟩ is above 4/π² where
         all x = EΔt/ħ are below π.
     """
-    if window.folding is None:
-        return []
     top = bands.max(axis=-1)
     n_last = max(1, round(near * bands.shape[-1]))
     last = bands[..., -n_last:].mean(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         level = float(np.nanmax(np.where(top > 0, last / top, 0.0)))
+    seen = f"{name} at h/2Δt is {100 * level:.3g} % of its maximum"
+    fix = "write frames at most {}"
+    closer = "h/4E apart, E the highest energy of a vibration (20 fs for 50 meV)"
+    if window.folding is None:
+        doubt = ("aliasing_unchecked", "warning", f"folding=None: {seen}")
+        return [Diagnostic(*doubt, fix.format(closer))]
     kelvin = trajectory.temperature()
     if T is not None:
         kelvin = float(temperature_coordinate(T).values)
     moved = _displacement_ratio(trajectory, kelvin)
-    if level > window.folding:
-        seen = f"{name} at h/2Δt is {100 * level:.3g} % of its maximum"
-    elif moved is None:
-        return [Diagnostic(
-            "aliasing_unchecked", "warning", "without velocities, or masses and T, "
-            "aliasing shows only in the level of the spectrum at h/2Δt",
-            "pass T=, or write velocities",
-        )]  # fmt: skip
-    elif moved < 4 / np.pi**2 * (1 - margin):
+    if level <= window.folding:
+        if moved is None:
+            return [Diagnostic(
+                "aliasing_unchecked", "warning", "without velocities, or masses and T, "
+                "aliasing shows only in the level of the spectrum at h/2Δt",
+                "pass T=, or write velocities",
+            )]  # fmt: skip
+        if moved >= 4 / np.pi**2 * (1 - margin):
+            return []
         seen = f"displacements between frames are {np.sqrt(moved):.2g} of v Δt"
-    else:
-        return []
-    closer = "h/4E apart, E the highest energy of a vibration (20 fs for 50 meV)"
     if moved is not None:
         closer = f"{_time(_sufficient_step(window.step, moved), 3)} apart"
     raise RangeError(
         f"frames {_time(window.step)} apart alias the fastest motion: {seen}",
-        fix=f"write frames at most {closer}, or pass folding=None",
+        fix=f"{fix.format(closer)}, or pass folding=None",
     )
 
 
