@@ -133,7 +133,7 @@ class Moments:
         text = f"{self.n} segments give no errors; {FEWEST} are needed"
         return [
             Diagnostic(
-                "few_segments", "info", text, "use a shorter window, or more frames"
+                "few_segments", "info", text, "use more frames, or a shorter window="
             )
         ]
 
