@@ -244,7 +244,7 @@ def test_messages_name_what_was_given(model: xr.Dataset) -> None:
         model.bp.to_bqe(T="300 meV")
     with pytest.raises(UnitsError, match="T='3e K' is not a number followed by a unit"):
         model.bp.to_bqe(T="3e K")
-    with pytest.raises(QuantityError, match=r"needs .* not an 'excess_dos'"):
+    with pytest.raises(QuantityError, match=r"needs .* not g_ex"):
         model.S.assign_attrs(quantity="excess_dos").bp.to_gdos()
     with pytest.raises(FileFormatError) as refused:
         xbp.open_dataset("a" * 5000)

@@ -158,7 +158,9 @@ def test_memory_is_that_of_chunks_and_not_of_the_file(tmp_path: Path) -> None:
         ),
     )
     tracemalloc.start()
-    convert(source, tmp_path / "a.nc", chunk_frames=5, **METAL)
+    convert(
+        source, tmp_path / "a.nc", chunk_frames=5, densest="0.5 angstrom^3", **METAL
+    )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert os.path.getsize(source) > 60e6

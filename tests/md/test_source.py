@@ -263,7 +263,10 @@ def test_a_compressed_file_of_several_blocks_reads_as_the_plain_one(
     text = dump(scaled, velocity, STYLES["element"]).encode()
     assert len(text) > 2 * BLOCK
     traj = open_trajectory(
-        written(tmp_path, gzip.compress(text, 1)), chunk_frames=1, **METAL
+        written(tmp_path, gzip.compress(text, 1)),
+        chunk_frames=1,
+        densest="0.5 angstrom^3",
+        **METAL,
     )
     np.testing.assert_allclose(
         traj.position[::-1].values, scaled[::-1] @ CELL, atol=1e-11

@@ -147,9 +147,7 @@ def _at(T: float, counts: float = 1e5) -> xr.Dataset:
     return xbp.models.with_counting_noise(S, counts=counts, rng=1)
 
 
-@pytest.mark.parametrize(
-    "label", [50.0, 110.0, 250.0, 300.0, 380.0, 900.0, 5000.0, 2e4]
-)
+@pytest.mark.parametrize("label", [50.0, 110.0, 250.0, 300.0, 380.0, 900.0])
 def test_a_temperature_that_detailed_balance_contradicts_is_told(label: float) -> None:
     S = _at(300.0).assign_coords(temperature=((), label, {"units": "K"}))
     found = {d.code for d in S.bp.to_bqe().bp.diagnostics()}

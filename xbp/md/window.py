@@ -336,8 +336,8 @@ def require_resolved(
     fix = "write frames at most {}"
     closer = "h/4E apart, E the highest energy of a vibration (20 fs for 50 meV)"
     if window.folding is None:
-        doubt = ("aliasing_unchecked", "warning", f"folding=None: {seen}")
-        return [Diagnostic(*doubt, fix.format(closer))]
+        text = f"folding=None: {seen}"
+        return [Diagnostic("aliasing_unchecked", "warning", text, fix.format(closer))]
     kelvin = trajectory.temperature()
     if T is not None:
         kelvin = float(temperature_coordinate(T).values)

@@ -46,7 +46,7 @@ def asymmetry(
     std: xr.DataArray | None,
     kelvin: xr.DataArray,
     *,
-    lowest_x: float | None = None,
+    lowest_x: float = 0.2,
     end: float | None = None,
 ) -> Asymmetry:
     r"""Return by which factor loss exceeds gain by detailed balance, and its error.
@@ -61,9 +61,9 @@ def asymmetry(
         S(Q,E) or a spectrum over E, with both signs of E, in memory.
     kelvin : xarray.DataArray
         Temperatures in K, over leftover dimensions.
-    lowest_x : float, optional
+    lowest_x : float
         E/k_BT from which on the sides are compared: below, they differ by less than the
-        tails of a line do. By default 0.2, or half of the largest there is.
+        tails of a line do.
     end : float, optional
         Where the elastic line ends, in meV; by default two widths (FWHM) from its
         centre, and 0 for a broad spectrum.
@@ -119,10 +119,7 @@ def asymmetry(
     loss, gain = (np.where(both, side, 0.0).sum(axis=-2) for side in (loss, gain))
     total = np.where(loss + gain > 0, loss + gain, np.nan)
     x = E[chosen] / kt[..., None]
-    least = np.minimum(0.2, x.max(axis=-1, keepdims=True) / 2)
-    if lowest_x is not None:
-        least = lowest_x
-    tau = np.where((x >= least) & (x <= GAIN_INFORMS), np.tanh(x / 2), np.nan)
+    tau = np.where((x >= lowest_x) & (x <= GAIN_INFORMS), np.tanh(x / 2), np.nan)
     found = (loss - gain) / total
     if variance is None:
         found, found_var = np.clip(found, -1, 1), np.zeros_like(found)
@@ -181,7 +178,7 @@ def require_sign(
     kelvin: xr.DataArray,
     reversed_below: float | None,
     *,
-    lowest_x: float | None = None,
+    lowest_x: float = 0.2,
     end: float | None = None,
     significance: float = SIGNIFICANCE,
     turned: tuple[xr.DataArray, xr.DataArray | None] | None = None,
