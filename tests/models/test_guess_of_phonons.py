@@ -70,3 +70,24 @@ def test_phonons_whose_band_ends_far_above_the_data_are_found(
     assert found.status == "ok"
     for own, value in {"area": 1.0, **parameters}.items():
         assert float(found[own]) == pytest.approx(value, rel=1e-5), own
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["rayleigh_modulus_dos", "rayleigh_line_dos"])
+def test_damped_sound_is_found_wherever_it_is(name: str) -> None:
+    """From the best point of the grid alone, some ended at another minimum, "ok"."""
+    E, rng = np.linspace(0.5, 10, 60), np.random.default_rng(0)
+    sets = np.column_stack([rng.uniform(8, 60, 80), rng.uniform(3, 40, 80)])
+    sets = np.vstack([[29.0, 10.3], sets])
+    model = MODELS[name]
+    g = xbp.new_dataset(
+        "vibrational_dos",
+        np.stack([model.function(E, 1.0, *one, VELOCITY_RATIO) for one in sets]),
+        units="1/meV",
+        coords={"Q": (np.arange(1.0, len(sets) + 1), "1/angstrom"), "E": (E, "meV")},
+    )
+    found = g.bp.fit(name)
+    ok = (found.status == "ok").values
+    assert ok.mean() > 0.95
+    np.testing.assert_allclose(found.energy_T[ok], sets[ok, 0], rtol=1e-3)
+    np.testing.assert_allclose(found.energy_R[ok], sets[ok, 1], rtol=1e-3)

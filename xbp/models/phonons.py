@@ -309,6 +309,7 @@ MODELS: Final = (
         guess=search(
             rayleigh_modulus_dos,
             "area",
+            n_starts=3,
             energy_T=(0.4, 0.7, 1.2, 3.0),
             energy_R=(0.1, 0.2, 0.4, 0.8, 1.6),
             velocity_ratio=(VELOCITY_RATIO,),
@@ -328,6 +329,7 @@ MODELS: Final = (
         guess=search(
             rayleigh_line_dos,
             "area",
+            n_starts=3,
             energy_T=(0.4, 0.7, 1.2, 3.0),
             energy_R=(0.1, 0.2, 0.4, 0.8, 1.6),
             velocity_ratio=(VELOCITY_RATIO,),
