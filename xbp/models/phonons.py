@@ -329,7 +329,6 @@ MODELS: Final = (
         guess=search(
             rayleigh_line_dos,
             "area",
-            n_starts=3,
             energy_T=(0.4, 0.7, 1.2, 3.0),
             energy_R=(0.1, 0.2, 0.4, 0.8, 1.6),
             velocity_ratio=(VELOCITY_RATIO,),
