@@ -736,6 +736,22 @@ def test_the_legend_of_field_correlations_covers_no_curve(
     assert box.x1 <= ax.figure.bbox.x1
 
 
+def test_a_correlation_without_error_is_dotted() -> None:
+    s = xbp.tutorial.open_dataset("zr46cu46al8")
+    table = s.bp.to_bqe().bp.correlation_map(s.Sq, (2.1, 4.0))
+    unknown = table.pearson_r.notnull() & table.pearson_r_std.isnull()
+    assert 0 < int(unknown.sum()) < unknown.size
+    axes = table.bp.plot.correlation()
+    dotted, solid, _ = axes.lines
+    assert (dotted.get_linestyle(), dotted.get_label()) == (":", "error unknown")
+    for line, where in ((dotted, unknown), (solid, ~unknown)):
+        drawn = np.isfinite(np.asarray(line.get_ydata(), dtype=float))
+        np.testing.assert_array_equal(drawn, (where & table.pearson_r.notnull()).values)
+    plt.close("all")
+    whole = s.bp.to_bqe().bp.correlation_map(s.Sq).bp.plot.correlation()
+    assert whole.get_legend() is None
+
+
 def test_a_correlation_is_labelled_by_what_is_correlated(glass: xr.Dataset) -> None:
     table = xbp.tutorial.open_dataset("zr46cu46al8_fluctuations")
     omega = table.Omega.isel(field=0, drop=True).assign_attrs(table.Omega.attrs)

@@ -147,7 +147,9 @@ def _at(T: float, counts: float = 1e5) -> xr.Dataset:
     return xbp.models.with_counting_noise(S, counts=counts, rng=1)
 
 
-@pytest.mark.parametrize("label", [50.0, 110.0, 250.0, 300.0, 380.0, 900.0])
+@pytest.mark.parametrize(
+    "label", [50.0, 110.0, 250.0, 300.0, 380.0, 900.0, 1200.0, 5000.0, 2e4]
+)
 def test_a_temperature_that_detailed_balance_contradicts_is_told(label: float) -> None:
     S = _at(300.0).assign_coords(temperature=((), label, {"units": "K"}))
     found = {d.code for d in S.bp.to_bqe().bp.diagnostics()}
@@ -189,3 +191,21 @@ def test_misfit_is_how_far_the_sides_are_from_detailed_balance() -> None:
     used = x[(E > 5) & (1.5 * x <= 3)]
     square = (np.tanh(used / 2) - np.tanh(0.75 * used)) ** 2
     assert cold.misfit == pytest.approx(square.sum() / (used.size - 1), rel=1e-9)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.02])
+def test_a_narrow_spectrum_says_nothing_of_its_temperature(slope: float) -> None:
+    """Below 0.2 k_BT sides differ by little; a slope of the background is no doubt."""
+    E = np.linspace(-1.0, 1.0, 201)
+    line = 1 / (1 + (E / 0.1) ** 2) + 0.05
+    S = xbp.new_dataset(
+        "dynamic_structure_factor",
+        np.tile(line * (1 + slope * E), (5, 1)),
+        std=np.full((5, 201), 1e-3),
+        units="1/meV",
+        coords={"Q": (np.linspace(0.5, 1.5, 5), "1/angstrom"), "E": (E, "meV")},
+        temperature="300 K",
+        statistics="quantum",
+    )
+    found = S.bp.to_gdos(u2="0.01 angstrom^2").bp.diagnostics()
+    assert "temperature_differs" not in {d.code for d in found}

@@ -107,7 +107,8 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     Parameters
     ----------
     data : xarray.Dataset
-        What `correlation_map` returned, without leftover dimensions.
+        What `correlation_map` returned, without leftover dimensions. Dotted where the
+        error of r is not known.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
@@ -130,6 +131,12 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     band = np.maximum(r - spread, -1.0), np.minimum(r + spread, 1.0)
     axes.fill_between(r.E, *band, color=BLUE, alpha=0.2, lw=0)
     style: dict[str, Any] = {"color": BLUE, "lw": 1.4} | kwargs
+    unknown = np.isfinite(r) & np.isnan(spread)
+    if bool(unknown.any()):
+        dotted = {"ls": ":", "label": "error unknown"}
+        axes.plot(r.E, r.where(unknown), **style | dotted)
+        axes.legend()
+        r = r.where(~unknown)
     axes.plot(r.E, r, **style)
     axes.axhline(0.0, color=GREY, lw=0.8)
     what = QUANTITIES[table.attrs.get("signal", "reduced_dos")].label

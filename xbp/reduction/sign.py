@@ -213,7 +213,8 @@ def require_sign(
     Returns
     -------
     list of Diagnostic
-        If the factor is below 1/2 or above 2 by `significance`.
+        If the factor is below 1/2 or above 2 by `significance`; where all energies are
+        below `lowest_x`, if the sides differ as they would there.
 
     Raises
     ------
@@ -257,6 +258,15 @@ def require_sign(
             fix="data.assign_coords(E=-data.E).sortby('E'), its bounds too, or "
             "reversed_below=None",
         )
+    if turned is None and np.isnan(k).all() and kelvin.size == 1:
+        # All energies are below `lowest_x` at this temperature. It is too high where
+        # the sides differ as they would there.
+        low = asymmetry(value, std, kelvin, lowest_x=0.0, end=end)
+        x = min(E[-1], -E[0]) / (constants.BOLTZMANN_MEV * float(kelvin.values.item()))
+        least = np.tanh(lowest_x / 2) / np.tanh(x / 2)
+        seen = low.factor > least + significance * low.error
+        k, error = np.where(seen, low.factor, np.nan), significance * low.error
+        sides = low
     wrong = (k > 2 + error) | (k < 0.5 - error)
     if not wrong.any():
         return []
