@@ -91,3 +91,18 @@ def test_a_need_is_listed_and_refused(case: tuple[str, str]) -> None:
         find_operation("data", case[0]).function(bare, **arguments)
     about = case[1].removeprefix("fixed_").replace("sample", "composition")
     assert about in str(refused.value)
+
+
+def test_other_names_of_dimensions_and_errors_are_recognised() -> None:
+    s = xbp.tutorial.open_dataset("zr46cu46al8")[["S", "S_std"]]
+    other = s.rename(Q="q", E="energy", S_std="S_sdt")
+    other.S.attrs.pop("ancillary_variables", None)
+    found = list(missing(other.S, other))
+    assert "the dimension Q (data.rename({'q': 'Q'}))" in found
+    assert "the dimension E (data.rename({'energy': 'E'}))" in found
+    assert any("data.rename(S_sdt='S_std')" in text for text in found)
+    right = other.rename(q="Q", energy="E", S_sdt="S_std")
+    assert not [text for text in missing(right.S, right) if "rename" in text]
+    # One dimension less is no other name.
+    cut = s.bp.cut_Q((2, 4))
+    assert not [text for text in missing(cut.S, cut) if "rename" in text]

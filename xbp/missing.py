@@ -8,6 +8,8 @@ from typing import Final
 import xarray as xr
 
 from xbp.core.conditions import FIXED_ENERGY
+from xbp.core.data import renamed
+from xbp.core.errors import nearest
 from xbp.core.operation import next_operations
 from xbp.core.schema import COORDINATES, QUANTITIES
 
@@ -43,6 +45,9 @@ def missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> Iterator[
     name = "data" if isinstance(source, xr.DataArray) else f"data['{value.name}']"
     if "units" not in value.attrs:
         yield f"units ({name}.attrs['units'] = '{row.units}')"
+    for needed in row.dims:
+        if needed not in value.dims and (fix := renamed(value, needed)):
+            yield f"the dimension {needed} ({fix})"
     for dim in value.dims:
         if dim in COORDINATES and dim not in value.coords:
             yield f"the coordinate {dim}"
@@ -69,8 +74,17 @@ def missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> Iterator[
         yield "standard deviations" + (
             f": only one window of {window} fits into the trajectory"
             if one
-            else f" (a variable '{value.name}_std'); every point has the same weight"
+            else f" (a variable '{value.name}_std'{_misspelt(value, source)}); every "
+            "point has the same weight"
         )
+
+
+def _misspelt(value: xr.DataArray, source: xr.Dataset) -> str:
+    """Return which variable may be meant as the standard deviation."""
+    others = [str(n) for n, v in source.data_vars.items() if v.dims == value.dims]
+    wanted = f"{value.name}_std"
+    found = nearest(wanted, others, cutoff=0.75)
+    return f": data.rename({found[0]}='{wanted}')" if found else ""
 
 
 def _needed(value: xr.DataArray, name: str) -> Iterator[str]:

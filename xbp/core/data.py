@@ -30,6 +30,7 @@ __all__ = [
     "columns",
     "is_lazy",
     "refuse_where",
+    "renamed",
     "require_columns",
     "require_common_dims",
     "require_dims",
@@ -172,11 +173,11 @@ def require_dims(
             raise error(
                 f"{operation} needs the dimension '{dim}'; '{data.name}' has "
                 f"{tuple(map(str, data.dims))}",
-                fix=_renamed(data, dim) or fix,
+                fix=renamed(data, dim) or fix,
             )
 
 
-def _renamed(data: xr.DataArray, dim: str) -> str:
+def renamed(data: xr.DataArray, dim: str) -> str:
     """Return how to rename a dimension of another name with the units of this one."""
     for name in data.dims if dim in COORDINATES else ():
         units = data.coords[name].attrs.get("units") if name in data.coords else None

@@ -82,7 +82,8 @@ def subtract(
         ``Q_error_shared``. NaN in either is NaN in the answer.
     scale : scalar or DataArray, optional
         Transmission or self-shielding factor of the sample, dimensionless: one number,
-        or an array over E, Q or any other dimension of the data, on its grid.
+        or an array over E, Q or any other dimension of the data, on its grid. By
+        default all of the background is subtracted; with −1 it is added.
     scale_std : scalar or DataArray, optional
         Its standard deviation, likewise (absolute: percent is refused, which could be
         of the scale); that of an array is one error of all its elements.
