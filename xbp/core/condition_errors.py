@@ -117,15 +117,17 @@ def needed_conditions(
     """
     value, doubts = signal.value, []
     coords, errors = {}, {}
-    for name, stated in given.items():
-        arguments, std = with_its_error(name, *stated)
+    for name, (arguments, std) in given.items():
+        stated = any(one is not None for one in arguments.values())
+        if stated:
+            arguments, std = with_its_error(name, arguments, std)
         if name in needed:
             coords[name] = resolve(value, name, **arguments).variable
             if std is not None or f"{name}_std" in value.coords:
                 errors[name] = error_of(value, name, coords[name], std)
-            elif signal.std is not None:
+            elif stated and signal.std is not None:
                 doubts += _left_behind(name, arguments)
-        elif any(one is not None for one in (*arguments.values(), std)):
+        elif stated or std is not None:
             alone = {} if name in value.coords else arguments
             not_used("this step does not need it", **{ERRORS[name]: std}, **alone)
             resolve(value, name, **arguments)

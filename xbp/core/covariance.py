@@ -15,7 +15,7 @@ New bins are such means, and their terms follow from those of the old bins (`car
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -28,7 +28,13 @@ from xbp.core.independence import (
     std_along,
 )
 
-__all__ = ["carried", "replaced", "shared_number", "weighted_variance"]
+__all__ = [
+    "SHARED",
+    "carried",
+    "shared_number",
+    "weighted_variance",
+    "without_shared",
+]
 
 _TERMS = {
     "own": "error of a bin itself",
@@ -181,14 +187,13 @@ def carried(
     return found
 
 
-def replaced(
-    old: Mapping[Hashable, xr.Variable], new: Mapping[Any, xr.Variable]
+#: Coordinates of what bins share, by the one that is new where they no longer hold.
+SHARED: Final = {independence_name(dim): _names(dim) for dim in ("Q", "E")}
+
+
+def without_shared(
+    coords: Mapping[Hashable, xr.Variable], new: Mapping[Any, xr.Variable]
 ) -> dict[Hashable, xr.Variable]:
-    """Return coordinates with new ones; what bins shared goes where that is new."""
-    stale = {
-        name
-        for dim in ("Q", "E")
-        if independence_name(dim) in new
-        for name in _names(dim)
-    }
-    return {**{key: c for key, c in old.items() if key not in stale}, **new}
+    """Return coordinates without what bins shared before they got new shares."""
+    stale = {name for key in SHARED.keys() & new.keys() for name in SHARED[key]}
+    return {key: one for key, one in coords.items() if key not in stale}

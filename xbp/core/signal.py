@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import with_common
-from xbp.core.covariance import replaced
+from xbp.core.covariance import SHARED, without_shared
 from xbp.core.data import is_lazy, require_columns, unwrap
 from xbp.core.errors import QuantityError, kind_of, with_article
 from xbp.core.history import extend_history
@@ -130,13 +130,13 @@ class Signal:
             "history": extend_history(own.get("history"), operation, arguments),
         }
         place = self.value if isinstance(value, xr.Variable) else value
-        at = replaced(grid or place.coords.variables, coords or {})
+        at = dict(grid or place.coords.variables)
+        if coords and not SHARED.keys().isdisjoint(coords):
+            at = without_shared(at, coords)
+        at |= coords or {}
         # An index stays with its coordinate.
-        indexes = {
-            dim: index
-            for dim, index in place.xindexes.items()
-            if at.get(dim) is place.coords.variables[dim]
-        }
+        indexes = {dim: index for dim, index in place.xindexes.items()
+                   if at.get(dim) is place.coords.variables[dim]}  # fmt: skip
         known = {k: v for k, v in labels.items() if v is not None}
         if grid is None and isinstance(value, xr.Variable):
             value = value.transpose(*self.value.dims)
@@ -483,8 +483,7 @@ def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
     Examples
     --------
     >>> import xbp
-    >>> shape = {"energy": "2 meV", "height": 1, "sigma": 0.5}
-    >>> B = xbp.models.evaluate("lognormal", [1.0, 2.0, 3.0], **shape).B
+    >>> B = xbp.models.evaluate("gaussian", [1, 2], energy="2 meV", height=1, sigma=1).B
     >>> is_computed(B), is_computed(B.drop_attrs())
     (True, False)
     """

@@ -447,7 +447,8 @@ def _reform(
                 gain = f"NaN below {span(limit, E.attrs['units'], 3)} (3 k_BT)"
                 attrs["energy_gain"] = arguments["energy_gain"] = gain
         arguments |= {ERRORS[n]: span(e, e.attrs["units"]) for n, e in errors.items()}
-        attrs |= diagnosed(value.attrs, *doubts)
+        if doubts:
+            attrs |= diagnosed(value.attrs, *doubts)
         if errors and signal.std is not None:
             common = common_of_conditions(value, source, target, coords, errors)
         coords |= {f"{name}_std": error for name, error in errors.items()}
