@@ -207,7 +207,12 @@ def test_a_mean_over_a_part_says_over_which(ramp: xr.Dataset) -> None:
     assert cut.coverage.attrs["units"] == "1"
     (doubt,) = cut.bp.diagnostics()
     assert doubt.code == "partial_coverage"
-    assert "50 to 100 %" in doubt.message
+    assert "of Q, and not the same part at every E" in doubt.message
+    assert (doubt.severity, "50 to 100 %" in doubt.message) == ("warning", True)
+    missing = ramp.copy(deep=True)
+    missing.B[:2] = np.nan
+    (doubt,) = missing.bp.cut_Q((1, 4)).bp.diagnostics()
+    assert (doubt.severity, "not the same" in doubt.message) == ("info", False)
     assert "coverage" not in ramp.bp.cut_Q((1, 4))
     assert "coverage" not in holes.bp.cut_Q((3, 5))
     np.testing.assert_allclose(holes.bp.cut_E((3, 8)).coverage, [0.5, 0.5, 1, 1, 1])

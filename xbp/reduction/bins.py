@@ -202,11 +202,16 @@ def _add_coverage(answer: xr.Dataset, part: xr.Variable, name: str, dim: str) ->
     seen: Any = part
     least = 1.0 if lazy else float(seen.where(seen > 0).min())
     if least < 0.9995:
+        most = float(part.max())
+        # A mean over other Q at other E has steps that the sample has not.
+        uneven = most - least > 1e-9
+        others = " and ".join(str(d) for d in part.dims)
+        where = f", and not the same part at every {others}" if uneven else ""
         doubt = Diagnostic(
             "partial_coverage",
-            "info",
-            f"the data cover {100 * least:.3g} to {100 * float(part.max()):.3g} % of "
-            f"the interval of {dim} (data.coverage)",
+            "warning" if uneven else "info",
+            f"the data cover {100 * least:.3g} to {100 * most:.3g} % of the interval "
+            f"of {dim}{where} (data.coverage)",
             "narrow the interval",
         )
         answer[name].attrs |= diagnosed(answer[name].attrs, doubt)
