@@ -378,11 +378,12 @@ def fit_peaks(
     edges = name_edges(status, at.data, value, chosen=E_range is not None)
     plain.attrs |= diagnosed(plain.attrs, *edges)
     # Along Q one shape misses all spectra in like manner.
-    shared = "Q" in value.dims
-    if not shared:
-        off = found["energy_off"].data
-        shapes = shape_in_errors(status, off, plain["energy_std"], method)
-        plain.attrs |= diagnosed(plain.attrs, *shapes)
+    shared, off = "Q" in value.dims, found["energy_off"].data
+    whole = plain["energy_std"]
+    if shared:  # it is kept apart below
+        whole = whole.copy(data=(whole.data**2 + off**2) ** 0.5)
+    shapes = shape_in_errors(status, off, whole, method)
+    plain.attrs |= diagnosed(plain.attrs, *shapes)
     for column in MISFIT if shared else ():
         part = found[f"{column}_off"]
         if is_lazy(part) or bool((part != 0).any()):

@@ -182,7 +182,6 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     if isinstance(answer, xr.Dataset):
         if "coverage" in answer:
             answer = answer.drop_vars("coverage")
-        # Dask arrays are not computed to be looked at.
         if is_lazy(value) or not np.isfinite(value.data).all():
             part = covered(value, weights, dim)
             _add_coverage(answer, part, str(value.name), dim)
@@ -195,25 +194,21 @@ def _add_coverage(answer: xr.Dataset, part: xr.Variable, name: str, dim: str) ->
     if not lazy and float(part.min()) >= 1 - 1e-9:
         return
     part = part.transpose(*answer[name].dims)
-    long_name = f"part of the interval of {dim} with numbers"
-    part.attrs = {"units": "1", "long_name": long_name}
+    text = f"part of the interval of {dim} with numbers"
+    part.attrs = {"units": "1", "long_name": text}
     answer["coverage"] = part
-    # Points of which nothing was measured are means of nothing.
-    seen: Any = part
+    seen: Any = part  # points of which nothing was measured are means of nothing
     least = 1.0 if lazy else float(seen.where(seen > 0).min())
     if least < 0.9995:
-        most = float(part.max())
-        # A mean over other Q at other E has steps that the sample has not.
-        uneven = most - least > 1e-9
-        others = " and ".join(str(d) for d in part.dims)
-        where = f", and not the same part at every {others}" if uneven else ""
-        doubt = Diagnostic(
-            "partial_coverage",
-            "warning" if uneven else "info",
+        most, over = float(part.max()), " and ".join(map(str, part.dims))
+        uneven = most - least > 1e-9  # a mean of other Q at other E
+        rest = f", and not the same part at every {over}" * uneven
+        text = (
             f"the data cover {100 * least:.3g} to {100 * most:.3g} % of the interval "
-            f"of {dim}{where} (data.coverage)",
-            "narrow the interval",
+            f"of {dim}{rest} (data.coverage)"
         )
+        kind: Any = "warning" if uneven else "info"
+        doubt = Diagnostic("partial_coverage", kind, text, "narrow the interval")
         answer[name].attrs |= diagnosed(answer[name].attrs, doubt)
 
 
