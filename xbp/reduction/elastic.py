@@ -298,7 +298,7 @@ def _of_the_decay(table: xr.Dataset, most_broadening: float) -> Iterator[Diagnos
             "coherent_elastic",
             "warning",
             "the elastic line follows S(Q) or Bragg peaks, not exp(−Q²u²)",
-            "pass a colder measurement as reference=, narrow Q_range, or pass u2=",
+            "pass u2=, a colder measurement as reference=, or a Q_range of level S(Q)",
         )
 
 
