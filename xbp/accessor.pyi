@@ -369,7 +369,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.neutron_weighted_dos`.
         """
-    def normalize_to_sum_rule(self, rule: Literal['incoherent', 'structure factor', 'f-sum'], sq: xr.DataArray | xr.Dataset | None = ..., T: Any = ..., *, E_range: Any = ..., Q_range: Any = ..., mass: Any = ..., composition: str | Mapping[str, float] | None = ..., most_missing: float = ..., most_spread: float = ..., reversed_below: float | None = ...) -> Data:
+    def normalize_to_sum_rule(self, rule: Literal['incoherent', 'structure factor', 'f-sum'], sq: xr.DataArray | xr.Dataset | None = ..., T: Any = ..., *, E_range: Any = ..., Q_range: Any = ..., mass: Any = ..., composition: str | Mapping[str, float] | None = ..., most_missing: float = ..., end: float = ..., most_spread: float = ..., reversed_below: float | None = ...) -> Data:
         """Bring S(Q,E) to the scale that a sum rule gives it; one factor for all Q.
 
         See `xbp.normalize_to_sum_rule`.

@@ -528,3 +528,17 @@ def test_what_is_called_S_of_Q_but_has_another_limit(
     found = off_scale(xr.DataArray(values, dims="Q", attrs={"units": "1"}))
     assert found is not None
     assert expected in found
+
+
+def test_equal_values_with_other_errors_are_another_measurement() -> None:
+    """Two noise-free spectra are one only if their errors are too: σ² add otherwise."""
+
+    def spectrum(std: float) -> xr.Dataset:
+        return xbp.new_dataset(
+            "reduced_dos", np.ones(9), std=np.full(9, std), units="1",
+            coords={"E": (np.arange(1.0, 10), "meV")},
+        )  # fmt: skip
+
+    one, other = spectrum(0.3), spectrum(0.4)
+    np.testing.assert_allclose(one.bp.subtract(other).B_std, 0.5)
+    np.testing.assert_array_equal(one.bp.subtract(one).B_std, 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -656,3 +657,21 @@ def test_the_f_sum_of_bound_atoms_is_that_of_all_their_phonons(sqe: xr.Dataset) 
     out = sqe.bp.scale(0.3).bp.normalize_to_sum_rule("f-sum", composition="V")
     np.testing.assert_allclose(out.S, sqe.S, rtol=1e-4)
     assert out.S.attrs["normalization_spread"] < 1e-3
+
+
+@pytest.mark.parametrize("turned", [lambda d: d, lambda d: d.sel(E=slice(0, None)), lambda d: d.bp.convert(E="1/cm"), lambda d: d.chunk(Q=2)])  # fmt: skip
+def test_an_f_sum_that_goes_on_beyond_the_energies_is_refused(turned: Any) -> None:
+    """A band to 30 meV: to 20 meV half of its f-sum is missing, to 60 none."""
+    E = np.arange(1.0, 31)
+    g = xbp.new_dataset(
+        "vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature=300
+    )
+    S = g.bp.multiphonon_sqe(np.arange(1.0, 5.0), composition="V", area=1)
+    whole = turned(S.bp.scale(1 / 40))
+    out = whole.bp.normalize_to_sum_rule("f-sum", composition="V", E_range=("0 meV", "60 meV"))  # fmt: skip
+    assert float((out.S / whole.S).mean()) == pytest.approx(40, rel=0.005)
+    short = {"composition": "V", "E_range": ("0 meV", "20 meV")}
+    with pytest.raises(RangeError, match="f-sum does not end"):
+        whole.bp.normalize_to_sum_rule("f-sum", **short)
+    forced = whole.bp.normalize_to_sum_rule("f-sum", end=1, **short)
+    assert float((forced.S / whole.S).mean()) > 60

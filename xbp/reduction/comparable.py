@@ -115,8 +115,11 @@ def _apart(signal: Signal, other: Signal) -> bool:
 
 
 def is_the_same(signal: Signal, other: Signal) -> bool:
-    """Return whether two signals are the same numbers of one measurement."""
-    return _name(signal.value) == _name(other.value)
+    """Return whether two signals are the same numbers, with the same errors."""
+    pairs = (signal.value, other.value), (signal.std, other.std)
+    return all(
+        mine is None or its is None or _name(mine) == _name(its) for mine, its in pairs
+    )
 
 
 def other_conditions(signal: Signal, background: Signal) -> list[Diagnostic]:

@@ -14,20 +14,20 @@ from xbp.core.conditions import resolve, statistics_of
 from xbp.core.data import Data, require_dims, require_some
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, select_range
-from xbp.core.guards import choose, require_given, require_number
+from xbp.core.guards import choose, require_fraction, require_given, require_number
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, read
 from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
-from xbp.models.factors import beyond_range
 from xbp.reduction.arithmetic import convert
 from xbp.reduction.comparable import (
     another_sample,
     require_comparable,
     structure_factor_at,
 )
+from xbp.reduction.f_sum import momenta, require_fallen_sum, with_recoil_inside
 from xbp.reduction.fold import mirrored, one_sided, refuse_parts, require_elastic
 from xbp.reduction.sample import (
     coherent_part,
@@ -140,7 +140,7 @@ def normalize_to_vanadium(
     moles_v = moles_of(vanadium_amount, "vanadium_amount", {"V": 1.0})
     line, line_std, weight = _moment(other, E_range, Q_range, None)
     weight = weight / weight.sum("Q")
-    undo = weight * np.exp(_momenta(other) ** 2 * displacement)
+    undo = weight * np.exp(momenta(other) ** 2 * displacement)
     strength = (undo * line).sum("Q")
     if strength.ndim or not float(strength) > 0:
         raise RangeError(
@@ -190,6 +190,7 @@ def normalize_to_sum_rule(
     mass: Any = None,
     composition: str | Mapping[str, float] | None = None,
     most_missing: float = 0.01,
+    end: float = 0.15,
     most_spread: float = 0.1,
     reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
@@ -206,7 +207,7 @@ def normalize_to_sum_rule(
     The factor is Σ_Q of the right side over Σ_Q of the left, weighted by the width of
     the bins, over those bins of Q where all of E_range was measured and, for the f-sum,
     into which recoil and width of the atoms fit. What lies outside E_range is missing,
-    so take it wide.
+    so take it wide; an f-sum that has not ended there is refused.
 
     Parameters
     ----------
@@ -233,7 +234,12 @@ def normalize_to_sum_rule(
     most_missing : float, optional
         Largest fraction of the f-sum of an ideal gas of mass M
         (``models.factors.beyond_range``) that may lie beyond E_range at a Q; Q with
-        more are left out.
+        more are left out; 1 admits all, whatever `end`.
+    end : float, optional
+        The f-sum is not complete if E (1 − e^(−x)) S, summed over Q, is above this
+        fraction of its maximum at the end of E_range: in the mean over the last 5 % of
+        the energies, and at least three bins. The range then ends inside the phonons
+        (one phonon is as g(E)), or multiphonons or a background lie beyond.
     most_spread : float, optional
         Above this relative spread over Q, `diagnostics` lists it.
     reversed_below : float, optional
@@ -255,7 +261,8 @@ def normalize_to_sum_rule(
     Raises
     ------
     RangeError
-        If no bin of Q holds the whole range of E, or the sum is not positive; if E = 0
+        If no bin of Q holds the whole range of E, or the sum is not positive; if the
+        f-sum goes on beyond the range; if E = 0
         is not in the range of a rule of ∫S dE, or nothing of E ≥ 0 in that of the
         f-sum.
     QuantityError
@@ -285,9 +292,10 @@ def normalize_to_sum_rule(
     rule = choose(rule, Rule, "rule")
     require_number(most_missing, "most_missing", above=0, most=1)
     require_number(most_spread, "most_spread", above=0)
+    end = require_fraction(end, "end")
     signal = read(data, "dynamic_structure_factor")
     value = signal.value
-    e_units, q_in = _energy_units(signal), _momenta(signal)
+    e_units, q_in = _energy_units(signal), momenta(signal)
     f_sum, classical = rule == "f-sum", value.attrs.get("statistics") == "classical"
     atomic, origin = resolve_mass(mass, composition), None
     if f_sum:
@@ -322,7 +330,9 @@ def normalize_to_sum_rule(
     left, left_std, weight = _moment(signal, E_range, Q_range, by_energy)
     weight = weight.where(right.notnull(), 0.0)
     if atomic is not None:
-        weight = _with_recoil_inside(signal, weight, atomic, T, E_range, most_missing)
+        weight = with_recoil_inside(signal, weight, atomic, T, E_range, most_missing)
+        if by_energy is not None and most_missing < 1:
+            require_fallen_sum(signal, by_energy, weight, E_range, end)
     total = (weight * left).sum("Q")
     if not (weight.sum("Q") > 0).all() or not (total > 0).all():
         fix = "check E_range, Q_range and the background"
@@ -391,40 +401,6 @@ def _energy_units(signal: Signal) -> str:
     fix = "normalize S(Q,E) first, then cut"
     require_dims(signal.value, ("Q", "E"), "a sum over E at each Q", fix=fix)
     return str(signal.value["E"].attrs["units"])
-
-
-def _momenta(signal: Signal) -> xr.DataArray:
-    """Return Q in 1/angstrom."""
-    return xr.DataArray(
-        signal.value["Q"].values * per_unit(signal.value, "Q"), dims="Q"
-    )
-
-
-def _with_recoil_inside(
-    signal: Signal, weight: xr.DataArray, mass: float, T: Any, E_range: Any, most: float
-) -> xr.DataArray:
-    """Leave out the Q at which too much of the f-sum is beyond E_range."""
-    window, Q = (
-        select_range(signal.source, "E", E_range, name="E_range"),
-        _momenta(signal),
-    )
-    highest = float(bin_limits(signal.source, "E")[1][window][-1])
-    missing = xr.apply_ufunc(
-        beyond_range, Q, highest * per_unit(signal.value, "E"), mass,
-        resolve(signal.value, "temperature", T=T),
-        kwargs={"classical": signal.value.attrs.get("statistics") == "classical"},
-    )  # fmt: skip
-    left = weight.where(missing <= most, 0.0)
-    if not bool((left.sum("Q") > 0).all()):
-        further = [d for d in weight.dims if d != "Q"]
-        at = int(np.argmax((weight.max(further) > 0).values))
-        raise RangeError(
-            f"{100 * float(missing.isel(Q=at).max()):.3g} % of the f-sum lie beyond "
-            f"{highest:.4g} {_energy_units(signal)} at the lowest Q, "
-            f"{float(Q[at]):.4g} 1/angstrom, for {mass:.4g} u",
-            fix="lower Q, widen E_range, pass most_missing=0.1 or another mass=",
-        )
-    return left
 
 
 def _written(factor: xr.DataArray) -> str:
