@@ -101,5 +101,7 @@ def test_another_version_is_not_a_table_of_columns(tmp_path: Path) -> None:
 
 def test_another_program_of_an_instrument(tmp_path: Path) -> None:
     path = written(tmp_path / "a", "[Header]", "BYAPP,VSM,1.0", "[Data]", "1 2", "3 4")
-    with pytest.raises(FileFormatError, match="looks like a heat capacity of a PPMS"):
+    with pytest.raises(
+        FileFormatError, match="a measurement by 'VSM' of Quantum Design"
+    ):
         xbp.open_dataset(path, **LABELS)

@@ -171,3 +171,52 @@ def test_differences_that_were_lost(
     header = {"LASTX": "38", "NPOINTS": "10", "FIRSTY": "2"}
     with pytest.raises(FileFormatError, match=says):
         xbp.open_dataset(write(tmp_path / "a.jdx", lines, **header))
+
+
+def test_rounded_steps_and_cut_digits(tmp_path: Path) -> None:
+    """NIST writes ##DELTAX=0.241 for 0.24106; others cut digits of X off."""
+    y = " ".join(["5"] * 3000)
+    options = {"FIRSTX": "20", "LASTX": "743.18", "NPOINTS": "3000", "FIRSTY": None}
+    for delta, opens in (("0.241", True), ("0.2411", True), ("0.245", False)):
+        path = write(tmp_path / "a.jdx", [f"40 {y}"], DELTAX=delta, **options)
+        if opens:
+            assert xbp.open_dataset(path).E.values[-1] == 743.18
+            continue
+        with pytest.raises(FileFormatError, match=r"##DELTAX=0.245"):
+            xbp.open_dataset(path)
+    cut = {"XFACTOR": "1", "FIRSTX": "20.9", "LASTX": "45.9"}
+    ds = xbp.open_dataset(write(tmp_path / "b.jdx", ["20 5 6 7", "35 8 9 1"], **cut))
+    np.testing.assert_allclose(ds.E, [20.9, 25.9, 30.9, 35.9, 40.9, 45.9])
+
+
+def test_a_last_row_and_private_rows(tmp_path: Path) -> None:
+    """##END= is the end, also without a line end; rows of ##$ may repeat."""
+    path = write(tmp_path / "a.jdx")
+    wanted = xbp.open_dataset(path)
+    text = path.read_text().replace("##XYDATA", "##$AXIS= 1\n##$AXIS= 2\n##XYDATA")
+    path.write_text(text.rstrip("\n"))
+    xr.testing.assert_equal(xbp.open_dataset(path), wanted)
+    path.write_text(path.read_text().replace("##JCAMP-DX", "##VERSION"))
+    xr.testing.assert_equal(xbp.open_dataset(path), wanted)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("RAMAN SPECTRUM", "NMR SPECTRUM", "no Raman spectrum, but ##DATATYPE=NMR"),
+        ("##XYDATA=(X++(Y..Y))", "##PEAK TABLE=(XY..XY)", "not one spectrum"),
+        ("##XUNITS", "##BLOCKS=2\n##XUNITS", "not one spectrum"),
+        ("##END=", "##END=\n##TITLE=another", "several spectra"),
+    ],
+)
+def test_other_files_are_not_called_damaged(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    path = write(tmp_path / "a.jdx")
+    for name in ("##JCAMP-DX", "##VERSION"):
+        text = path.read_text().replace(old, new).replace("##JCAMP-DX", name)
+        other = tmp_path / "b.jdx"
+        other.write_text(text)
+        with pytest.raises(FileFormatError, match=says) as caught:
+            xbp.open_dataset(other)
+        assert "damaged" not in str(caught.value)

@@ -35,6 +35,11 @@ def refused(path: Path, **options: object) -> str:
         (b"PAR1\x15\x04", "read_parquet"),
         (b"\x80\x04\x95\x00", "pickle"),
         (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"Spectral Data File\0", "a spectrum of OMNIC"),
+        (b"DSCOMPRESSED\0\0\1", "Digital Surf"),
+        (b"T\0\0\0CORDd\0\0\0", "a trajectory of atoms"),  # DCD
+        (b"\0\0\x07\xcb\0\0\0\n", "a trajectory of atoms"),  # XTC
+        (b"\0\0\0-\0\0\0,VERSION 2020", "a trajectory of atoms"),  # TPR
         (b"", "empty"),
         (b"\x00\x01\x02", "binary"),
         (b"three words of text\n", "three words"),
@@ -56,6 +61,7 @@ def test_other_files(tmp_path: Path, content: bytes, match: str) -> None:
         ("mantid_workspace_1/table_workspace/column_1", "table of Mantid"),
         ("configuration/coordinates", "MDANSE (.mdt)"),
         ("h5md/version", "H5MD"),
+        ("topology", "MDTraj"),
         ("df/block0_values", "read_hdf"),
         ("apples/pears", "apples"),
         ("run/NXSPE_info/fixed_energy", "of no known format"),
@@ -65,6 +71,30 @@ def test_other_hdf5(tmp_path: Path, name: str, match: str) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file[name] = [1.0]
     assert match in refused(tmp_path / "a.h5")
+
+
+_THREE = "1.0 0.0 0.0\n0.0 1.0 0.0\n0.0 0.0 1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("<!--TriVista-File. -->\n<XmlMain>\n", "XML of TriVista"),
+        ("title\n 2 1 2\n" + _THREE + "Ar 1\n1.0 2.0 3.0\n", "CONFIG or REVCON"),
+        ("title\n 1 1 2\ntimestep 1 2 1 1 0.1\n" + _THREE, "open_trajectory"),
+        (" 2 water\n 1 O 0.1 0.2 0.3 1 2\n 2 H 1.0 1.0 1.0 2 1\n", "XYZ of TINKER"),
+        ("water\n 3\n    1SOL OW 1 0.1 0.2 0.3\n", "GRO of GROMACS"),
+        ("3\n\nBenzene 0.1 0.2 0.3\n", "open_trajectory"),
+        ("---\ncreator: LAMMPS\ntimestep: 0\n", "YAML dump of LAMMPS"),
+        (" BEGIN header\n  Number of ions  2\n", "phonons of CASTEP"),
+        ("phonopy:\n  version: 2.0\n", "YAML of phonopy"),
+        ("# Npoints\n#L r G(r) dr dG(r)\n0.1 1 0 0.1\n0.2 2 0 0.1\n", "G(r) of PDFget"),
+        ("#WXD0000\n", "Renishaw"),
+    ],
+)
+def test_other_texts(tmp_path: Path, text: str, match: str) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    assert match in refused(tmp_path / "a.txt")
 
 
 def test_an_archive_of_numpy_is_no_spc_file(tmp_path: Path) -> None:

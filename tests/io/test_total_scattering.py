@@ -286,3 +286,29 @@ def test_labels_that_contradict(tmp_path: Path, header: str) -> None:
     (tmp_path / "a.qSq").write_text(f"{header}\n5 0.5\n10 1.5\n")
     with pytest.raises(XbpError):
         xbp.open_dataset(tmp_path / "a.qSq")
+
+
+def test_rows_taken_out_at_the_beginning(tmp_path: Path) -> None:
+    """Users cut the lowest Q off; a row that is missing elsewhere is damage."""
+    text = GUDRUN.replace("0.1000000E+00", "-.1000000E+00")
+    rows = text.splitlines(keepends=True)
+    whole = opened(tmp_path, text)
+    for n in (1, 2):
+        part = opened(tmp_path, "".join(rows[:3] + rows[3 + n :]))
+        xr.testing.assert_equal(part.FQ, whole.FQ[n:])
+    for lost in (rows[:-1], rows[:4] + rows[5:]):
+        with pytest.raises(FileFormatError, match="not as announced"):
+            opened(tmp_path, "".join(lost))
+
+
+@pytest.mark.parametrize("end", ["mdcs01", "mgor01", "msubw01"])
+def test_other_files_of_gudrun_are_named(tmp_path: Path, end: str) -> None:
+    text = GUDRUN.replace("mint01", end)
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    labels = {"quantity": "F(Q)", "units": "barn", "coordinate_units": "1/angstrom"}
+    for options in ({}, labels):
+        with pytest.raises(FileFormatError, match=rf"Gudrun's \.{end}, whose F\(Q\)"):
+            xbp.open_dataset(path, **options)
+    forced = opened(tmp_path, text, kind="F(Q)")
+    np.testing.assert_array_equal(forced.FQ[1:4], [-0.2, 0, 0.1])

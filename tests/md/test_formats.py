@@ -71,6 +71,10 @@ def test_history_without_velocities_and_in_a_slab(tmp_path: Path) -> None:
     for imcon in (4, 5, 7):
         with pytest.raises(FileFormatError, match=f"imcon = {imcon}"):
             open_trajectory(written(tmp_path, history(imcon=imcon)))
+    rows = history(imcon=2).splitlines(keepends=True)
+    del rows[3:6]  # the first cell
+    with pytest.raises(FileFormatError, match=r"imcon = 2\) declares a cell"):
+        open_trajectory(written(tmp_path, "".join(rows)))
 
 
 @pytest.mark.parametrize("level", [0, 2])

@@ -123,3 +123,93 @@ def test_declared_units_of_energies_and_forces(
         if value is not None:
             found = traj[name].values.reshape(-1)[0]
             np.testing.assert_allclose(found, value, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("part", "contents"), [("vel", "velocities"), ("frc", "forces")]
+)
+def test_other_files_of_cp2k_are_not_positions(
+    tmp_path: Path, part: str, contents: str
+) -> None:
+    """Their comments are those of positions: their names tell, or how small they are."""
+    path = written(tmp_path, xyz(SPEEDS), f"a-{part}-1.xyz")
+    with pytest.raises(FileFormatError, match=f"{contents} of CP2K, not positions"):
+        open_trajectory(path, cell=12)
+    positions = written(tmp_path, xyz(POSITIONS), "a-pos-1.xyz")
+    wrong = positions if part == "vel" else path
+    with pytest.raises(FileFormatError, match="of CP2K, not velocities"):
+        open_trajectory(positions, velocities=wrong, cell=12)
+
+
+@pytest.mark.parametrize(
+    ("scale", "opens"), [(1.0, True), (0.1, False), (1 / 9, False)]
+)
+def test_what_fills_no_room_is_not_positions(
+    tmp_path: Path, scale: float, opens: bool
+) -> None:
+    """Velocities, positions in nm and fractional ones lie too close together."""
+    grid = np.mgrid[:3, :3, :3].reshape(3, -1).T * 3.0 * scale
+    rows = "".join(f"Cu {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in grid)
+    path = written(tmp_path, f"27\n i = 0, time = 0.0, E = -1.5\n{rows}", "a.xyz")
+    if opens:
+        np.testing.assert_allclose(open_trajectory(path, cell=9).position[0], grid)
+        return
+    with pytest.raises(FileFormatError, match="these are not positions in angstrom"):
+        open_trajectory(path, cell=9)
+
+
+@pytest.mark.parametrize(
+    ("cut", "opens"), [(1, True), (2, False), (6, False), (14, False), (17, False)]
+)
+def test_a_last_line_without_its_end(tmp_path: Path, cut: int, opens: bool) -> None:
+    """It is whole where its last number is as long as those of the other rows."""
+    path = written(tmp_path, xyz(POSITIONS)[:-cut], "a.xyz")
+    if opens:
+        traj = open_trajectory(path, cell=12)
+        np.testing.assert_allclose(traj.position, POSITIONS)
+        return
+    with pytest.raises(FileFormatError, match="it is cut short in frame 2"):
+        open_trajectory(path, cell=12)
+
+
+def test_a_last_number_of_free_length(tmp_path: Path) -> None:
+    """Of %g it is whole if it has as many digits as most."""
+    text = "2\nby hand\nCu 0.1 0 1.23456\nZr 5 5 {}\n"
+    path = written(tmp_path, 2 * text.format("12.3456"), "a.xyz")
+    path.write_text(path.read_text().rstrip("\n"))
+    options = {"cell": 20, "time_between_frames": "1 ps"}
+    assert open_trajectory(path, **options).position.values[1, 1, 2] == 12.3456
+    path.write_text(path.read_text()[:-1])
+    with pytest.raises(FileFormatError, match="end its last line"):
+        open_trajectory(path, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.yaml", "---\ncreator: LAMMPS\n", "YAML dump of LAMMPS.*\n.*dump custom"),
+        ("a.arc", " 1 one\n 1 O 0.1 0.2 0.3 1 2\n", "XYZ of TINKER"),
+        ("a.dump", "\ufeffITEM: TIMESTEP\n0\n", "byte order mark"),
+        ("a.dump", "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ENTRIES\n1\n", "a local dump"),
+        ("a.dump", "ITEM: TIMESTEP\n0\nITEM: DIMENSION\n3\n", "a grid dump"),
+        (
+            "a.dump",
+            "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n1\nITEM: BOX BOUNDS pp pp pp\n"
+            "0 1\n0\n0 1\nITEM: ATOMS id type x y z\n1 1 0 0 0\n",
+            "its box has rows of 2 and 1 numbers",
+        ),
+        ("a.xyz", "PK\x03\x04", "a zip archive"),
+    ],
+)
+def test_what_is_not_read_is_named(
+    tmp_path: Path, name: str, text: str, says: str
+) -> None:
+    with pytest.raises(FileFormatError, match=says):
+        open_trajectory(written(tmp_path, text.encode(), name))
+
+
+def test_extended_xyz_in_single_quotes(tmp_path: Path) -> None:
+    text = "1\nLattice='9 0 0 0 9 0 0 0 9' Properties=species:S:1:pos:R:3\nCu 1 2 3\n"
+    traj = open_trajectory(written(tmp_path, text, "a.xyz"))
+    np.testing.assert_array_equal(traj.cell, 9 * np.eye(3))
+    np.testing.assert_array_equal(traj.position[0, 0], [1, 2, 3])

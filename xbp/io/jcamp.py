@@ -10,8 +10,10 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
+from xbp.core.errors import FileFormatError
 from xbp.io.guide import Guide, example
 from xbp.io.reader import Format, axis_units, value_units
+from xbp.io.spectrum import ONLY_RAMAN
 from xbp.io.text import check, to_numbers
 from xbp.io.titles import Labels, require_titles
 
@@ -29,15 +31,25 @@ _SQZ: Final = {c: i for i, c in zip(range(-9, 10), "ihgfedcba@ABCDEFGHI", strict
 _DIF: Final = {c: i for i, c in zip(range(-9, 10), "rqponmlkj%JKLMNOPQR", strict=True)}
 #: The first digit of how often a number is there (DUP).
 _DUP: Final = {letter: digit for digit, letter in enumerate("STUVWXYZs", start=1)}
+_ONE: Final = "export the Raman spectrum by itself"
 _MOST: Final = 2**20
 _OTHER_VALUES: Final = ("TRANSMITTANCE", "ABSORBANCE", "REFLECTANCE", "KUBELKAMUNK")
 _PROCESSED: Final = re.compile(r"derivative|logarithm|\blog\b", re.IGNORECASE)
+#: Labels beside the title in every file, also of one without ##JCAMP-DX=.
+_TABLES: Final = {"DATATYPE", "XYDATA", "XYPOINTS", "PEAKTABLE"}
 _OTHER_FORMS: Final = ("NTUPLES", "PEAKTABLE", "PEAKASSIGNMENTS", "BLOCKS", "RADATA")
 
 
 def _find(lines: list[str]) -> bool:
-    rows = filter(None, (_ROW.match(line.strip()) for line in lines))
-    return any(_label(row[1]) in ("JCAMPDX", "JCAMPCS") for row in rows)
+    labels = [label for label, _ in _rows(lines)]
+    titled = labels[:1] == ["TITLE"] and not _TABLES.isdisjoint(labels)
+    return titled or not {"JCAMPDX", "JCAMPCS"}.isdisjoint(labels)
+
+
+def _rows(lines: list[str]) -> list[tuple[str, str]]:
+    """Return labels, normalised, and what they label."""
+    found = filter(None, (_ROW.match(line.strip()) for line in lines))
+    return [(_label(row[1]), row[2].partition("$$")[0].strip()) for row in found]
 
 
 FORMAT = Format(
@@ -45,8 +57,9 @@ FORMAT = Format(
     "text",
     _find,
     "it has no row ##JCAMP-DX=",
-    resembles=r"^##[ \t]*JCAMP.?DX[ \t]*=",
+    resembles=r"^##[ \t]*JCAMP.?DX[ \t]*=|\A##[ \t]*TITLE[ \t]*=",
     strict=False,
+    whole=False,
     guide=Guide(
         "light",
         "any spectrometer: JCAMP-DX",
@@ -129,7 +142,12 @@ def open_jcamp(
     fits = quantity == "raman_intensity" and shift == "1/cm"
     check(fits, f"quantity={quantity!r} over '{shift}' is not a Raman shift in 1/cm")
     value_units(units, quantity, name="units")
-    header, form, data = _parts(lines)
+    kinds = [text for label, text in _rows(lines) if label == "DATATYPE" and text]
+    known = not kinds or any(re.search("RAMAN|LINK", kind.upper()) for kind in kinds)
+    if not known:
+        problem = f"it has no Raman spectrum, but ##DATATYPE={kinds[0]}"
+        raise FileFormatError(f"{path}: {problem}", fix=ONLY_RAMAN)
+    header, form, data = _parts(path, lines)
     for label, is_right in (
         ("DATATYPE", lambda text: "RAMAN" in _label(text)),
         ("XUNITS", _SHIFT.fullmatch),
@@ -169,25 +187,30 @@ def _label(text: str) -> str:
     return re.sub(r"[\s\-/_]", "", text).upper()
 
 
-def _parts(lines: list[str]) -> tuple[dict[str, str], str, list[str]]:
+def _parts(path: Path, lines: list[str]) -> tuple[dict[str, str], str, list[str]]:
     """Return the rows of the header, the form of the data and the lines of the data."""
     header: dict[str, str] = {}
     form, data, within, ended = "", [], False, False
     for line in lines:
         bare = line.partition("$$")[0].strip()
-        check(not (ended and bare), "text follows ##END=: it has several spectra")
+        if ended and bare:
+            several = f"{path}: text follows ##END=: it has several spectra"
+            raise FileFormatError(several, fix=_ONE)
         row = _ROW.match(bare)
         if row is None:
             data += [bare] if within and bare else []
             continue
         label, value, within = _label(row[1]), row[2].strip(), False
-        check(label not in _OTHER_FORMS, f"it has {bare[:60]!r}, not one spectrum")
+        if label in _OTHER_FORMS:
+            raise FileFormatError(
+                f"{path}: it has {bare[:60]!r}, not one spectrum", fix=_ONE
+            )
         if label in ("XYDATA", "XYPOINTS"):
             check(not form, f"{bare[:60]!r} begins a second table")
             form, within = re.sub(r"\s", "", value).upper(), True
         elif label == "END":
             ended = True
-        elif label not in ("", "COMMENT"):
+        elif label not in ("", "COMMENT") and label[0] not in "$.":
             same = header.setdefault(label, value) == value
             check(same, f"it has ##{row[1]}= twice, {header[label]} and {value}")
     check(form and ended, "it has no ##XYDATA= or ##XYPOINTS=, or no ##END=")
@@ -219,12 +242,14 @@ def _points(
             raise ValueError(f"{y.size} values, FIRSTX={first}, LASTX={last}: no axis")
         x, step = np.linspace(first, last, y.size, retstep=True)
         steps = y.size - 1
-        regular = delta is None or abs(abs(delta) - abs(step)) * steps <= abs(step)
+        digit = _last_digit(header.get("DELTAX", ""))
+        off_by = 0.0 if delta is None else abs(abs(delta) - abs(step))
+        regular = off_by * steps <= abs(step) or off_by <= 0.51 * digit
         check(regular, f"its values are {step:g} apart, but ##DELTAX={delta}")
         starts = np.cumsum([0, *(line.y.size for line in table[:-1])])
         begins = np.array([float(line.x) for line in table]) * x_factor
         digits = max(len(line.x.partition(".")[2]) for line in table)
-        rounding = 0.51 * x_factor * 10.0**-digits
+        rounding = 1.01 * x_factor * 10.0**-digits  # some programs cut digits off
         # The X of a line that repeats the last Y is that of the latter, or the next.
         repeats = np.array([line.repeats for line in table], dtype=int)
         offs = [
@@ -255,6 +280,12 @@ def _points(
             wrong = (abs(found - wanted) > slack).any()
             check(not wrong, f"##{name}={wanted}, but in the table it is {found}")
     return x, y
+
+
+def _last_digit(text: str) -> float:
+    """Return the value of a 1 in the last place of a number; 0 of other words."""
+    word = re.fullmatch(r"[-+]?\d*[.,]?(\d*)(?:[eE]([-+]?\d+))?", text.strip())
+    return 0.0 if word is None else 10.0 ** (int(word[2] or 0) - len(word[1]))
 
 
 class _Line(NamedTuple):

@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import QuantityError
+from xbp.core.errors import FileFormatError, QuantityError
 from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
-from xbp.io.spectrum import kept, raman_dataset
+from xbp.io.spectrum import ONLY_RAMAN, kept, raman_dataset
 from xbp.io.text import check
 
 __all__ = ["FORMAT", "OpusBackend", "open_opus"]
@@ -117,7 +117,10 @@ def open_opus(
         (kind, stored) for kind, stored in blocks if kind.what == _RAMAN_SPECTRUM
         and not kind.parameters
     ]  # fmt: skip
-    check(found, f"it has no Raman spectrum{_others(blocks)}")
+    if not found:
+        raise FileFormatError(
+            f"{path}: it has no Raman spectrum{_others(blocks)}", fix=ONLY_RAMAN
+        )
     several = len(found) > 1
     if several and spectrum is None:
         raise QuantityError(f"{path} has {len(found)} spectra", fix="pass spectrum=0")

@@ -56,11 +56,20 @@ def _find(lines: list[str]) -> bool:
     return named and "[Header]" in bare
 
 
+def _lacks(lines: list[str]) -> str:
+    """Return which other program of Quantum Design wrote a file, if one did."""
+    rows = (re.match(r"\s*BYAPP[ \t]*,[ \t]*([^,]+)", line) for line in lines)
+    other = next((row[1].strip() for row in rows if row), "")
+    if other and not other.startswith("HeatCapacity"):
+        return f"it is a measurement by {other!r} of Quantum Design, not HeatCapacity"
+    return "it has no [Header] that names the program HeatCapacity"
+
+
 FORMAT = Format(
     "a heat capacity of a PPMS",
     "text",
     _find,
-    "it has no [Header] that names the program HeatCapacity",
+    _lacks,
     resembles=r"^BYAPP[ \t]*,",
     guide=Guide(
         "calorimetry",

@@ -343,6 +343,8 @@ def named_format(lines: list[str]) -> str | None:
             reason = format_.declined(lines)
             if format_.is_table and not reason:
                 continue
+            if reason and reason.startswith("it is "):
+                return reason
             but = f", but {reason}" if reason else ""
             return f"it {'looks like' if reason else 'is'} {format_.name}{but}"
     foreign = foreign_format(lines)

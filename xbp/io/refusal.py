@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import lazy_loader
 
 from xbp.core.errors import FileFormatError
+from xbp.io.foreign import REMEDIES, TRAJECTORIES
 from xbp.io.reader import Format
 from xbp.io.spelling import is_wide
 
@@ -42,6 +43,12 @@ _SIGNATURES: Final = (
         "save it again as HDF5, or convert it with h4toh5",
     ),
     (b"SR\x00\x04", "an IDL file, such as a project of DAVE", "save it as .grp"),
+    (b"Spectral Data File", "a spectrum of OMNIC", "export it as JCAMP-DX or CSV"),
+    (b"Spectral Exte File", "a series of OMNIC", "export it as JCAMP-DX or CSV"),
+    *(
+        (begin, "a surface or map of Digital Surf", "export the spectra as text")
+        for begin in (b"DSCOMPRESSED", b"DIGITAL SURF")
+    ),
     (
         b"MATLAB ",
         "a MATLAB file",
@@ -92,6 +99,11 @@ _OBJECTS: Final = (
         "xbp.from_pandas(pandas.read_hdf(path), ...)",
     ),
     (r"h5md", "an H5MD trajectory", _TRAJECTORY),
+    (
+        r"topology",
+        "a trajectory of MDTraj",
+        "mdtraj.load(path).save_xtc(...), then " + _TRAJECTORY,
+    ),
     (r"configuration/coordinates", "a trajectory of MDANSE (.mdt)", _TRAJECTORY),
 )
 #: Objects of a file that are looked at.
@@ -176,7 +188,8 @@ def refusal(
             "coordinate_units='1/cm'), or quantity='S(E)', 'g(E)', 'S(Q)', 'C_p(T)' … "
             "with their units",
         )
-    fix = _PASS
+    fix = REMEDIES.get(known.removeprefix("it is "), _PASS)
+    fix = _TRAJECTORY if known.endswith(TRAJECTORIES) else fix
     if known.startswith("it looks like "):
         fix = "export it again: it may be damaged, or of another version"
     if known.startswith(("it is ", "it looks like ")):
@@ -230,8 +243,22 @@ def _in_archive(where: Path) -> tuple[str, str] | None:
     return None
 
 
+#: How binary trajectories begin, from some byte on.
+_BINARY_TRAJECTORIES: Final = (
+    *((at, kind) for at in (4, 8) for kind in (b"CORD", b"VELD")),  # DCD
+    (0, b"\x00\x00\x07\xc9"),  # TRR
+    (0, b"\x00\x00\x07\xcb"),  # XTC
+    (0, b"\xdf\x65\xdf\x65\xdf\x65\xdf\x65"),  # GSD
+    (8, b"VERSION "),  # TPR
+    (40, b"GENERAL INFO"),  # TNG
+)
+
+
 def _is_trajectory(path: Path) -> bool:
-    """Return whether it begins like a LAMMPS file or extended XYZ, also compressed."""
+    """Return whether it begins like a LAMMPS file or extended XYZ, also compressed.
+
+    Or like a binary trajectory.
+    """
     start = b""
     openers: tuple[Any, ...] = (open, gzip.open)
     for opened in openers:
@@ -243,4 +270,5 @@ def _is_trajectory(path: Path) -> bool:
     first, _, rest = start.partition(b"\n")
     xyz = first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]
     data = b"xlo xhi" in start and b"atom types" in start
-    return start.startswith(b"ITEM: ") or data or xyz
+    binary = any(start[at:].startswith(mark) for at, mark in _BINARY_TRAJECTORIES)
+    return start.startswith(b"ITEM: ") or data or xyz or binary

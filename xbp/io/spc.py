@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import xarray as xr
 
+from xbp.core.errors import FileFormatError
 from xbp.io.guide import Guide, example
 from xbp.io.reader import Format
-from xbp.io.spectrum import kept, known, raman_dataset, shift_or_length
+from xbp.io.spectrum import ONLY_RAMAN, kept, known, raman_dataset, shift_or_length
 from xbp.io.text import check
 from xbp.io.titles import Labels, require_titles
 
@@ -28,6 +29,18 @@ _VALUES: Final = {0: "arbitrary", 4: "counts", 12: "intensity", 13: "relative"}
 #: Units of the third axis.
 _THIRD: Final = {4: "s", 5: "min", 8: "1", 20: "degC", 21: "K", 23: "ms", 28: "m",
                  29: "mm"}  # fmt: skip
+#: What other spectra are, by their types of y and of x.
+_OTHER_VALUES: Final = {
+    1: "an interferogram", 2: "an absorbance", 3: "a Kubelka-Munk spectrum",
+    5: "a voltage", 7: "a current", 9: "a voltage", 10: "a logarithm of a reflectance",
+    11: "a percentage", 14: "an energy", 128: "a transmittance", 129: "a reflectance",
+    131: "an emission",
+}  # fmt: skip
+_OTHER_AXES: Final = {
+    0: "an arbitrary axis", 1: "wavenumbers", 2: "µm", 3: "nm", 4: "s", 5: "minutes",
+    6: "Hz", 7: "kHz", 8: "MHz", 9: "mass/charge", 10: "ppm", 13: "a Raman shift",
+    14: "eV", 255: "two interferograms",
+}  # fmt: skip
 _RAMAN: Final = 11
 #: Rows of the log of WiRE.
 _KNOWN: Final = {
@@ -136,17 +149,22 @@ def open_spc(
     Galactic Industries Corp., "A Brief Guide to SPC File Format" (1997).
     """
     order = ">" if content[1] == _BIG else "<"
-    check(content[1] != _OLD, "it is of the version before 1996: save it again as SPC")
+    if content[1] == _OLD:
+        raise FileFormatError(
+            f"{path} is SPC of the version before 1996", fix="save it again as SPC"
+        )
     head = _Header(*struct.unpack_from(order + "BBBbIddIBBB", content))
-    check(
-        head.technique in _TECHNIQUES and head.x in _AXES and head.y in _VALUES,
-        f"it is not of Raman scattering (technique {head.technique}, type of x "
-        f"{head.x}, type of y {head.y})",
-    )
+    is_raman = head.technique in _TECHNIQUES and head.x in _AXES and head.y in _VALUES
+    if not is_raman:
+        y = _OTHER_VALUES.get(head.y, "an intensity")
+        x = _OTHER_AXES.get(head.x, f"an axis of type {head.x}")
+        what = f"it has {y} over {x} (technique {head.technique})"
+        raise FileFormatError(f"{path}: {what}, not Raman scattering", fix=ONLY_RAMAN)
     units = _AXES[head.x]
     if head.flags & _LABELS:
         texts = content[218:248].decode("latin-1").split("\x00")
-        named = shift_or_length(texts[0])
+        within = re.search(r"(?i)wavelength\s*[(\[,/]\s*(\w+)", texts[0])
+        named = shift_or_length(within[1] if within else texts[0])
         units = units or named
         titles = [texts[0] or "shift", (texts[1:2] or [""])[0] or "intensity"]
         dim = "wavelength" if units in ("nm", "um") else "E"

@@ -22,6 +22,8 @@ from xbp.reduction.raman import to_raman_shift
 
 __all__ = ["decimal", "kept", "known", "raman_dataset", "shift_or_length"]
 
+#: What to do with other spectra.
+ONLY_RAMAN: Final = "pass its numbers to xbp.new_dataset(...) if they are Raman"
 #: How programs write a Raman shift in 1/cm, without case and blanks.
 _SHIFT: Final = re.compile(r"(?:ramanshift|rel\.?)?\(?(?:rel\.?)?(?:1/cm|cm\^?-1)\)?")
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["decoded", "is_ended", "is_wide", "with_points", "without_remark"]
+__all__ = [
+    "decoded",
+    "ends_whole",
+    "is_ended",
+    "is_wide",
+    "with_points",
+    "without_remark",
+]
 
 #: Marks of the order of bytes, with which UTF-16 begins.
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
@@ -15,6 +22,8 @@ _COMMA = re.compile(r"[-+]?\d+(?:,\d+)?(?:[eE][-+]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}", re.ASCII)
 #: A row of numbers, one of which has a decimal point.
 _POINTS = re.compile(r"(?=.*\d\.|.*\.\d)[-+\d.eE,;\s]*\d[-+\d.eE,;\s]*")
+#: Digits, decimals and digits of the exponent of a number in a row that is not ended.
+_DIGITS = re.compile(rb"[-+]?0*(\d*)\.(\d+)(?:[eEdD][-+](\d+))?")
 #: A remark after numbers, but no error of a spreadsheet.
 _REMARK = re.compile(r"\s+(?:#(?!\w[\w/]*[?!]|N/A)|!|%|//).*")
 
@@ -65,6 +74,43 @@ def is_ended(path: Path) -> bool:
     if content.startswith(_WIDE):
         tail = tail.replace(b"\0", b"")
     return tail.endswith((b"\n", b"\r"))
+
+
+def ends_whole(rows: bytes, *, alone: bool) -> bool:
+    r"""Return whether the last of some rows of numbers, without a line end, is whole.
+
+    Its last number must have as many decimals as those of the other rows, where these
+    all have equally many; otherwise as many digits as most of them, unless the rows are
+    all that there is.
+
+    Examples
+    --------
+    >>> ends_whole(b"Cu 1.25\nCu 2.50", alone=False)
+    True
+    >>> ends_whole(b"Cu 1.25\nCu 2.5", alone=False)
+    False
+    """
+    words = [line.split() for line in rows.split(b"\n")]
+    last = words.pop()
+    others = [_length(one[-1]) for one in words if one and len(one) == len(last)]
+    if not others:
+        return alone
+    own, usual = _length(last[-1]), sorted(others)[len(others) // 2]
+    if own[1:] == usual[1:]:
+        return True
+    if len(others) > 1 and len({one[1:] for one in others}) == 1 and usual[1]:
+        return False
+    return alone or (own[0] >= usual[0] > 0 and own[2] >= max(one[2] for one in others))
+
+
+def _length(word: bytes) -> tuple[int, int, int]:
+    """Return numbers of digits, decimals and digits of the exponent; 0 of integers."""
+    found = _DIGITS.fullmatch(word)
+    if found is None:
+        return 0, 0, 0
+    whole, decimals, exponent = (part or b"" for part in found.groups())
+    digits = (whole + decimals).lstrip(b"0")
+    return len(digits), len(decimals), len(exponent)
 
 
 def with_points(lines: list[str]) -> list[str]:

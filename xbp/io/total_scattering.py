@@ -34,6 +34,7 @@ __all__ = [
 #: Gudrun's first comment is the name of its file, and NOMAD's names the column; McStas
 #: numbers the columns from 1.
 _GUDRUN: Final = re.compile(r"#\s*\S+\.(?:mint|mdor)\d\d\s*$", re.IGNORECASE)
+_OTHER_GUDRUN: Final = re.compile(r"#\s*\S+(\.m[a-z]{2,5}\d\d)\s*$", re.IGNORECASE)
 _NOMAD: Final = re.compile(
     r"#\s*L?\s*Q\W.*(?<![a-z\[(])S\(Q\)(?!\s*-\s*1)", re.IGNORECASE
 )
@@ -89,6 +90,17 @@ def _source(lines: list[str]) -> str | None:
     return "NOMAD" if any(map(_NOMAD.match, lines)) else None
 
 
+def _lacks(lines: list[str]) -> str:
+    """Return why a text is not S(Q) or F(Q): what else Gudrun has written."""
+    other = _OTHER_GUDRUN.match("".join(lines[:1]))
+    if other:
+        return (
+            f"it is Gudrun's {other[1]}, whose F(Q) is in the .mint01; "
+            "engine='total_scattering', kind='F(Q)' reads it as F(Q)"
+        )
+    return "no comment names Gudrun's .mint01, PDFgetX3 or a column S(Q)"
+
+
 def _output(lines: list[str]) -> str | None:
     """Return what PDFgetX3 has written: sq, fq, gr or iq."""
     found = {row[1].lower() for row in map(_OUTPUT.match, lines) if row}
@@ -99,8 +111,8 @@ FORMAT = Format(
     "total scattering text",
     "text",
     _source,
-    "no comment names Gudrun's .mint01, PDFgetX3 or a column S(Q)",
-    resembles=r"(?i)^#[ \t]*column_(?:q|Sq)\b",
+    _lacks,
+    resembles=r"(?i)^#[ \t]*column_(?:q|Sq)\b|\A#[ \t]*\S+\.m[a-z]{2,5}\d\d[ \t]*$",
     is_table=True,
     strict=False,
     guide=Guide(
@@ -229,15 +241,15 @@ def open_total_scattering(
         asked = f"kind= one of {kinds}; composition= to make S(Q) of F(Q)"
         fix = "leave kind= out" if source else asked
         raise QuantityError(f"{path} {does}", fix=fix)
-    foreign = named_format(lines) if source is None else None
+    unnamed = source is None and not _OTHER_GUDRUN.match(lines[0])
+    foreign = named_format(lines) if unnamed else None
     check(foreign is None, str(foreign))
     lines = [line.strip() for line in lines]
     start = [i for i, line in enumerate(lines) if _START.match(line)]
     header, lines = lines, lines[start[-1] :] if start else lines
     rows = [line for line in lines if line and not line.startswith("#")]
-    announced = re.match(r"#\s*\d+\s+(\d+)\s*$", "".join(lines[2:3]))
-    right = announced is None or int(announced[1]) == len(rows)
-    check(source != "Gudrun" or right, f"it has {len(rows)} rows, not as announced")
+    if source == "Gudrun":
+        _require_announced(lines, rows)
     # Some programs begin with the number of rows, RMCProfile with a title below it.
     for above in (1, 2):
         rows = rows[above:] if rows and rows[0] == str(len(rows) - above) else rows
@@ -322,6 +334,19 @@ def open_total_scattering(
     # A DataArray loses the attributes of its Dataset.
     ds[QUANTITIES[quantity].variable].attrs.update(how)
     return ds
+
+
+def _require_announced(lines: list[str], rows: list[str]) -> None:
+    """Refuse fewer rows than Gudrun announces, except where the first were taken out.
+
+    Its Q are 0, and from half a step on equally spaced.
+    """
+    announced = re.match(r"#\s*\d+\s+(\d+)\s*$", "".join(lines[2:3]))
+    missing = int(announced[1]) - len(rows) if announced else 0
+    if missing > 0 and len(rows) > 1:
+        first, second = to_numbers((row.split()[0] for row in rows[:2]), "Q")
+        missing -= round(first / (second - first) + 0.5) if second > first else 0
+    check(missing == 0, f"it has {len(rows)} rows, not as announced")
 
 
 def _levels(

@@ -12,7 +12,7 @@ import numpy as np
 from xbp.core.errors import FileFormatError, QuantityError
 from xbp.core.guards import require_agreement
 from xbp.md.found import Found, cell_volume
-from xbp.md.frames import Frames, Rows
+from xbp.md.frames import Frames, Rows, matrix
 from xbp.md.given import Given, named
 from xbp.md.source import (
     Header,
@@ -164,7 +164,11 @@ def _history_header(lines: Lines, where: str) -> Header | None:
     if imcon == 0 and len(row) > 3:  # an atom: its name, index, mass and charge
         rows -= 1
     else:
-        cell = np.array([row, *(lines.next().split() for _ in range(2))], dtype=float)
+        vectors = [row, *(lines.next().split() for _ in range(2))]
+        there = all(_count_numbers(vector) == 3 for vector in vectors)
+        problem = f"its header (imcon = {imcon}) declares a cell, which is not there"
+        require_file(there, where, problem, fix="write the cell, or imcon 0 and cell=")
+        cell = matrix(vectors, "its cell", 3)
         begin = lines.at
         if imcon:
             cell_volume(cell, where)
@@ -285,7 +289,7 @@ def _xdatcar_header(lines: list[bytes], where: str) -> Header:
     ``n_rows`` is the number of its lines; ``info["factor"]`` that of positions to Å.
     """
     (scale,) = (float(word) for word in lines[1].split())
-    cell = np.array([line.split() for line in lines[2:5]], dtype=float)
+    cell = matrix((line.split() for line in lines[2:5]), "its cell", 3)
     words: Any = lines[5].decode("ascii").split()
     named_ = bool(words) and not all(word.isdigit() for word in words)
     counts = [int(word) for word in lines[6 if named_ else 5].split()]

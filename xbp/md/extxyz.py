@@ -32,7 +32,7 @@ from xbp.md.xyz import atom_count
 __all__ = ["is_extxyz", "open_extxyz", "require_consecutive"]
 
 _PAIR = re.compile(
-    r'([^\s="]+|"[^"]*")\s*=\s*("(?:[^"\\]|\\.)*"|\{[^}]*\}|\[[^\]]*\]|\S+)'
+    r'([^\s="]+|"[^"]*")\s*=\s*("(?:[^"\\]|\\.)*"|\'[^\']*\'|\{[^}]*\}|\[[^\]]*\]|\S+)'
 )
 #: Units that a comment declares: time_unit=fs, units=metal; what they convert to.
 _UNITS = re.compile(
@@ -183,7 +183,7 @@ def _read_header(lines: Lines, where: str) -> Header | None:
     count = atom_count(line, where)
     comment = lines.next().decode("utf-8", "replace")
     info = {
-        key.strip('"').lower(): value.strip('"{}[]')
+        key.strip('"').lower(): value.strip("\"'{}[]")
         for key, value in _PAIR.findall(comment)
     }
     for key in filter(_TIME.fullmatch, list(info)):

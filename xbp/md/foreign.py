@@ -6,11 +6,15 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from xbp.core.errors import require
+from xbp.io.foreign import CONFIG, REMEDIES, TINKER, YAML_DUMP, foreign_format
+from xbp.io.refusal import foreign_signature
+from xbp.io.text import head
 from xbp.md.extxyz import require_consecutive
 from xbp.md.found import Found
 from xbp.md.frames import Frames, Rows
@@ -19,47 +23,65 @@ from xbp.md.objects import ASE_SPEED, found_of_images
 from xbp.md.source import Source, reading, require_file
 from xbp.md.topology import elements_of, open_universe, read_topology
 
-__all__ = ["open_with_ase", "open_with_mdanalysis"]
+__all__ = ["open_with_ase", "open_with_mdanalysis", "require_plain"]
 
 #: Formats of which ASE returns every frame, and velocities, as the file has them: each
 #: has a test by hand.
 _ASE_MOVING: Final = ("traj", "vasp", "vasp-xml", "vasp-out", "castep-md")
-#: Formats that ASE reads wrongly, or whose elements it guesses from names, and what to
-#: do; those that xbp reads itself are not recognised by their first lines.
+#: Formats that ASE reads wrongly, or whose elements it guesses from names: what they
+#: are, and what to do. Those that xbp reads itself do not begin as they should.
 _TOPOLOGY, _DAMAGED = "pass topology= and elements=", "correct its first lines"
+_ITSELF = "pass topology= (this file, too, names its atoms) and elements="
 _ASE_WRONG: Final = {
-    "cp2k-dcd": _TOPOLOGY,
-    "dlp-history": _DAMAGED,
-    "dlp4": "write a HISTORY",
-    "extxyz": "write a Lattice in the second line",
-    "gromacs": _TOPOLOGY,
-    "lammps-data": _DAMAGED,
-    "lammps-dump-binary": "convert it with binary2txt",
-    "lammps-dump-text": "begin it with ITEM: TIMESTEP",
-    "netcdftrajectory": _TOPOLOGY,
-    "proteindatabank": _TOPOLOGY,
-    "vasp-xdatcar": _DAMAGED,
-    "xyz": "write extended XYZ, with a Lattice",
+    "cp2k-dcd": ("a DCD, which does not name its atoms", _TOPOLOGY),
+    "dlp-history": ("a HISTORY of DL_POLY whose first lines are damaged", _DAMAGED),
+    "dlp4": ("a CONFIG or REVCON of DL_POLY, one configuration", "write a HISTORY"),
+    "extxyz": (
+        "XYZ, but its third line is not a name and three numbers",
+        "write extended XYZ, with a Lattice in the second line",
+    ),
+    "gromacs": ("a GRO, which has no elements", _ITSELF),
+    "lammps-data": ("a LAMMPS data file whose first lines are damaged", _DAMAGED),
+    "lammps-dump-binary": ("a binary LAMMPS dump", "convert it with binary2txt"),
+    "lammps-dump-text": ("a LAMMPS dump", "begin it with ITEM: TIMESTEP"),
+    "netcdftrajectory": ("netCDF of AMBER, which names no atoms", _TOPOLOGY),
+    "proteindatabank": ("PDB, whose elements are not certain", _ITSELF),
+    "vasp-xdatcar": ("an XDATCAR whose first lines are damaged", _DAMAGED),
+    "xyz": ("XYZ whose first lines are damaged", "write extended XYZ, with a Lattice"),
 }
+#: Texts that neither reads.
+_UNREAD: Final = (CONFIG, TINKER, YAML_DUMP)
 #: MDAnalysis's formats that state times, in ps, and those that do not.
 _MDA_TIMED: Final = ("XTC", "TRR")
 _MDA_UNTIMED: Final = ("DCD", "TRJ", "MDCRD", "CRDBOX", "XYZ", "PDB", "GRO")
+_CONVERT: Final = "convert it to extended XYZ, or pass topology= for MDAnalysis"
 _PURPOSE: Final = "read this format"
+
+
+def require_plain(path: Path, head: bytes) -> None:
+    """Refuse an empty file, and a text that begins with a byte order mark."""
+    require_file(bool(head.strip()), path, "it is empty")
+    marked = head.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"))
+    fix = "save it as UTF-8 without the mark"
+    require_file(not marked, path, "it begins with a byte order mark", fix=fix)
 
 
 def open_with_ase(source: Source, given: Given) -> Found:
     """Open what ASE reads; it is kept in memory, as ASE's formats cannot seek."""
     path = source.path
+    if given.format is None:
+        what, fix = foreign_signature(source.read(0, 64)) or ("", "")
+        require_file(not what, path, what, fix=fix)
+        name = foreign_format(head(path)) or ""
+        fix = REMEDIES.get(name, _CONVERT)
+        unread = f"{name}, which xbp does not read"
+        require_file(name not in _UNREAD, path, unread, fix=fix)
     hint = "pass topology= to read it with MDAnalysis"
     with reading(path, hint, "is not a trajectory that xbp or ASE reads"):
         formats = require("ase.io.formats", _PURPOSE, "formats")
         kind = str(given.format or formats.filetype(str(path)))
-        require_file(
-            kind not in _ASE_WRONG,
-            path,
-            f"ASE takes it for {kind}, which ASE does not read correctly",
-            fix=_ASE_WRONG.get(kind, ""),
-        )
+        what, fix = _ASE_WRONG.get(kind, ("", ""))
+        require_file(not what, path, what, fix=fix)
         if kind == "vasp":
             _require_counts(source)
         options = given.reader_options or {}

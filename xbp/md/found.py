@@ -21,7 +21,14 @@ from xbp.md.plane import Frame
 from xbp.md.source import require_file
 from xbp.md.weights import atomic_mass
 
-__all__ = ["Found", "assemble", "cell_volume", "masses_of", "require_motion"]
+__all__ = [
+    "Found",
+    "assemble",
+    "cell_volume",
+    "masses_of",
+    "require_motion",
+    "require_room",
+]
 
 
 @dataclass(frozen=True)
@@ -208,6 +215,34 @@ def masses_of(
             )
         mass[atoms] = np.where(np.isnan(here), standard, here)
     return mass
+
+
+def require_room(path: Path, found: Found, least: float) -> None:
+    """Refuse cells and positions in which atoms have less than the least volume, Å³.
+
+    Atoms of that volume fill at most a box about their positions with room for one more
+    on each side. Velocities, forces and fractional coordinates that pass for positions
+    lie within a much smaller one.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    cells, n_atoms = found.cells, max(found.element.size, 1)
+    thin = np.linalg.norm(np.linalg.inv(cells), axis=1).max()
+    # A plane of atoms is as thick as these.
+    each = np.abs(np.linalg.det(cells)).min() / n_atoms * max(1.0, 2.0 * thin)
+    dense = f"{each:.3g} angstrom³ per atom: its lengths have the wrong units"
+    fix = "correct the cell, or lower densest="
+    require_file(each > least, path, dense, fix=fix)
+    sides = np.ptp(found.frames.first.position.reshape(-1, 3), axis=0)
+    require_file(
+        n_atoms * least < np.prod(sides + 2 * least ** (1 / 3)),
+        path,
+        f"its {n_atoms} atoms lie within {sides.max():.3g} angstrom: these are not "
+        "positions in angstrom",
+        fix="open the file of positions, or convert them to angstrom",
+    )
 
 
 def require_motion(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,6 +26,7 @@ __all__ = [
     "Rows",
     "Vectors",
     "fitting",
+    "matrix",
     "part_of",
     "pieces",
     "read_table",
@@ -311,7 +314,7 @@ def read_table(
     """
     spans = {n: range(columns[n][0], sum(columns[n][::2])) for n in names}
     kinds = {at: columns[n][1] for n, span in spans.items() for at in span}
-    with np.errstate(invalid="raise"):  # 1e400 is not an id
+    with np.errstate(invalid="raise"), _named_columns():  # 1e400 is not an id
         table = pd.read_csv(
             io.BytesIO(source.read(head.begin, head.end)),
             sep=r"\s+",
@@ -330,6 +333,45 @@ def read_table(
         n: np.stack([found[at] for at in span], 1) if len(span) > 1 else found[span[0]]
         for n, span in spans.items()
     }
+
+
+@contextlib.contextmanager
+def _named_columns() -> Iterator[None]:
+    """Say in which column a word is not a number, as pandas does not."""
+    try:
+        yield
+    except ValueError as error:
+        at = re.search(r"safely convert .* in column (\d+)", str(error))
+        if at is None:
+            raise
+        problem = f"column {int(at[1]) + 1} has a word that is not a finite number"
+        raise ValueError(problem) from None
+
+
+def matrix(
+    rows: Iterable[Sequence[bytes | str]], what: str, *widths: int
+) -> np.ndarray:
+    """Return rows of words as numbers; all have as many, one of the `widths`.
+
+    Raises
+    ------
+    ValueError
+        If a word is not a number, or a row has too few or too many.
+
+    Examples
+    --------
+    >>> matrix([["0", "1"], ["2"]], "the box", 2, 3)
+    Traceback (most recent call last):
+        ...
+    ValueError: the box has rows of 2 and 1 numbers, not 2 or 3 in each
+    """
+    found = list(rows)
+    sizes = [len(row) for row in found]
+    if len(set(sizes)) != 1 or sizes[0] not in widths:
+        own = " and ".join(map(str, dict.fromkeys(sizes)))
+        needed = " or ".join(map(str, widths))
+        raise ValueError(f"{what} has rows of {own} numbers, not {needed} in each")
+    return np.array([[float(word) for word in row] for row in found])
 
 
 def require_finite(where: Callable[[int], str], *arrays: np.ndarray | None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import not_used
 from xbp.md.found import Found, cell_volume
-from xbp.md.frames import Columns, Frames, Rows, read_table
+from xbp.md.frames import Columns, Frames, Rows, matrix, read_table
 from xbp.md.given import Given, named
 from xbp.md.source import (
     Header,
@@ -260,10 +260,13 @@ def _read_header(
         if name.startswith("ATOMS") and item != name:
             break
         if name.startswith("BOX BOUNDS"):
-            rows = [[float(x) for x in lines.next().split()] for _ in range(3)]
-            found["box"] = _box(name, rows, where)
+            rows = [lines.next().split() for _ in range(3)]
+            found["box"] = _box(name, matrix(rows, "its box", 2, 3, 4), where)
         else:
             text = lines.next().decode("ascii", "replace").strip()
+            other = next((what for key, what in _OTHER if name.startswith(key)), "")
+            fix = "write its atoms with dump custom"
+            require_file(not other, where, f"{other} of LAMMPS, no atoms", fix=fix)
             items = ("TIMESTEP", "TIME", "UNITS", "NUMBER OF ATOMS")
             known = item != name and name in items
             require_file(known, where, f"'{item[:40]}' is not an item of a LAMMPS dump")
@@ -289,15 +292,22 @@ def _read_header(
     return Header(n_atoms, cell, shared, step, time, origin, info)
 
 
+#: Items of dumps that have no atoms.
+_OTHER: Final = (
+    ("NUMBER OF ENTRIES", "a local dump"),
+    ("DIMENSION", "a grid dump"),
+    ("GRID SIZE", "a grid dump"),
+)
+
+
 def _box(
-    item: str, rows: list[list[float]], where: str
+    item: str, bounds: np.ndarray, where: str
 ) -> tuple[np.ndarray, np.ndarray, str | None]:
     """Return cell vectors, origin, and which sides are periodic, if that is stated.
 
     LAMMPS writes the bounds of the box around a tilted cell. Of two letters for each
     side, ``p`` is periodic.
     """
-    bounds = np.array(rows)
     sides = [w for w in item.split() if len(w) == 2 and set(w) <= set("pfsm")]
     digits = "".join("1" if side == "pp" else "0" for side in sides)
     wanted = (3, 4) if "abc origin" in item else (3, 3 if "xy" in item else 2)

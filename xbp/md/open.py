@@ -36,8 +36,8 @@ from xbp.md.dlpoly_vasp import (
     open_xdatcar,
 )
 from xbp.md.extxyz import is_extxyz, open_extxyz
-from xbp.md.foreign import open_with_ase, open_with_mdanalysis
-from xbp.md.found import Found, assemble, masses_of, require_motion
+from xbp.md.foreign import open_with_ase, open_with_mdanalysis, require_plain
+from xbp.md.found import Found, assemble, masses_of, require_motion, require_room
 from xbp.md.given import Given
 from xbp.md.gsd_tng import is_gsd, is_tng, open_gsd, open_tng
 from xbp.md.h5md import is_h5md, is_mdt, open_h5md, open_mdt
@@ -199,8 +199,9 @@ def open_trajectory(
         between two frames, exceed it, units or times are wrong, or the frames are a set
         of configurations.
     densest : scalar with units
-        Least plausible volume per atom (bare: angstrom³; hydrogen at 200 GPa has 1.8).
-        Below it the lengths have other units, such as σ of Lennard-Jones.
+        Least plausible volume per atom (bare: angstrom³; hydrogen at 200 GPa has 1.8),
+        of the cell and of the space that the atoms take up. Below it the lengths have
+        other units, such as σ of Lennard-Jones, or positions are something else.
     cell : scalar with units, three of them, or array_like, shape (3, 3), optional
         Side, sides or vectors (bare: Å), for files without a cell; beside CP2K's XYZ
         also its file of cells.
@@ -331,13 +332,7 @@ def open_trajectory(
                 found = reader(source, given)
                 found = found if velocities is not False else found.at_rest()
                 found = found.without_sites()
-            cells, n = found.cells, max(found.element.size, 1)
-            thin = np.linalg.norm(np.linalg.inv(cells), axis=1).max()
-            # A plane of atoms is as thick as these.
-            each = np.abs(np.linalg.det(cells)).min() / n * max(1.0, 2.0 * thin)
-            dense = f"{each:.3g} angstrom³ per atom: its lengths have the wrong units"
-            fix = "correct the cell, or lower densest="
-            require_file(each > least, where, dense, fix=fix)
+            require_room(where, found, least)
             tolerance = np.inf if found.reduced else 0.25
             mass = masses_of(
                 where, found.element, masses, found.mass, tolerance=tolerance
@@ -421,7 +416,7 @@ def _plain(given: Any) -> Any:
 
 def _kind(source: Source, head: bytes, given: Given) -> Kind | None:
     """Return the format of a file, as given or by its content; None for libraries'."""
-    require_file(bool(head.strip()), source.path, "it is empty")
+    require_plain(source.path, head)
     if given.format is not None:
         require_kind(given.format, str, "format", "a name such as 'lammps-dump'")
         return next((kind for kind in FORMATS if kind.name == given.format), None)

@@ -23,6 +23,7 @@ from xbp.core.errors import (
     MissingDependencyError,
     XbpError,
 )
+from xbp.io.spelling import ends_whole
 
 __all__ = [
     "BLOCK",
@@ -460,8 +461,7 @@ def index_frames(lines: Lines, begin: Callable[[str], Header | None]) -> list[He
     begin : callable
         Reads the next header, or None at the end; its argument is for messages.
 
-    A damaged header, one that contradicts the first, a last frame that is cut short
-    (unless the part is wanted) and a file without frames are errors.
+    Damage, frames that differ, a last frame cut short (unless wanted): all are errors.
     """
     path = lines.source.path
     found: list[Header] = []
@@ -475,16 +475,17 @@ def index_frames(lines: Lines, begin: Callable[[str], Header | None]) -> list[He
             require_modest(lines.source, 2 * head.n_rows)
             head = replace(head, begin=head.begin or lines.at)
             whole = lines.skip(head.n_rows) == head.n_rows
-            whole = whole and (lines.ended or not found)
+            rows = b"" if lines.ended else lines.source.read(head.begin, lines.at)
+            whole = whole and (lines.ended or ends_whole(rows, alone=not found))
         except FileFormatError:
             if not lines.finished:
                 raise
             whole = False
         if not whole and lines.source.keep_part and found:
             break
-        fix = MAYBE_DAMAGED
-        if found:
-            fix = f"truncated='drop' opens the {len(found)} whole frames"
+        drop = f"truncated='drop' opens the {len(found)} whole frames"
+        drop += "; or end its last line" * (not lines.ended)
+        fix = drop if found else MAYBE_DAMAGED
         require_file(whole, path, f"it is cut short in frame {len(found)}", fix=fix)
         assert head is not None
         before = found[-1] if found else head

@@ -34,6 +34,8 @@ _ATOMIC: Final = 1e-2 * si.value("atomic unit of velocity")
 #: Comments of CP2K, and of LAMMPS's dump xyz.
 _CP2K: Final = re.compile(rb"\s*i\s*=\s*(\d+)\s*,\s*time\s*=\s*([-+\d.Ee]+)")
 _LAMMPS: Final = re.compile(rb"\s*Atoms\.\s*Timestep:\s*(\d+)(?:\s+Time:\s*(\S+))?")
+#: What CP2K's names of files say that they contain.
+_CONTENTS: Final = {"vel": "velocities", "frc": "forces"}
 _AS_OFTEN: Final = "write both as often, or open a part with frames="
 _COLUMNS: Final[Columns] = {"name": (0, str, 1), "vector": (1, float, 3)}
 
@@ -59,12 +61,14 @@ def open_xyz(source: Source, given: Given) -> Found:
     Raises
     ------
     FileFormatError
-        If a frame is damaged or has other atoms, or the velocities are of other frames.
+        If a frame is damaged or has other atoms, the velocities are of other frames, or
+        CP2K's name of the file says that it has no positions.
     UnitsError, QuantityError
         If the cell, elements, units or times are neither in the file nor given.
     """
     path = source.path
     table = _frames(source)
+    _require_contents(path, table, "positions")
     chosen = given.choose(len(table))
     picked = [table[i] for i in chosen]
     by_lammps = picked[0].info.get("program") == "LAMMPS"
@@ -182,6 +186,23 @@ def _header(lines: Lines, where: str) -> Header | None:
     )
 
 
+def _require_contents(path: Path, table: list[Header], wanted: str) -> None:
+    """Refuse a file of CP2K whose name, such as ``project-frc-1.xyz``, says otherwise.
+
+    Positions, velocities and forces have the same comments.
+    """
+    part = re.search(r"-(pos|vel|frc)-", path.name)
+    contents = _CONTENTS.get(part[1], "positions") if part else wanted
+    fix = "open the file of positions (-pos-)"
+    if contents == "velocities":
+        fix += f", with velocities={path.name!r}"
+    elif wanted == "velocities":
+        fix = "name the file of velocities (-vel-)"
+    by_cp2k = table[0].info["program"] == "CP2K"
+    problem = f"these are {contents} of CP2K, not {wanted}"
+    require_file(contents == wanted or not by_cp2k, path, problem, fix=fix)
+
+
 def _velocities(
     given: Given, table: list[Header]
 ) -> tuple[Source | None, dict[int, Header]]:
@@ -203,6 +224,7 @@ def _velocities(
             f"velocities={str(path)!r} is not a file of CP2K: its units are not known",
             fix="write extended XYZ with velocities, and units=",
         )
+    _require_contents(path, found, "velocities")
     by_step = {(head.step, head.time): head for head in found}
     pairs = {}
     for number in given.choose(len(table)):
