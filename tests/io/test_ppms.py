@@ -524,3 +524,27 @@ def test_repeats_of_a_measured_file(shared_data: Path) -> None:
     assert float(ds.C[0]) == pytest.approx(np.mean(shots))
     assert float(ds.temperature[0]) == pytest.approx(1.9926072, abs=1e-6)
     assert ds.sizes["temperature"] < xbp.open_dataset(path).sizes["temperature"] / 2.5
+
+
+def test_further_commas_at_the_end_of_rows(tmp_path: Path) -> None:
+    wanted = xbp.open_dataset(write(tmp_path / "a.dat"))
+    rows = [row.replace("\n", ",,,\n") if row[0] != "1" else row for row in ROWS]
+    path = write(tmp_path / "b.dat", rows)
+    xr.testing.assert_equal(xbp.open_dataset(path), wanted)
+    rows[1] = rows[1].replace(",,,\n", ",,7,\n")
+    with pytest.raises(FileFormatError, match="line 10 has 13 fields"):
+        xbp.open_dataset(write(path, rows))
+
+
+@pytest.mark.parametrize("units", ["mJ/mole-K", "J/g-K", "µJ/K"])
+def test_all_columns_in_one_unit(tmp_path: Path, units: str) -> None:
+    """Total − Addenda is the sample, whatever a mole or the mass is."""
+    columns = COLUMNS.replace("Last ()", "Total HC ({u})")
+    rows = [f"1,,1857,{T},{3 * T},0.1,{T},0.1,0,{4 * T}\n" for T in (2.0, 3.0, 5.0)]
+    ds = xbp.open_dataset(write(tmp_path / "a.dat", rows, units, "50", columns))
+    np.testing.assert_allclose(ds.C, [6, 9, 15])
+    assert "amount" not in ds.C.attrs
+    rows[1] = rows[1].replace(",12.0\n", ",24.0\n")
+    rows[2] = rows[2].replace(",20.0\n", ",40.0\n")
+    with pytest.raises(FileFormatError, match="times Total HC - Addenda HC"):
+        xbp.open_dataset(write(tmp_path / "b.dat", rows, units, "50", columns))

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from xbp.errors import FileFormatError, MissingDependencyError, QuantityError, XbpError
+from xbp.io.spelling import ends_whole
 from xbp.md import lammps_text, open_trajectory
 from xbp.md.source import BLOCK, Lines, open_source, release
 
@@ -306,3 +307,20 @@ def test_what_a_user_changes_is_not_read_again(tmp_path: Path) -> None:
     first = traj.position.values
     first[:] = 0
     np.testing.assert_allclose(traj.position.values, SCALED @ CELL, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "whole"),
+    [
+        ("1 1.25 -12\n2 3.55 -12\n3 1.25 -1", False),  # image flags have any length
+        ("a 1.25\nb 2.50", True),
+        ("a 1.25\nb 2.5", False),
+        ("a 1.23456\nb 12.3456\nc 0.12345", False),
+        ("a 1.23456\nb 12.3456\nc 0.123456", True),
+        ("a 1.25e-05\nb 2.50e-0", False),
+        ("a 1.25e-05\nb 2.50e-01", True),
+        ("a", False),
+    ],
+)
+def test_a_last_row_without_a_line_end(rows: str, whole: bool) -> None:
+    assert ends_whole(rows.encode(), alone=False) == whole

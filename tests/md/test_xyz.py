@@ -199,13 +199,16 @@ def test_a_last_number_of_free_length(tmp_path: Path) -> None:
             "its box has rows of 2 and 1 numbers",
         ),
         ("a.xyz", "PK\x03\x04", "a zip archive"),
+        ("a.xtc", "\0\0\x07" + chr(0xCB), "an XTC of GROMACS: it names no atoms"),
+        ("a.tpr", "\0\0\0-\0\0\0,VERSION 2020", "a TPR of GROMACS, a topology"),
     ],
 )
 def test_what_is_not_read_is_named(
     tmp_path: Path, name: str, text: str, says: str
 ) -> None:
+    raw = text.encode("latin-1" if "\0" in text else "utf-8")
     with pytest.raises(FileFormatError, match=says):
-        open_trajectory(written(tmp_path, text.encode(), name))
+        open_trajectory(written(tmp_path, raw, name))
 
 
 def test_extended_xyz_in_single_quotes(tmp_path: Path) -> None:

@@ -329,10 +329,13 @@ def _table(
         check(right, f"its column {title!r} is not in units of {' or '.join(fits)}")
     missing = set(_NEEDED) - set(columns)
     check(not missing, f"it has no column {', '.join(sorted(missing))}")
+    size = len(titles)
     split = [
-        (i, next(csv.reader([line])))
+        # Some programs end every row with further commas.
+        (i, row if any(map(str.strip, row[size:])) else row[:size])
         for i, line in enumerate(lines[start:], start=start + 1)
         if line.strip()
+        for row in csv.reader([line])
     ]
     measured = [
         row[columns["Samp HC"]].strip()

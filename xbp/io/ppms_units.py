@@ -133,8 +133,9 @@ def per_mole_of(
     if ratio is None:
         return None
     per_mole = is_in(units["Samp HC"], "J/mol/K")
+    alike = is_in(units[TOTAL], "J/mol/K")  # which says nothing of the mole
     if abs(ratio - 1) <= tolerance:
-        return "formula units" if per_mole else None
+        return "formula units" if per_mole and not alike else None
     atoms = float(sample.get("atoms_per_formula", "nan"))
     check(
         per_mole and abs(ratio * atoms - 1) <= tolerance,
@@ -154,18 +155,21 @@ def _ratio(
     own = units.get("Samp HC")
     if own is None or not {"Addenda HC", TOTAL} <= set(units):
         return None
-    scale, target = 1.0, "J/K"
-    if not is_in(own, "J/K"):
+    scale, target, total_in = 1.0, "J/K", "J/K"
+    alike = all(is_in(units[name], own) for name in (TOTAL, "Addenda HC"))
+    if alike:  # all of them per mole, or none
+        target = total_in = own
+    if not (alike or is_in(own, "J/K")):
         if "sample_mass" not in sample:
             return None
         scale, target = 1 / magnitude(sample["sample_mass"], "g", name="mass"), "J/g/K"
-    if is_in(own, "J/mol/K"):
+    if is_in(own, "J/mol/K") and not alike:
         if "molar_mass" not in sample:
             return None
         scale *= magnitude(sample["molar_mass"], "g/mol", name="molar_mass")
         target = "J/mol/K"
     total, addenda = (
-        numbers[name] * convert_factor(units[name], "J/K", name=f"'{name}'")
+        numbers[name] * convert_factor(units[name], total_in, name=f"'{name}'")
         for name in (TOTAL, "Addenda HC")
     )
     heat = numbers["Samp HC"] * convert_factor(own, target)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
     h5py = lazy_loader.load("h5py")
 
-__all__ = ["foreign_signature", "hdf5_refusal", "refusal"]
+__all__ = ["binary_trajectory", "foreign_signature", "hdf5_refusal", "refusal"]
 
 _REDUCE: Final = "reduce it in Mantid, then SaveNXSPE or SaveNexus"
 _TRAJECTORY: Final = "xbp.md.open_trajectory(path, ...)"
@@ -245,13 +245,27 @@ def _in_archive(where: Path) -> tuple[str, str] | None:
 
 #: How binary trajectories begin, from some byte on.
 _BINARY_TRAJECTORIES: Final = (
-    *((at, kind) for at in (4, 8) for kind in (b"CORD", b"VELD")),  # DCD
-    (0, b"\x00\x00\x07\xc9"),  # TRR
-    (0, b"\x00\x00\x07\xcb"),  # XTC
-    (0, b"\xdf\x65\xdf\x65\xdf\x65\xdf\x65"),  # GSD
-    (8, b"VERSION "),  # TPR
-    (40, b"GENERAL INFO"),  # TNG
+    *((at, kind, "a DCD") for at in (4, 8) for kind in (b"CORD", b"VELD")),
+    (0, b"\x00\x00\x07\xc9", "a TRR of GROMACS"),
+    (0, b"\x00\x00\x07\xcb", "an XTC of GROMACS"),
+    (0, b"\xdf\x65\xdf\x65\xdf\x65\xdf\x65", "GSD"),
+    (8, b"VERSION ", "a TPR of GROMACS"),
+    (40, b"GENERAL INFO", "TNG"),
 )
+
+
+def binary_trajectory(start: bytes) -> str | None:
+    r"""Name a binary trajectory, by how it begins; None for others.
+
+    Examples
+    --------
+    >>> binary_trajectory(b"T\0\0\0CORD")
+    'a DCD'
+    """
+    for at, mark, name in _BINARY_TRAJECTORIES:
+        if start[at:].startswith(mark):
+            return name
+    return None
 
 
 def _is_trajectory(path: Path) -> bool:
@@ -270,5 +284,5 @@ def _is_trajectory(path: Path) -> bool:
     first, _, rest = start.partition(b"\n")
     xyz = first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]
     data = b"xlo xhi" in start and b"atom types" in start
-    binary = any(start[at:].startswith(mark) for at, mark in _BINARY_TRAJECTORIES)
+    binary = binary_trajectory(start) is not None
     return start.startswith(b"ITEM: ") or data or xyz or binary

@@ -96,11 +96,13 @@ def ends_whole(rows: bytes, *, alone: bool) -> bool:
     if not others:
         return alone
     own, usual = _length(last[-1]), sorted(others)[len(others) // 2]
-    if own[1:] == usual[1:]:
-        return True
-    if len(others) > 1 and len({one[1:] for one in others}) == 1 and usual[1]:
-        return False
-    return alone or (own[0] >= usual[0] > 0 and own[2] >= max(one[2] for one in others))
+    if not usual[1]:  # a whole number may be of any length
+        return alone
+    if len({one[1:] for one in others}) == 1:
+        fits = own[1:] == usual[1:]
+        if fits or len(others) > 1:
+            return fits
+    return alone or (own[0] >= usual[0] and own[2] >= max(one[2] for one in others))
 
 
 def _length(word: bytes) -> tuple[int, int, int]:

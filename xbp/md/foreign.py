@@ -13,7 +13,7 @@ import numpy as np
 
 from xbp.core.errors import require
 from xbp.io.foreign import CONFIG, REMEDIES, TINKER, YAML_DUMP, foreign_format
-from xbp.io.refusal import foreign_signature
+from xbp.io.refusal import binary_trajectory, foreign_signature
 from xbp.io.text import head
 from xbp.md.extxyz import require_consecutive
 from xbp.md.found import Found
@@ -33,7 +33,7 @@ _ASE_MOVING: Final = ("traj", "vasp", "vasp-xml", "vasp-out", "castep-md")
 _TOPOLOGY, _DAMAGED = "pass topology= and elements=", "correct its first lines"
 _ITSELF = "pass topology= (this file, too, names its atoms) and elements="
 _ASE_WRONG: Final = {
-    "cp2k-dcd": ("a DCD, which does not name its atoms", _TOPOLOGY),
+    "cp2k-dcd": ("a DCD: it names no atoms", _TOPOLOGY),
     "dlp-history": ("a HISTORY of DL_POLY whose first lines are damaged", _DAMAGED),
     "dlp4": ("a CONFIG or REVCON of DL_POLY, one configuration", "write a HISTORY"),
     "extxyz": (
@@ -70,12 +70,7 @@ def open_with_ase(source: Source, given: Given) -> Found:
     """Open what ASE reads; it is kept in memory, as ASE's formats cannot seek."""
     path = source.path
     if given.format is None:
-        what, fix = foreign_signature(source.read(0, 64)) or ("", "")
-        require_file(not what, path, what, fix=fix)
-        name = foreign_format(head(path)) or ""
-        fix = REMEDIES.get(name, _CONVERT)
-        unread = f"{name}, which xbp does not read"
-        require_file(name not in _UNREAD, path, unread, fix=fix)
+        _require_unnamed(source)
     hint = "pass topology= to read it with MDAnalysis"
     with reading(path, hint, "is not a trajectory that xbp or ASE reads"):
         formats = require("ase.io.formats", _PURPOSE, "formats")
@@ -102,6 +97,20 @@ def open_with_ase(source: Source, given: Given) -> Found:
     # ASE's unit of time is Å √(u/eV) / Å.
     times = np.array(own, dtype=float) / ASE_SPEED if own and None not in own else None
     return found_of_images(images, given, times=times)
+
+
+def _require_unnamed(source: Source) -> None:
+    """Refuse what neither xbp nor ASE reads, by its name."""
+    path, start = source.path, source.read(0, 64)
+    what, fix = foreign_signature(start) or ("", "")
+    require_file(not what, path, what, fix=fix)
+    name = binary_trajectory(start) or ""
+    problem = f"{name}, a topology" if "TPR" in name else f"{name}: it names no atoms"
+    fix = "pass it as topology= of a trajectory" if "TPR" in name else _TOPOLOGY
+    require_file(not name, path, problem, fix=fix)
+    name = foreign_format(head(path)) or ""
+    problem, fix = f"{name}, which xbp does not read", REMEDIES.get(name, _CONVERT)
+    require_file(name not in _UNREAD, path, problem, fix=fix)
 
 
 def open_with_mdanalysis(source: Source, given: Given) -> Found:
