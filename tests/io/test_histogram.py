@@ -136,3 +136,29 @@ def test_one_of_several_histograms_by_name(tmp_path: Path) -> None:
         xbp.open_dataset(path)
     np.testing.assert_array_equal(xbp.open_dataset(path, name="can").S, 2 * alone.S)
     xr.testing.assert_identical(xbp.open_dataset(path, name="iqe"), alone)
+
+
+@pytest.mark.parametrize("title", ["DOS", "initdos", "sum of IQE over axis Q"])
+def test_a_histogram_over_energy_alone(tmp_path: Path, title: str) -> None:
+    """multiphonon's sums of S(Q,E) over Q have the layout of its g(E)."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file[f"{title}/data"], file[f"{title}/errors"] = [1.0, 4.0], [0.01, 0.04]
+        file[f"{title}/grid/E/bin boundaries"] = [0.0, 1.0, 2.0]
+        file[f"{title}/grid/E"].attrs["unit"] = "1.60218e-22*J"
+    if "dos" in title.lower():
+        np.testing.assert_array_equal(xbp.open_dataset(path).g, [1, 4])
+    else:
+        with pytest.raises(QuantityError, match="may be a g"):
+            xbp.open_dataset(path)
+    ds = xbp.open_dataset(path, quantity="dynamic_structure_factor")
+    np.testing.assert_array_equal(ds.S_std, [0.1, 0.2])
+    assert (ds.S.dims, ds.S.attrs["statistics"]) == (("E",), "quantum")
+    np.testing.assert_array_equal(
+        xbp.open_dataset(path, quantity="vibrational_dos").g, [1, 4]
+    )
+
+
+def test_a_map_is_not_a_density_of_states(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="it is a map over"):
+        xbp.open_dataset(write(tmp_path / "a.h5"), quantity="vibrational_dos")

@@ -69,3 +69,11 @@ def test_other_units_order_and_gaps(tmp_path: Path) -> None:
 def test_refused(tmp_path: Path, old: str, new: str) -> None:
     with pytest.raises(FileFormatError):
         xbp.open_dataset(written(tmp_path, (old, new)))
+
+
+def test_logarithms_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, ("<s-q-omega", '<s-q-omega S-value-log="true"'))
+    with pytest.raises(FileFormatError, match="its S are logarithms"):
+        xbp.open_dataset(path)
+    path = written(tmp_path, ("<s-q-omega", '<s-q-omega S-value-log="false"'))
+    assert xbp.open_dataset(path).S.shape == (3, 4)

@@ -38,6 +38,7 @@ def refused(path: Path, **options: object) -> str:
         (b"Spectral Data File\0", "a spectrum of OMNIC"),
         (b"DSCOMPRESSED\0\0\1", "Digital Surf"),
         (b"T\0\0\0CORDd\0\0\0", "a trajectory of atoms"),  # DCD
+        (b"- of UlmASE-Trajectory", "a trajectory of atoms"),
         (b"\0\0\x07\xcb\0\0\0\n", "a trajectory of atoms"),  # XTC
         (b"\0\0\0-\0\0\0,VERSION 2020", "a trajectory of atoms"),  # TPR
         (b"", "empty"),
@@ -79,6 +80,10 @@ _THREE = "1.0 0.0 0.0\n0.0 1.0 0.0\n0.0 0.0 1.0\n"
 @pytest.mark.parametrize(
     ("text", "match"),
     [
+        (
+            "<html><head><title>LAMP_FORMAT Wed</title></head>\n",
+            "header of a text or binary of LAMP",
+        ),
         ("<!--TriVista-File. -->\n<XmlMain>\n", "XML of TriVista"),
         ("title\n 2 1 2\n" + _THREE + "Ar 1\n1.0 2.0 3.0\n", "CONFIG or REVCON"),
         ("title\n 1 1 2\ntimestep 1 2 1 1 0.1\n" + _THREE, "open_trajectory"),

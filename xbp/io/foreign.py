@@ -31,10 +31,12 @@ _XYZ, _GRO = "XYZ coordinates of atoms", "a GRO of GROMACS"
 _DUMP, _DATA = "a LAMMPS dump", "a LAMMPS data file"
 _HISTORY, _XDATCAR = "a HISTORY of DL_POLY", "VASP's XDATCAR"
 TRAJECTORIES: Final = (_XYZ, _GRO, _DUMP, _DATA, _HISTORY, _XDATCAR)
+LAMP: Final = "the header of a text or binary of LAMP"
 YAML_DUMP: Final = "a YAML dump of LAMMPS"
 CASTEP, PHONOPY = "phonons of CASTEP", "YAML of phonopy"
 #: What to do with some that are not trajectories.
 REMEDIES: Final = {
+    LAMP: "save it in LAMP as HDF5 or INX",
     YAML_DUMP: "write it with dump custom",
     CASTEP: "xbp.from_euphonic(...) of what Euphonic makes of it",
     PHONOPY: "xbp.from_phonopy(phonopy.load(path) after run_total_dos()), or open its "
@@ -46,6 +48,7 @@ TINKER: Final = "XYZ of TINKER"
 #: have theirs in `Format.resembles`.
 _FOREIGN_FORMATS: Final = {
     "XML of TriVista": r"\A<!--TriVista-File",
+    LAMP: r"\A<html><head><title>LAMP_FORMAT",
     "HTML or XML": r"\A\s*<(?i:\?xml|!doctype|!--|html)|\A\s*<\w(?s:.*(?:</|/>))",
     "RTF": r"\A\s*\{\\rtf",
     "JSON": r"\A\s*(?:\{|\[\s*(?:\n|[\[{\"]|[-+]?\d[\d.eE+-]*\s*,))",

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
-from xbp.core.errors import UnitsError
+from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.schema import COORDINATES
 from xbp.core.units import convert_factor, parse_unit
 from xbp.io.guide import Guide, example
@@ -56,8 +56,10 @@ FORMAT = Format(
     guide=Guide(
         "neutrons",
         "multiphonon, histogram",
-        "S(Q,E) or g(E), errors, edges, units in SI; `errors` in it are variances",
+        "S(Q,E) or g(E), errors, edges, units in SI; `errors` in it are variances; a "
+        "sum over Q is an S(E) or a g(E): `quantity=`",
         example("S", '"iqe.h5", T="300 K"'),
+        asks=("quantity",),
     ),
 )
 
@@ -69,6 +71,7 @@ def open_histogram(
     *,
     errors: Literal["variance", "std"] = "variance",
     name: str | None = None,
+    quantity: Literal["vibrational_dos", "dynamic_structure_factor"] | None = None,
 ) -> xr.Dataset:
     """Read a histogram HDF5 file.
 
@@ -82,12 +85,15 @@ def open_histogram(
         scatter of the points of the public ARCS files agrees.
     name : str, optional
         Which histogram of a file that has several.
+    quantity : {"vibrational_dos", "dynamic_structure_factor"}, optional
+        What a histogram over energy alone is: a g(E) if its name has DOS in it,
+        otherwise asked for, as multiphonon stores sums of S(Q,E) over Q, too.
 
     Returns
     -------
     xarray.Dataset
         ``S(Q,E)`` with ``S_std``, statistics "quantum"; of a histogram over energy
-        alone, ``g(E)`` with ``g_std``, per meV on an arbitrary scale. Bin boundaries as
+        alone, ``g(E)`` or ``S(E)``, per meV on an arbitrary scale. Bin boundaries as
         CF bounds, in 1/angstrom and meV; NaN where not measured: NaN, infinities,
         sentinels and negative errors. Bins without any count have std 0, as in the
         file; no fit uses them. If all errors are 0, the file has none.
@@ -97,7 +103,7 @@ def open_histogram(
     FileFormatError
         If the file is truncated, of another kind, or its parts do not fit together.
     QuantityError
-        If `name` is needed, or is not one of those of the file.
+        If `name` or `quantity` is needed, or `name` is not one of those of the file.
 
     References
     ----------
@@ -152,9 +158,11 @@ def open_histogram(
         check(fits, f"its errors are in {own}, its data in {units}")
     data, std = measured(data, std)
     data, std, units = density_per_mev(data, std, axis=to_mev, units=units)
-    is_dos = dims == ("E",)
+    title = str(found.name).strip("/") or path.stem
+    kind = _quantity(path, title, dims, quantity)
+    is_dos = kind == "vibrational_dos"
     return new_dataset(
-        "vibrational_dos" if is_dos else "dynamic_structure_factor",
+        kind,
         data,
         std=std,
         units="1/meV" if is_dos and units == "1" else units,
@@ -169,10 +177,24 @@ def open_histogram(
         edges=edges,
         statistics=None if is_dos else "quantum",
         attrs={
-            "title": str(found.name).strip("/") or path.stem,
+            "title": title,
             "source": f"histogram HDF5 file {path.name}",
         },
     )
+
+
+def _quantity(path: Path, title: str, dims: tuple[str, ...], given: str | None) -> str:
+    """Return what a histogram is, by its axes, its name, or as given."""
+    if dims != ("E",):
+        right = given in (None, "dynamic_structure_factor")
+        check(right, f"it is a map over {dims}, not quantity={given!r}")
+        return "dynamic_structure_factor"
+    if given is None and "dos" not in title.lower():
+        raise QuantityError(
+            f"the histogram {title[:60]!r} of {path} may be a g(E) or an S(E)",
+            fix="quantity='vibrational_dos' or 'dynamic_structure_factor'",
+        )
+    return given or "vibrational_dos"
 
 
 def _without_rounding(values: np.ndarray, widths: np.ndarray) -> np.ndarray:

@@ -111,6 +111,8 @@ def open_mdmc(
     except ElementTree.ParseError as error:
         raise ValueError(f"it is not whole XML ({error})") from None
     check(root.tag == "s-q-omega", f"its root element is <{root.tag}>, not <s-q-omega>")
+    is_log = root.get("S-value-log", "false").lower() not in ("false", "0", "no")
+    check(not is_log, "its S are logarithms (S-value-log): convert them")
     q_unit = root.get("q-unit", "").replace("AA", "angstrom").replace("^-1", "")
     check(q_unit in ("angstrom", "1/angstrom", "nm", "1/nm"), f"its q is in {q_unit!r}")
     per_q = 10.0 if q_unit.endswith("angstrom") else 1.0  # 1/nm

@@ -285,4 +285,5 @@ def _is_trajectory(path: Path) -> bool:
     xyz = first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]
     data = b"xlo xhi" in start and b"atom types" in start
     binary = binary_trajectory(start) is not None
-    return start.startswith(b"ITEM: ") or data or xyz or binary
+    marked = start.startswith((b"ITEM: ", b"- of UlmASE-Traj"))
+    return marked or data or xyz or binary

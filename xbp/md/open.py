@@ -457,7 +457,8 @@ def _open_labelled(path: Path, closing: list[Callable[[], None]]) -> xr.Dataset:
     require_file(
         "position" in ds and "time" in ds.dims,
         path,
-        f"not a trajectory; its variables are {', '.join(map(str, ds.variables))}",
+        f"not a trajectory, but {', '.join([*map(str, ds.variables)][:6])}"
+        f"{', …' * (len(ds.variables) > 6)}",
         fix="xbp.open_dataset(path) opens spectra",
     )
     return ds
