@@ -431,3 +431,32 @@ def test_writers_and_descending_axes(name: str, tmp_path: Path) -> None:
         else:
             with pytest.raises(CoordinateError, match="not ascending"):
                 written(name, turned, tmp_path / f"down{dim}")
+
+
+#: Texts that say how many rows they have.
+COUNTED = ("dave", "sqw", "inx", "spe", "rruff", "jcamp", "total_scattering")
+VARIANTS: dict[str, Callable[[bytes], bytes]] = {
+    "no line end": lambda text: text.rstrip(b"\n"),
+    "end of a DOS file": lambda text: text + b"\x1a",
+    "exponents of Fortran": lambda text: re.sub(rb"(?<=\d)[eE](?=[-+]\d)", b"D", text),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("kind", COUNTED)
+def test_variants_of_text(kind: str, variant: str, tmp_path: Path) -> None:
+    """They open with the same numbers; a last number that was cut does not."""
+    path, options = tmp_path / "file", OPTIONS.get(kind, {})
+    FORMATS[kind](path)
+    wanted = xbp.open_dataset(path, **options).load()
+    path.write_bytes(VARIANTS[variant](path.read_bytes()))
+    if variant == "no line end" and kind in ("rruff", "sqw"):
+        # Of ##END= and of whole numbers nobody can say.
+        with pytest.raises(FileFormatError, match="its last line is not complete"):
+            xbp.open_dataset(path, **options)
+        return
+    xr.testing.assert_equal(xbp.open_dataset(path, **options), wanted)
+    if variant == "no line end" and kind != "jcamp":
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(FileFormatError):
+            xbp.open_dataset(path, **options)

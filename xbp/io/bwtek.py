@@ -33,6 +33,7 @@ FORMAT = Format(
     _find,
     "its first line is not 'File Version;BWRam...' or 'BWSpec'",
     resembles=r"\AFile Version[;,\t]",
+    endless=True,
     guide=Guide(
         "light",
         "B&W Tek BWRam, BWSpec: `.txt`",

@@ -44,6 +44,7 @@ FORMAT = Format(
     "it lacks header rows such as '#Acq. time', '#Instrument', '#AxisUnit[1]'",
     resembles=r"^#(?:Acq\. time|Instrument=|Axis(?:Unit|Type)\[|Spectro \()",
     is_table=True,
+    endless=True,
     guide=Guide(
         "light",
         "Horiba LabSpec, text",

@@ -71,6 +71,7 @@ FORMAT = Format(
     _find,
     _lacks,
     resembles=r"^BYAPP[ \t]*,",
+    endless=True,
     guide=Guide(
         "calorimetry",
         "Quantum Design PPMS: `.dat`",

@@ -144,6 +144,9 @@ class Format:
         Whether ``engine=`` opens only what is recognised.
     whole : bool
         Whether a text must end with the end of a line.
+    endless : bool
+        Whether a text does not say where it ends. Others may lack the end of their last
+        line, if it is whole.
     finite : bool
         Whether the reader makes infinities NaN, by `masks.measured`: what it returns is
         not searched for them again.
@@ -169,6 +172,7 @@ class Format:
     guesses: bool = True
     strict: bool = True
     whole: bool = True
+    endless: bool = False
     finite: bool = False
     guide: Guide | None = None
     parts: tuple[str, ...] = ()
@@ -197,7 +201,7 @@ class Format:
         elif self.content == "binary":
             yield read_bytes(path)
         else:
-            yield read_lines(path, complete=self.whole)
+            yield read_lines(path, complete=self.whole, endless=self.endless)
 
     def reader(
         self, function: Callable[Concatenate[Path, Any, P], xr.Dataset]

@@ -39,6 +39,7 @@ FORMAT = Format(
     _find,
     "its first line is not '#Wave #Intensity'",
     is_table=True,
+    endless=True,
     guide=Guide(
         "light",
         "Renishaw WiRE: `.txt` with `#Wave #Intensity`",

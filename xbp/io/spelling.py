@@ -39,6 +39,7 @@ def decoded(content: bytes) -> str | None:
     >>> decoded("1 µ".encode("utf-16")), decoded(b"1 \xb5"), decoded(b"\x00\x01")
     ('1 µ', '1 µ', None)
     """
+    content = content.removesuffix(b"\x1a")  # the end of a file in DOS
     if content.startswith(_WIDE):
         # A part of a file may end within a letter.
         text = content[: len(content) // 2 * 2].decode("utf-16", "replace")
@@ -69,7 +70,7 @@ def is_wide(start: bytes) -> bool:
 
 def is_ended(path: Path) -> bool:
     """Return whether the last line of a text has an end."""
-    content = path.read_bytes()
+    content = path.read_bytes().removesuffix(b"\x1a")
     tail = content[-2:]
     if content.startswith(_WIDE):
         tail = tail.replace(b"\0", b"")

@@ -16,7 +16,7 @@ import numpy as np
 
 from xbp.core.errors import FileFormatError, XbpError
 from xbp.io.publish import new_file
-from xbp.io.spelling import decoded, without_remark
+from xbp.io.spelling import decoded, ends_whole, without_remark
 
 __all__ = [
     "LARGEST",
@@ -48,6 +48,8 @@ _NUMBER = re.compile(rf"{_FLOAT}|[-+]?(?:nan|inf)", re.IGNORECASE | re.ASCII)
 _WORD = re.compile(
     r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[ed][-+]?\d+)?|[-+]?(?:nan|inf)", re.IGNORECASE
 )
+#: Its D before an exponent.
+_FORTRAN = re.compile(r"(?<=[\d.])[dD](?=[-+]?\d)")
 #: Two or three plain numbers between blanks: nearly every row of a long table.
 _PLAIN_ROW = re.compile(rf"\s*({_FLOAT})\s+({_FLOAT})(?:\s+({_FLOAT}))?\s*", re.ASCII)
 #: A first word like this is a coordinate, however the rest of its line reads; dates,
@@ -132,7 +134,7 @@ def header_matches(lines: Sequence[str], pattern: str) -> bool:
     return re.search(pattern, text, re.MULTILINE) is not None
 
 
-def read_lines(path: Path, *, complete: bool = True) -> list[str]:
+def read_lines(path: Path, *, complete: bool = True, endless: bool = True) -> list[str]:
     """Return the lines of a text.
 
     Raises
@@ -140,14 +142,19 @@ def read_lines(path: Path, *, complete: bool = True) -> list[str]:
     ValueError
         If it is not a file, binary, larger than any text of data, or ends within a line
         (unless `complete` is False): programs end every line, and a number cut short
-        would pass for another.
+        would pass for another. If its number of rows is known, and it is not `endless`,
+        a last number as long as those before it is whole.
     """
     text = decoded(read_bytes(path))
     if text is None:
         raise ValueError("it is binary")
+    lines = _lines(text)
     ended = not complete or text.endswith(("\n", "\r"))
+    if not (ended or endless):
+        rows = "\n".join(re.sub("[,;]", " ", line) for line in lines[-400:])
+        ended = ends_whole(rows.encode(), alone=False)
     check(ended, "its last line is not complete")
-    return _lines(text)
+    return lines
 
 
 def read_bytes(path: Path) -> bytes:
@@ -220,11 +227,15 @@ def to_numbers(
         numbers.
     """
     joined = " ".join(lines)
-    words = joined.split()
     try:
-        values = np.array(list(map(float, words)))
+        values = np.array(list(map(float, joined.split())))
     except ValueError:
-        raise ValueError(f"{what} contains words that are not numbers") from None
+        joined = _FORTRAN.sub("e", joined)
+        try:
+            values = np.array(list(map(float, joined.split())))
+        except ValueError:
+            raise ValueError(f"{what} contains words that are not numbers") from None
+    words = joined.split()
     wrong = None
     if "_" in joined:
         wrong = "contains numbers with underscores"

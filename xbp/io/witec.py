@@ -50,6 +50,7 @@ FORMAT = Format(
     _find,
     f"it neither begins with {_MARKS[0]!r} nor has a row of units below X-Axis",
     resembles=r"\A(?://Exported ASCII-File|\[WITEC_)",
+    endless=True,
     guide=Guide(
         "light",
         "WITec Project and Control: `.txt`",
