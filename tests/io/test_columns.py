@@ -496,3 +496,34 @@ def test_a_d_before_the_letter_of_the_values_is_their_error(
         with pytest.raises(XbpError, match="factor or function"):
             xbp.open_dataset(path, **options)
         path.write_text(path.read_text().replace(wrong, header))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [",E,g", "Unnamed: 0,E,g", "No. E g", "# Index; E; g", "Pixel,Raman_Shift,I"],
+)
+def test_a_column_that_counts_rows_is_not_the_axis(tmp_path: Path, header: str) -> None:
+    """pandas writes its index first, and instruments the pixel."""
+    mark = next((one for one in ";," if one in header), " ")
+    rows = [mark.join(row) for row in (("0", "0.5", "1.25"), ("1", "1.0", "2.5"))]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join([header, *rows, ""]))
+    labels = {"quantity": "g(E)", "units": "1/meV", "coordinate_units": "meV"}
+    with pytest.raises(FileFormatError, match="the first column has the title"):
+        xbp.open_dataset(path, **labels)
+    path.write_text("\n".join(["E g dg", *rows, ""]).replace(mark, " "))
+    np.testing.assert_array_equal(xbp.open_dataset(path, **labels).E, [0, 1])
+
+
+def test_the_axis_of_ocean_optics(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(
+        "XAxis mode: Wavelengths\n>>>>>Begin Spectral Data<<<<<\n530.1\t1\n530.2\t2\n"
+    )
+    labels = {"quantity": "raman_intensity", "units": "1"}
+    with pytest.raises(UnitsError, match="title of the E column, 'Wavelength'"):
+        xbp.open_dataset(path, coordinate_units="1/cm", **labels)
+    ds = xbp.open_dataset(
+        path, coordinate="wavelength", coordinate_units="nm", **labels
+    )
+    np.testing.assert_array_equal(ds.wavelength, [530.1, 530.2])

@@ -52,10 +52,11 @@ _SECOND_CURVE: Final = re.compile(
 )
 _ERRORS_OF_GRACE: Final = re.compile(r"@\s*type\s+xydy\b", re.IGNORECASE)
 _WAVELENGTH: Final = re.compile(r"(?:wave ?length|lambda|λ)(?![a-z])", re.IGNORECASE)
-#: Rows of LabSpec's header that give the units of the axis.
+#: Rows of LabSpec's header that give the units of the axis, and of Ocean Optics.
 _LABSPEC_AXIS: Final = re.compile(
     r"#(?:Spectro \(([^)]+)\)|AxisUnit\[1\])=(?:\s*(\S+))?"
 )
+_OCEAN_AXIS: Final = re.compile(r"X-?Axis mode\s*:\s*(wavelength)", re.IGNORECASE)
 _SUSCEPTIBILITY: Final = re.compile(
     r"susceptib|bose|(?<![a-z])(?:chi|χ)(?![a-z])|^reduced", re.IGNORECASE
 )
@@ -127,6 +128,11 @@ _A_VALUE: Final = re.compile(
 _VALUE: Final = re.compile(
     r"(?:(?:raman )?intensity|counts?|heat capacity|specific heat|[sicgb]|c_?[pv])"
     r"(?:\([^()]*\))?\s*(?:[(\[].*)?$",
+    re.IGNORECASE,
+)
+#: Titles of columns that count rows; pandas writes none, or "Unnamed: 0".
+_INDEX: Final = re.compile(
+    r"|unnamed: ?0|ind(?:ex|\.)|idx|no\.?|nr\.?|number|point|pixel|channel|row|record",
     re.IGNORECASE,
 )
 #: Titles that name one quantity.
@@ -269,11 +275,19 @@ def require_titles(
                 f"of {labels.dim}",
                 fix=f"exchange the columns, or {_UNCHECKED}",
             )
+    if titles is None and (index := _index(lines, labels.dim)) is not None:
+        raise FileFormatError(
+            f"{where}: the first column has the title {index!r}, not that of "
+            f"{labels.dim}, which follows",
+            fix=f"leave the first column out, or {_UNCHECKED}",
+        )
     _refuse(where, _other_programs(lines, labels.quantity))
     _refuse(where, _remarks(lines, labels))
     rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
     for row in rows[-1:]:
         _require_units(where, f"{labels.dim} ({row[1] or row[2]})", labels, 0)
+    for row in filter(None, map(_OCEAN_AXIS.match, lines)):
+        _require_units(where, row[1], labels, 0)
     for column, title in enumerate(titles or ()):
         # dB beside B(E) is its error, not decibels.
         if column == 2 and re.match(rf"d{re.escape((titles or ())[1][:1])}\b", title):
@@ -283,8 +297,20 @@ def require_titles(
         _refuse(where, _contradictions(titles, labels))
 
 
+def _index(lines: Sequence[str], dim: str) -> str | None:
+    """Return the title of a column of numbers of rows, before that of the axis."""
+    for line in lines[-1:]:
+        bare = re.sub(r"^[#%!/\s]+", "", line) if line[:1] not in ",;\t" else line
+        mark = next((mark for mark in "\t;," if mark in bare), None)
+        first, *others = (word.strip(" \"'\t") for word in bare.split(mark) or [""])
+        if _INDEX.fullmatch(first) and any(_named(word, dim) for word in others):
+            return first
+    return None
+
+
 def _named(title: str, dim: str) -> bool:
     """Return whether a title, without its unit, is that of an axis."""
+    title = title.replace("_", " ")
     name = parse_title(title, dim, COORDINATES[dim][0]).name
     return re.fullmatch(_AXES.get(dim, dim), name, re.IGNORECASE) is not None
 
