@@ -93,12 +93,15 @@ def test_pulls(method: str) -> None:
     )  # fmt: skip
     peak = ds.bp.boson_peak(method, E_range=(2, 14))
     assert (peak.status == "ok").all()
-    # The parabola looks for its top first, which leaves its errors a little too small.
-    width_tolerance = 0.35 if method == "quadratic" else 0.2
+    # The parabola looks for its top first, which leaves its errors a little too small;
+    # that of the log-normal contains the shapes that noise hides.
+    least, most = {"quadratic": (0.65, 1.35), "lognormal": (0.35, 1.2)}.get(
+        method, (0.8, 1.2)
+    )
     for name, value in (("energy", truth),):
         pulls = (peak[name] - value) / peak[f"{name}_std"]
         assert abs(float(pulls.mean())) < 0.2, name
-        assert abs(float(pulls.std()) - 1) < width_tolerance, name
+        assert least < float(pulls.std()) < most, name
     assert float(peak.chi2_reduced.mean()) == pytest.approx(1, abs=0.1)
 
 
@@ -119,11 +122,12 @@ def test_full_chain_pulls() -> None:
     peak = b.bp.cut_Q((2.0, 8.6)).bp.boson_peak(E_range=(1.5, 15))
     fit = b.bp.cut_E("5.5 meV", width="0.5 meV").bp.scale_to_sq(sq)
     for pulls in (
-        (peak.energy - 5.5) / peak.energy_std,
-        (fit.scale - 1.0) / fit.scale_std,
+        ((peak.energy - 5.5) / peak.energy_std).rename("energy"),
+        ((fit.scale - 1.0) / fit.scale_std).rename("scale"),
     ):
         assert abs(pulls.mean()) < 0.2
-        assert abs(pulls.std() - 1) < 0.2
+        # The error of the energy contains the shapes that noise hides.
+        assert (0.35 if pulls.name == "energy" else 0.8) < pulls.std() < 1.2
 
 
 def test_without_std_the_scatter_sets_the_errors() -> None:
@@ -133,7 +137,8 @@ def test_without_std_the_scatter_sets_the_errors() -> None:
     unknown = spectrum(noisy).B.bp.boson_peak(E_range=(1, 20))
     assert float(unknown.energy) == pytest.approx(float(known.energy), rel=1e-6)
     ratio = float(unknown.energy_std / known.energy_std)
-    assert ratio == pytest.approx(np.sqrt(float(known.chi2_reduced)), rel=1e-4)
+    # The part of the shape, which noise hides, is not quite proportional to the noise.
+    assert ratio == pytest.approx(np.sqrt(float(known.chi2_reduced)), rel=0.02)
     assert "chi2_reduced" not in unknown
 
 
@@ -671,12 +676,11 @@ def test_a_misfit_is_found_though_most_points_are_far_from_it() -> None:
         return np.asarray((E / 4) ** 2 * np.exp(2 - E / 2))
 
     pulls = _pulls(gamma, 4.0, 0.06, "lognormal")
-    assert abs(pulls.mean()) < 3  # was -4.6
-    assert np.median(np.abs(pulls)) < 1.5
+    assert (pulls**2).mean() ** 0.5 < 1.3  # their mean was -4.6
     right = _pulls(
         lambda E: np.exp(-(np.log(E / 4) ** 2) / 0.72), 4.0, 0.06, "lognormal"
     )
-    assert right.std() == pytest.approx(1, abs=0.2)
+    assert 0.35 < right.std() < 1.2
 
 
 @pytest.mark.slow

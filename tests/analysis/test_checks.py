@@ -76,13 +76,13 @@ def test_the_edge_of_a_filter_in_a_measured_spectrum_is_no_peak(
 @pytest.mark.parametrize(
     ("name", "coupling", "method", "energy", "std"),
     [
-        ("raman/ae0202.txt", "constant", "lognormal", 63.52, 1.47),
+        ("raman/ae0202.txt", "constant", "lognormal", 63.52, 1.87),
         ("raman/ae0202.txt", "constant", "quadratic", 60.90, 1.06),
-        ("raman/BD1469.txt", "constant", "lognormal", 65.48, 0.93),
+        ("raman/BD1469.txt", "constant", "lognormal", 65.48, 1.28),
         ("raman/BD1469.txt", "constant", "quadratic", 66.97, 1.18),
-        ("raman/labram_wn.txt", "constant", "lognormal", 65.71, 5.09),
-        ("raman/labram_wn.txt", "linear", "lognormal", 62.72, 4.46),
-        ("doors/ac9025.txt", "constant", "lognormal", 55.87, 3.30),
+        ("raman/labram_wn.txt", "constant", "lognormal", 65.71, 6.11),
+        ("raman/labram_wn.txt", "linear", "lognormal", 62.72, 5.38),
+        ("doors/ac9025.txt", "constant", "lognormal", 55.87, 3.03),
     ],
 )
 def test_measured_boson_peaks_stay(

@@ -66,6 +66,10 @@ SHAPES = {
 }  # fmt: skip
 
 
+#: Least widths of pulls: the errors of these contain the shapes that noise hides.
+WITH_SHAPE = {"lognormal": 0.3, "quadratic": 0.75, "gaussian": 0.85}
+
+
 def in_bins(curve: Callable[[np.ndarray], np.ndarray], width: float) -> xr.Dataset:
     """Return draws of the means of a curve over bins of a width, with their bounds."""
     edges = np.arange(0.6, 14, width)
@@ -91,7 +95,8 @@ def test_bins_of_half_a_peaks_width(
     """The curve at the centres of bins was 2.4 std too low, and 1.9 std too wide."""
     limits = (1, 9) if method == "lognormal" else (0.7, 13)
     peak = in_bins(curve, width).bp.boson_peak(method, limits)
-    assert_pulls(peak, {"energy": 4.0, "height": 1.0, "width": fwhm})
+    truth = {"energy": 4.0, "height": 1.0, "width": fwhm}
+    assert_pulls(peak, truth, least=WITH_SHAPE[method])
     assert float(peak.chi2_reduced.mean()) == pytest.approx(1, abs=0.05)
 
 
@@ -108,8 +113,7 @@ def test_boson_peak(
     assert_pulls(
         draws("reduced_dos", "E", E, "meV", shape, noise).bp.boson_peak(method, limits),
         truth,
-        # Its error contains the shapes that the points leave open.
-        least=0.75 if method == "quadratic" else 0.85,
+        least=WITH_SHAPE[method],
     )
 
 
@@ -133,6 +137,7 @@ OTHERS = {
     "gaussian": (lambda E: gaussian(E, 7.0, 1.0, 2.5), 7.0),
     "gamma": (lambda E: (E / 6) ** 3 * np.exp(3 * (1 - E / 6)), 6.0),
     "lorentz": (lambda E: 1 / (1 + ((E - 7) / 3) ** 2), 7.0),
+    "oscillator": (lambda E: 9 * E**2 / ((E**2 - 25) ** 2 + 9 * E**2), 5.0),
 }
 
 
@@ -141,29 +146,30 @@ OTHERS = {
 def test_tops_of_other_shapes(name: str, width: float) -> None:
     """`quadratic` has no shape; the errors of the log-normal contain what it misses.
 
-    At a noise of 10 % its pulls were up to 3.7: three in ten spectra are then as near
-    to a log-normal as to their own shape.
+    Where noise hid the shape these errors did not contain it: pulls were up to 2.3.
     """
     at = np.arange(width, 24, width)
     curve, top = OTHERS[name]
     shifts = {}
-    for noise in (0.01, 0.1):
-        data = draws("reduced_dos", "E", at, "meV", curve(at), noise).isel(
-            run=slice(80)
-        )
+    for noise in (0.01, 0.03, 0.1):
+        data = draws("reduced_dos", "E", at, "meV", curve(at), noise)
         for method in ("lognormal", "quadratic") if noise == 0.01 else ("lognormal",):
             peak = data.bp.boson_peak(method)
             assert (peak.status == "ok").mean() > 0.5
             pulls = (peak.energy - top) / peak.energy_std
             shifts[method, noise] = float((peak.energy - top).mean()) / top
             size = float((pulls**2).mean()) ** 0.5
-            assert 0.5 < size < (1.3 if noise == 0.01 else 2.2), (method, noise)
+            assert 0.2 < size < 1.15, (method, noise)
             if method == "quadratic":
                 assert abs(float(pulls.mean())) < 0.4
-                assert 0.5 < float(pulls.std()) < 1.2
+                assert float(pulls.std()) < 1.2
+            else:
+                high = (peak.height - 1) / peak.height_std
+                assert float((high**2).mean()) ** 0.5 < 1.3, noise
     # The shift itself does not depend on the noise.
-    assert -0.075 < shifts["lognormal", 0.1] < -0.035
-    assert abs(shifts["lognormal", 0.1] - shifts["lognormal", 0.01]) < 0.01
+    if name != "oscillator":
+        assert -0.075 < shifts["lognormal", 0.1] < -0.035
+        assert abs(shifts["lognormal", 0.1] - shifts["lognormal", 0.01]) < 0.01
 
 
 @pytest.mark.parametrize("binned", [False, True], ids=["points", "means"])
@@ -384,7 +390,7 @@ def test_every_fit_of_a_scan() -> None:
             one.scan_status == "ok"
         )
         assert abs(float(pulls.mean())) < 0.15
-        assert float(pulls.std()) == pytest.approx(1, abs=0.15)
+        assert WITH_SHAPE["lognormal"] < float(pulls.std()) < 1.15
 
 
 @pytest.mark.slow

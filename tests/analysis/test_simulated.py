@@ -178,7 +178,7 @@ def test_the_excess_is_printed_with_its_error_and_range() -> None:
     dos = xbp.tutorial.open_datatree("zr46cu46al8_glasses")
     large = dos["zr46cu46al8_10k_glass/dos"].to_dataset().bp.to_bqe()
     peak = large.bp.boson_peak(E_range=(0.9, 8), debye_level="3.48e-4 1/meV**3")
-    assert "energy 2.25 ± 0.16 meV" in str(peak.bp)
+    assert "energy 2.25 ± 0.28 meV" in str(peak.bp)
     assert "excess 2.47 ± 0.12 from 1.1 to 7.7 meV" in str(peak.bp)
 
 

@@ -110,8 +110,9 @@ def test_errors_of_the_chain_are_as_large_as_draws_scatter() -> None:
     for name in ("energy", "height", "width"):
         value, std = peak[name], peak[f"{name}_std"]
         width = float(value.std("draw") / np.sqrt((std**2).mean("draw")))
-        # A wrong scale, T or u² makes another shape too, and the errors include both.
-        assert 0.7 < width < 1.15, (name, width)
+        # A wrong scale, T or u² makes another shape too, and the errors include both,
+        # and the shapes that noise hides.
+        assert 0.5 < width < 1.15, (name, width)
     scaled = at_peak.isel(draw=slice(0, 150)).bp.scale_to_sq(sq())
     width = float(
         scaled.scale.std("draw") / np.sqrt((scaled.scale_std**2).mean("draw"))

@@ -641,9 +641,11 @@ def test_noisy_data_give_models_back_from_their_own_start(name: str) -> None:
     variable = next(iter(exact.data_vars))
     y = exact[variable].values
     # Heat capacities are measured to a share of each value. T and height of
-    # lognormal_scattering have nearly the same effect.
+    # lognormal_scattering have nearly the same effect, and rayleigh_line_dos has two
+    # minima that differ by less than this noise.
     std = 0.01 * (y if of_heat else np.full(x.size, y.max()))
-    fixed = {k: v for k, v in MODELS[name].example.items() if k == "T"}
+    held = ("T", "energy_T") if name == "rayleigh_line_dos" else ("T",)
+    fixed = {k: v for k, v in MODELS[name].example.items() if k in held}
     # Each fit of this one takes a second.
     n = 3 if name == "heterogeneous_elasticity_dos" else 8
     noise = [np.random.default_rng(seed).standard_normal(x.size) for seed in range(n)]
@@ -657,7 +659,7 @@ def test_noisy_data_give_models_back_from_their_own_start(name: str) -> None:
         data[f"{variable}_std"].attrs = {"units": exact[variable].attrs["units"]}
     found = data.bp.fit(name, "temperature" if of_heat else "E", fixed=fixed)
     assert (found.status == "ok").all()
-    for parameter, true in MODELS[name].example.items():
+    for parameter, true in MODELS[name].example.items() - fixed.items():
         away = abs(found[parameter] - true)
         assert (away <= 4.5 * found[f"{parameter}_std"]).all(), parameter
 

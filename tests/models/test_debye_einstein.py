@@ -15,10 +15,10 @@ from xbp.models.debye_einstein import (
     dos_maximum,
     dos_weights,
     einstein_heat_capacity,
+    fit_starts,
     gaussian_dos,
     gaussian_einstein_heat_capacity,
     mode_heat_capacity,
-    start_of_fit,
 )
 
 R = scipy.constants.R
@@ -155,7 +155,7 @@ def test_a_fit_starts_where_non_negative_amounts_fit_best(
     C *= 1 + 0.02 * np.random.default_rng(1).standard_normal(T.size)
     T, C = T[C > 0], C[C > 0]
     thetas = {"theta_D": (200.0, 320.0), "theta_E": (60.0, 90.0)}
-    found = start_of_fit(T, C, held | {"sigma_E": 15.0}, thetas)
+    found = fit_starts(T, C, held | {"sigma_E": 15.0}, thetas)[0]
     whole = held | {"sigma_E": 15.0} | found
 
     def misfit(theta_D: float, theta_E: float) -> tuple[float, dict[str, float]]:
@@ -183,7 +183,7 @@ def test_a_fit_starts_at_the_temperature_of_the_maximum() -> None:
     """Between those of the grid, 54 and 62 K."""
     T = np.geomspace(2, 100, 200)
     C = debye_einstein(T, 0.0, 0.5, 300.0, 0.5, 58.0, 3.0)
-    found = start_of_fit(T, C)["theta_E"]
+    found = fit_starts(T, C)[0]["theta_E"]
     top = T[np.argmax(C / T**3)]
     assert found == pytest.approx(EINSTEIN_MAXIMUM * top)
 
@@ -191,6 +191,6 @@ def test_a_fit_starts_at_the_temperature_of_the_maximum() -> None:
 def test_one_point_is_enough_for_a_start() -> None:
     """Which one point does not determine, but it gives what was measured."""
     T = np.array([12.0])
-    found = start_of_fit(T, debye_einstein(T, 0.0, 0.8, 260.0, 0.2, 72.0, 15.0))
+    found = fit_starts(T, debye_einstein(T, 0.0, 0.8, 260.0, 0.2, 72.0, 15.0))[0]
     assert found["theta_D"] >= 80
     assert debye_einstein(T, **found) == pytest.approx(0.742, rel=0.1)

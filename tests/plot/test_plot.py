@@ -61,7 +61,7 @@ def test_cut_peak_scaling_correlation(unboxed: xr.Dataset, peaked: xr.Dataset) -
     assert axes[0, 0].get_ylabel().startswith("$B(Q)$ (10$^{-5}$")
     spectrum.bp.plot.peak(peak, ax=axes[0, 1], color="black")
     assert (
-        f"{float(peak.energy):.4f} ± {float(peak.energy_std):.4f} meV"
+        f"{float(peak.energy):.3f} ± {float(peak.energy_std):.3f} meV"
         in axes[0, 1].get_title()
     )
     curve = max(

@@ -294,7 +294,7 @@ def test_measured_glasses(shared_data: Path, name: str) -> None:
     assert str(peak.status.values) == "ok"
     assert 7.5 < float(peak.energy) < 9.2
     # labram has two tops, at 7.4 and 8.8 meV.
-    assert 0 < float(peak.energy_std) < (1.5 if name.startswith("labram") else 0.4)
+    assert 0 < float(peak.energy_std) < (1.9 if name.startswith("labram") else 0.5)
     # The linear coupling moves the maximum down, in one of them out of the range measured.
     linear = ds.bp.to_reduced_raman("295 K", "linear").bp.boson_peak(E_range=FIT)
     assert str(linear.status.values) == (

@@ -191,9 +191,12 @@ def boson_peak(
           (``E_independence``, as after `rebin`) are fitted as the independent bins they
           came from. The error of a bin of a simulated trajectory is at least the
           counting error of its modes.
-        - Those of ``lognormal`` include how far the three numbers move for the exponent
-          λ of ((E/E_BP)^λ − 1)/λ in place of the logarithm that the points have (1: a
-          Gaussian), less what noise makes of it, and up to ±2; not along Q.
+        - Those of ``lognormal`` contain the shapes that the noise hides: how far the
+          three numbers move for the exponent λ of ((E/E_BP)^λ − 1)/λ in place of the
+          logarithm (1: a Gaussian) and a fourth order in it (1/8: a Lorentzian) that
+          the points have, or where these show neither may have, up to 1.5 and 1/4; not
+          along Q. They are about twice as large as if the shape were known, also for a
+          log-normal.
         - If chance gives such a ``chi2_reduced``, or such a smooth residual, in less
           than one of 40 cases (without errors: compared with the noise, one of 6), they
           include how far the three numbers are from those of the points themselves (the

@@ -25,7 +25,7 @@ from xbp.fitting.many import Column, Fitted, fit_everywhere
 from xbp.fitting.problem import Choices
 from xbp.fitting.rows import scatter
 from xbp.models.catalogue import find_model
-from xbp.models.debye_einstein import debye_dos, dos_maximum, gaussian_dos, start_of_fit
+from xbp.models.debye_einstein import debye_dos, dos_maximum, fit_starts, gaussian_dos
 from xbp.models.model import parameter_units
 from xbp.reduction.dos_area import area_attributes, area_coordinate
 from xbp.reduction.heat_capacity import kelvins
@@ -157,7 +157,7 @@ def fit_heat_capacity(
 
     def fitted_with(chosen: Choices) -> Fitted:
         said, bounds = chosen.start | chosen.fixed, chosen.bounds
-        curve = named_curve(row, lambda T, C: start_of_fit(T, C, said, bounds))
+        curve = named_curve(row, lambda T, C: fit_starts(T, C, said, bounds))
         units = {**_UNITS, "temperature": "K"}
         return fit_everywhere(
             C, std, "temperature", T, curve, chosen, units, relative=True

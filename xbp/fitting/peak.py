@@ -311,5 +311,6 @@ def _off_the_points(
     for name, distance in off.items():
         column = number[f"{name}_off"][rows, None]
         moved = np.where(counts[name], np.nan_to_num(distance), 0.0)
-        found[name] = np.where(np.abs(moved) > np.abs(column), moved, column)[:, 0]
+        whole = np.where(moved == 0, column, np.sign(moved) * np.hypot(moved, column))
+        found[name] = whole[:, 0]
     return found

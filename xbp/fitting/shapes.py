@@ -255,7 +255,7 @@ def _log_normal(points: Points) -> _Found:
     width_std = np.sqrt(np.einsum("mi,mij,mj->m", gradient, covariance, gradient))
     energy_std, height_std = energy * stds[:, 0], height * stds[:, 1]
     # ln y = … − (ln E/E_BP)²/2σ²: σ distinguishes a bend from a straight power law.
-    moved = _to_nearest_shape(shape(fit.values, *places), y, weight, fit, chi2, known)
+    moved = _by_other_shapes(shape(fit.values, *places), y, weight, fit, chi2, known)
     lost = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
     sigmas = (np.abs(sigma), stds[:, 2])
     status = status_of(ends, (energy, energy_std), (height, height_std), sigmas, lost)
@@ -264,51 +264,64 @@ def _log_normal(points: Points) -> _Found:
     return {
         "energy": energy, "energy_std": energy_std, "height": height,
         "height_std": height_std, "width": width, "width_std": width_std,
-        "energy_off": energy * moved[:, 0], "height_off": height * moved[:, 1],
-        "width_off": (gradient * moved).sum(axis=1), "chi2_reduced": chi2,
+        "energy_off": energy * moved[0], "height_off": height * moved[1],
+        "width_off": energy * moved[2], "chi2_reduced": chi2,
     }, status  # fmt: skip
 
 
-def _to_nearest_shape(
+def _by_other_shapes(
     curve: tuple[np.ndarray, np.ndarray],
     y: np.ndarray,
     weight: np.ndarray,
     fit: Solutions,
     chi2: np.ndarray,
     known: bool,
-    *,
-    farthest: float = 2.0,
 ) -> np.ndarray:
-    r"""Return how far log-normals are from the shape of their own points.
+    r"""Return how far the shape may have moved energy, height and width.
 
-    .. math:: \ln y = b - \frac{1}{2\sigma^2}
-              \left[\frac{(x/x_0)^\lambda - 1}{\lambda}\right]^2
+    .. math:: \ln y = b - u^2/2 - \lambda\sigma u^3/2 + \kappa u^4, \quad
+              u = \ln(x/x_0)/\sigma
 
-    is a log-normal for λ = 0, a Gaussian for λ = 1, and to first order in λ a term in
-    u³. What noise alone makes of λ is not an error of the shape; no known
-    peak is beyond λ = ±2, a Gaussian in E².
+    is to first order in λ the curve with [(x/x₀)^λ − 1]/λ in place of ln(x/x₀): a
+    log-normal for λ = 0, a Gaussian for 1; κ = 1/8 is a Lorentzian in u. Noise as large
+    as what they change hides both, so that they are expected to be ±1.5 and ±1/4 before
+    the points are seen; afterwards they have a mean and a covariance.
 
     Returns
     -------
-    numpy.ndarray, shape (m, 3)
-        Of (ln x₀, b, σ): with the points' own λ, minus without.
+    numpy.ndarray, shape (3, m)
+        Root mean squares, with the signs of the means: relative to energy and height,
+        and of the width relative to the energy.
     """
     value, slopes = curve
-    sigma = fit.values[:, 2, None]
-    u = sigma * slopes[0] / np.where(value > 0, value, 1.0)
-    cubic = value * (-sigma / 2)
-    for factor in (u, u, u, weight):
-        cubic *= factor
+    sigma = fit.values[:, 2]
+    u = sigma[:, None] * slopes[0] / np.where(value > 0, value, 1.0)
+    most = np.stack([0.75 * np.abs(sigma), np.full(len(y), 1 / 4)])
+    more = most[..., None] * np.stack([u**3, u**4]) * value * weight
     jacobian = slopes * weight
-    along = np.einsum("imk,mk->mi", jacobian, cubic)
-    shared = (fit.covariance @ along[..., None])[..., 0]
-    own = cubic - np.einsum("mi,imk->mk", shared, jacobian)
-    information = np.einsum("mk,mk->m", own, own)
-    power = np.einsum("mk,mk->m", own, (y - value) * weight) / information
-    excess = power**2 - (1.0 if known else chi2) / information
-    size = np.minimum(np.sqrt(np.maximum(excess, 0.0)), farthest)
-    moved = -shared * (np.sign(power) * size)[:, None]
-    return np.where(np.isfinite(moved), moved, 0.0)
+    shared = fit.covariance @ np.einsum("imk,jmk->mij", jacobian, more)
+    own = more - np.einsum("mij,imk->jmk", shared, jacobian)
+    scale = 1.0 if known else np.maximum(chi2, 1e-30)[:, None, None]
+    information = np.einsum("imk,jmk->mij", own, own) / scale
+    left = np.einsum("imk,mk->mi", own, (y - value) * weight)[..., None] / scale
+    fine = np.isfinite(information).all(axis=(1, 2)) & np.isfinite(left).all(
+        axis=(1, 2)
+    )
+    covariance = np.linalg.inv(
+        np.where(fine[:, None, None], information, 0) + np.eye(2)
+    )
+    mean = covariance @ np.where(fine[:, None, None], left, 0)
+    # Maximum and width of this curve less those of the log-normal that has its place:
+    # the width is that at u = ±√(2 ln 2) of the log-normal.
+    place, height, by_sigma = -np.moveaxis(shared, 0, -1)
+    at = np.sign(sigma) * FWHM_PER_SIGMA / 2
+    half = np.abs(sigma) * np.abs(at)
+    width = 2 * np.sinh(half) * place + 2 * np.cosh(half) * at * by_sigma
+    width += half * most * [2 * np.sinh(half) * at, 2 * np.cosh(half) * at**2]
+    moved = np.stack([place, height, width])
+    square = np.einsum("nim,mij,njm->nm", moved, covariance + mean @ mean.mT, moved)
+    sign = np.where(np.einsum("nim,mi->nm", moved, mean[..., 0]) < 0, -1.0, 1.0)
+    return np.where(fine & np.isfinite(square), sign * np.sqrt(square), 0.0)
 
 
 def _gaussian(points: Points) -> _Found:

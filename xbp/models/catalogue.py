@@ -16,7 +16,7 @@ from xbp.core.schema import QUANTITIES, labels
 from xbp.core.signal import extend_history
 from xbp.core.units import convert_factor, magnitude, parse_unit, swap_unit
 from xbp.models import disorder, lineshapes, phonons, soft_modes
-from xbp.models.debye_einstein import debye_einstein, start_of_fit
+from xbp.models.debye_einstein import debye_einstein, fit_starts
 from xbp.models.model import Model, parameter_units
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ _HEAT_CAPACITY = Model(
     meaning={
         "sigma_E": "spread of the temperatures of the Einstein modes",
     },
-    guess=start_of_fit,
+    guess=fit_starts,
     relative=True,
     x_units="K",
     y_units="J/mol/K",

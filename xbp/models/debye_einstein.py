@@ -26,12 +26,12 @@ __all__ = [
     "dos_maximum",
     "dos_weights",
     "einstein_heat_capacity",
+    "fit_starts",
     "gaussian_dos",
     "gaussian_einstein_heat_capacity",
     "gaussian_nodes",
     "legendre_rule",
     "mode_heat_capacity",
-    "start_of_fit",
 ]
 
 #: θ_E/T where C_E/T³ is largest: the root of x = 5 tanh(x/2).
@@ -354,15 +354,17 @@ def dos_halves(
     return below / E ** (dimension - 1), above / E ** (dimension - 1)
 
 
-def start_of_fit(
+def fit_starts(
     T: np.ndarray,
     C: np.ndarray,
     said: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
-) -> dict[str, float]:
-    """Search where to start a fit of `debye_einstein`.
+) -> list[dict[str, float]]:
+    """Search where to start fits of `debye_einstein`, the two best places.
 
-    On a grid of θ_D, θ_E, σ_E; the other parameters are linear and not negative.
+    On a grid of θ_D, θ_E, σ_E; the other parameters are linear and not negative. The
+    places differ in σ_E/θ_E: few wide modes and more narrow ones describe much the
+    same.
 
     Parameters
     ----------
@@ -376,14 +378,14 @@ def start_of_fit(
 
     Returns
     -------
-    dict of str to float
+    list of dict of str to float
         The parameters that are not known.
 
     Examples
     --------
     >>> T = np.geomspace(2, 300, 40)
-    >>> found = start_of_fit(T, debye_einstein(T, 0.0, 0.8, 260.0, 0.2, 72.0, 15.0))
-    >>> 60 < found["theta_E"] < 90
+    >>> found = fit_starts(T, debye_einstein(T, 0.0, 0.8, 260.0, 0.2, 72.0, 15.0))
+    >>> 60 < found[0]["theta_E"] < 90
     True
     """
     known, limits = dict(said or {}), dict(bounds or {})
@@ -391,11 +393,8 @@ def start_of_fit(
     usable = (T > 0) & (C > 1e-300)
     T, C = T[usable], C[usable]
     if T.size == 0:
-        return {
-            name: 1.0
-            for name in ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
-            if name not in known
-        }
+        names = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
+        return [{name: 1.0 for name in names if name not in known}]
     top = EINSTEIN_MAXIMUM * float(T[np.argmax(C / T**3)])
     grids = {
         "theta_D": np.geomspace(max(80.0, T[-1] / 10), 900.0, 60),
@@ -435,19 +434,28 @@ def start_of_fit(
     # boson peak: they must fit ten times better.
     beyond = debyes <= np.array([[theta] for theta, _ in einsteins])
     misfit = np.where(beyond, 100 * misfit, misfit)
-    i, j = np.unravel_index(np.argmin(misfit), misfit.shape)
-    best = dict(zip(("theta_E", "sigma_E"), map(float, einsteins[i]), strict=True))
-    best["theta_D"] = float(debyes[j])
-    if linear:
-        columns = [np.broadcast_to(shapes[n], rest.shape)[i, j] for n in linear]
-        amounts, _ = scipy.optimize.nnls(np.stack(columns, axis=1), rest[i, j])
-        best |= dict(zip(linear, map(float, amounts), strict=True))
+    relative = np.array([round(sigma / theta, 6) for theta, sigma in einsteins])
+    found = []
+    for one in np.unique(relative):
+        own = np.where(relative[:, None] == one, misfit, np.inf)
+        i, j = np.unravel_index(np.argmin(own), own.shape)
+        place = dict(zip(("theta_E", "sigma_E"), map(float, einsteins[i]), strict=True))
+        place["theta_D"] = float(debyes[j])
+        if linear:
+            columns = [np.broadcast_to(shapes[n], rest.shape)[i, j] for n in linear]
+            amounts, _ = scipy.optimize.nnls(np.stack(columns, axis=1), rest[i, j])
+            place |= dict(zip(linear, map(float, amounts), strict=True))
+        found.append((float(own[i, j]), place))
+    found.sort(key=lambda one: one[0])
     # A part that the search left out entirely would start at its bound.
-    return {
-        name: max(v, 1e-2) if name.startswith("n_") else v
-        for name, v in best.items()
-        if name not in known
-    }
+    return [
+        {
+            name: max(v, 1e-2) if name.startswith("n_") else v
+            for name, v in place.items()
+            if name not in known
+        }
+        for _, place in found[:2]
+    ]
 
 
 @functools.lru_cache(maxsize=256)

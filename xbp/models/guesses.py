@@ -22,9 +22,13 @@ def search(
     function: Callable[..., np.ndarray],
     scale: str,
     n_starts: int = 1,
+    apart: str | None = None,
     **grids: Sequence[float],
 ) -> Guess:
-    """Return a guess: the best points of a grid; energies in parts of x[-1]."""
+    """Return a guess: the best points of a grid; energies in parts of x[-1].
+
+    Of several starts no two have the same value of the parameter `apart`.
+    """
 
     def guess(x: np.ndarray, y: np.ndarray) -> Sequence[Mapping[str, float]]:
         step = max(x.size // _SEARCHED, 1)
@@ -43,6 +47,9 @@ def search(
             misfit = misfit if np.isfinite(misfit) else np.inf
             found.append((misfit, {scale: amount or 1.0, **p}))
         found.sort(key=lambda one: one[0])
+        if apart is not None:
+            best = {p[apart]: (misfit, p) for misfit, p in reversed(found)}
+            found = sorted(best.values(), key=lambda one: one[0])
         return [p for _, p in found[:n_starts]]
 
     return guess

@@ -229,9 +229,14 @@ def guess_gaussian(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     return {"energy": energy, "height": height, "sigma": width / 2.4}
 
 
-def _guess_scattering(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    start = _guess_lognormal(x, y)
-    return start | {"height": start["height"] / max(start["energy"], 1.0), "T": 300.0}
+def _guess_scattering(x: np.ndarray, y: np.ndarray) -> list[dict[str, float]]:
+    # Divided by the thermal factor of its temperature, a spectrum is the log-normal.
+    starts = []
+    for T in (30.0, 100.0, 300.0):
+        share = lognormal_scattering(x, 1.0, 1.0, np.inf, T)
+        seen = np.isfinite(share) & (share > 0)
+        starts.append({**_guess_lognormal(x[seen], y[seen] / share[seen]), "T": T})
+    return starts
 
 
 def _guess_oscillator(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
@@ -366,6 +371,7 @@ MODELS: Final = (
         guess=search(
             bi_hill,
             "height",
+            n_starts=4,
             energy_1=(0.1, 0.2, 0.4),
             power_1=(1.5, 3.0),
             energy_2=(0.15, 0.3, 0.6),

@@ -143,14 +143,25 @@ def debye_gaussian_dos(
     )
 
 
-def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    # Debye phonons end where g falls the most from three points to the next three.
+def _guess_dos(x: np.ndarray, y: np.ndarray) -> list[dict[str, float]]:
+    # Debye phonons end where g falls the most from three points to the next three, or
+    # above that, where a narrow peak falls more.
     fall = (
         np.convolve(y, [1, 1, 1, -1, -1, -1], mode="valid")
         if y.size >= 6
         else np.zeros(1)
     )
-    edge = float(x[min(int(np.argmin(fall)) + 3, x.size - 1)])
+    steepest = int(np.argmin(fall))
+    above = np.where(np.arange(fall.size) > steepest + 5, fall, np.inf)
+    places = (
+        {steepest, int(np.argmin(above))} if np.isfinite(above).any() else {steepest}
+    )
+    return [_guess_below(x, y, min(at + 3, x.size - 1)) for at in sorted(places)]
+
+
+def _guess_below(x: np.ndarray, y: np.ndarray, at: int) -> dict[str, float]:
+    """Return where to start if the phonons end at x[at]."""
+    edge = float(x[at])
     below = (x > 0) & (x < edge)
     upper = below & (x > 0.6 * edge)
     level = (
@@ -280,8 +291,9 @@ MODELS: Final = (
         guess=search(
             resonant_phonons_dos,
             "area",
-            n_starts=2,
-            energy_T=(0.6, 1.2, 3.0),
+            n_starts=4,
+            apart="energy_T",
+            energy_T=(0.6, 0.85, 1.2, 3.0),
             energy_0=(0.05, 0.1, 0.2, 0.3, 0.45, 0.7),
             softening=(0.1, 0.3),
             width_0=(0.05, 0.2),
@@ -329,6 +341,8 @@ MODELS: Final = (
         guess=search(
             rayleigh_line_dos,
             "area",
+            n_starts=3,
+            apart="energy_R",
             energy_T=(0.4, 0.7, 1.2, 3.0),
             energy_R=(0.1, 0.2, 0.4, 0.8, 1.6),
             velocity_ratio=(VELOCITY_RATIO,),
