@@ -63,6 +63,8 @@ def test_other_files(tmp_path: Path, content: bytes, match: str) -> None:
         ("configuration/coordinates", "MDANSE (.mdt)"),
         ("h5md/version", "H5MD"),
         ("topology", "MDTraj"),
+        ("force_constants", "force constants of phonopy"),
+        ("qpoint", "phonons of phonopy"),
         ("df/block0_values", "read_hdf"),
         ("apples/pears", "apples"),
         ("run/NXSPE_info/fixed_energy", "of no known format"),

@@ -100,6 +100,16 @@ _OBJECTS: Final = (
     ),
     (r"h5md", "an H5MD trajectory", _TRAJECTORY),
     (
+        r"(?:.*/)?force_constants",
+        "force constants of phonopy",
+        "xbp.md.lattice.from_phonopy(phonopy.load(...))",
+    ),
+    (
+        r"qpoint",
+        "phonons of phonopy",
+        "xbp.from_phonopy(phonopy.load(...)), or its dos",
+    ),
+    (
         r"topology",
         "a trajectory of MDTraj",
         "mdtraj.load(path).save_xtc(...), then " + _TRAJECTORY,
