@@ -211,8 +211,29 @@ def test_what_is_not_read_is_named(
         open_trajectory(written(tmp_path, raw, name))
 
 
-def test_extended_xyz_in_single_quotes(tmp_path: Path) -> None:
-    text = "1\nLattice='9 0 0 0 9 0 0 0 9' Properties=species:S:1:pos:R:3\nCu 1 2 3\n"
+@pytest.mark.parametrize(
+    "lattice",
+    [
+        "Lattice='9 0 0 0 9 0 0 0 9'",
+        'Lattice = "9 0 0 0 9 0 0 0 9"',
+        "Lattice=[[9, 0, 0], [0, 9, 0], [0, 0, 9]] pbc=[T, T, T]",
+    ],
+)
+def test_spellings_of_extended_xyz(tmp_path: Path, lattice: str) -> None:
+    text = f"1\n{lattice} Properties=species:S:1:pos:R:3\nCu 1 2 3\n"
     traj = open_trajectory(written(tmp_path, text, "a.xyz"))
     np.testing.assert_array_equal(traj.cell, 9 * np.eye(3))
     np.testing.assert_array_equal(traj.position[0, 0], [1, 2, 3])
+
+
+def test_a_data_file_that_is_cut(tmp_path: Path) -> None:
+    text = (
+        "cut, units = metal\n\n3 atoms\n1 atom types\n\n0 9 xlo xhi\n0 9 ylo yhi\n"
+        "0 9 zlo zhi\n\nMasses\n\n1 63.546\n\nAtoms # atomic\n\n"
+        "1 1 1.00e+00 1.00e+00 1.50e+00\n2 1 3.00e+00 3.00e+00 3.00e+00\n"
+        "3 1 5.00e+00 5.00e+00 5.25e+00"
+    )
+    traj = open_trajectory(written(tmp_path, text, "a.data"))
+    assert traj.position.values[0, 2, 2] == 5.25
+    with pytest.raises(FileFormatError, match="its last line is cut short"):
+        open_trajectory(written(tmp_path, text[:-1], "a.data"))

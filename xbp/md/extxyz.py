@@ -32,7 +32,8 @@ from xbp.md.xyz import atom_count
 __all__ = ["is_extxyz", "open_extxyz", "require_consecutive"]
 
 _PAIR = re.compile(
-    r'([^\s="]+|"[^"]*")\s*=\s*("(?:[^"\\]|\\.)*"|\'[^\']*\'|\{[^}]*\}|\[[^\]]*\]|\S+)'
+    r'([^\s="]+|"[^"]*")\s*=\s*("(?:[^"\\]|\\.)*"|\'[^\']*\'|\{[^}]*\}'
+    r"|\[(?:[^][]|\[[^]]*\])*\]|\S+)"
 )
 #: Units that a comment declares: time_unit=fs, units=metal; what they convert to.
 _UNITS = re.compile(
@@ -53,7 +54,8 @@ _KINDS = {"S": str, "I": "int64", "R": float, "L": str}
 def is_extxyz(head: bytes) -> bool:
     """Return whether a file that begins so is extended XYZ."""
     first, _, rest = head.partition(b"\n")
-    return first.strip().isdigit() and b"lattice=" in rest.partition(b"\n")[0].lower()
+    comment = rest.partition(b"\n")[0].lower()
+    return first.strip().isdigit() and re.search(rb"lattice\s*=", comment) is not None
 
 
 def require_consecutive(path: Any, infos: list[dict[str, Any]], timed: bool) -> None:
@@ -198,10 +200,10 @@ def _read_header(lines: Lines, where: str) -> Header | None:
         info["gpumd"] = "its producer"
     columns = _columns(info.get("properties", "species:S:1:pos:R:3"), where)
     cell, origin = (
-        np.array(info.get(key, default).replace(",", " ").split(), dtype=float)
+        np.array(re.sub("[][,]", " ", info.get(key, default)).split(), dtype=float)
         for key, default in (("lattice", ""), ("origin", "0 0 0"))
     )
-    sides = info.get("pbc", "T T T").replace(",", " ").upper().split()
+    sides = re.sub("[][,]", " ", info.get("pbc", "T T T")).upper().split()
     require_file(
         cell.size == 9 and origin.size == 3 and len(sides) == 3,
         where,

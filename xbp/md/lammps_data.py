@@ -10,6 +10,7 @@ import numpy as np
 
 from xbp.core.errors import QuantityError, require
 from xbp.core.guards import choose, require_kind
+from xbp.io.spelling import ends_whole
 from xbp.md.found import Found, cell_volume, masses_of
 from xbp.md.frames import Frames, Rows
 from xbp.md.given import SITE, Given, named
@@ -107,6 +108,8 @@ def data_topology(
 def _read(source: Source, atom_style: Any = None) -> _Contents:
     """Read the header and the sections of a data file."""
     path, text = source.path, source.whole().decode("utf-8", "replace")
+    ended = text.endswith("\n") or ends_whole(text.encode(), alone=True)
+    require_file(ended, path, "its last line is cut short")
     stated = re.search(rf"\bunits\b\W*({STYLES})\b", text.partition("\n")[0])
     styles: dict[str, str] = {}
     name, sections = "", dict[str, list[list[str]]]()
