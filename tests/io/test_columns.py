@@ -527,3 +527,24 @@ def test_the_axis_of_ocean_optics(tmp_path: Path) -> None:
         path, coordinate="wavelength", coordinate_units="nm", **labels
     )
     np.testing.assert_array_equal(ds.wavelength, [530.1, 530.2])
+
+
+def test_the_axis_of_grace(tmp_path: Path) -> None:
+    """gmx rdf writes r in nm, in the label of the axis."""
+    path = tmp_path / "rdf.xvg"
+    path.write_text('@    xaxis  label "r (nm)"\n@TYPE xy\n0.1 0.8\n0.2 1.1\n0.3 1.0\n')
+    labels = {"quantity": "g(r)", "units": "1"}
+    with pytest.raises(UnitsError, match="coordinate_units='angstrom' contradicts"):
+        xbp.open_dataset(path, coordinate_units="angstrom", **labels)
+    rdf = xbp.open_dataset(path, coordinate_units="nm", **labels).rdf
+    np.testing.assert_array_equal(rdf.r, [0.1, 0.2, 0.3])
+    path.write_text(path.read_text().replace("r (nm)", "pairs (all)"))
+    xbp.open_dataset(path, coordinate_units="nm", **labels)
+
+
+def test_half_a_scattering_vector(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("# sin(theta)/lambda S\n0.1 0.8\n0.2 1.1\n0.3 1.0\n")
+    labels = {"quantity": "S(Q)", "units": "1", "coordinate_units": "1/angstrom"}
+    with pytest.raises(FileFormatError, match="which is Q/4π"):
+        xbp.open_dataset(path, **labels)

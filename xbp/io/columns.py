@@ -20,6 +20,7 @@ from xbp.core.schema import COORDINATES, QUANTITIES, find_quantity, validate
 from xbp.core.signal import as_stored, extend_history, read, std_of
 from xbp.core.status import diagnosed
 from xbp.core.units import parse_unit
+from xbp.io.grammar import labelled_rows
 from xbp.io.guide import Guide
 from xbp.io.masks import with_errors
 from xbp.io.netcdf import require_readable
@@ -43,7 +44,6 @@ from xbp.io.text import (
 from xbp.io.titles import (
     Labels,
     column_titles,
-    labelled_rows,
     require_titles,
     used_columns,
 )

@@ -12,7 +12,7 @@ import pint
 from xbp.core.errors import XbpError
 from xbp.core.units import is_energy_like, parse_unit
 
-__all__ = ["SUPERSCRIPTS", "Title", "parse_title", "read_units"]
+__all__ = ["SUPERSCRIPTS", "Title", "labelled_rows", "parse_title", "read_units"]
 
 SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-", "\u2212": "-"})
 #: Functions and factors applied to a quantity.
@@ -223,3 +223,16 @@ def read_units(text: str, like: str) -> list[pint.Unit]:
         if found or not text:
             break
     return list(dict.fromkeys(found)) if text.strip() else []
+
+
+def labelled_rows(lines: list[str]) -> dict[str, str]:
+    """Return header rows such as RRUFF's ``##NAMES=Quartz``, by valid names.
+
+    Examples
+    --------
+    >>> labelled_rows(["##NAMES=Quartz", "##IDEAL CHEMISTRY=SiO_2_", "# a remark"])
+    {'names': 'Quartz', 'ideal_chemistry': 'SiO_2_'}
+    """
+    rows = (re.match(r"##\s*([A-Za-z][\w /-]*?)\s*=\s*(.*\S)", line) for line in lines)
+    found = [(row[1].lower(), row[2]) for row in rows if row is not None]
+    return {re.sub(r"[^a-z0-9]+", "_", name): value for name, value in found}

@@ -18,7 +18,6 @@ from xbp.io.text import Table, is_ambiguous
 __all__ = [
     "Labels",
     "column_titles",
-    "labelled_rows",
     "require_titles",
     "third_is_an_error",
     "used_columns",
@@ -52,6 +51,9 @@ _SECOND_CURVE: Final = re.compile(
 )
 _ERRORS_OF_GRACE: Final = re.compile(r"@\s*type\s+xydy\b", re.IGNORECASE)
 _WAVELENGTH: Final = re.compile(r"(?:wave ?length|lambda|λ)(?![a-z])", re.IGNORECASE)
+#: Labels of the axes in Grace (.xvg of GROMACS), with a unit in brackets at the end.
+_GRACE_AXIS: Final = re.compile(r'@\s*xaxis\s+label\s+".*\(([^()]+)\)\s*"')
+_SINE: Final = re.compile(r"sin\s*\(?(?:theta|θ)\)?\s*/\s*(?:lambda|λ)", re.IGNORECASE)
 #: Rows of LabSpec's header that give the units of the axis, and of Ocean Optics.
 _LABSPEC_AXIS: Final = re.compile(
     r"#(?:Spectro \(([^)]+)\)|AxisUnit\[1\])=(?:\s*(\S+))?"
@@ -286,6 +288,9 @@ def require_titles(
     rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
     for row in rows[-1:]:
         _require_units(where, f"{labels.dim} ({row[1] or row[2]})", labels, 0)
+    for row in filter(None, map(_GRACE_AXIS.match, lines)):
+        if read_units(row[1], COORDINATES[labels.dim][0]):
+            _require_units(where, f"{labels.dim} ({row[1]})", labels, 0)
     for row in filter(None, map(_OCEAN_AXIS.match, lines)):
         _require_units(where, row[1], labels, 0)
     for column, title in enumerate(titles or ()):
@@ -330,6 +335,9 @@ def _other_programs(
     if quantity == "radial_distribution":
         for line in filter(_PER_AREA.search, lines):
             yield line, "g(r)", "4πρr[g(r) - 1]"
+    if quantity in ("static_structure_factor", "interference_function"):
+        for line in filter(_SINE.search, lines):
+            yield line, "Q", "sin(θ)/λ, which is Q/4π"
     if quantity == "static_structure_factor":
         for line in filter(_GUDRUN.match, lines):
             yield line, "S(Q)", "Gudrun's F(Q)"
@@ -481,16 +489,3 @@ def used_columns(
             fix=f"{fix}, has_std=False to ignore it",
         )
     return 3
-
-
-def labelled_rows(lines: list[str]) -> dict[str, str]:
-    """Return header rows such as RRUFF's ``##NAMES=Quartz``, by valid names.
-
-    Examples
-    --------
-    >>> labelled_rows(["##NAMES=Quartz", "##IDEAL CHEMISTRY=SiO_2_", "# a remark"])
-    {'names': 'Quartz', 'ideal_chemistry': 'SiO_2_'}
-    """
-    rows = (re.match(r"##\s*([A-Za-z][\w /-]*?)\s*=\s*(.*\S)", line) for line in lines)
-    found = [(row[1].lower(), row[2]) for row in rows if row is not None]
-    return {re.sub(r"[^a-z0-9]+", "_", name): value for name, value in found}
