@@ -28,7 +28,7 @@ def test_a_fit_starts_between_the_limits(start: float, low: float, high: float) 
     usable, ones = np.ones((1, 4), dtype=bool), np.ones((1, 4))
     chosen = Choices(bounds={"p": (low, high)})
     begin = Problem(
-        curve, chosen, x, np.array([[start]]), [0], usable, ones, ones
+        curve, chosen, x, 0 * x, np.array([[start]]), [0], usable, ones, ones
     ).begin.item()
     assert low < begin < high
     nearest = min(max(start, low), high)

@@ -25,6 +25,7 @@ from xbp.core.signal import read, result_table
 from xbp.core.status import FIT_LABELS, Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor, magnitude, parse_unit, split_quantity
 from xbp.fitting.fit import fit
+from xbp.fitting.over_bins import halves_of_bins, mean_of_model
 from xbp.fitting.sampled import with_counting
 from xbp.models.catalogue import find_model
 from xbp.models.harmonic import displacement_temperature
@@ -440,12 +441,13 @@ def _curves(
     value = signal.value.transpose(*others, along)
     units = str(value.attrs["units"])
     std = None if signal.std is None else signal.std.transpose(*others, along)
-    axis = value[along]
+    axis, half = value[along], halves_of_bins(signal.source, along)
     curves = np.full((len(rows), *value.shape), np.nan)
     for i, (table, row) in enumerate(zip(tables, rows, strict=True)):
         x_units, y_units = str(axis.attrs["units"]), row.y_units or units
         own = row.x_units or x_units
-        x = axis.values * convert_factor(x_units, own, energy=along == "E", name=along)
+        scale = convert_factor(x_units, own, energy=along == "E", name=along)
+        x = axis.values * scale
         factor = convert_factor(y_units, units, name="the model")
         for at in np.ndindex(value.shape[:-1]):
             one = table.isel(dict(zip(others, at, strict=True)))
@@ -453,7 +455,8 @@ def _curves(
             inside = (x >= low * (1 - 1e-12)) & (x <= high * (1 + 1e-12))
             if one["status"].item() == Status.OK and inside.any():
                 p = {name: float(one[name]) for name in row.parameters}
-                curves[(i, *at, inside)] = row.function(x[inside], **p) * factor
+                means = mean_of_model(row, x[inside], half[inside] * scale, p)
+                curves[(i, *at, inside)] = means * factor
     left = value.values - curves
     with np.errstate(all="ignore"):
         if std is None:

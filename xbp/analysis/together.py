@@ -12,18 +12,19 @@ import xarray as xr
 
 from xbp.analysis.model_comparison import as_energy, energies_of, maximum_of
 from xbp.core import constants
+from xbp.core import independence as shared
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.data import unwrap
 from xbp.core.errors import QuantityError
 from xbp.core.grid import select_range
 from xbp.core.guards import require_keys, require_kind, require_positive
-from xbp.core.independence import independence, merged_bins, std_along
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.status import FIT_LABELS, Status
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.fitting.fit import choices, named_curve
 from xbp.fitting.many import Column, fit_everywhere
+from xbp.fitting.over_bins import halves_of_bins, mean_of_model
 from xbp.fitting.problem import Choices, Curve
 from xbp.fitting.sampled import with_counting
 from xbp.models.catalogue import find_model
@@ -50,7 +51,8 @@ class _Set:
     Attributes
     ----------
     row : Model
-    x, y, std : numpy.ndarray, shape (n,)
+    x, y, std, half : numpy.ndarray, shape (n,)
+        `half` the widths of bins.
     units : str
         Of y.
     powers : dict of str to float
@@ -63,6 +65,7 @@ class _Set:
     x: np.ndarray
     y: np.ndarray
     std: np.ndarray
+    half: np.ndarray
     units: str
     powers: dict[str, float]
     electronic: np.ndarray
@@ -70,7 +73,7 @@ class _Set:
     def curve(self, p: Mapping[str, float], scale: float) -> np.ndarray:
         """Return the curve for parameters of g(E) in meV."""
         own = {name: p[name] * factor for name, factor in self.powers.items()}
-        lattice = self.row.function(self.x, **own)
+        lattice = mean_of_model(self.row, self.x, self.half, own)
         return np.asarray(scale * (lattice + p["gamma"] * self.electronic))
 
 
@@ -369,10 +372,12 @@ def _read(signal: Signal, row: Model, E_range: Any, T_range: Any) -> _Set:
     mask &= np.isfinite(value.values) & (signal.std.values > 0)
     if not mask.any():
         raise QuantityError(f"'{value.name}' has no values with errors in the range")
-    parts = independence(value, str(along))
+    parts = shared.independence(value, str(along))
     part = np.ones(value.size) if parts is None else parts.values
-    std = std_along(signal.std, str(along)).values[mask]
-    part, mean, error, _ = merged_bins(part[mask], value.values[mask])
+    std = shared.std_along(signal.std, str(along)).values[mask]
+    part, mean, error, _ = shared.merged_bins(part[mask], value.values[mask])
+    half = halves_of_bins(signal.source, str(along))[mask]
+    half = shared.width_of_merged(half, mean, error)
     units = signal.units
     if thermal and not parse_unit(units).is_compatible_with(_UNITS[name]):
         raise QuantityError(
@@ -389,7 +394,7 @@ def _read(signal: Signal, row: Model, E_range: Any, T_range: Any) -> _Set:
         electronic = x if name == "heat_capacity" else x**-2.0
     return _Set(
         own, x, factor * mean(value.values[mask]), factor * error(std) / np.sqrt(part),
-        _UNITS[name] if thermal else units, powers, electronic,
+        half, _UNITS[name] if thermal else units, powers, electronic,
     )  # fmt: skip
 
 

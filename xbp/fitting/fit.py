@@ -27,6 +27,7 @@ from xbp.core.units import (
 )
 from xbp.fitting.core import Shape
 from xbp.fitting.many import evaluate, fit_everywhere
+from xbp.fitting.over_bins import halves_of_bins
 from xbp.fitting.problem import Choices, Curve
 from xbp.fitting.sampled import with_counting
 from xbp.fitting.shapes import gaussian_on_line
@@ -127,11 +128,12 @@ def fit(
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        Any signal. A Dataset's std weighs the points and sets the scale of the errors,
-        which are √(χ²/ν) times larger above χ²/ν = 10 (points with a std of NaN are
-        left out; one of 0 beside others is a bin without counts, and has the error of
-        one; that of a simulated g(E) or B is at least the counting error of the modes
-        of its box, as in `boson_peak`); without one, all weigh the same (of
+        Any signal. Where it has bounds of its bins along `dim`, means of the model over
+        these are fitted. A Dataset's std weighs the points and sets the scale of the
+        errors, which are √(χ²/ν) times larger above χ²/ν = 10 (points with a std of NaN
+        are left out; one of 0 beside others is a bin without counts, and has the error
+        of one; that of a simulated g(E) or B is at least the counting error of the
+        modes of its box, as in `boson_peak`); without one, all weigh the same (of
         ``debye_einstein``, relative to their values) and the scatter about the fit sets
         the scale. In numpy the fits run one after the other, in dask chunks beside one
         another.
@@ -251,6 +253,7 @@ def fit(
         curve,
         chosen,
         {**units, along: own_x},
+        half=halves_of_bins(signal.source, along)[mask] * x_factor,
         relative=row is not None and row.relative,
     )
     name = row.name if row is not None else worker.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,6 @@ from xbp.core.independence import (
 from xbp.core.signal import map_over
 from xbp.core.status import FIT_LABELS, Status
 from xbp.fitting.core import permitted
-from xbp.fitting.over_bins import mean_over_bins
 from xbp.fitting.problem import Choices, Curve, Problem
 from xbp.fitting.rows import Packed, scatter
 
@@ -80,8 +78,7 @@ def fit_everywhere(
     units : mapping of str to str
         Units of the parameters and of `dim`.
     half : numpy.ndarray, optional
-        Half the widths of the bins over which the data are means, for a curve that has
-        a `shape`.
+        Half the widths of the bins over which the data are means; 0 of points.
     relative : bool
         Residuals are relative to each point, not to the largest, and so are the weights
         of data without std.
@@ -157,9 +154,7 @@ def _fit_many(
     parts, mean, error, first = merged_bins(parts, ys)
     lows, highs = (end.reduceat(x, first) for end in (np.minimum, np.maximum))
     x, ys, stds = mean(x), mean(ys), error(stds)
-    if curve.shape is not None:
-        half = width_of_merged(half, mean, error)
-        curve = replace(curve, shape=mean_over_bins(curve.shape, half))
+    half = width_of_merged(half, mean, error)
     m, n, known = len(ys), len(curve.names), bool(std.ndim)
     # The squares of others overflow.
     usable, weights = np.abs(ys) < 1e150, np.ones(ys.shape)
@@ -179,7 +174,8 @@ def _fit_many(
     )
     # Every start is a fit, until the best of each row is kept.
     rows = np.repeat(rows, np.array([len(several) for several in starts], dtype=int))
-    fit = Problem(curve, chosen, x, start, at, usable[rows], ys[rows], weights[rows])
+    data = (usable[rows], ys[rows], weights[rows])
+    fit = Problem(curve, chosen, x, half, start, at, *data)
     found, whole = fit.solve(known)
     chi2, covariance, errors = found.errors(free[rows], known)
     left = np.where(usable[rows], fit.curves(whole, usable[rows]), 0.0) - ys[rows]

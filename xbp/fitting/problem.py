@@ -17,6 +17,7 @@ from xbp.fitting.core import (
     solve,
     solve_function,
 )
+from xbp.fitting.over_bins import averages, mean_over_bins
 from xbp.fitting.step import solve_with_step
 from xbp.fitting.valley import stretched
 from xbp.models.model import Guess
@@ -55,7 +56,7 @@ class Curve:
     limits : mapping of str to pair of float
         Limits of parameters.
     edge : str, optional
-        The parameter at whose x the model has a step.
+        The parameter at whose x the model has a step; for a model without `shape`.
     vectorized : bool
         Whether `make` returns a function of columns too, as in `Model`.
     """
@@ -70,13 +71,17 @@ class Curve:
 
 
 class Problem:
-    """Curves of one model, fitted by those of its parameters that are not fixed."""
+    """Curves of one model, fitted by those of its parameters that are not fixed.
+
+    They are means over the bins x ± half, which is 0 of points.
+    """
 
     def __init__(
         self,
         curve: Curve,
         chosen: Choices,
         x: np.ndarray,
+        half: np.ndarray,
         start: np.ndarray,
         at: list[int],
         usable: np.ndarray,
@@ -84,6 +89,8 @@ class Problem:
         weight: np.ndarray,
     ) -> None:
         self.curve, self.chosen, self.x, self.at = curve, chosen, x, at
+        self.half = half
+        self.shape = curve.shape and mean_over_bins(curve.shape, half)
         self.names = [curve.names[i] for i in at]
         self.usable, self.y, self.weight = usable, y, weight
         own = [chosen.bounds.get(p) or curve.limits.get(p) for p in self.names]
@@ -106,23 +113,38 @@ class Problem:
 
     def curves(self, whole: np.ndarray, usable: np.ndarray) -> np.ndarray:
         """Return curves of all parameters (m, n); NaN where the model fails."""
-        if self.curve.shape is not None:
-            return self.curve.shape(self.x)(whole)[0]
-        assert self._function is not None
+        if self.shape is not None:
+            return self.shape(self.x)(whole)[0]
+        edge = None
+        if self.curve.edge is not None:
+            edge = whole[:, [self.curve.names.index(self.curve.edge)]]
         out = np.zeros(usable.shape)
+        for part, x in averages(self.x, self.half, edge):
+            values = self._values(x, whole, usable)
+            out += np.where(part > 0, part * values, 0.0)
+        return out
+
+    def _values(
+        self, x: np.ndarray, whole: np.ndarray, usable: np.ndarray
+    ) -> np.ndarray:
+        """Return the model at x, (k,) of all curves or (m, k)."""
+        assert self._function is not None
+        out, shared = np.zeros(usable.shape), x.ndim == 1
         if self.curve.vectorized:
             size = max(_POINTS // self.x.size, 1)
             for i in range(0, len(out), size):
                 columns = whole[i : i + size].T[:, :, None]
-                out[i : i + size] = self._function(self.x, *columns)
+                at = x if shared else x[i : i + size]
+                out[i : i + size] = self._function(at, *columns)
             return np.where(usable, out, 0.0)
-        for row, own, used in zip(out, whole, usable, strict=True):
+        for i, (own, used) in enumerate(zip(whole, usable, strict=True)):
+            at = x if shared else x[i]
             try:
-                row[used] = self._function(self.x[used], *own)
+                out[i, used] = self._function(at[used], *own)
             except MemoryError:
                 raise
             except Exception:  # of a function that is not ours, or an overflow
-                row[:] = np.nan
+                out[i] = np.nan
         return out
 
     def solve(self, known: bool) -> tuple[Solutions, np.ndarray]:
@@ -133,7 +155,7 @@ class Problem:
         return found, whole
 
     def _at_once(self, known: bool) -> Solutions:
-        if self.curve.shape is None:
+        if self.shape is None:
             arrays = (self.y, self.weight, self.begin)
             return solve_function(
                 self._varied, *arrays, self.start, self.usable,
@@ -146,8 +168,8 @@ class Problem:
 
     def _shape(self) -> Shape:
         """Return the curves with the derivatives by the parameters that are fitted."""
-        assert self.curve.shape is not None
-        shape = self.curve.shape(self.x)
+        assert self.shape is not None
+        shape = self.shape(self.x)
 
         def own(p: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             value, slopes = shape(self._whole(p, start))
@@ -163,7 +185,10 @@ class Problem:
                 rows, at = np.full(len(p), i), self.usable[i]
                 return self._varied(p, self.start[rows], self.usable[rows])[:, at]
 
-            data = (self.x[used], self.y[i, used], self.weight[i, used], self.begin[i])
+            bends = np.unique(
+                [self.x[used] - self.half[used], self.x[used] + self.half[used]]
+            )
+            data = (bends, self.y[i, used], self.weight[i, used], self.begin[i])
             limits = (self.low, self.high)
             found = solve_with_step(function, *data, *limits, edge=edge, known=known)
             parts.append(found)
@@ -239,7 +264,7 @@ class Problem:
         free = np.arange(p.shape[1]) != held[:, None]
         low, high = (np.where(free, end, p) for end in (self.low, self.high))
         others = [self.start[rows]]
-        if self.curve.shape is None:
+        if self.shape is None:
             shape = by_differences(self._varied)
             ends = [np.where(free, end, p + way * errors) for end, way in
                     ((self.low, -1), (self.high, 1))]  # fmt: skip
@@ -276,7 +301,8 @@ class Problem:
                 continue  # a step alone makes no valley
             start = self._whole(p[some], self.start[rows[some]])
             data = (one[rows[some]] for one in (self.usable, self.y, self.weight))
-            again = Problem(self.curve, self.chosen, self.x, start, others, *data)
+            x, half = self.x, self.half
+            again = Problem(self.curve, self.chosen, x, half, start, others, *data)
             chi2[some] = again.solve(known)[0].chi2
         return chi2
 

@@ -3,6 +3,7 @@
 Between two points the position of the step does not change the curve, and at a point
 the curve jumps: no derivative finds it. So the other parameters are fitted with the
 step fixed between each two neighbouring points, and χ² decides between which it lies.
+A mean over a bin bends at the ends of the bin: so these stand for the points.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ def solve_with_step(
     ----------
     function : callable
         Parameters (m, n) → curves (m, k).
-    x, y, weight : numpy.ndarray, shape (k,)
-        Ascending points, at which the curve jumps when the step is there; data and the
-        inverse of their errors.
+    x : numpy.ndarray, shape (l,)
+        Ascending places at which the curve jumps, or bends, when the step is there:
+        points, or ends of bins.
+    y, weight : numpy.ndarray, shape (k,)
+        Data, and the inverse of their errors.
     start, low, high : numpy.ndarray, shape (n,)
         Start values and limits of the parameters.
     edge : int

@@ -61,4 +61,7 @@ def highest(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
     i = int(y.argmax())
     above = x[y >= y[i] - (y[i] - y.min()) / 2]
     extent, whole = (float(part.max() - part.min()) for part in (above, x))
-    return float(x[i]), float(y[i]), max(extent, whole / 20)
+    # A line between two points is as wide as their distance, as far as they show.
+    beside = x[max(i - 1, 0) : i + 2]
+    apart = float(beside.max() - beside.min()) / max(beside.size - 1, 1)
+    return float(x[i]), float(y[i]), max(extent, whole / 20, apart)

@@ -143,25 +143,25 @@ def debye_gaussian_dos(
     )
 
 
-def _guess_dos(x: np.ndarray, y: np.ndarray) -> list[dict[str, float]]:
-    # Debye phonons end where g falls the most from three points to the next three, or
-    # above that, where a narrow peak falls more.
+def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    # Debye phonons end where g falls from three points to the next three.
     fall = (
         np.convolve(y, [1, 1, 1, -1, -1, -1], mode="valid")
         if y.size >= 6
         else np.zeros(1)
     )
-    steepest = int(np.argmin(fall))
-    above = np.where(np.arange(fall.size) > steepest + 5, fall, np.inf)
-    places = (
-        {steepest, int(np.argmin(above))} if np.isfinite(above).any() else {steepest}
-    )
-    return [_guess_below(x, y, min(at + 3, x.size - 1)) for at in sorted(places)]
+    deep = np.concatenate([[True], fall[1:] < fall[:-1]])
+    deep &= np.concatenate([fall[:-1] <= fall[1:], [True]])
+    edges = x[np.minimum(np.flatnonzero(deep) + 3, x.size - 1)]
+    guesses = [_guess_below(x, y, float(edge)) for edge in edges[edges > 0]]
+    if not guesses:
+        return _guess_below(x, y, float(x[-1]))
+    misfits = [np.sum((y - debye_gaussian_dos(x, **one)) ** 2) for one in guesses]
+    return guesses[int(np.argmin(misfits))]
 
 
-def _guess_below(x: np.ndarray, y: np.ndarray, at: int) -> dict[str, float]:
-    """Return where to start if the phonons end at x[at]."""
-    edge = float(x[at])
+def _guess_below(x: np.ndarray, y: np.ndarray, edge: float) -> dict[str, float]:
+    """Return the guess for Debye phonons that end at `edge`."""
     below = (x > 0) & (x < edge)
     upper = below & (x > 0.6 * edge)
     level = (
