@@ -29,7 +29,7 @@ from xbp.core.schema import (
 from xbp.core.signal import label_std, std_of
 from xbp.core.units import format_unit, parse_unit
 
-__all__ = ["as_dataset", "new_dataset"]
+__all__ = ["as_dataset", "measured_dataset", "new_dataset"]
 
 
 def new_dataset(
@@ -102,6 +102,42 @@ def new_dataset(
     >>> list(ds.variables)
     ['S', 'Q', 'E', 'temperature']
     """
+    ds = measured_dataset(
+        quantity,
+        values,
+        units=units,
+        coords=coords,
+        dims=dims,
+        std=std,
+        edges=edges,
+        temperature=temperature,
+        statistics=statistics,
+        dimension=dimension,
+        attrs=attrs,
+    )
+    std_of(ds, ds[next(iter(ds.data_vars))])
+    return ds
+
+
+def measured_dataset(
+    quantity: str,
+    values: Any,
+    *,
+    units: str,
+    coords: Mapping[str, tuple[Any, str] | Sequence[str]],
+    dims: tuple[str, ...] | None = None,
+    std: Any = None,
+    edges: Mapping[str, Any] | None = None,
+    temperature: Any = None,
+    statistics: str | None = None,
+    dimension: Literal[2, 3] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+    further: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Return what `new_dataset` does, of errors that a reader has looked at already.
+
+    `further` coordinates are added, as xarray takes them.
+    """
     row = find_quantity(quantity)
     quantity, name = row.name, row.variable
     if quantity in OF_STATISTICS and statistics is None:
@@ -131,7 +167,7 @@ def new_dataset(
                 f"'{key}' has the shape {array.shape}, but its dimensions {order} have "
                 f"{shape} points",
             )
-    further = dict[str, Any]()
+    others = dict[str, Any]()
     for dim in axes:
         if dim in COORDINATES:
             axes[dim].attrs["long_name"] = COORDINATES[dim][1]
@@ -143,15 +179,15 @@ def new_dataset(
                 "edge more than bins",
             )
         both = np.stack([edge[:-1], edge[1:]], axis=-1)
-        further[f"{dim}_bnds"] = ((dim, "bnds"), both)
+        others[f"{dim}_bnds"] = ((dim, "bnds"), both)
         axes[dim].attrs["bounds"] = f"{dim}_bnds"
     if "temperature" in points:
         not_used("the data have the coordinate 'temperature'", temperature=temperature)
     elif temperature is not None:
-        further["temperature"] = temperature_coordinate(temperature)
+        others["temperature"] = temperature_coordinate(temperature)
     ds = xr.Dataset(
         {key: (order, array) for key, array in numbers.items()},
-        coords={**axes, **further},
+        coords={**axes, **others, **(further or {})},
         attrs={
             **DATASET_LABELS,
             **(attrs or {}),
@@ -172,7 +208,6 @@ def new_dataset(
     for dim in edges or {}:
         bin_limits(ds, dim)
     validate(ds[name])
-    std_of(ds, ds[name])
     return ds
 
 

@@ -183,6 +183,8 @@ def _recognised(
                     if reason:
                         reasons[format_.name] = reason
                     found = found or (None if reason else format_)
+                    if found and is_hdf5:
+                        break  # reasons matter for a table of numbers alone
             if is_hdf5 and found is None:
                 described = hdf5_refusal(content, FORMATS, reasons)
     except HDF5_ERRORS as error:

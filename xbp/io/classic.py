@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import numpy as np
 
 from xbp.io.text import check
 
-__all__ = ["ClassicVariable", "classic_variables"]
+__all__ = ["ClassicHeader", "ClassicVariable", "classic_header"]
 
 #: Types of the format, by their numbers; the last five only in its third kind.
 _TYPES: Final = dict(
@@ -33,16 +34,39 @@ class ClassicVariable(NamedTuple):
         Byte of the first number.
     step : int or None
         Bytes from one record to the next; None for a variable without records.
+    dims : tuple of str
+        With the dimension of the records.
+    attributes : dict
+        Texts, numbers, and arrays of several numbers.
     """
 
     dtype: np.dtype
     shape: tuple[int, ...]
     begin: int
     step: int | None
+    dims: tuple[str, ...]
+    attributes: dict[str, Any]
 
 
-def classic_variables(path: Path) -> dict[str, ClassicVariable]:
-    """Return the variables of a file, after a check of its header against its length.
+class ClassicHeader(NamedTuple):
+    """What a file has.
+
+    Attributes
+    ----------
+    dimensions : dict of str to int
+        Their sizes; that of the records is how many there are.
+    attributes : dict
+        Of the file.
+    variables : dict of str to ClassicVariable
+    """
+
+    dimensions: dict[str, int]
+    attributes: dict[str, Any]
+    variables: dict[str, ClassicVariable]
+
+
+def classic_header(path: Path) -> ClassicHeader:
+    """Return the header of a file, after a check against its length.
 
     A damaged one crashes the netCDF library.
 
@@ -64,14 +88,20 @@ def classic_variables(path: Path) -> dict[str, ClassicVariable]:
     ...     with scipy.io.netcdf_file(path, "w") as file:
     ...         file.createDimension("x", 3)
     ...         file.createVariable("y", "f8", ("x",))[:] = 1.0
-    ...     classic_variables(path)["y"].shape
+    ...     classic_header(path).variables["y"].shape
     (3,)
     """
+    status = path.stat()
+    return _header(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _header(path: Path, length: int, *_version: int) -> ClassicHeader:
     with path.open("rb") as stream:
-        return _variables(stream, path.stat().st_size)
+        return _read(stream, length)
 
 
-def _variables(stream: IO[bytes], length: int) -> dict[str, ClassicVariable]:
+def _read(stream: IO[bytes], length: int) -> ClassicHeader:
     limit = min(length, 2**26)  # no header is longer
     version, at = stream.read(4)[3], 4
     wide = 8 if version == 5 else 4
@@ -107,18 +137,25 @@ def _variables(stream: IO[bytes], length: int) -> dict[str, ClassicVariable]:
         check(right and number <= limit, "its header has an invalid list")
         return range(number)
 
-    def skip_attributes() -> None:
+    def attributes() -> dict[str, Any]:
+        found = dict[str, Any]()
         for _ in entries(12):
-            name()
-            padded(kind().itemsize)
+            own, dtype = name(), kind()
+            content = padded(dtype.itemsize)
+            if dtype.kind == "S":
+                found[own] = content.decode("utf-8", "replace").replace("\0", "")
+            else:
+                values = np.frombuffer(content, dtype).astype(dtype.newbyteorder("="))
+                found[own] = values[0] if values.size == 1 else values
+        return found
 
     n_records = whole()
     dimensions = entries(10)
     sizes = {name(): whole() for _ in dimensions}
-    lengths = list(sizes.values())
+    lengths, names = list(sizes.values()), list(sizes)
     fits = len(sizes) == len(dimensions) and lengths.count(0) <= 1
     check(fits, "two dimensions have one name or are unlimited")
-    skip_attributes()
+    of_file = attributes()
     found: dict[str, ClassicVariable] = {}
     records, variables = dict[str, int](), entries(11)
     for _ in variables:
@@ -127,8 +164,7 @@ def _variables(stream: IO[bytes], length: int) -> dict[str, ClassicVariable]:
         dims = [whole() for _ in range(n_dims)]
         fits = all(d < len(lengths) for d in dims) and all(lengths[d] for d in dims[1:])
         check(fits, "a variable has a dimension that does not exist")
-        skip_attributes()
-        dtype = kind()
+        own_attributes, dtype = attributes(), kind()
         whole()  # the size of the variable, which follows from its dimensions
         begin = whole(4 if version == 1 else 8)
         of_records = bool(dims) and lengths[dims[0]] == 0
@@ -137,14 +173,20 @@ def _variables(stream: IO[bytes], length: int) -> dict[str, ClassicVariable]:
         if of_records:
             records[own] = n_bytes
         check(begin + n_bytes * (not of_records) <= length, "a variable is too large")
-        found[own] = ClassicVariable(dtype, shape, begin, None)
+        labels = tuple(names[d] for d in dims), own_attributes
+        found[own] = ClassicVariable(dtype, shape, begin, None, *labels)
     check(len(found) == len(variables), "two variables have one name")
-    streaming = 2 ** (8 * wide) - 1
+    streaming = n_records == 2 ** (8 * wide) - 1
     check(
-        n_records == streaming or n_records * sum(records.values()) <= length,
+        streaming or n_records * sum(records.values()) <= length,
         f"it declares {n_records} records, more than the file contains",
     )
     # Each is padded to a multiple of four bytes, unless it is the only one.
     each = [-(-n // 4) * 4 for n in records.values()]
     step = sum(each if len(each) > 1 else records.values())
-    return found | {n: found[n]._replace(step=step) for n in records}
+    found |= {n: found[n]._replace(step=step) for n in records}
+    if streaming:  # it was still being written
+        first = min((found[n].begin for n in records), default=length)
+        n_records = (length - first) // step if step else 0
+    sizes = {n: size or n_records for n, size in sizes.items()}
+    return ClassicHeader(sizes, of_file, found)

@@ -12,14 +12,14 @@ import xarray as xr
 
 from xbp.core.common_errors import common_name
 from xbp.core.conditions import FIXED_ENERGY
-from xbp.core.construct import new_dataset
+from xbp.core.construct import measured_dataset
 from xbp.core.errors import FileFormatError, QuantityError
 from xbp.core.guards import at_most_one, choose, require_positive
 from xbp.core.independence import independence_name
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal, as_stored, read
 from xbp.core.units import magnitude, values_in
-from xbp.io.masks import counted, measured, survey
+from xbp.io.masks import Extremes, counted, measured, survey
 from xbp.io.text import check
 from xbp.reduction.arithmetic import convert
 
@@ -118,9 +118,9 @@ class Bins:
     ----------
     lower, upper : numpy.ndarray, shape (n_E,)
         Limits in meV; both equal the point if there are no edges.
-    seen : numpy.ndarray of bool, shape (n_spectra, n_E)
-        Bins with a value other than 0, or with an error.
-    measured : numpy.ndarray of bool, shape (n_spectra, n_E)
+    seen : numpy.ndarray of bool, shape (n_spectra, n_E) or (n_spectra, 1)
+        Bins with a value other than 0, or with an error; see `survey`.
+    measured : numpy.ndarray of bool, shape (n_spectra, n_E) or (n_spectra, 1)
         These, and those of zero counts.
     """
 
@@ -136,11 +136,12 @@ class Bins:
         std: np.ndarray | None,
         energy: np.ndarray,
         mask: np.ndarray | None = None,
+        known: tuple[Extremes, Extremes] | None = None,
     ) -> Bins:
         """Build from arrays (n_spectra, n_E) of a file, and energy edges or points."""
-        there, seen = survey(values, std)
+        there, seen = survey(values, std, known=known)
         if mask is not None:
-            seen &= ~mask
+            seen = seen & ~mask
         edges = energy.size == values.shape[-1] + 1
         lower, upper = (energy[:-1], energy[1:]) if edges else (energy, energy)
         return cls(lower, upper, seen, there)
@@ -332,7 +333,16 @@ def angle_dataset(
     values, std = measured(values, std, mask=mask, seen=bins.measured)
     edges = E.size == values.shape[1] + 1
     centres = (E[1:] + E[:-1]) / 2 if edges else E
-    ds = new_dataset(
+    columns = {name: np.asarray(angle, dtype=float) for name, angle in angles.items()}
+    columns["detector"] = detector.astype(np.int64)
+    coords: dict[str, Any] = {
+        name: ("detector", columns[name], {"units": own, "long_name": long_name})
+        for name, (own, long_name) in _ANGLES.items()
+        if name in columns
+    }
+    coords["masked"] = ("detector", masked, {"long_name": "detectors without data"})
+    own, geometry = _fixed_energy(**fixed)
+    ds = measured_dataset(
         "detector_spectra",
         values,
         std=std,
@@ -342,34 +352,41 @@ def angle_dataset(
         temperature=temperature,
         statistics="quantum",
         attrs=attrs,
+        further={**coords, **(further or {}), **own},
     )
     if ki_over_kf is not None:
         ds.S.attrs["ki_over_kf"] = KI_OVER_KF[ki_over_kf]
-    columns = {name: np.asarray(angle, dtype=float) for name, angle in angles.items()}
-    columns["detector"] = detector.astype(np.int64)
-    coords: dict[str, Any] = {
-        name: ("detector", columns[name], {"units": own, "long_name": long_name})
-        for name, (own, long_name) in _ANGLES.items()
-        if name in columns
-    }
-    coords["masked"] = ("detector", masked, {"long_name": "detectors without data"})
-    return with_fixed_energy(ds, **fixed, coords={**coords, **(further or {})})
+    if geometry is not None:
+        ds.S.attrs["geometry"] = geometry
+    return ds
 
 
-def with_fixed_energy(
-    ds: xr.Dataset,
-    *,
+def with_fixed_energy(ds: xr.Dataset, **fixed: Any) -> xr.Dataset:
+    """Add the fixed energy, in meV, and the geometry, where they are known.
+
+    An energy that all detectors have in common becomes a scalar.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        With ``S``.
+    **fixed
+        ``incident_energy`` or ``final_energy`` (meV), or ``geometry`` alone.
+    """
+    added, geometry = _fixed_energy(**fixed)
+    ds = ds.assign_coords(added)
+    if geometry is not None:
+        ds.S.attrs["geometry"] = geometry
+    return ds
+
+
+def _fixed_energy(
     incident_energy: float | np.ndarray | None = None,
     final_energy: float | np.ndarray | None = None,
     geometry: str | None = None,
-    coords: Mapping[str, Any] | None = None,
-) -> xr.Dataset:
-    """Add the fixed energy, in meV, and the geometry, where they are known.
-
-    An energy that all detectors have in common becomes a scalar. Further `coords` are
-    added before it.
-    """
-    added = dict(coords or {})
+) -> tuple[dict[str, Any], str | None]:
+    """Return the coordinate of the fixed energy, and the geometry."""
+    added = dict[str, Any]()
     for kind, energy in (("direct", incident_energy), ("indirect", final_energy)):
         if energy is None:
             continue
@@ -379,10 +396,7 @@ def with_fixed_energy(
         units, long_name = COORDINATES[FIXED_ENERGY[kind]]
         labels = {"units": units, "long_name": long_name}
         added[FIXED_ENERGY[kind]] = (*own, labels)
-    ds = ds.assign_coords(added)
-    if geometry is not None:
-        ds.S.attrs["geometry"] = geometry
-    return ds
+    return added, geometry
 
 
 def spectra_to_write(data: xr.Dataset, format_: str) -> tuple[Signal, xr.DataArray]:

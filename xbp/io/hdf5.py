@@ -11,7 +11,7 @@ import lazy_loader
 import numpy as np
 
 from xbp.core.guards import choose
-from xbp.io.stored import of_hdf5
+from xbp.io.stored import PART, Look, of_hdf5
 from xbp.io.text import check
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "contents",
     "flag",
     "group",
+    "labels_of",
     "number",
     "numbers",
     "open_hdf5",
@@ -34,6 +35,7 @@ __all__ = [
     "require_own",
     "require_stored",
     "text",
+    "texts_of",
     "units_of",
 ]
 
@@ -139,10 +141,11 @@ def numbers(
     shape: tuple[int, ...] | None = None,
     ndim: int | None = None,
     whole: bool = False,
+    look: Look = lambda at, part: None,
 ) -> Any:
     """Read a dataset of numbers as float64, or int64 if `whole`.
 
-    Its declared size is checked first.
+    Its declared size is checked first. `look` is called as by `Stored.whole`.
 
     Raises
     ------
@@ -174,7 +177,13 @@ def numbers(
         f"'{name}' claims the shape {node.shape}, of which {stored} bytes are stored",
     )
     stored = of_hdf5(node, range(len(node))) if claimed > 2**22 and node.ndim else None
-    values = np.asarray(node[()], dtype=float) if stored is None else stored.whole()
+    if stored is not None:
+        values = stored.whole(look)
+    else:
+        values = np.asarray(node[()], dtype=float)
+        flat = values.reshape(-1)
+        for at in range(0, flat.size, PART):
+            look(at, flat[at : at + PART])
     if not whole:
         return values
     integers = (np.abs(values) < 2**53) & (np.trunc(values) == values)
@@ -264,6 +273,26 @@ def text(parent: h5py.Group | None, name: str) -> str | None:
     value = np.asarray(node[()]).reshape(-1)[0]
     value = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return value.strip("\x00 \n")
+
+
+def texts_of(values: Any) -> np.ndarray:
+    """Return texts or numbers as texts, without quotes and blanks."""
+    flat = np.asarray(values).reshape(-1).tolist()
+    found = {}  # of thousands of atoms there are few
+    for value in set(flat):
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        found[value] = str(text).strip(" '\"\0")
+    return np.array([found[value] for value in flat], dtype=str)
+
+
+def labels_of(node: Any) -> np.ndarray:
+    """Return the names of a dataset of texts, of an enumeration, or of numbers."""
+    values = np.asarray(node[()])
+    names = h5py.check_enum_dtype(node.dtype)
+    if names is not None:
+        by_number = {number: name for name, number in names.items()}
+        values = np.array([by_number.get(n, n) for n in values.reshape(-1).tolist()])
+    return texts_of(values)
 
 
 def units_of(parent: h5py.Group, name: str, canonical: str) -> str:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from xbp.io.stored import PART
 from xbp.io.text import check
 
-__all__ = ["counted", "is_below", "measured", "survey", "with_errors"]
+__all__ = [
+    "Extremes",
+    "counted",
+    "is_below",
+    "measured",
+    "survey",
+    "with_errors",
+]
 
 
 def measured(
@@ -91,19 +99,34 @@ def counted(values: np.ndarray, std: np.ndarray | None = None) -> np.ndarray:
     return survey(values, std)[1]
 
 
+class Extremes(dict[int, tuple[float, float]]):
+    """The lowest and the highest of `PART` numbers, by the place of the first.
+
+    A reader that gets them part by part looks at them while they are in the cache.
+    """
+
+    def look(self, at: int, part: np.ndarray) -> None:
+        """Note those of a part."""
+        self[at] = np.minimum.reduce(part), np.maximum.reduce(part)
+
+
 def survey(
-    values: np.ndarray, std: np.ndarray | None = None, *, size: int = 2**16
+    values: np.ndarray,
+    std: np.ndarray | None = None,
+    *,
+    known: tuple[Extremes, Extremes] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which bins were measured, and which of them are `counted`.
 
-    Large arrays exceed the cache of a processor: they are read once, part by part.
+    If all of them are, the last axis has one element: broadcast against `values`. Large
+    arrays exceed the cache of a processor: they are read once, part by part.
 
     Parameters
     ----------
     values, std : numpy.ndarray
         As `measured` takes them.
-    size : int
-        Bins of a part.
+    known : (Extremes, Extremes), optional
+        Those of values and of std.
 
     Examples
     --------
@@ -112,29 +135,40 @@ def survey(
     """
     flat = values.reshape(-1)
     errors = None if std is None else np.broadcast_to(std, values.shape).reshape(-1)
-    seen, not_zero = np.ones((2, flat.size), dtype=bool)
+    of_values, of_errors = known or (Extremes(), Extremes())
+    # Of most files every bin counts: they need no memory for a mask.
+    every_bin = np.ones((*values.shape[:-1], 1)[: values.ndim], dtype=bool)
+    seen = not_zero = every_bin
     # Programs without NaN write ±1e30 or the like; no measured value is that large.
     sentinel = 1e29
 
-    for at in range(0, flat.size, size):
-        part, every = slice(at, at + size), flat[at : at + size]
+    for at in range(0, flat.size, PART):
+        part, every = slice(at, at + PART), flat[at : at + PART]
         error = None if errors is None else errors[part]
+        if at not in of_values:
+            of_values.look(at, every)
+        low, high = of_values[at]
         # Then none is beyond it, or NaN, and few parts have gaps.
-        plain = is_below(every, sentinel)
-        lowest = np.inf
+        plain, lowest = high < sentinel and low > -sentinel, np.inf
         if error is not None:
-            lowest = error.min()
-            plain = plain and bool(lowest >= 0 and error.max() < sentinel)
+            if at not in of_errors:
+                of_errors.look(at, error)
+            lowest, highest = of_errors[at]
+            plain = plain and lowest >= 0 and highest < sentinel
+        if plain and (lowest > 0 if error is not None else low > 0):
+            continue
+        if not_zero is every_bin:
+            seen, not_zero = np.ones((2, flat.size), dtype=bool)
         if not plain:
             seen[part] = np.abs(every) < sentinel
             if error is not None:
                 seen[part] &= (error >= 0) & (error < sentinel)
-        if error is None:
-            np.not_equal(every, 0, out=not_zero[part])
-        elif not (plain and lowest > 0):
-            not_zero[part] = (every != 0) | (error > 0)
-        if not plain:
-            not_zero[part] &= seen[part]
+        not_zero[part] = every != 0
+        if error is not None:
+            not_zero[part] |= error > 0
+        not_zero[part] &= seen[part]
+    if not_zero is every_bin:
+        return every_bin, every_bin
     return seen.reshape(values.shape), not_zero.reshape(values.shape)
 
 
@@ -156,8 +190,8 @@ def is_below(values: np.ndarray, limit: float) -> bool:
 
 def _any_above(std: np.ndarray, seen: np.ndarray) -> bool:
     """Return whether an error that was measured is above 0, as most first ones are."""
-    flat, where = (np.broadcast_to(a, seen.shape).reshape(-1) for a in (std, seen))
-    first = 2**12
-    if bool(((flat[:first] > 0) & where[:first]).any()):
+    shape = np.broadcast_shapes(std.shape, seen.shape)
+    errors, where = (np.broadcast_to(array, shape) for array in (std, seen))
+    if bool(((errors[:16] > 0) & where[:16]).any()):
         return True
-    return bool(((flat > 0) & where).any())
+    return bool(((errors > 0) & where).any())

@@ -20,7 +20,7 @@ from xbp.core.guards import require_flag
 from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, DATASET_LABELS, QUANTITIES
 from xbp.core.signal import read
-from xbp.io.classic import classic_variables
+from xbp.io.classic import classic_header
 from xbp.io.hdf5 import (
     HDF5_ERRORS,
     HDF5_SIGNATURE,
@@ -283,7 +283,7 @@ def decline(path: Path) -> str | None:
         start = stream.read(8)
     try:
         if start[:4] in _CLASSIC:
-            classic_variables(path)
+            classic_header(path)
             return None
         check(start == HDF5_SIGNATURE, "it does not begin as netCDF")
         with open_hdf5(path) as file:

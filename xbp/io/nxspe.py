@@ -39,6 +39,7 @@ from xbp.io.hdf5 import (
     text,
     units_of,
 )
+from xbp.io.masks import Extremes
 from xbp.io.publish import new_file
 from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check, translated
@@ -182,8 +183,9 @@ def open_nxspe(
     asked.kind()
     entry = chosen(_entries(entry.file), name)
     data, info = entry["data"], entry["NXSPE_info"]
-    values = numbers(data, "data", ndim=2)
-    std = numbers(data, "error", shape=values.shape)
+    known = Extremes(), Extremes()
+    values = numbers(data, "data", ndim=2, look=known[0].look)
+    std = numbers(data, "error", shape=values.shape, look=known[1].look)
     n_detector, n_energy = values.shape
     axis = attribute(data["energy"], "units") or "meV"
     to_mev = convert_factor(axis, "meV", name="'energy'", energy=True)
@@ -198,11 +200,12 @@ def open_nxspe(
     label = attribute(data["error"], "long_name") or ""
     squares = re.search(r"(?i)varian|squared?\b|\^ ?2|²", label)
     check(squares is None, f"its errors are called {label!r}, not standard deviations")
+    of_file = values
     values, std, units = density_per_mev(values, std, axis=to_mev, units=units)
     assert std is not None
     # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN
     # for both.
-    bins = Bins.of(values, std, energy)
+    bins = Bins.of(values, std, energy, known=known if values is of_file else None)
     zero = bins.empty.copy()
     zero[zero] = ~(values[zero].any(axis=1) | std[zero].any(axis=1))
     may_lack = (zero, bins.empty)

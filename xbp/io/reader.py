@@ -439,6 +439,15 @@ def density_per_mev(
     >>> density_per_mev(np.array([8.0]), None, axis=1e-3, units="barn/eV")
     (array([0.008]), None, 'b/meV')
     """
+    factor, own = _per_mev(units, axis)
+    if factor != 1:
+        values, std = values / factor, None if std is None else std / factor
+    return values, std, own
+
+
+@functools.lru_cache(maxsize=64)
+def _per_mev(units: str, axis: float) -> tuple[float, str]:
+    """Return what a density is divided by, and its units then; see above."""
     parsed, factor = parse_unit(units, like="1/meV", name="the density"), axis
     # A cross section per steradian, or without one; pint takes steradians for 1.
     scales = ("1", "barn/sr" if "sr" in format_unit(parsed) else "barn")
@@ -448,9 +457,7 @@ def density_per_mev(
             factor = convert_factor(format_unit(own), "meV", energy=True)
             parsed = parsed if factor == 1 else scale / parse_unit("meV")
             break
-    if factor != 1:
-        values, std = values / factor, None if std is None else std / factor
-    return values, std, format_unit(parsed)
+    return factor, format_unit(parsed)
 
 
 def at_temperature(ds: xr.Dataset, T: Any) -> xr.Dataset:

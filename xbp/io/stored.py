@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import io
 import itertools
 import math
+import operator
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import lazy_loader
 import numpy as np
 
-from xbp.io.classic import ClassicVariable, classic_variables
-from xbp.io.text import check
+from xbp.io.classic import classic_header
 
 if TYPE_CHECKING:
     import h5py
 else:
     h5py = lazy_loader.load("h5py")
 
-__all__ = ["Some", "Stored", "of_classic", "of_hdf5", "read_parts"]
+__all__ = ["PART", "Look", "Some", "Stored", "of_classic", "of_hdf5", "read_parts"]
+
+#: Numbers that are read at a time: they stay in the cache of a processor.
+PART: Final = 2**16
+_BYTES: Final = 8 * PART
+#: Pieces that a system reads in one go.
+_MOST: Final = 512
+#: Where bytes are in a file, and memory for them.
+Piece = tuple[int, memoryview]
+#: Place of the first number, and numbers in double precision, as soon as they are read.
+Look = Callable[[int, np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,18 @@ class Stored:
     shape: tuple[int, ...]
     begins: np.ndarray
 
-    def some(self, rows: range) -> Stored:
+    @property
+    def row(self) -> int:
+        """Bytes of a row."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @functools.cached_property
+    def _breaks(self) -> list[int]:
+        """Rows that do not follow the one before in the file."""
+        apart = np.diff(self.begins) != self.row
+        return (np.flatnonzero(apart) + 1).tolist()
+
+    def some(self, rows: Sequence[int]) -> Stored:
         """Return where some rows are."""
         return replace(self, begins=self.begins[np.array(rows, dtype=np.int64)])
 
@@ -87,33 +110,44 @@ class Stored:
         ValueError
             If the file is cut short.
         """
-        begins = self.begins[rows]
+        rows = slice(*rows.indices(self.begins.size))
+        count = rows.stop - rows.start
         if buffer is None:
-            buffer = np.empty((begins.size, *self.shape), self.dtype)
-        values = buffer[: begins.size]
-        self._fill(stream, begins, values)
+            buffer = np.empty((count, *self.shape), self.dtype)
+        values = buffer[:count]
+        _read_pieces(stream, self.pieces(rows, values))
+        return self.in_order(values)
+
+    def in_order(self, values: np.ndarray) -> np.ndarray:
+        """Return what was read, its bytes in the order of this machine."""
         if self.dtype.isnative:
             return values
         return values.byteswap(inplace=True).view(self.dtype.newbyteorder("="))
 
-    def _fill(self, stream: io.FileIO, begins: np.ndarray, values: np.ndarray) -> None:
-        """Read rows into an array of the type of the file."""
-        size = math.prod(self.shape) * self.dtype.itemsize
+    def pieces(self, rows: slice, values: np.ndarray) -> list[Piece]:
+        """Return where rows are, and memory in an array of the type of the file."""
         if not values.size:
-            return
-        buffer: Any = values.reshape(-1).view(np.uint8)
-        memory = memoryview(buffer)
-        breaks = (np.flatnonzero(np.diff(begins) != size) + 1).tolist()
-        for first, stop in itertools.pairwise([0, *breaks, begins.size]):
-            at, end = first * size, stop * size
-            stream.seek(int(begins[first]))
-            while at < end:  # at most 2 GB are read in one go
-                got = stream.readinto(memory[at:end])
-                check(got, f"it ends {end - at} bytes too early")
-                at += got or 0
+            return []
+        own: Any = values.reshape(-1).view(np.uint8)
+        memory, breaks, size = memoryview(own), self._breaks, self.row
+        low, high = (
+            bisect.bisect_right(breaks, n) for n in (rows.start, rows.stop - 1)
+        )
+        ends = np.array([rows.start, *breaks[low:high], rows.stop])
+        places = self.begins[ends[:-1]].tolist()
+        bounds = itertools.pairwise(((ends - rows.start) * size).tolist())
+        return [
+            (place, memory[at:stop])
+            for place, (at, stop) in zip(places, bounds, strict=True)
+        ]
 
-    def whole(self) -> np.ndarray:
+    def whole(self, look: Look = lambda at, part: None) -> np.ndarray:
         """Return all rows in double precision.
+
+        Parameters
+        ----------
+        look : callable, optional
+            Called with `PART` numbers after the other.
 
         Raises
         ------
@@ -121,16 +155,70 @@ class Stored:
             If the file is cut short.
         """
         out = np.empty((self.begins.size, *self.shape))
-        # What is converted stays in the cache of the processor.
-        few = max(1, 2**16 // max(1, math.prod(self.shape)))
+        flat = out.reshape(-1)
+        straight = self.dtype == out.dtype
         with self.path.open("rb", buffering=0) as stream:
-            if self.dtype == out.dtype:
-                self._fill(stream, self.begins, out)
-            else:
+            if self._breaks:
+                # What is converted stays in the cache of the processor.
+                few = max(1, _BYTES // max(1, self.row))
                 for first in range(0, len(out), few):
-                    rows = slice(first, first + few)
-                    out[rows] = self.read(stream, rows)
+                    rows = slice(first, min(first + few, len(out)))
+                    if straight:
+                        _read_pieces(stream, self.pieces(rows, out[rows]))
+                    else:
+                        out[rows] = self.read(stream, rows)
+                for at in range(0, flat.size, PART):
+                    look(at, flat[at : at + PART])
+                return out
+            buffer: Any = None if straight else np.empty(PART, self.dtype)
+            stream.seek(int(self.begins[0]))
+            for at in range(0, flat.size, PART):
+                part = flat[at : at + PART]
+                read = part if straight else buffer[: part.size]
+                own: Any = read.view(np.uint8)
+                _read_into(stream, memoryview(own))
+                if not straight:
+                    part[...] = read
+                look(at, part)
         return out
+
+
+def _read_pieces(stream: io.FileIO, pieces: Sequence[Piece]) -> None:
+    """Read pieces of a file, those that follow each other in one go.
+
+    Each call lets other threads go on, and has to wait for them.
+    """
+    together: list[memoryview] = []
+    first = end = -1
+    for place, memory in sorted(pieces, key=operator.itemgetter(0)):
+        if place != end or len(together) == _MOST:
+            _read_together(stream, first, together)
+            together, first, end = [], place, place
+        together.append(memory)
+        end += len(memory)
+    _read_together(stream, first, together)
+
+
+def _read_together(
+    stream: io.FileIO, place: int, together: Sequence[memoryview]
+) -> None:
+    if len(together) > 1 and hasattr(os, "preadv"):
+        size = sum(map(len, together))
+        if os.preadv(stream.fileno(), together, place) == size:
+            return
+    for memory in together:
+        stream.seek(place)
+        _read_into(stream, memory)
+        place += len(memory)
+
+
+def _read_into(stream: io.FileIO, memory: memoryview) -> None:
+    at = 0
+    while at < len(memory):  # at most 2 GB are read in one go
+        got = stream.readinto(memory[at:])
+        if not got:
+            raise ValueError(f"it ends {len(memory) - at} bytes too early")
+        at += got
 
 
 #: An array that was read, where it is, or none.
@@ -141,7 +229,6 @@ def read_parts(
     path: Path,
     arrays: Sequence[Some],
     n_rows: int,
-    few: int,
     into: Sequence[np.ndarray | None] = (),
 ) -> Iterator[tuple[slice, list[np.ndarray | None]]]:
     """Yield a few rows of arrays at a time, which stay in the cache of the processor.
@@ -154,11 +241,12 @@ def read_parts(
     path : Path
     arrays : sequence of numpy.ndarray, Stored or None
         Read already, in the file, or missing.
-    n_rows, few : int
+    n_rows : int
     into : sequence of numpy.ndarray or None, optional
         Arrays of all rows: what has their type in the file is read into them.
     """
-    few = few if any(isinstance(one, Stored) for one in arrays) else n_rows
+    rows = [one.row for one in arrays if isinstance(one, Stored)]
+    few = max(1, _BYTES // max(1, *rows)) if rows else n_rows
     whole = [*into, *[None] * (len(arrays) - len(into))]
     buffers = [
         one.memory(few, own) if isinstance(one, Stored) else None
@@ -167,20 +255,33 @@ def read_parts(
     with path.open("rb", buffering=0) as stream:
         for first in range(0, n_rows, few):
             part = slice(first, min(first + few, n_rows))
+            found = [
+                buffer(part)[: part.stop - first]
+                if buffer is not None
+                else one[part]
+                if isinstance(one, np.ndarray)
+                else None
+                for one, buffer in zip(arrays, buffers, strict=True)
+            ]
+            pieces = [
+                piece
+                for one, own in zip(arrays, found, strict=True)
+                if isinstance(one, Stored) and own is not None
+                for piece in one.pieces(part, own)
+            ]
+            _read_pieces(stream, pieces)
             yield (
                 part,
                 [
-                    one.read(stream, part, None if buffer is None else buffer(part))
-                    if isinstance(one, Stored)
-                    else None
-                    if one is None
-                    else one[part]
-                    for one, buffer in zip(arrays, buffers, strict=True)
+                    one.in_order(own)
+                    if isinstance(one, Stored) and own is not None
+                    else own
+                    for one, own in zip(arrays, found, strict=True)
                 ],
             )
 
 
-def of_hdf5(node: h5py.Dataset, rows: range) -> Stored | None:
+def of_hdf5(node: h5py.Dataset, rows: Sequence[int]) -> Stored | None:
     """Return where rows along the first axis are; None if HDF5 has to unpack them.
 
     Or if it has to convert them: from types that numpy does not know.
@@ -189,7 +290,7 @@ def of_hdf5(node: h5py.Dataset, rows: range) -> Stored | None:
     ----------
     node : h5py.Dataset
         Of numbers, in the file itself.
-    rows : range
+    rows : sequence of int
     """
     plan, file = node.id.get_create_plist(), node.file
     kind = node.id.get_type()
@@ -213,38 +314,39 @@ def of_hdf5(node: h5py.Dataset, rows: range) -> Stored | None:
             if chunk.byte_offset is not None and chunk.size == size * deep:
                 found[chunk.chunk_offset[0]] = chunk.byte_offset
 
-        node.id.chunk_iter(look)
-        firsts = range(0, len(node), deep)
-        if len(found) != len(firsts):
+        wanted = np.unique(numbers // deep * deep).tolist()
+        if 8 * len(wanted) < len(node) // deep:  # to look for all takes longer
+            for first in wanted:
+                look(node.id.get_chunk_info_by_coord((first, *[0] * len(shape))))
+        else:
+            node.id.chunk_iter(look)
+        if not found.keys() >= set(wanted):
             return None  # some were never written
-        where = np.array([found[first] for first in firsts], dtype=np.int64)
-        begins = where[numbers // deep] + size * (numbers % deep)
+        where = np.array([found[n] for n in (numbers // deep * deep).tolist()])
+        begins = where.astype(np.int64) + size * (numbers % deep)
     else:
         return None
     return Stored(Path(file.filename), node.dtype, shape, begins)
 
 
-@functools.lru_cache(maxsize=8)
-def _header(path: Path, *_version: int) -> dict[str, ClassicVariable]:
-    return classic_variables(path)
+def of_classic(path: Path, names: list[str], rows: range) -> dict[str, Stored]:
+    """Return where rows of variables, or their records, are in a classic netCDF file.
 
-
-def of_classic(path: Path, names: list[str], rows: range) -> dict[str, Stored] | None:
-    """Return where records of variables are in a classic netCDF file.
-
-    None if one of them has no records.
+    Of a variable without dimensions that is its one number.
 
     Raises
     ------
     ValueError
         If the header is damaged.
     """
-    status = path.stat()
-    variables = _header(path, status.st_mtime_ns, status.st_size)
+    variables = classic_header(path).variables
     numbers, found = np.array(rows, dtype=np.int64), dict[str, Stored]()
     for name in names:
-        dtype, shape, begin, step = variables[name]
+        own = variables[name]
+        shape, step = own.shape, own.step
         if step is None:
-            return None
-        found[name] = Stored(path, dtype, shape, begin + step * numbers)
+            shape = shape[1:]
+            step = math.prod(shape) * own.dtype.itemsize
+        begins = own.begin + step * (numbers if own.dims else np.zeros(1, np.int64))
+        found[name] = Stored(path, own.dtype, shape, begins)
     return found

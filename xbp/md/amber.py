@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from xbp.core import constants
 from xbp.core.errors import QuantityError, require
 from xbp.io import netcdf
+from xbp.io.classic import classic_header
 from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, attribute, open_hdf5
 from xbp.io.stored import of_classic, read_parts
 from xbp.md.found import Found
-from xbp.md.frames import Frames, Rows, Vectors, fitting, part_of, pieces, scaled
+from xbp.md.frames import Frames, Rows, Vectors, part_of, pieces, scaled
 from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
 from xbp.md.styles import Style
@@ -62,8 +61,8 @@ def is_amber(source: Source, head: bytes) -> bool:
         return False
     if netcdf.decline(source.path) is not None:
         return False
-    with reading(source.path), _lock, _opened(source.path) as file:
-        return "AMBER" in str(getattr(file, "Conventions", ""))
+    with reading(source.path):
+        return "AMBER" in str(_labels(source.path).attributes.get("Conventions"))
 
 
 def _claims(path: Path) -> bool:
@@ -73,32 +72,49 @@ def _claims(path: Path) -> bool:
     return False
 
 
-def _new(path: Path) -> Any:
-    file = require("netCDF4", "read netCDF", "md").Dataset(path)
-    file.set_auto_maskandscale(False)
-    return file
-
-
-@functools.lru_cache(maxsize=4)
-def _kept(path: Path, *_version: int) -> Any:
-    return _new(path)
-
-
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open a file; a classic one stays open: to open it takes as long as to read it.
+    """Open a file that is HDF5."""
+    with _lock, require("netCDF4", "read netCDF", "md").Dataset(path) as file:
+        file.set_auto_maskandscale(False)
+        yield file
 
-    A process that was forked, which would share the place in the file, opens it anew,
-    as does one whose file changed.
+
+class _Labels(NamedTuple):
+    """What there is in a file, beside numbers.
+
+    Attributes
+    ----------
+    classic : bool
+        Whether it is netCDF 3, and not HDF5.
+    sizes : dict of str to int
+        Of dimensions.
+    attributes : mapping
+        Of the file.
+    variables : mapping of str to (tuple of str, mapping)
+        Dimensions of each, and attributes.
     """
+
+    classic: bool
+    sizes: dict[str, int]
+    attributes: Mapping[str, Any]
+    variables: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]]
+
+
+def _labels(path: Path) -> _Labels:
     with path.open("rb") as stream:
         classic = stream.read(3) == b"CDF"
     if classic:
-        status = path.stat()
-        yield _kept(path, os.getpid(), status.st_mtime_ns, status.st_size)
-    else:
-        with _new(path) as file:
-            yield file
+        head = classic_header(path)
+        variables = {n: (v.dims, v.attributes) for n, v in head.variables.items()}
+        return _Labels(True, head.dimensions, head.attributes, variables)
+    with _opened(path) as file:
+        return _Labels(
+            False,
+            {name: len(own) for name, own in file.dimensions.items()},
+            dict(file.__dict__),
+            {n: (v.dimensions, dict(v.__dict__)) for n, v in file.variables.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -115,9 +131,9 @@ class _Header:
         Of every variable.
     scales : dict of str to float
         Factors that the file applies.
+    over_frames : frozenset of str
+        Variables that each frame has.
     n_atoms, n_frames : int
-    restart : bool
-        Whether it is one configuration, without frames.
     classic : bool
         Whether it is netCDF 3, and not HDF5.
     """
@@ -128,9 +144,9 @@ class _Header:
     types: str
     units: dict[str, str | None]
     scales: dict[str, float]
+    over_frames: frozenset[str]
     n_atoms: int
     n_frames: int
-    restart: bool
     classic: bool
 
     def parts(
@@ -144,13 +160,13 @@ class _Header:
         What is in the file as in one of the arrays `into` is read into it.
         """
         names = [name for name in names if name in self.units]
-        stored = of_classic(self.path, names, numbers) if self.classic else None
-        if stored is None:
+        if not (self.classic and self.over_frames.issuperset(names)):
             yield numbers, self.read(names, numbers)
             return
-        every, few = list(stored.values()), fitting(self.n_atoms)
+        stored = of_classic(self.path, names, numbers)
+        every = list(stored.values())
         own_arrays = [(into or {}).get(name) for name in stored]
-        for part, found in read_parts(self.path, every, len(numbers), few, own_arrays):
+        for part, found in read_parts(self.path, every, len(numbers), own_arrays):
             own = dict(zip(stored, found, strict=True))
             yield (
                 numbers[part],
@@ -162,39 +178,61 @@ class _Header:
 
         A variable without frames is that of every frame.
         """
-        found = {}
-        with _lock, _opened(self.path) as file:
+        there = [name for name in names if name in self.units]
+        found = (self._classic if self.classic else self._hdf5)(there, numbers)
+        return {
+            name: scaled(
+                values
+                if name in self.over_frames
+                else np.broadcast_to(values, (len(numbers), *values.shape)),
+                self.scales[name],
+            )
+            for name, values in found.items()
+        }
+
+    def _hdf5(self, names: list[str], numbers: range) -> dict[str, np.ndarray]:
+        with _opened(self.path) as file:
+            every = {name: file.variables[name] for name in names}
+            return {
+                name: part_of(data, numbers) if name in self.over_frames else data[...]
+                for name, data in every.items()
+            }
+
+    def _classic(self, names: list[str], numbers: range) -> dict[str, np.ndarray]:
+        head, found = classic_header(self.path), dict[str, np.ndarray]()
+        with self.path.open("rb", buffering=0) as stream:
             for name in names:
-                if (data := file.variables.get(name)) is None:
-                    continue
-                if self.restart or data.dimensions[:1] != ("frame",):
-                    values = np.broadcast_to(data[...], (len(numbers), *data.shape))
-                else:
-                    values = part_of(data, numbers)
-                found[name] = scaled(values, self.scales[name])
+                own = head.variables[name]
+                rows = numbers
+                if name not in self.over_frames:
+                    rows = range(head.dimensions[own.dims[0]] if own.dims else 1)
+                values = of_classic(self.path, [name], rows)[name].read(stream)
+                found[name] = values if own.dims else values[0]
         return found
 
 
 def _header(path: Path) -> _Header:
-    with _lock, _opened(path) as file:
-        variables = file.variables
-        kind = next((name for name in _POSITIONS if name in variables), "")
-        require_file(bool(kind), path, "it has no positions of atoms")
-        restart = variables[kind].ndim == 2
-        n_frames = 1 if restart else len(variables[kind])
-        require_file(n_frames > 0, path, "it has no frames")
-        return _Header(
-            path,
-            str(getattr(file, "program", "")).upper(),
-            kind,
-            next((name for name in _TYPES if name in variables), ""),
-            {name: getattr(data, "units", None) for name, data in variables.items()},
-            {n: float(getattr(v, "scale_factor", 1)) for n, v in variables.items()},
-            len(file.dimensions["atom"]),
-            n_frames,
-            restart,
-            not str(file.data_model).startswith("NETCDF4"),
-        )
+    labels = _labels(path)
+    dims = {name: own for name, (own, _) in labels.variables.items()}
+    kind = next((name for name in _POSITIONS if name in dims), "")
+    require_file(bool(kind), path, "it has no positions of atoms")
+    restart = len(dims[kind]) == 2
+    n_frames = 1 if restart else labels.sizes[dims[kind][0]]
+    require_file(n_frames > 0, path, "it has no frames")
+    attributes = {name: own for name, (_, own) in labels.variables.items()}
+    frames = (n for n, own in dims.items() if own[:1] == ("frame",) and not restart)
+    return _Header(
+        path,
+        str(labels.attributes.get("program", "")).upper(),
+        kind,
+        next((name for name in _TYPES if name in dims), ""),
+        {name: own.get("units") for name, own in attributes.items()},
+        {n: float(own.get("scale_factor", 1)) for n, own in attributes.items()},
+        frozenset(frames),
+        labels.sizes["atom"],
+        n_frames,
+        labels.classic,
+    )
 
 
 def _style(given: Given, head: _Header) -> Style:

@@ -110,7 +110,7 @@ class Found:
 def assemble(found: Found, mass: np.ndarray, chunk: int | None) -> xr.Dataset:
     """Return the trajectory as a Dataset, by default in chunks of about 8 MiB."""
     frames, cells = found.frames, found.cells
-    bytes_ = frames.n_atoms * 24 * (1 if frames.first.velocity is None else 2)
+    bytes_ = frames.n_atoms * 3 * sum(kind.itemsize for kind in frames.dtypes)
     # Parts of blocks would be unpacked again for each chunk; huge ones stay apart.
     block = found.block if found.block * bytes_ <= 2**28 else 1
     default = max(1, 8 * 2**20 // bytes_ // block) * block

@@ -25,7 +25,6 @@ __all__ = [
     "Frames",
     "Rows",
     "Vectors",
-    "fitting",
     "matrix",
     "part_of",
     "pieces",
@@ -83,10 +82,10 @@ class Rows(NamedTuple):
             )
             found = Rows(*sorted_)
         if first is not None:
-            same = found.names is first.names or np.array_equal(
-                found.names, first.names
+            same = all(
+                own is theirs or np.array_equal(np.array(own), np.array(theirs))
+                for own, theirs in zip(found[:2], first[:2], strict=True)
             )
-            same = same and np.array_equal(np.array(found.ids), np.array(first.ids))
             same = same and (first.velocity is None or found.velocity is not None)
             problem = "it does not contain the atoms of the first frame"
             require_file(same, where(0), problem, fix="write a fixed group of atoms")
@@ -244,11 +243,6 @@ class _Chunks:
         return into
 
 
-def fitting(n_atoms: int, size: int = 2**16) -> int:
-    """Return how many frames, at least one, fit into the cache of a processor."""
-    return max(1, size // (3 * n_atoms))
-
-
 def part_of(data: Any, numbers: range) -> np.ndarray:
     """Read some frames of an array of a file, (n_frames, …)."""
     low, high = min(numbers[0], numbers[-1]), max(numbers[0], numbers[-1])
@@ -269,13 +263,13 @@ def pieces(
     names, ids : numpy.ndarray, shape (n_atoms,) or (n_frames, n_atoms)
     position, velocity : numpy.ndarray, shape (n_frames, n_atoms, 3)
     """
-    both = [None if a is None else np.atleast_2d(a) for a in (names, ids)]
-    if all(a is None or (a == a[0]).all() for a in both):
-        first: Any = (None if a is None else a[0] for a in both)
+    both = names, ids
+    if all(a is None or a.ndim == 1 or (a == a[0]).all() for a in both):
+        first: Any = (a if a is None or a.ndim == 1 else a[0] for a in both)
         yield Rows(next(first), next(first), position, velocity)
         return
     for place in range(len(position)):
-        own: Any = (None if a is None else a[place % len(a)] for a in both)
+        own: Any = (a if a is None or a.ndim == 1 else a[place] for a in both)
         v = None if velocity is None else velocity[place]
         yield Rows(next(own), next(own), position[place], v)
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import lazy_loader
 import numpy as np
 
 from xbp.core.errors import QuantityError
 from xbp.core.guards import choose
-from xbp.io.hdf5 import HDF5_SIGNATURE, open_hdf5, require_own
+from xbp.io.hdf5 import (
+    HDF5_SIGNATURE,
+    labels_of,
+    open_hdf5,
+    require_own,
+    texts_of,
+)
 from xbp.io.stored import Some, Stored, of_hdf5, read_parts
 from xbp.md.found import Found
-from xbp.md.frames import Frames, Rows, Vectors, fitting, part_of, pieces, scaled
+from xbp.md.frames import Frames, Rows, Vectors, part_of, pieces, scaled
 from xbp.md.given import Given, at_once, declared_style
 from xbp.md.source import Source, reading, require_file
 from xbp.md.styles import Style, unit_factor
@@ -28,6 +35,8 @@ else:
     h5py = lazy_loader.load("h5py")
 
 __all__ = ["is_h5md", "is_mdt", "open_h5md", "open_mdt"]
+
+_lock: Final = threading.Lock()
 
 
 def _has(source: Source, head: bytes, *names: str) -> bool:
@@ -59,18 +68,33 @@ class _Series:
     fixed : bool
         Whether all frames have the same.
     unit : str or None
+    few : tuple of int
+        Frames that are read when the trajectory is opened: the first and the last two.
+    ends : Stored or None
+        Where they are, if they are not packed.
+    version : tuple of int
+        Of the file.
     """
 
     name: str
     fixed: bool
     unit: str | None
+    few: tuple[int, ...] = ()
+    ends: Stored | None = None
+    version: tuple[int, ...] = ()
 
     def stored(self, path: Path, numbers: range) -> Stored | None:
         """Return where those of some frames are in a file, if they are not packed."""
-        if self.fixed or len(numbers) < 3:  # looking for all takes longer
+        if self.fixed:
             return None
-        status = path.stat()
-        every = _places(path, self.name, status.st_mtime_ns, status.st_size)
+        version = _version(path)
+        known = version == self.version and set(numbers) <= set(self.few)
+        if known and self.ends is not None:
+            return self.ends.some([self.few.index(number) for number in numbers])
+        if len(numbers) < 3:  # looking for all takes longer
+            return None
+        with _lock:  # several tasks would look for the same
+            every = _places(path, self.name, *version)
         return None if every is None else every.some(numbers)
 
     def read(self, file: h5py.File, numbers: range) -> np.ndarray:
@@ -83,6 +107,11 @@ class _Series:
         return np.broadcast_to(one, (len(numbers), *one.shape))
 
 
+def _version(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
 @functools.lru_cache(maxsize=8)
 def _places(path: Path, name: str, *_version: int) -> Stored | None:
     """Return where all frames of a dataset are, if they are not packed."""
@@ -91,7 +120,7 @@ def _places(path: Path, name: str, *_version: int) -> Stored | None:
 
 
 def _series(
-    node: Any, shape: tuple[int, ...], n_frames: int, kinds: str = "fiu"
+    node: Any, shape: tuple[int, ...], n_frames: int, chosen: range = range(0)
 ) -> _Series | None:
     """Return a dataset, or the element of H5MD, whose frames have a shape.
 
@@ -101,8 +130,8 @@ def _series(
     shape : tuple of int
         Of one frame.
     n_frames : int
-    kinds : str
-        Of numpy's types.
+    chosen : range
+        Frames of which the first and the last are read at once.
 
     Raises
     ------
@@ -112,7 +141,7 @@ def _series(
     node = node.get("value") if isinstance(node, h5py.Group) else node
     if node is None:
         return None
-    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in kinds:
+    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiu":
         raise ValueError(f"{node.name} is not an array of the right type")
     require_own(node)
     fixed = node.shape in (shape, (1, *shape)) and node.shape != (n_frames, *shape)
@@ -122,33 +151,16 @@ def _series(
     stored, claimed = node.id.get_storage_size(), node.size * node.dtype.itemsize
     if not stored or claimed > 1032 * stored:
         raise ValueError(f"{node.name} claims {claimed} bytes, of {stored} stored")
-    return _Series(node.name, fixed, _unit(node))
-
-
-def _texts(values: Any) -> np.ndarray:
-    """Return texts or numbers as texts, without quotes and blanks."""
-    flat = np.asarray(values).reshape(-1).tolist()
-    texts = {}  # of thousands of atoms there are few
-    for value in set(flat):
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-        texts[value] = str(text).strip(" '\"\0")
-    return np.array([texts[value] for value in flat], dtype=str)
+    few = tuple(sorted({*chosen[:2], *chosen[-2:]}))
+    ends = of_hdf5(node, few) if few and not fixed else None
+    version = _version(Path(node.file.filename)) if ends is not None else ()
+    return _Series(node.name, fixed, _unit(node), few, ends, version)
 
 
 def _unit(node: Any) -> str | None:
     """Return the unit that a dataset states, or None."""
-    found = [_texts(node.attrs[n]) for n in ("unit", "units") if n in node.attrs]
+    found = [texts_of(node.attrs[n]) for n in ("unit", "units") if n in node.attrs]
     return str(found[0][0]) or None if found and found[0].size else None
-
-
-def _labels(node: Any) -> np.ndarray:
-    """Return the names of a dataset of texts, of an enumeration, or of numbers."""
-    values = np.asarray(node[()])
-    names = h5py.check_enum_dtype(node.dtype)
-    if names is not None:
-        by_number = {number: name for name, number in names.items()}
-        values = np.array([by_number.get(n, n) for n in values.reshape(-1).tolist()])
-    return _texts(values)
 
 
 @dataclass(frozen=True)
@@ -214,8 +226,7 @@ class _Contents:
                         else one
                         for series, one in zip(every, found, strict=True)
                     ]
-            few = fitting(self.n_atoms)
-            for part, some in read_parts(path, found, len(numbers), few, into):
+            for part, some in read_parts(path, found, len(numbers), into):
                 r, v, image, ids = some
                 assert r is not None
                 own = [None if a is None else a[part] for a in into]
@@ -280,7 +291,7 @@ def open_h5md(source: Source, given: Given) -> Found:
         n_frames, n_atoms, _ = shape
         chosen = given.choose(n_frames)
         r, v, image, ids, mass = (
-            _series(group.get(name), one, n_frames)
+            _series(group.get(name), one, n_frames, chosen)
             for name, one in (
                 ("position", shape[1:]),
                 ("velocity", shape[1:]),
@@ -415,7 +426,7 @@ def _box(
             cells[:, 2, 2] = 1.0
     digits = None
     if sides is not None:
-        texts = _texts(sides).tolist()
+        texts = texts_of(sides).tolist()
         texts = texts * n_axes if len(texts) == 1 else texts
         if set(texts) <= {"periodic", "none", "nonperiodic"}:
             digits = "".join(str(int(text == "periodic")) for text in texts)
@@ -431,7 +442,7 @@ def _species(file: h5py.File, group: h5py.Group, n_atoms: int) -> np.ndarray | N
     for node in (file.get("parameters/atom_symbols"), species):
         if isinstance(node, h5py.Dataset):
             require_own(node)
-            labels = _labels(node)
+            labels = labels_of(node)
             if labels.size == n_atoms:
                 return labels
             every = labels.reshape(-1, n_atoms) if labels.size % n_atoms == 0 else None
@@ -460,7 +471,7 @@ def open_mdt(source: Source, given: Given) -> Found:
         require_file(plausible, path, f"it has the shape {node.shape}")
         chosen = given.choose(n_frames)
         r, v = (
-            _series(file.get(f"configuration/{name}"), (n_atoms, 3), n_frames)
+            _series(file.get(f"configuration/{name}"), (n_atoms, 3), n_frames, chosen)
             for name in ("coordinates", "velocities")
         )
         assert r is not None
@@ -475,9 +486,9 @@ def open_mdt(source: Source, given: Given) -> Found:
             cells = 10.0 * cell.read(file, chosen)
         times = clock.read(file, chosen).astype(float)
         if "composition/atom_types" in file:
-            names = _labels(file["composition/atom_types"])
+            names = labels_of(file["composition/atom_types"])
         else:
-            names = _texts(np.asarray(file["chemical_system/atoms"][()])[:, 0])
+            names = texts_of(np.asarray(file["chemical_system/atoms"][()])[:, 0])
         require_file(names.size == n_atoms, path, f"it names {names.size} atoms")
         block, packed = (node.chunks or (1,))[0], node.compression is not None
     given.allow("a trajectory of MDANSE", "elements", "masses", "cell")

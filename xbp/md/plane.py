@@ -55,8 +55,9 @@ def dimension_attribute(ends: Sequence[Frame], given: Any = None) -> dict[str, i
             if given == 2:
                 require_in_plane(*frame, f"the {which} frame")
         return {"dimension": given}
-    wide = [np.ptp(np.asarray(r, float), axis=0)[:2].min() > 0 for r, _ in ends]
-    flat = wide and all(wide) and all(_is_flat(*frame) for frame in ends)
+    flat = bool(ends) and all(_is_flat(*frame) for frame in ends)
+    wide = (np.ptp(np.asarray(r, float), axis=0)[:2].min() > 0 for r, _ in ends)
+    flat = flat and all(wide)
     return {"dimension": 2} if flat else {}
 
 
