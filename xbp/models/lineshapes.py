@@ -229,14 +229,11 @@ def guess_gaussian(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     return {"energy": energy, "height": height, "sigma": width / 2.4}
 
 
-def _guess_scattering(x: np.ndarray, y: np.ndarray) -> list[dict[str, float]]:
-    # Divided by the thermal factor of its temperature, a spectrum is the log-normal.
-    starts = []
-    for T in (30.0, 100.0, 300.0):
-        share = lognormal_scattering(x, 1.0, 1.0, np.inf, T)
-        seen = np.isfinite(share) & (share > 0)
-        starts.append({**_guess_lognormal(x[seen], y[seen] / share[seen]), "T": T})
-    return starts
+def _guess_scattering(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    # Divided by its thermal factor, a spectrum is the log-normal.
+    share = lognormal_scattering(x, 1.0, 1.0, np.inf, 300.0)
+    seen = np.isfinite(share) & (share > 0)
+    return {**_guess_lognormal(x[seen], y[seen] / share[seen]), "T": 300.0}
 
 
 def _guess_oscillator(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
