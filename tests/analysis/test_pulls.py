@@ -174,7 +174,9 @@ def test_tops_of_other_shapes(name: str, width: float) -> None:
 
 @pytest.mark.parametrize("binned", [False, True], ids=["points", "means"])
 @pytest.mark.parametrize("over", [0, 2], ids=["C/E²", "C"])
-@pytest.mark.parametrize(("energy", "damping"), [(5.0, 3.0), (7.0, 3.0), (7.0, 5.0)])
+@pytest.mark.parametrize(
+    ("energy", "damping"), [(5.0, 3.0), (5.0, 4.0), (7.0, 3.0), (7.0, 5.0)]
+)
 def test_tops_of_damped_oscillators_in_bins_of_a_third_of_their_width(
     energy: float, damping: float, over: int, binned: bool
 ) -> None:
