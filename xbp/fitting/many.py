@@ -18,7 +18,7 @@ from xbp.core.independence import (
 )
 from xbp.core.signal import map_over
 from xbp.core.status import FIT_LABELS, Status
-from xbp.fitting.core import permitted
+from xbp.fitting.core import Solutions, permitted
 from xbp.fitting.problem import Choices, Curve, Problem
 from xbp.fitting.rows import Packed, scatter
 
@@ -199,10 +199,14 @@ def _fit_many(
     noise = 1.0 if known else least[rows] / free[rows]
     stuck = ~found.converged & ~(found.chi2 < least[rows] - noise)
     order = np.lexsort((found.chi2, rank, stuck, rows))
+    every = rows
     rows, best = np.unique(rows[order], return_index=True)
     best = order[best]
-    ok = best[found_status[best] == Status.OK]
+    good = found_status == Status.OK
+    ok = best[good[best]]
     covariance[ok], bent = fit.stretched(ok, found, covariance, known)
+    chosen_fit = best[np.searchsorted(rows, every)]
+    _add_other_minima(covariance, found, chosen_fit, good, noise)
     found_status[ok[bent >= 0]] = Status.UNDETERMINED
     found_limiting[ok[bent >= 0]] = np.array(fit.names)[bent[bent >= 0]]
     stds, correlation = np.zeros((m, n)), np.tile(np.eye(n), (m, 1, 1))
@@ -229,6 +233,46 @@ def _fit_many(
     ]
     others = (low, high, count, limiting, status, least)
     return (*numbers, *(column.reshape(outer) for column in others))
+
+
+def _add_other_minima(
+    covariance: np.ndarray,
+    found: Solutions,
+    best: np.ndarray,
+    good: np.ndarray,
+    noise: np.ndarray | float,
+) -> None:
+    """Let covariances of the best fits contain other minima that noise allows.
+
+    A minimum counts by exp(−Δχ²/2), once, however many fits end in it.
+
+    Parameters
+    ----------
+    covariance : numpy.ndarray, shape (m, n, n)
+        Changed in place.
+    found : Solutions
+    best : numpy.ndarray of int, shape (m,)
+        The best fit of the same data.
+    good : numpy.ndarray of bool, shape (m,)
+        Which fits count.
+    noise : float or numpy.ndarray, shape (m,)
+        χ² of one degree of freedom.
+    """
+    apart = found.values - found.values[best]
+    error = np.sqrt(np.einsum("mii->mi", covariance))[best]
+    share = np.exp(-np.maximum(found.chi2 - found.chi2[best], 0.0) / noise / 2)
+    # What is less is one minimum, up to where the fits ended.
+    counts = good & good[best] & (np.abs(apart) > error).any(axis=1) & (share > 1e-6)
+    for at in np.unique(best[counts]):
+        total, mean = 1.0, covariance[at].copy()
+        seen: list[np.ndarray] = []
+        for k in np.flatnonzero(counts & (best == at)):
+            if any((np.abs(apart[k] - one) < error[k]).all() for one in seen):
+                continue
+            seen.append(apart[k])
+            total += share[k]
+            mean += share[k] * (covariance[k] + np.outer(apart[k], apart[k]))
+        covariance[at] = mean / total
 
 
 def _misses(
