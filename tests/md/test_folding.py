@@ -242,3 +242,24 @@ def test_the_margin_of_the_displacements_is_an_argument() -> None:
     assert require_resolved(flat, trajectory, window, "g(E)") == []
     with pytest.raises(RangeError, match="displacements between frames"):
         require_resolved(flat, trajectory, window, "g(E)", margin=-0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vdos", "S", "currents"])
+def test_a_band_beyond_a_gap_at_the_end_is_refused(name: str) -> None:
+    """Of modes at 8 and 30 meV frames 100 fs apart show 8 and 11, 138 fs 8 and 0."""
+
+    def solid(femtoseconds: float) -> xr.Dataset:
+        parts = [
+            models.einstein_solid(
+                n, 400, cell=12, energy=energy, T=300, mass=40,
+                time_step=f"{femtoseconds} fs", rng=n,
+            )
+            for n, energy in ((280, 8), (120, 30))
+        ]  # fmt: skip
+        return xr.concat(parts, "atom", data_vars="minimal", coords="minimal", compat="override")  # fmt: skip
+
+    for femtoseconds in (100, 138):
+        with pytest.raises(RangeError, match="slower than h/2Δt"):
+            CALLS[name](solid(femtoseconds))
+    CALLS[name](solid(40))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy
+from numpy.polynomial.chebyshev import chebfit
 
 from xbp.core import constants
 from xbp.core.conditions import temperature_coordinate
@@ -324,8 +325,7 @@ def require_resolved(
     ------
     RangeError
         If a spectrum is above the limit, or atoms move less between frames than their
-        velocities allow to motion below h/2Δt: ⟨sin²(x/2)/(x/2)²⟩ is above 4/π² where
-        all x = EΔt/ħ are below π.
+        velocities, and the correlation of these, allow to motion below h/2Δt.
     """
     top = bands.max(axis=-1)
     n_last = max(1, round(near * bands.shape[-1]))
@@ -341,19 +341,22 @@ def require_resolved(
     kelvin = trajectory.temperature()
     if T is not None:
         kelvin = float(temperature_coordinate(T).values)
-    moved = _displacement_ratio(trajectory, kelvin)
+    hops = _displacement_ratio(trajectory, kelvin)
     if level <= window.folding:
-        if moved is None:
+        if hops is None:
             return [Diagnostic(
                 "aliasing_unchecked", "warning", "without velocities, or masses and T, "
                 "aliasing shows only in the level of the spectrum at h/2Δt",
                 "pass T=, or write velocities",
             )]  # fmt: skip
-        if moved >= 4 / np.pi**2 * (1 - margin):
+        if hops.found >= (1 - margin) * hops.expected:
             return []
-        seen = f"displacements between frames are {np.sqrt(moved):.2g} of v Δt"
-    if moved is not None:
-        closer = f"{_time(_sufficient_step(window.step, moved), 3)} apart"
+        seen = f"displacements between frames are {np.sqrt(hops.found):.2g} of v Δt"
+        if trajectory.velocity is not None:
+            slow = np.sqrt(hops.expected)
+            seen += f", and {slow:.2g} if all motion is slower than h/2Δt"
+    if hops is not None:
+        closer = f"{_time(_sufficient_step(window.step, hops.found), 3)} apart"
     raise RangeError(
         f"frames {_time(window.step)} apart alias the fastest motion: {seen}",
         fix=f"{fix.format(closer)}, or pass folding=None",
@@ -385,48 +388,86 @@ def _sufficient_step(step: float, moved: float) -> float:
     return float(min(step / 2, np.pi * step / (2 * phase)))
 
 
-def _displacement_ratio(
-    trajectory: Trajectory, kelvin: float | None, *, n_pairs: int = 16
-) -> float | None:
-    """Return ⟨m|Δr|²⟩/⟨m v²⟩Δt² of neighbouring frames; None if not known.
+class _Hops(NamedTuple):
+    """⟨m|Δr|²⟩/⟨m v²⟩Δt² of neighbouring frames, and its least value without folding.
 
-    The velocities are those written, or those of equipartition. The least of all
-    elements counts: light atoms would be lost in a mean over slow and heavy ones.
+    Of the element for which the first over the second is smallest.
+    """
+
+    found: float
+    expected: float
+
+
+def _displacement_ratio(
+    trajectory: Trajectory, kelvin: float | None, *, n_frames: int = 5
+) -> _Hops | None:
+    """Compare displacements between frames with velocities; None if not known.
+
+    A vibration of energy E moves an atom by the part s(y) = sin²(y/2)/(y/2)² of
+    ⟨v²⟩Δt², y = EΔt/ħ. Velocities that were written show ⟨cos ky⟩ = ⟨v(0)v(kΔt)⟩/⟨v²⟩,
+    from which s follows as a series of cos ky if all y are below π; the scatter of the
+    runs of frames that were read, three of its standard deviations, is allowed. Those
+    of equipartition show only that s is above 4/π². The elements are compared one by
+    one: light atoms would be lost in a mean over slow and heavy ones.
     """
     measured = trajectory.velocity is not None
     if not measured and (kelvin is None or trajectory.mass is None):
         return None
     n_atoms = trajectory.n_atoms
-    moved, fast = np.zeros(n_atoms), np.zeros(n_atoms)
-    for block in _pairs(trajectory, measured, n_pairs):
+    n_frames = min(n_frames, trajectory.n_frames)
+    # Through both ends: at y = π, where s has a corner in cos y, it is not above s.
+    nodes = np.cos(np.linspace(0, np.pi, n_frames))
+    series = chebfit(nodes, _part_moved(nodes), n_frames - 1)
+    moved, fast, straight = [], [], []
+    for block in _runs(trajectory, measured, n_frames):
         hops, centre = resting_hops(np.diff(block.scaled(), axis=0), trajectory.share)
-        velocity = np.asarray(block.velocity if measured else 0.0)
-        if not (np.isfinite(centre).all() and np.isfinite(velocity).all()):
+        if not np.isfinite(centre).all():
             return None
-        moved += ((block.cells.mean(axis=0).T @ hops[0]) ** 2).sum(axis=0)
-        if measured:
-            fast += (block.split_velocities()[0] ** 2).sum(axis=1).mean(axis=0)
-        else:  # less the centre of mass: ⟨v²⟩ = 3 (1 − 1/N) k_BT/m
+        steps = np.swapaxes(block.cells.mean(axis=0), -1, -2) @ hops
+        moved.append((steps**2).sum(axis=1).mean(axis=0))
+        if not measured:  # less the centre of mass: ⟨v²⟩ = 3 (1 − 1/N) k_BT/m
             each = trajectory.degrees_of_freedom / n_atoms
             energy = each * constants.BOLTZMANN * (kelvin or 0.0)
-            fast += energy / trajectory.masses()
+            fast.append(energy / trajectory.masses())
+            straight.append(4 / np.pi**2 * fast[-1])
+            continue
+        if not np.isfinite(np.asarray(block.velocity)).all():
+            return None
+        velocity = block.split_velocities()[0]
+        lags = [
+            (velocity[lag:] * velocity[: n_frames - lag]).sum(axis=1).mean(axis=0)
+            for lag in range(n_frames)
+        ]
+        fast.append(lags[0])
+        straight.append(series @ np.array(lags))
     element = trajectory.element
     names = np.zeros(n_atoms) if element is None else element
-    ratios = []
+    found = []
     for name in np.unique(names):
         share = np.where(names == name, trajectory.share, 0.0)
-        if fast @ share > 0:
-            ratios.append((moved @ share) / (fast @ share * trajectory.time_step**2))
-    return float(min(ratios)) if ratios else None
+        went, full, least = (np.array(x) @ share for x in (moved, fast, straight))
+        if not full.mean() > 0:
+            continue
+        went = went / trajectory.time_step**2
+        error = (least - went).std() / np.sqrt(max(went.size - 1, 1))
+        expected = max(least.mean() / full.mean(), 4 / np.pi**2)
+        expected -= 3 * measured * error / full.mean()
+        found.append(_Hops(float(went.mean() / full.mean()), float(expected)))
+    return min(found, key=lambda one: one.found / one.expected, default=None)
 
 
-def step_length(trajectory: Trajectory, *, n_pairs: int = 16) -> float:
+def _part_moved(cosine: np.ndarray) -> np.ndarray:
+    """Return sin²(y/2)/(y/2)² of cos y."""
+    return np.asarray(np.sinc(np.arccos(cosine) / (2 * np.pi)) ** 2)
+
+
+def step_length(trajectory: Trajectory) -> float:
     """Return the rms displacement along an axis between frames, Å; NaN if not known.
 
     Of the element that moves furthest, in some neighbouring frames.
     """
     squares = np.zeros(trajectory.n_atoms)
-    blocks = _pairs(trajectory, False, n_pairs)
+    blocks = _runs(trajectory, False, 2)
     for block in blocks:
         hops, centre = resting_hops(np.diff(block.scaled(), axis=0), trajectory.share)
         if not np.isfinite(centre).all():
@@ -438,14 +479,19 @@ def step_length(trajectory: Trajectory, *, n_pairs: int = 16) -> float:
     return float(np.sqrt(max(squares[names == one].mean() for one in np.unique(names))))
 
 
-def _pairs(trajectory: Trajectory, velocity: bool, n_pairs: int) -> list[Block]:
-    """Return pairs of neighbouring frames from both ends, read at one go."""
+def _runs(
+    trajectory: Trajectory, velocity: bool, n_frames: int, *, total: int = 32
+) -> list[Block]:
+    """Return runs of neighbouring frames from both ends, read at one go."""
     # Both ends were read before: elsewhere a compressed file would be unpacked again.
-    # Distances between the pairs grow, so that no vibration has the same phase in all.
-    places = np.cumsum(np.arange(n_pairs // 2))
-    last = trajectory.n_frames - 2
+    # Distances between the runs grow, so that no vibration has the same phase in all.
+    n_runs = max(1, total // (2 * n_frames))
+    places = np.cumsum(np.arange(n_runs) + (n_frames - 2) * (np.arange(n_runs) > 0))
+    last = trajectory.n_frames - n_frames
     firsts = np.unique(np.clip([places, last - places], 0, last)).tolist()
-    blocks = [trajectory.block(first, first + 2, velocity=velocity) for first in firsts]
+    blocks = [
+        trajectory.block(first, first + n_frames, velocity=velocity) for first in firsts
+    ]
     if not hasattr(trajectory.position, "dask"):
         return blocks
     dask = require("dask", "read trajectories in chunks", "md")
