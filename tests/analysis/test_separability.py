@@ -66,7 +66,8 @@ def test_what_is_fitted_is_the_shape_on_the_whole_map() -> None:
     assert float(fit.energy) == pytest.approx(whole.x[0], abs=1e-4)
     assert float(fit.height) == pytest.approx(whole.x[1], rel=1e-4)
     covariance = np.linalg.inv(whole.jac.T @ whole.jac)
-    assert float(fit.energy_std) == pytest.approx(np.sqrt(covariance[0, 0]), rel=1e-2)
+    # The error contains other shapes, too.
+    assert 1 < float(fit.energy_std) / np.sqrt(covariance[0, 0]) < 3
 
 
 @pytest.mark.slow
@@ -87,7 +88,7 @@ def test_pulls_and_how_often_it_holds() -> None:
     assert abs(pulls.mean()) < 0.15
     assert 0.85 < pulls.std() < 1.15
     assert abs(np.mean(energy)) < 0.17
-    assert 0.8 < np.std(energy) < 1.15
+    assert 0.3 < np.std(energy) < 1.15  # the error contains other shapes, too
     assert 0.975 < np.mean(held) < 0.999
 
 

@@ -19,7 +19,7 @@ def turned(ds: xr.Dataset) -> xr.Dataset:
 
 OPERATIONS = {
     "to_gdos": lambda ds, **o: ds.bp.to_gdos(**o), "to_bqe": lambda ds, **o: ds.bp.to_bqe(**o), "fold": lambda ds, **o: ds.bp.fold(**o),
-    "f-sum": lambda ds, **o: ds.bp.normalize_to_sum_rule("f-sum", mass="60 u", **o),
+    "f-sum": lambda ds, **o: ds.bp.normalize_to_sum_rule("f-sum", mass="60 u", end=1, **o),
     "to_convention": lambda ds, **o: ds.bp.to_convention("S*n/(E*Q)", **o),
     "to_vibrational_dos": lambda ds, **o: ds.bp.to_vibrational_dos(E_range=(2, 19), **o),
     "correct_multiphonon": lambda ds, **o: ds.bp.correct_multiphonon(E_range=(2, 19), **o),

@@ -22,7 +22,6 @@ from xbp.core.signal import read, result_table
 from xbp.core.status import FIT_LABELS, Status, diagnosed
 from xbp.core.units import convert_factor
 from xbp.fitting.core import solve_function
-from xbp.fitting.over_bins import averages, halves_of_bins
 from xbp.md.window import make_taper
 from xbp.models.dimension import transverse_branches
 from xbp.models.lineshapes import FWHM_PER_SIGMA, damped_oscillator_current
@@ -226,8 +225,7 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
         std = None
         if window is None and signal.std is not None:
             std = signal.std.transpose("Q", "E").values[:, inside]
-        half = np.zeros(E.size) if window else halves_of_bins(data, "E")[inside]
-        numbers, status = _fit(E, half, value, std, window, parts)
+        numbers, status = _fit(E, value, std, window, parts)
         if window is not None and "n_wavevectors" in data.coords:
             # Waves of Q and −Q are one.
             n_waves = polarizations[name] * data["n_wavevectors"].values / 2
@@ -269,7 +267,6 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
 @np.errstate(all="ignore")
 def _fit(
     E: np.ndarray,
-    half: np.ndarray,
     C: np.ndarray,
     std: np.ndarray | None,
     window: Window | None,
@@ -277,7 +274,6 @@ def _fit(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit spectra (m, k): `_NUMBERS` (m, 4), NaN unless ok, and the statuses (m,).
 
-    They are means over the bins E ± half, which is 0 of points.
     `parts` is the fraction of an independent bin that each bin represents.
     """
     seen = np.isfinite(C)
@@ -312,10 +308,8 @@ def _fit(
         return numbers, status
     curve = damped_oscillator_current if window is None else window.oscillator_current
 
-    at = averages(E, half)
-
     def function(p: np.ndarray) -> np.ndarray:
-        return np.asarray(sum(part * curve(x, *p.T[:, :, None]) for part, x in at))
+        return np.asarray(curve(E, *p.T[:, :, None]))
 
     found = solve_function(
         function, y[rows], seen[rows] * 1.0, start[rows], known=False, low=low

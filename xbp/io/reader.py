@@ -339,7 +339,7 @@ def named_format(lines: list[str]) -> str | None:
     >>> named_format(["[Header]", "BYAPP,HeatCapacity,3.9.11"])
     'it is a heat capacity of a PPMS'
     >>> named_format(["BYAPP,VSM"])
-    'it looks like a heat capacity of a PPMS, but it has no [Header] that names the ...'
+    "it is a measurement by 'VSM' of Quantum Design, not HeatCapacity"
     >>> named_format(["# E S", "1 2", "2 3"])
     """
     for format_ in Format.made:
