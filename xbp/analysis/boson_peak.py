@@ -191,12 +191,11 @@ def boson_peak(
           (``E_independence``, as after `rebin`) are fitted as the independent bins they
           came from. The error of a bin of a simulated trajectory is at least the
           counting error of its modes.
-        - Those of ``lognormal`` contain the shapes that the noise hides: how far the
-          three numbers move for the exponent λ of ((E/E_BP)^λ − 1)/λ in place of the
-          logarithm (1: a Gaussian) and a fourth order in it (1/8: a Lorentzian) that
-          the points have, or where these show neither may have, up to 1.5 and 1/4; not
-          along Q. They are about twice as large as if the shape were known, also for a
-          log-normal.
+        - Those of ``lognormal`` also contain how far the three numbers move for other
+          shapes, except along Q: an exponent λ of ((E/E_BP)^λ − 1)/λ in place of the
+          logarithm (1: a Gaussian) and a term of fourth order (1/8: a Lorentzian). Both
+          are as the points show them; where noise hides them, 0 ± 1.5 and 0 ± 1/4. For
+          a true log-normal, the error of the energy is some 2.4 times its scatter.
         - If chance gives such a ``chi2_reduced``, or such a smooth residual, in less
           than one of 40 cases (without errors: compared with the noise, one of 6), they
           include how far the three numbers are from those of the points themselves (the

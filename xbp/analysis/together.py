@@ -12,12 +12,12 @@ import xarray as xr
 
 from xbp.analysis.model_comparison import as_energy, energies_of, maximum_of
 from xbp.core import constants
-from xbp.core import independence as shared
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.data import unwrap
 from xbp.core.errors import QuantityError
 from xbp.core.grid import select_range
 from xbp.core.guards import require_keys, require_kind, require_positive
+from xbp.core.independence import independence, merged_bins, std_along, width_of_merged
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.status import FIT_LABELS, Status
@@ -52,7 +52,7 @@ class _Set:
     ----------
     row : Model
     x, y, std, half : numpy.ndarray, shape (n,)
-        `half` the widths of bins.
+        `half` is half the width of each bin, 0 of points.
     units : str
         Of y.
     powers : dict of str to float
@@ -372,12 +372,12 @@ def _read(signal: Signal, row: Model, E_range: Any, T_range: Any) -> _Set:
     mask &= np.isfinite(value.values) & (signal.std.values > 0)
     if not mask.any():
         raise QuantityError(f"'{value.name}' has no values with errors in the range")
-    parts = shared.independence(value, str(along))
+    parts = independence(value, str(along))
     part = np.ones(value.size) if parts is None else parts.values
-    std = shared.std_along(signal.std, str(along)).values[mask]
-    part, mean, error, _ = shared.merged_bins(part[mask], value.values[mask])
+    std = std_along(signal.std, str(along)).values[mask]
+    part, mean, error, _ = merged_bins(part[mask], value.values[mask])
     half = halves_of_bins(signal.source, str(along))[mask]
-    half = shared.width_of_merged(half, mean, error)
+    half = width_of_merged(half, mean, error)
     units = signal.units
     if thermal and not parse_unit(units).is_compatible_with(_UNITS[name]):
         raise QuantityError(

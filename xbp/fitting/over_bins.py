@@ -106,18 +106,13 @@ def averages(x: np.ndarray, half: np.ndarray, edge: Any = None) -> Average:
     if not np.any(half):
         return [(1.0, x)]
     low, high = x - half, x + half
-    if edge is None:
-        ends = [(low, high)]
-    else:
-        step = np.clip(edge, low, high)
-        ends = [(low, step), (step, high)]
+    step = np.clip(np.inf if edge is None else edge, low, high)
+    ends = [(low, step), (step, high)]
     width = np.where(half > 0, 2 * half, 1.0)
     found: Average = []
-    for first, last in ends:
-        part = 1.0 if edge is None else (last - first) / width
-        if edge is not None:
-            # A point is not in two parts.
-            part = np.where(half > 0, part, float(first is low))
+    for first, last in ends[: 1 if edge is None else 2]:
+        # A point is in one part alone.
+        part = np.where(half > 0, (last - first) / width, float(first is low))
         found += [
             (part * weight / 2, (first + last) / 2 + node * (last - first) / 2)
             for node, weight in _THREE

@@ -192,7 +192,7 @@ def top_of_points(
         np.sqrt(np.einsum("mi,mij,mj->m", one, covariance, one))
         for one in (by_place, by_height)
     ]
-    # To second order: at another place of the top the height is another.
+    # To second order, a top at another place has another height.
     stds[1] = np.hypot(stds[1], stds[0] ** 2 * np.abs(curved[:, 0]) / 2)
     values = at[:, 0], (by_height * powers.T).sum(axis=1)
     place, top = (

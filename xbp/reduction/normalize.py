@@ -262,9 +262,8 @@ def normalize_to_sum_rule(
     ------
     RangeError
         If no bin of Q holds the whole range of E, or the sum is not positive; if the
-        f-sum goes on beyond the range; if E = 0
-        is not in the range of a rule of ∫S dE, or nothing of E ≥ 0 in that of the
-        f-sum.
+        f-sum goes on beyond the range; if E = 0 is not in the range of a rule of
+        ∫S dE, or nothing of E ≥ 0 in that of the f-sum.
     QuantityError
         If the mass or S(Q) is missing, or is not used by the rule; if the mass
         contradicts the ``weight`` that the data carry, or follows from it alone, which
