@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import raman_files
+import test_mantid_ascii
 import xarray as xr
 from test_fuzz import FORMATS, OPTIONS, map_, spectra
 
@@ -103,6 +104,9 @@ ZERO: dict[str, Callable[[Path], None]] = {
     "dave": lambda path: edited(path, last_column),
     "total_scattering": lambda path: edited(path, last_column),
     "columns": lambda path: edited(path, lambda t: last_column(foreign(t))),
+    "mantid_ascii": lambda path: edited(
+        path, lambda t: re.sub(r"(?m)^(.+,.+),[\d.]+$", r"\1,0", t)
+    ),
     "inx": lambda path: edited(
         path, lambda t: re.sub(r"\d\.\d{4}e[-+]\d\d$", "0.0000e+00", t, flags=re.M)
     ),
@@ -268,6 +272,7 @@ TURNED: dict[tuple[str, str], Callable[[Path], None]] = {
     ("sqw", "Q"): text(sqw_Q),
     ("total_scattering", "Q"): text(turned_rows),
     ("columns", "E"): text(turned_rows),
+    ("mantid_ascii", "E"): text(test_mantid_ascii.turned),
     ("jcamp", "E"): text(jcamp_E),
     ("ppms", "temperature"): text(turned_rows),
     ("labspec", "E"): text(turned_rows),

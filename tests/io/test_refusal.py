@@ -97,7 +97,6 @@ _THREE = "1.0 0.0 0.0\n0.0 1.0 0.0\n0.0 0.0 1.0\n"
         ("phonopy:\n  version: 2.0\n", "YAML of phonopy"),
         ("# Npoints\n#L r G(r) dr dG(r)\n0.1 1 0 0.1\n0.2 2 0 0.1\n", "G(r) of PDFget"),
         ("#WXD0000\n", "Renishaw"),
-        ("# X , Y , E\n1\n0.5,1.2,0.1\n1.0,1.3,0.1\n", "SaveAscii of Mantid"),
     ],
 )
 def test_other_texts(tmp_path: Path, text: str, match: str) -> None:

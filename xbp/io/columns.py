@@ -51,7 +51,14 @@ from xbp.io.total_scattering import require_normalization
 from xbp.reduction.dos_area import imaginary_modes
 from xbp.reduction.molar import Amount
 
-__all__ = ["FORMAT", "ColumnsBackend", "open_columns", "to_columns"]
+__all__ = [
+    "FORMAT",
+    "ColumnsBackend",
+    "ask_labels",
+    "open_columns",
+    "to_columns",
+    "without_sentinels",
+]
 
 #: First and last line of columns that xbp writes.
 _MARK: Final = "# xbp columns "
@@ -213,7 +220,7 @@ def open_columns(
     table = read_table(lines)
     if not is_ended(path):
         require_whole(lines)
-    labels = _labels(path, **given)
+    labels = ask_labels(path, **given)
     quantity, units, dim, coordinate_units = labels
     if amount is not None and (
         quantity != "heat_capacity"
@@ -240,7 +247,7 @@ def open_columns(
         _require_axis(path.name, *rows.T[:2])
         rows = rows[::-1] if (np.diff(x) < 0).all() else rows
     x, values, *errors = rows.T
-    values, std = _without_sentinels(values, *errors)
+    values, std = without_sentinels(values, *errors)
     std = with_errors(std)
     steps = np.diff(x)
     if not (steps > 0).all():
@@ -311,7 +318,7 @@ def _require_no_map(name: str, rows: np.ndarray) -> None:
         )
 
 
-def _without_sentinels(
+def without_sentinels(
     values: np.ndarray, std: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Set values to NaN that programs write for missing ones."""
@@ -325,7 +332,7 @@ def _without_sentinels(
     return np.where(seen, values, np.nan), np.where(seen, std, np.nan)
 
 
-def _labels(
+def ask_labels(
     where: Path,
     quantity: str | None,
     units: str | None,

@@ -32,12 +32,10 @@ _DUMP, _DATA = "a LAMMPS dump", "a LAMMPS data file"
 _HISTORY, _XDATCAR = "a HISTORY of DL_POLY", "VASP's XDATCAR"
 TRAJECTORIES: Final = (_XYZ, _GRO, _DUMP, _DATA, _HISTORY, _XDATCAR)
 LAMP: Final = "the header of a text or binary of LAMP"
-MANTID: Final = "SaveAscii of Mantid with numbers of spectra"
 YAML_DUMP: Final = "a YAML dump of LAMMPS"
 CASTEP, PHONOPY = "phonons of CASTEP", "YAML of phonopy"
 #: What to do with some that are not trajectories.
 REMEDIES: Final = {
-    MANTID: "SaveNexus; or SaveAscii of one spectrum, with WriteSpectrumID=False",
     LAMP: "save it in LAMP as HDF5 or INX",
     YAML_DUMP: "write it with dump custom",
     CASTEP: "xbp.from_euphonic(...) of what Euphonic makes of it",
@@ -80,7 +78,6 @@ _FOREIGN_FORMATS: Final = {
     PHONOPY: r"\A(?:#.*\n)*(?:phonopy:|phono3py:|mesh:[ \t]*\[.*\nnqpoint:"
     r"|nqpoint:[ \t]*\d)",
     "G(r) of PDFgetN or PDFgetX2": rf"^#L{_B}+r{_B}+G\(r\)",
-    MANTID: rf"\A#?{_B}*X{_B}*,{_B}*Y{_B}*,{_B}*E\b.*\n{_B}*\d+{_B}*\n",
     "an old file of Renishaw (.wxd)": r"\A#WXD",
     "a McStas reflection list": r"^#[ \t]*column_[hkjd]\b",
     "CIF": rf"\A(?=(?s:.*)^{_B}*data_\S*{_B}*$)(?=(?s:.*)^{_B}*(?:loop_{_B}*$|_\w))",
