@@ -465,3 +465,24 @@ def test_variants_of_text(kind: str, variant: str, tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(FileFormatError):
             xbp.open_dataset(path, **options)
+
+
+def test_a_last_row_that_is_shorter_and_not_ended(tmp_path: Path) -> None:
+    """Columns of ten characters that touch: exponents of three digits on Windows."""
+
+    def rows(numbers: np.ndarray) -> list[str]:
+        words = [re.sub(r"(?<=e[-+])", "0", f"{x:.3e}").upper() for x in numbers]
+        return ["".join(words[i : i + 8]) for i in range(0, len(words), 8)]
+
+    S = np.linspace(1, 2.8, 10)
+    parts = {"Phi Grid": [10, 14], "Energy Grid": np.arange(1.0, 12.0), "S(Phi,w)": S, "Errors": S / 10}  # fmt: skip
+    lines = ["    1   10"]
+    for title, numbers in parts.items():
+        lines += [f"### {title}", *rows(np.asarray(numbers))]
+    (tmp_path / "a.spe").write_text("\n".join(lines))
+    ds = xbp.open_dataset(tmp_path / "a.spe", **OPTIONS["spe"])
+    np.testing.assert_allclose(ds.S[0], S, rtol=1e-12)
+    np.testing.assert_allclose(ds.S_std[0], S / 10, rtol=1e-12)
+    (tmp_path / "a.spe").write_text("\n".join(lines)[:-1])
+    with pytest.raises(FileFormatError, match="last line"):
+        xbp.open_dataset(tmp_path / "a.spe", **OPTIONS["spe"])

@@ -53,6 +53,30 @@ def test_values_axes_errors_and_bounds(tmp_path: Path) -> None:
     xr.testing.assert_identical(xr.open_dataset(path, engine="histogram"), ds)
 
 
+def test_the_first_version_of_histogram(tmp_path: Path) -> None:
+    """Arrays are in groups, and texts are lists of letters."""
+    path = write(tmp_path / "v.h5")
+    wanted = xbp.open_dataset(path).load()
+    with h5py.File(path, "r+") as file:
+        for name in ("data", "errors"):
+            array = file[f"iqe/{name}"][:]
+            del file[f"iqe/{name}"]
+            file[f"iqe/{name}/storage"] = array
+            file[f"iqe/{name}"].attrs["unit"] = 1
+        for axis in ("Q", "energy"):
+            attrs = file[f"iqe/grid/{axis}"].attrs
+            attrs["unit"] = np.array(list(attrs["unit"].decode()), dtype="S1")
+    xr.testing.assert_identical(xbp.open_dataset(path), wanted)
+    with h5py.File(path, "r+") as file:
+        del file["iqe/errors/storage"]
+    with pytest.raises(FileFormatError, match="errors/storage"):
+        xbp.open_dataset(path)
+    with h5py.File(path, "r+") as file:
+        file["iqe/grid/Q"].attrs["unit"] = np.array([b"m"] * 300)
+    with pytest.raises(FileFormatError, match="short text"):
+        xbp.open_dataset(path)
+
+
 def test_the_energy_may_be_called_E(tmp_path: Path) -> None:
     """multiphonon calls the axis E; sums of steps leave -6.9e-14 where 0 is meant."""
     path = write(

@@ -125,11 +125,17 @@ def attribute(node: h5py.HLObject, name: str) -> Any:
     whole = found.get_storage_size() == kind.get_size() or (
         is_text and kind.is_variable_str()
     )
+    letters = len(found.shape) == 1 and kind.get_size() == 1 and found.shape[0] <= 256
     short = found.shape == () and kind.get_size() <= 256 and whole
     check(
-        short and (is_text or isinstance(kind, h5py.h5t.TypeIntegerID)),
+        (short and (is_text or isinstance(kind, h5py.h5t.TypeIntegerID)))
+        or (is_text and letters),
         f"attribute '{name}' of {node.name} is neither a short text nor an integer",
     )
+    if letters:  # as the first version of histogram wrote a text
+        return b"".join(np.asarray(node.attrs[name]).tolist()).decode(
+            "utf-8", "replace"
+        )
     value = node.attrs[name]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 

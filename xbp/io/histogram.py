@@ -37,9 +37,16 @@ def _histograms(file: h5py.File) -> dict[str, h5py.Group]:
     for candidate in (file, *file.values()):
         grid = group(candidate, "grid")
         axes = [_AXES.get(name) for name in grid if group(grid, name)] if grid else []
-        if "E" in axes and isinstance(candidate.get("data"), h5py.Dataset):
+        if "E" in axes and isinstance(
+            candidate.get(_at(candidate, "data")), h5py.Dataset
+        ):
             found[str(candidate.name).strip("/") or "/"] = candidate
     return found
+
+
+def _at(parent: h5py.Group, name: str) -> str:
+    """Return where an array is: in the first version of histogram in ``storage``."""
+    return f"{name}/storage" if group(parent, name) else name
 
 
 def _find(file: h5py.File) -> h5py.Group | None:
@@ -56,7 +63,7 @@ FORMAT = Format(
     guide=Guide(
         "neutrons",
         "multiphonon, histogram",
-        "S(Q,E) or g(E), errors, edges, units in SI; `errors` in it are variances; a "
+        "S(Q,E) or g(E), errors, edges, units in SI, of both versions of histogram; `errors` in it are variances; a "
         "sum over Q is an S(E) or a g(E): `quantity=`",
         example("S", '"iqe.h5", T="300 K"'),
         asks=("quantity",),
@@ -146,8 +153,11 @@ def open_histogram(
     dims = tuple(order[i] for i in sorted(order))
     check(len(dims) == len(found["grid"]), "its axes have the same index")
     shape = tuple(edges[dim].size - 1 for dim in dims)
-    data = numbers(found, "data", shape=shape)
-    std = numbers(found, "errors", shape=shape) if "errors" in found else None
+    data, std = (
+        numbers(found, _at(found, name), shape=shape) if name in found else None
+        for name in ("data", "errors")
+    )
+    assert data is not None  # by `_histograms`
     power = 2 if errors == "variance" else 1
     if std is not None and power == 2:
         std = np.where(std < 0, -1.0, np.sqrt(np.abs(std)))

@@ -23,6 +23,10 @@ _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}", re.ASCII)
 #: A row of numbers, one of which has a decimal point.
 _POINTS = re.compile(r"(?=.*\d\.|.*\.\d)[-+\d.eE,;\s]*\d[-+\d.eE,;\s]*")
 #: Digits, decimals and digits of the exponent of a number in a row that is not ended.
+#: Where two numbers in fixed columns touch: 1.500E-0022.500E-002, 1.5-2.5.
+_TOUCHING = re.compile(
+    rb"(?<=[eEdD][-+]\d\d)(?=\d\.)|(?<=[eEdD][-+]\d\d\d)(?=\d\.)|(?<=\d)(?=[-+][\d.])"
+)
 _DIGITS = re.compile(rb"[-+]?0*(\d*)\.(\d+)(?:[eEdD][-+](\d+))?")
 #: A remark after numbers, but no error of a spreadsheet.
 _REMARK = re.compile(r"\s+(?:#(?!\w[\w/]*[?!]|N/A)|!|%|//).*")
@@ -77,12 +81,13 @@ def is_ended(path: Path) -> bool:
     return tail.endswith((b"\n", b"\r"))
 
 
-def ends_whole(rows: bytes, *, alone: bool) -> bool:
+def ends_whole(rows: bytes, *, alone: bool, counted: bool = False) -> bool:
     r"""Return whether the last of some rows of numbers, without a line end, is whole.
 
     Its last number must have as many decimals as those of the other rows, where these
     all have equally many; otherwise as many digits as most of them, unless the rows are
-    all that there is.
+    all that there is. Where all numbers are `counted`, the last row may be shorter than
+    the others.
 
     Examples
     --------
@@ -90,10 +95,14 @@ def ends_whole(rows: bytes, *, alone: bool) -> bool:
     True
     >>> ends_whole(b"Cu 1.25\nCu 2.5", alone=False)
     False
+    >>> ends_whole(b"1.25E-0021.50E-002\n1.75E-002", alone=False, counted=True)
+    True
     """
-    words = [line.split() for line in rows.split(b"\n")]
+    words = [line.split() for line in _TOUCHING.sub(b" ", rows).split(b"\n")]
     last = words.pop()
-    others = [_length(one[-1]) for one in words if one and len(one) == len(last)]
+    alike = [one[-1:] for one in words if one and len(one) == len(last)]
+    rest = words if counted else []
+    others = [_length(word) for one in alike or rest for word in one]
     if not others:
         return alone
     own, usual = _length(last[-1]), sorted(others)[len(others) // 2]

@@ -152,7 +152,7 @@ def read_lines(path: Path, *, complete: bool = True, endless: bool = True) -> li
     ended = not complete or text.endswith(("\n", "\r"))
     if not (ended or endless):
         rows = "\n".join(re.sub("[,;]", " ", line) for line in lines[-400:])
-        ended = ends_whole(rows.encode(), alone=False)
+        ended = ends_whole(rows.encode(), alone=False, counted=True)
     check(ended, "its last line is not complete")
     return lines
 
