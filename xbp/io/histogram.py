@@ -63,8 +63,8 @@ FORMAT = Format(
     guide=Guide(
         "neutrons",
         "multiphonon, histogram",
-        "S(Q,E) or g(E), errors, edges, units in SI, of both versions of histogram; `errors` in it are variances; a "
-        "sum over Q is an S(E) or a g(E): `quantity=`",
+        "S(Q,E) or g(E), errors, edges, units in SI, of both versions of histogram; "
+        "`errors` in it are variances; a sum over Q is an S(E) or a g(E): `quantity=`",
         example("S", '"iqe.h5", T="300 K"'),
         asks=("quantity",),
     ),
