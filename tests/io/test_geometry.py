@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import test_fuzz
 import xarray as xr
 
 import xbp
@@ -435,3 +436,26 @@ def test_angles_from_high_to_low_are_refused_as_other_limits_are() -> None:
     ):
         with pytest.raises(RangeError, match=f"runs from 135 to 3 {units}; the lower"):
             call()
+
+
+@pytest.mark.parametrize("kind", ["inx", "lamp"])
+def test_energy_gain_may_be_positive_in_files_of_lamp(
+    kind: str, tmp_path: Path
+) -> None:
+    """The same spectrum is written with either sign of E."""
+    options = test_fuzz.OPTIONS.get(kind, {})
+    test_fuzz.FORMATS[kind](tmp_path / "a")
+    right = xbp.open_dataset(tmp_path / "a", **options).load()
+    turned = xbp.open_dataset(tmp_path / "a", **options, positive="gain")
+    np.testing.assert_array_equal(turned.E, -right.E[::-1])
+    for name in ("S", "S_std"):
+        np.testing.assert_array_equal(turned[name], right[name][:, ::-1])
+
+
+def test_a_gain_beyond_the_fixed_energy_names_the_argument(tmp_path: Path) -> None:
+    test_fuzz.inx(tmp_path / "a.inx")
+    text = (tmp_path / "a.inx").read_text().replace("13.088", " 1.000")
+    (tmp_path / "a.inx").write_text(text)
+    options = {"group": "Q", "energy_units": "meV"}
+    with pytest.raises(FileFormatError, match="positive='gain'"):
+        xbp.open_dataset(tmp_path / "a.inx", **options)

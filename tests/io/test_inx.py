@@ -153,5 +153,8 @@ def test_energies_that_are_gains_of_the_neutron(tmp_path: Path) -> None:
     head = [" 3 1 3 0 0 0 0 3", "YIG", " 0. 5.112 1.5708 0. 1. 0.", " 0. 4. 0."]
     path = tmp_path / "a.inx"
     path.write_text("\n".join([*head, *rows, ""]))
-    with pytest.raises(FileFormatError, match=r"to 40 meV, imp.*\n.*gain is positive"):
+    with pytest.raises(FileFormatError, match=r"to 40 meV, imp.*\n.*positive='gain'"):
         xbp.open_dataset(path, group="index", energy_units="meV", T=300)
+    ds = xbp.open_dataset(path, group="Q", positive="gain", **MEV)
+    np.testing.assert_array_equal(ds.E, [-40, -20, 0])
+    np.testing.assert_array_equal(ds.S[0], [5, 9, 4])

@@ -94,7 +94,7 @@ def test_temperature_and_energy(tmp_path: Path) -> None:
         ({"Y_label": b"Energy (meV)"}, "both of its axes"),
         ({"X": [0.0, 1.0, 2.0]}, "unlike its axes"),
         ({"X": [0.0, 1.0, 1.0, 2.0, 3.0]}, "neither ascending nor descending"),
-        ({"X": [6.5, 7.0, 7.5, 8.0, 8.5]}, "neutron gains"),
+        ({"X": [6.5, 7.0, 7.5, 8.0, 8.5]}, "the other sign .positive=."),
         ({"errors": -np.ones((3, 5))}, "no bin was measured"),
         ({"errors": np.ones((2, 5))}, "cannot reshape"),
     ],

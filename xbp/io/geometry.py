@@ -72,6 +72,14 @@ INDIRECT: Final = frozenset(
 )  # fmt: skip
 
 
+#: What to do about the other sign of E, by which is `Asked.positive`.
+_SIGN: Final = {
+    "loss": "positive='gain'",
+    "gain": "positive='loss'",
+    None: "reverse E in the program that wrote it",
+}
+
+
 @dataclass(frozen=True)
 class Asked:
     """Geometry arguments given to a reader.
@@ -85,12 +93,16 @@ class Asked:
     direct_above : scalar with units
         A fixed energy above this is taken as incident: no analyser selects it (bare:
         meV).
+    positive : {"loss", "gain"} or None
+        Which energy transfer of the neutron the file counts as positive; None if its
+        format settles that.
     """
 
     geometry: str | None = None
     incident_energy: Any = None
     final_energy: Any = None
     direct_above: Any = "30 meV"
+    positive: str | None = None
 
     def kind(self) -> str | None:
         """Return the geometry implied by the arguments; None if they imply none.
@@ -249,8 +261,8 @@ def find_geometry(
         raise FileFormatError(
             f"{where} has energy transfers from {extreme[0]:g} to {extreme[-1]:g} meV, "
             f"impossible for a fixed energy of {text} in {kind} geometry",
-            fix="pass final_energy= or incident_energy=; reverse E if neutron energy "
-            "gain is positive in the file",
+            fix="pass final_energy= or incident_energy=; if its E has the other "
+            f"sign, {_SIGN[asked.positive]}",
         )
     return {"geometry": kind, FIXED_ENERGY[kind]: energy}
 

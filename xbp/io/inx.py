@@ -84,6 +84,7 @@ def open_inx(
     geometry: str | None = None,
     incident_energy: Any = None,
     final_energy: Any = None,
+    positive: Literal["loss", "gain"] = "loss",
 ) -> xr.Dataset:
     """Read an INX file.
 
@@ -111,13 +112,16 @@ def open_inx(
         not in meV.
     incident_energy, final_energy : scalar with units, optional
         The fixed energy, overriding that in the file (bare: meV).
+    positive : {"loss", "gain"}
+        Which energy transfer of the neutron is positive in the file; gains are
+        reversed.
 
     Returns
     -------
     xarray.Dataset
         ``S(Q,E)``, ``S(temperature,E)`` or ``S(detector,E)`` (angles in ``two_theta``),
         with ``S_std``, per meV on an arbitrary scale; E in meV, with energy loss of
-        the neutron positive, as in the file. Errors that are all 0 are dropped;
+        the neutron positive. Errors that are all 0 are dropped;
         negative errors, infinities and sentinels become NaN. Blocks may begin and end
         at different energies.
 
@@ -156,7 +160,7 @@ def open_inx(
             reason="it does not state what the labels are, nor the unit of E",
             fix=f"{_FIX}{also}",
         )
-    asked = Asked(geometry, incident_energy, final_energy)
+    asked = Asked(geometry, incident_energy, final_energy, positive=positive)
     asked.kind()
     own = axis_units(energy_units, "E", name="energy_units", example="meV")
     to_mev = convert_factor(own, "meV", energy=True)
@@ -181,6 +185,8 @@ def open_inx(
         )
         T = float(np.median(recorded)) if recorded else None
     energy, *spectra = _common(blocks)
+    if positive == "gain":
+        energy, *spectra = -energy[::-1], *(one[:, ::-1] for one in spectra)
     values, std = measured(*spectra)
     values, std, _ = density_per_mev(values, std, axis=to_mev)
     energy = energy * to_mev

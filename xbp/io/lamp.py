@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import lazy_loader
 import numpy as np
@@ -88,6 +88,7 @@ def open_lamp(
     geometry: str | None = None,
     incident_energy: Any = None,
     final_energy: Any = None,
+    positive: Literal["loss", "gain"] = "loss",
 ) -> xr.Dataset:
     """Read a workspace of LAMP in HDF5.
 
@@ -105,6 +106,9 @@ def open_lamp(
         needed for angles if the name of the instrument does not decide it.
     incident_energy, final_energy : scalar with units, optional
         The fixed energy, overriding that of the file (bare: meV).
+    positive : {"loss", "gain"}
+        Which energy transfer of the neutron is positive in the file; gains are
+        reversed.
 
     Returns
     -------
@@ -118,7 +122,7 @@ def open_lamp(
     ------
     FileFormatError
         If the file is damaged, its axes are others, or a bin is at a Q that no
-        scattering angle reaches: its energies are gains of the neutron.
+        scattering angle reaches: its E has the other sign.
     QuantityError
         If units of an axis are needed.
 
@@ -140,7 +144,7 @@ def open_lamp(
     >>> ds.S.values, ds.Q.values
     (array([[ 4., nan]]), array([1.]))
     """
-    asked = Asked(geometry, incident_energy, final_energy)
+    asked = Asked(geometry, incident_energy, final_energy, positive=positive)
     asked.kind()
     values = numbers(data, "DATA")
     if values.ndim == 1:
@@ -157,7 +161,7 @@ def open_lamp(
     if next(iter(axes)) == "E":
         values, std = values.T, None if std is None else std.T
     (E, to_mev), (second, factor) = axes["E"], axes[str(other)]
-    E, second = E * to_mev, second * factor
+    E, second = E * (to_mev if positive == "loss" else -to_mev), second * factor
     fits = values.shape == (second.size, E.size)
     check(fits, f"its data have the shape {values.shape}, unlike its axes")
     ascending = (np.diff(E) > 0).all()
@@ -230,8 +234,8 @@ def _require_reached(
     check(
         not beyond.any(),
         f"at E = {E[i]:.3g} meV no angle reaches Q = {farthest:.3g}"
-        f" 1/angstrom with {incident:.4g} meV: its energies are neutron gains, or "
-        "incident_energy= is wrong",
+        f" 1/angstrom with {incident:.4g} meV: its E has the other sign (positive=), "
+        "or incident_energy= is wrong",
     )
 
 
