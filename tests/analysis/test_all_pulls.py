@@ -166,15 +166,47 @@ def test_relaxation_time() -> None:
         assert_pulls((own.tau - 3 / q) / own.tau_std, f"Q = {q}", least=0.85)
 
 
+def measured_dos(std: float) -> tuple[xr.Dataset, xr.Dataset]:
+    """Draws of a g(E), and the exact one."""
+    g = E**2 * np.exp(-((E / 8) ** 2))
+    g /= g.sum() * 0.5
+    many = draws("vibrational_dos", "1/meV", g, std, 4)
+    return many, xbp.new_dataset(
+        "vibrational_dos", g, units="1/meV", coords={"E": (E, "meV")}
+    )
+
+
+@pytest.mark.slow
+def test_debye_temperatures_of_a_poorly_known_displacement() -> None:
+    """θ goes as 1/√u²: of u² ± 30 % the slope is too small an error on one side.
+
+    With the larger side θ is off by more than its error only where u² is, though the
+    mean of the pulls is not 0: they are not symmetric.
+    """
+    many, exact = measured_dos(3e-3)
+    found, true = (
+        one.bp.harmonic_thermodynamics(50, mass=50, area=1).squeeze("temperature")
+        for one in (many, exact)
+    )
+    assert 0.2 < float((found.u2_std / found.u2).mean()) < 0.4
+    pulls = {
+        name: (found[name] - true[name]) / found[f"{name}_std"]
+        for name in ("u2", "theta_u2", "theta_g")
+    }
+    # Within its error u² may be 0, and θ anything.
+    known = found.u2 > found.u2_std
+    assert known.mean() > 0.97
+    assert (pulls["theta_u2"].notnull() == known).all()
+    off = abs(pulls["theta_u2"]) > 1
+    assert (abs(pulls["u2"]) > 0.999)[off].all()
+    for name in ("theta_u2", "theta_g"):
+        assert ((pulls[name] ** 2).mean("run") < 1).all(), name
+
+
 @pytest.mark.slow
 def test_thermodynamics_of_a_measured_dos() -> None:
     """And the Debye temperatures of its heat capacity."""
-    g = E**2 * np.exp(-((E / 8) ** 2))
-    g /= g.sum() * 0.5
-    many = draws("vibrational_dos", "1/meV", g, 2e-4, 4)
-    exact = xbp.new_dataset(
-        "vibrational_dos", g, units="1/meV", coords={"E": (E, "meV")}
-    )
+    many, exact = measured_dos(2e-4)
     call = {"temperature": [50, 300], "mass": 50, "area": 1}
     found, true = (one.bp.harmonic_thermodynamics(**call) for one in (many, exact))
     heat = [one.bp.heat_capacity([50, 300], area=1) for one in (many, exact)]

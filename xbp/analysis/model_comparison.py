@@ -236,7 +236,7 @@ def as_energy(
         own = np.array([u2]), np.array([require_positive(T, "T", "K")])
         theta = displacement_temperature(*own, require_mass(mass))
         energy = constants.BOLTZMANN_MEV * float(theta[0])
-        if not energy > 0:
+        if not 0 < energy < np.inf:
             raise QuantityError(
                 f"no Debye solid has {name}={value} at T={T}: the zero-point motion "
                 "alone is larger"

@@ -6,6 +6,7 @@ Arguments are x = E/k_BT of modes, temperatures in K, u² in angstrom², masses 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -99,7 +100,7 @@ def debye_displacement(T: np.ndarray, theta: np.ndarray, mass: float) -> np.ndar
 def heat_capacity_temperature(C: np.ndarray, T: np.ndarray) -> np.ndarray:
     """Return the θ in K whose Debye heat capacity at T is C, in J/mol/K of atoms.
 
-    NaN where C is not between 0 and 3R.
+    0 where C is 3R or more, infinite where it is 0 or less.
 
     Examples
     --------
@@ -113,6 +114,8 @@ def heat_capacity_temperature(C: np.ndarray, T: np.ndarray) -> np.ndarray:
 def displacement_temperature(u2: np.ndarray, T: np.ndarray, mass: float) -> np.ndarray:
     """Return the θ in K whose Debye solid of atoms of a mass in u has this u² at T.
 
+    Infinite where u² is 0 or less.
+
     Examples
     --------
     >>> displacement_temperature(np.array([0.010641]), np.array([300.0]), 50.0).round(1)
@@ -124,15 +127,19 @@ def displacement_temperature(u2: np.ndarray, T: np.ndarray, mass: float) -> np.n
 def _solved(
     function: Callable[..., np.ndarray], value: np.ndarray, T: np.ndarray
 ) -> np.ndarray:
-    """Find θ from a function of T and θ that falls with θ; NaN without a solution."""
+    """Find θ from a function of T and θ that falls with θ; its limits are 0 and ∞."""
 
     def single(value: float, T: float) -> float:
         def apart(log: float) -> float:
             return float(function(np.float64(T), np.exp(log)) / value) - 1
 
         ends = np.log(T * 1e-4), np.log(T * 1e5)
-        if not value > 0 or not apart(ends[0]) > 0 > apart(ends[1]):
-            return float("nan")
+        if np.isnan(value + T):
+            return math.nan
+        if value <= 0 or apart(ends[1]) >= 0:
+            return math.inf
+        if apart(ends[0]) <= 0:
+            return 0.0
         return float(np.exp(scipy.optimize.brentq(apart, *ends, xtol=1e-12)))
 
     return np.asarray(np.vectorize(single, otypes=[float])(value, T))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -55,6 +56,9 @@ __all__ = ["debye_temperature", "harmonic_thermodynamics"]
 #: Orders n of ⟨Eⁿ⟩: u² at high and at low temperature, energy at 0 K, C and S at high.
 _MOMENTS: Final = (-2, -1, 1, 2)
 
+#: A number, and its standard deviation or None.
+_Known = tuple[Any, Any]
+
 
 @operation(takes="vibrational_dos", gives="harmonic_thermodynamics", over="E")
 @carries_common_errors()
@@ -98,7 +102,8 @@ def harmonic_thermodynamics(
         with that u², and over E ``u2_below``, the part of u² from energies up to E.
         ``theta_g`` over ``moment`` n is [(n+3)/3 ⟨Eⁿ⟩]^(1/n)/k_B, which for Debye's g
         is the same for all n. u² of a plane diverges: it and the moment −2 are
-        left out there. Each has a std, for independent bins of g and exact area.
+        left out there. Each has a std, for independent bins of g and exact area; Debye
+        temperatures that reach infinity within theirs are NaN.
 
     Raises
     ------
@@ -229,18 +234,28 @@ def _integrated(
 
 def _solved(
     function: Any, value: Any, std: Any, T: xr.DataArray, **given: Any
-) -> tuple[Any, Any]:
-    """Return the Debye temperature of a value, and its std by a central difference."""
+) -> _Known:
+    """Return the Debye temperature of a value, and its std."""
 
     def solved(part: Any) -> Any:
         return map_over(function, part, T, dims=(), **given)
 
-    theta = solved(value)
-    if std is None:
-        return theta, None
-    step = 1e-3 * value
-    slope = (solved(value + step) - solved(value - step)) / (2 * step)
-    return theta, abs(slope) * std
+    return _with_error(solved, value, std)
+
+
+def _with_error(function: Callable[[Any], Any], value: Any, std: Any) -> _Known:
+    """Return a temperature, and the larger of its changes by ± one std of the value.
+
+    The slope of a power of a value that is known to 30 % is too small on one side.
+    """
+    theta = function(value)
+    known, error = (theta > 0) & (theta < np.inf), None
+    if std is not None:
+        sides = [abs(function(value + way * std) - theta) for way in (1, -1)]
+        error = np.maximum(*sides)
+        known &= error < np.inf
+        error = error.where(known)
+    return theta.where(known), error
 
 
 def _of_moments(
@@ -256,8 +271,12 @@ def _of_moments(
 
         weights = dos_weights(E, one, d, power)[0]
         mean, std = _integrated(g, sigma, xr.DataArray(weights, dims="E"), norm, 1.0)
-        theta = ((n + d) / d * mean) ** (1 / n) / constants.BOLTZMANN_MEV
-        found.append((theta, None if std is None else theta * std / mean / abs(n)))
+
+        def debye(mean: Any, n: int = n) -> Any:
+            positive = (n + d) / d * mean.where(~(mean < 0), 0.0)
+            return positive ** (1 / n) / constants.BOLTZMANN_MEV
+
+        found.append(_with_error(debye, mean, std))
     theta, std = zip(*found, strict=True)
     joined = xr.concat(theta, "moment")
     return joined, None if sigma is None else xr.concat(std, "moment")
@@ -307,7 +326,8 @@ def debye_temperature(
     Returns
     -------
     xarray.Dataset
-        ``theta`` in K with its std; NaN where C is not between 0 and 3R.
+        ``theta`` in K with its std; NaN where C is not between 0 and 3R, or C or u² not
+        by one standard deviation above 0.
 
     Raises
     ------
