@@ -92,6 +92,14 @@ _THREE = "1.0 0.0 0.0\n0.0 1.0 0.0\n0.0 0.0 1.0\n"
         (" 2 water\n 1 O 0.1 0.2 0.3 1 2\n 2 H 1.0 1.0 1.0 2 1\n", "XYZ of TINKER"),
         ("water\n 3\n    1SOL OW 1 0.1 0.2 0.3\n", "GRO of GROMACS"),
         ("3\n\nBenzene 0.1 0.2 0.3\n", "open_trajectory"),
+        ("2\nAtoms. Timestep: 0\n1 0.1 0.2 0.3\n2 1 2 3\n", "open_trajectory"),
+        (
+            "glass\n 1\n"
+            + _THREE
+            + " O Mo\n 1 1\n\n 0.1 0.2 0.3\n 0.5 0.6 0.7\n\n 0.1 0.2 0.3\n",
+            "XDATCAR",
+        ),
+        ("CRYST1   10.000   10.000\nATOM      1  CU\n", "topology=path"),
         ("---\ncreator: LAMMPS\ntimestep: 0\n", "YAML dump of LAMMPS"),
         (" BEGIN header\n  Number of ions  2\n", "phonons of CASTEP"),
         ("phonopy:\n  version: 2.0\n", "YAML of phonopy"),

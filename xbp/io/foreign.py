@@ -30,6 +30,7 @@ def _line(least: int, most: int | str) -> str:
 _XYZ, _GRO = "XYZ coordinates of atoms", "a GRO of GROMACS"
 _DUMP, _DATA = "a LAMMPS dump", "a LAMMPS data file"
 _HISTORY, _XDATCAR = "a HISTORY of DL_POLY", "VASP's XDATCAR"
+_PDB: Final = "PDB"
 TRAJECTORIES: Final = (_XYZ, _GRO, _DUMP, _DATA, _HISTORY, _XDATCAR)
 LAMP: Final = "the header of a text or binary of LAMP"
 YAML_DUMP: Final = "a YAML dump of LAMMPS"
@@ -38,6 +39,8 @@ CASTEP, PHONOPY = "phonons of CASTEP", "YAML of phonopy"
 REMEDIES: Final = {
     LAMP: "save it in LAMP as HDF5 or INX",
     YAML_DUMP: "write it with dump custom",
+    _PDB: "it names the atoms of a trajectory: xbp.md.open_trajectory(trajectory, "
+    "topology=path, elements=…)",
     CASTEP: "xbp.from_euphonic(...) of what Euphonic makes of it",
     PHONOPY: "xbp.from_phonopy(phonopy.load(path) after run_total_dos()), or open its "
     "total_dos.dat",
@@ -64,8 +67,12 @@ _FOREIGN_FORMATS: Final = {
     "GSAS powder data": r"^BANK[ \t]+\d+[ \t]+\d+[ \t]+\d+",
     "a gnuplot script": rf"^{_B}*(?:s?plot{_B}+['\"$\[]|\$\w+{_B}*<<"
     rf"|set{_B}+(?:term\w*|output|[xy]label|[xy]range|multiplot)\b)",
-    "PDB": r"^(?:CRYST1|HETATM|ATOM  )[\s\d]",
-    _XDATCAR: r"^Direct configuration=",
+    _PDB: r"^(?:CRYST1|HETATM|ATOM  )[\s\d]",
+    _XDATCAR: r"^Direct configuration=|\A.*\n"
+    + _line(1, 1)
+    + 3 * _line(3, 3)
+    + rf"{_B}*[A-Z][a-z]?\b.*\n{_B}*\d+\b.*\n{_B}*\n"
+    + _line(3, 3),
     _HISTORY: rf"\A.*\n{_B}*\d+{_B}+\d+{_B}+\d+.*\ntimestep{_B}",
     _GRO: rf"\A.*\n{_B}*\d+{_B}*\n{_B}*\d+\w+{_B}+\S+{_B}*\d+"
     rf"(?:{_B}+{_N}){{3,6}}{_B}*$",
@@ -82,8 +89,8 @@ _FOREIGN_FORMATS: Final = {
     "a McStas reflection list": r"^#[ \t]*column_[hkjd]\b",
     "CIF": rf"\A(?=(?s:.*)^{_B}*data_\S*{_B}*$)(?=(?s:.*)^{_B}*(?:loop_{_B}*$|_\w))",
     "a list of detectors (.phx, .par)": rf"\A{_B}*\d+{_B}*\n" + _line(5, 7),
-    _XYZ: rf"\A{_B}*\d+{_B}*\n.*\n{_B}*[A-Z]\w*"
-    rf"(?:{_B}+{_N}){{3}}(?!\S)",
+    _XYZ: rf"\A{_B}*\d+{_B}*\n(?:.*\n{_B}*[A-Z]\w*"
+    rf"(?:{_B}+{_N}){{3}}(?!\S)|{_B}*Atoms\. Timestep: \d)",
     "VASP's POSCAR": r"\A.*\n"
     + _line(1, 1)
     + 3 * _line(3, 3)
