@@ -24,11 +24,15 @@ def peaks(energies: np.ndarray, seed: int = 0, std: float = 0.01) -> xr.Dataset:
 def test_numbers_are_those_of_the_textbook() -> None:
     table = peaks(np.full(30, 5.5))
     result = table.bp.dispersion()
-    w = 1 / table.energy_std.values**2
+    common = table.energy_std_common.transpose("source", "Q").values
+    w = 1 / (table.energy_std.values**2 - (common**2).sum(axis=0))
     mean = (w * table.energy.values).sum() / w.sum()
+    of_shape = common @ w / w.sum()  # one for all Q
     chi2 = (w * (table.energy.values - mean) ** 2).sum()
     assert float(result.mean_energy) == pytest.approx(mean, rel=1e-12)
-    assert float(result.mean_energy_std) == pytest.approx(w.sum() ** -0.5, rel=1e-12)
+    assert float(result.mean_energy_std) == pytest.approx(
+        (1 / w.sum() + of_shape @ of_shape) ** 0.5, rel=1e-9
+    )
     assert float(result.chi2_reduced) == pytest.approx(chi2 / 29, rel=1e-12)
     assert float(result.p_value) == pytest.approx(
         scipy.stats.chi2.sf(chi2, 29), rel=1e-9

@@ -12,6 +12,7 @@ import pytest
 import xbp
 from xbp.core.status import Status, statuses
 from xbp.fitting.core import solve_function
+from xbp.fitting.other_shapes import OTHERS, errors_of_shapes
 from xbp.fitting.over_bins import places_in_bins
 from xbp.fitting.peak import fit_shape, numbers_of
 from xbp.fitting.shapes import SHAPES, Column, Method, PeakShape, Points
@@ -138,7 +139,9 @@ def test_a_log_normal_is_at_its_own_points() -> None:
         points = Points(E, y, np.full(y.shape, weight), ends, free, True, 0.0)
         column, status = SHAPES["lognormal"].fit(points)
         assert status == Status.OK.code
-        off.append([column[f"{name}_off"][0] for name in ("energy", "height", "width")])
+        others = np.stack([column[name] for name in OTHERS], axis=-1)
+        moved = (errors_of_shapes(others, pooled=False)[0] ** 2).sum(axis=-1) ** 0.5
+        off.append(moved * [5.0, 1.0, 5.0])
         for name, one in zip(("energy", "height", "width"), off[-1], strict=True):
             assert 0 < abs(one) < 3 * column[f"{name}_std"][0], name
     # As the noise.

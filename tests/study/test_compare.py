@@ -402,7 +402,9 @@ def test_an_error_that_two_leaves_share_is_not_one_of_their_difference() -> None
     def peak(energy: float, factor: str) -> xr.Dataset:
         table = xbp.stated_energy(f"{energy} meV", "0.1 meV", reference="here")
         part = xr.Variable((), 0.3)
-        return with_common(table, "energy", table.energy_std.variable, {factor: part})
+        return with_common(
+            table, {"energy": (table.energy_std.variable, {factor: part})}
+        )
 
     def totals(*factors: str) -> xr.Dataset:
         leaves = {f"leaf {i}": peak(5 + 0.2 * i, f) for i, f in enumerate(factors)}

@@ -18,7 +18,7 @@ from xbp.analysis.checks import (
 )
 from xbp.analysis.doubts import add_peak_doubts, name_edges, shape_in_errors
 from xbp.analysis.simulated import BOX_LIMITS, Box, BoxLimits
-from xbp.analysis.spectra import EXCESS, MISFIT, columns_of, fit_spectra
+from xbp.analysis.spectra import EXCESS, columns_of, fit_spectra
 from xbp.core.common_errors import carries_common_errors, fingerprint, with_common
 from xbp.core.conditions import dimension_of
 from xbp.core.data import columns, is_lazy, require_dims, unwrap
@@ -29,9 +29,11 @@ from xbp.core.history import range_used
 from xbp.core.independence import collapsed, independence, std_along
 from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table
-from xbp.core.status import FIT_LABELS, diagnosed
+from xbp.core.status import FIT_LABELS, Status, diagnosed
 from xbp.core.units import convert_factor
+from xbp.fitting.other_shapes import OTHERS
 from xbp.fitting.over_bins import halves_of_bins
+from xbp.fitting.peak import MISFIT, off_by_shape
 from xbp.fitting.shapes import SHAPES, Method
 from xbp.models.model import units_by_rule
 
@@ -192,10 +194,13 @@ def boson_peak(
           came from. The error of a bin of a simulated trajectory is at least the
           counting error of its modes.
         - Those of ``lognormal`` also contain how far the three numbers move for other
-          shapes, except along Q: an exponent λ of ((E/E_BP)^λ − 1)/λ in place of the
-          logarithm (1: a Gaussian) and a term of fourth order (1/8: a Lorentzian). Both
-          are as the points show them; where noise hides them, 0 ± 1.5 and 0 ± 1/4. For
-          a true log-normal, the error of the energy is some 2.4 times its scatter.
+          shapes: an exponent λ of ((E/E_BP)^λ − 1)/λ in place of the logarithm (1: a
+          Gaussian) and a term of fourth order (1/8: a Lorentzian). Both are as the
+          points show them; where noise hides them, 0 ± 1.5 and 0 ± 1/4. For a true
+          log-normal, the error of the energy is some 2.4 times its scatter. Along Q
+          both are as the points of all spectra show them, and common to these: they
+          are in ``energy_std_common``, and neither average out in means over Q nor
+          scatter from Q to Q.
         - If chance gives such a ``chi2_reduced``, or such a smooth residual, in less
           than one of 40 cases (without errors: compared with the noise, one of 6), they
           include how far the three numbers are from those of the points themselves (the
@@ -326,7 +331,6 @@ def fit_peaks(
         reach=reach,
         edge_width=edge_width if name == "reduced_dos" else 0.0,
         filter_end=filter_end if is_light else 0.0,
-        shared="Q" in value.dims,
     )
     labels = {
         "energy": (units, FIT_LABELS["energy"]),
@@ -344,12 +348,11 @@ def fit_peaks(
     )
     labels |= {n: (own_units[n], column.label) for n, column in further.items()}
     # Without known errors χ² has no scale to be judged by.
-    left_out = {*(f"{name}_off" for name in MISFIT), "edge", "edge_energy"}
+    left_out = {*(f"{name}_off" for name in MISFIT), *OTHERS, "edge", "edge_energy"}
     left_out |= {"chi2_reduced"} if std is None else set()
     left_out |= set() if with_modes else {"modes_below"}
     variables: dict[str, tuple[Any, str, str]] = {}
-    found: dict[str, Any] = dict(zip(names, columns(numbers), strict=True))
-    for column, array in found.items():
+    for column, array in zip(names, columns(numbers), strict=True):
         column = {"low": "E_low", "high": "E_high"}.get(column, column)
         if column not in left_out:
             variables[column] = (array, *labels.get(column, ("", "")))
@@ -379,18 +382,55 @@ def fit_peaks(
     at = numbers[..., names.index("edge") :]
     edges = name_edges(status, at.data, value, chosen=E_range is not None)
     plain.attrs |= diagnosed(plain.attrs, *edges)
-    # Along Q one shape misses all spectra in like manner.
-    shared, off = "Q" in value.dims, found["energy_off"].data
-    whole = plain["energy_std"]
-    if shared:  # it is kept apart below
-        whole = whole.copy(data=(whole.data**2 + off**2) ** 0.5)
-    shapes = shape_in_errors(status, off, whole, method)
-    plain.attrs |= diagnosed(plain.attrs, *shapes)
-    for column in MISFIT if shared else ():
-        part = found[f"{column}_off"]
-        if is_lazy(part) or bool((part != 0).any()):
-            source = fingerprint(f"misfit of {method}", value)
-            own = plain[f"{column}_std"].variable
-            plain = with_common(plain, column, own, {source: part.fillna(0.0)})
+    plain = _with_shapes(plain, numbers, value, method, modes=box.n_modes)
     table: xr.Dataset = rewrap(plain)
+    return table
+
+
+def _with_shapes(
+    table: xr.Dataset,
+    numbers: xr.Variable,
+    value: xr.DataArray,
+    method: Method,
+    *,
+    modes: Any,
+) -> xr.Dataset:
+    """Put into a table of peaks how far the shape may have moved them.
+
+    Along Q one shape misses all spectra in like manner, of which all of them tell.
+    """
+    along = ["Q"] if "Q" in value.dims else []
+    at, part = "", None
+    if along:
+        at, part = fingerprint("", value), independence(table["energy"], "Q")
+        if np.any(modes > 0):  # all spectra show the same modes
+            ok = table.variables["status"] == Status.OK
+            part = ok / ok.sum("Q")
+    labels = [f"{one} of {method}{at}" for one in ("misfit", *SHAPES[method].orders)]
+    off = map_over(
+        off_by_shape,
+        numbers,
+        1.0 if part is None else part,
+        dims=(*along, "_number"),
+        gives=[[*along, "_value", "_off"]],
+        sizes={"_value": len(MISFIT), "_off": len(labels)},
+        method=method,
+        pooled=bool(along),
+    ).transpose(*table["status"].dims, ...)
+    squares = columns((off**2).sum("_off"))
+    errors: dict[str, tuple[xr.Variable, dict[str, xr.Variable]]] = {}
+    whole = {}
+    for i, name in enumerate(MISFIT):
+        own, parts = table.variables[f"{name}_std"], columns(off.isel(_value=i))
+        whole[f"{name}_std"] = own.copy(data=(own.data**2 + squares[i].data) ** 0.5)
+        felt = {
+            label: one
+            for label, one in zip(labels, parts, strict=True)
+            if is_lazy(one) or one.data.any()
+        }
+        errors |= {name: (own, felt)} if felt else {}
+    table = with_common(table, errors) if along else table.assign(whole)
+    shift, std = squares[0].data ** 0.5, table["energy_std"]
+    doubts = shape_in_errors(table["status"], shift, std, method)
+    table.attrs |= diagnosed(table.attrs, *doubts)
     return table

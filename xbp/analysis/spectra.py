@@ -17,12 +17,10 @@ from xbp.fitting.peak import fit_shape, numbers_of
 from xbp.fitting.sampled import sampled_std
 from xbp.fitting.shapes import SHAPES, Method
 
-__all__ = ["EXCESS", "MISFIT", "columns_of", "fit_spectra"]
+__all__ = ["EXCESS", "columns_of", "fit_spectra"]
 
 # Spectra that are treated at once, which need some 50 arrays of their size.
 _CHUNK = 1000
-
-MISFIT = ("energy", "height", "width")
 
 #: Columns about the excess of a simulated spectrum, with their long names.
 EXCESS = (
@@ -115,7 +113,6 @@ def _fit_rows(
     reach: float,
     edge_width: float,
     filter_end: float,
-    shared: bool,
     simulated: bool,
     level: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -133,9 +130,7 @@ def _fit_rows(
             further = ((high / low) ** ((reach - 1) / 2))[:, None]
             begins, ends = low[:, None] / further, high[:, None] * further
             chosen = sought & (begins <= E) & (ends >= E)
-    numbers, status = fit_shape(
-        E, rows, given, chosen, method, parts, half, shared=shared
-    )
+    numbers, status = fit_shape(E, rows, given, chosen, method, parts, half)
     none = (np.isfinite(rows) & sought).any(axis=1) & ~chosen.any(axis=1)
     status[none] = Status.NO_MAXIMUM.code
     before = status.copy()
@@ -147,9 +142,7 @@ def _fit_rows(
         above = chosen & (floors < E)
         again, of_again = numbers, status
         if (above != chosen).any():
-            again, of_again = fit_shape(
-                E, rows, given, above, method, parts, half, shared=shared
-            )
+            again, of_again = fit_shape(E, rows, given, above, method, parts, half)
         second = dict(zip(names, again.T, strict=True))
         for i in np.flatnonzero(status == ok).tolist():
             first, other = (
@@ -181,9 +174,6 @@ def _fit_rows(
         )
     status[(status == ok) & sounds] = Status.LONGITUDINAL.code
     numbers[status != before, :-3] = np.nan
-    for name in () if shared else MISFIT:
-        own, off = (names.index(f"{name}_{part}") for part in ("std", "off"))
-        numbers[:, own] = np.hypot(numbers[:, own], numbers[:, off])
     seen = np.where(seen >= 0.5, rows, np.nan)
     below = modes_below(seen, column["energy"], E=E, dimension=dimension)
     at_edge = np.flatnonzero(status == Status.AT_EDGE.code)

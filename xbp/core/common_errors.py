@@ -105,43 +105,50 @@ def _content(data: Any, *, most: int = 1_000_000, side: int = 16) -> bytes:
 
 def with_common(
     ds: xr.Dataset,
-    name: str,
-    independent: xr.Variable,
-    components: Mapping[str, xr.Variable],
+    errors: Mapping[str, tuple[xr.Variable, Mapping[str, xr.Variable]]],
 ) -> xr.Dataset:
-    """Give a variable its standard deviation and its common errors.
+    """Give variables their standard deviations and their common errors.
 
     Parameters
     ----------
     ds : xarray.Dataset
-        With the variable `name` and ``<name>_std``, whose attributes stay.
-    independent : xarray.Variable
-        The part of the standard deviation that belongs to each bin alone.
-    components : mapping of str to xarray.Variable
-        Signed components by the names of their factors.
+        With each of the variables and its ``<name>_std``, whose attributes stay.
+    errors : mapping of str to pair of xarray.Variable and mapping
+        By the names of the variables: the part of the standard deviation that belongs
+        to each bin alone, and signed components by the names of their factors.
     """
-    value = ds[name].variable
-    zeros = xr.zeros_like(value)
-    parts = [(part + zeros).transpose(*value.dims) for part in components.values()]
-    variance: Any = sum((part**2 for part in parts), independent**2)
-    std = (variance**0.5).transpose(*value.dims)
-    out = ds.drop_vars(common_name(name), errors="ignore")
-    out[f"{name}_std"] = xr.Variable(value.dims, std.data, ds[f"{name}_std"].attrs)
-    if not parts:
-        return out
-    own = xr.concat([xr.DataArray(part) for part in parts], SOURCE)
-    own = own.assign_coords({SOURCE: list(components)})
-    own.attrs = {
-        "units": str(value.attrs.get("units", "1")),
-        "long_name": f"signed errors of {value.attrs.get('long_name', name)} "
-        "that bins share, by factor",
-    }
-    if SOURCE in out.coords:  # variables of one table may depend on different factors
-        names = list(dict.fromkeys([*out[SOURCE].values.tolist(), *components]))
-        out = out.reindex({SOURCE: names}, fill_value=0.0)
-        own = own.reindex({SOURCE: names}, fill_value=0.0)
-    out[common_name(name)] = own
-    return out
+    known = ds[SOURCE].values.tolist() if SOURCE in ds.coords else []
+    every = (source for _, components in errors.values() for source in components)
+    names = list(dict.fromkeys([*known, *every]))
+    new: dict[str, xr.Variable] = {}
+    for name, (independent, components) in errors.items():
+        value = ds.variables[name]
+        zeros = xr.zeros_like(value)
+        parts = {
+            source: (part + zeros).transpose(*value.dims)
+            for source, part in components.items()
+        }
+        variance: Any = sum((part**2 for part in parts.values()), independent**2)
+        std = (variance**0.5).transpose(*value.dims)
+        attrs = ds.variables[f"{name}_std"].attrs
+        new[f"{name}_std"] = xr.Variable(value.dims, std.data, attrs)
+        if not parts:
+            continue
+        # Variables of one table may depend on different factors.
+        rows = [parts.get(source, zeros) for source in names]
+        own = xr.Variable.concat(rows, SOURCE)  # type: ignore[no-untyped-call]
+        own.attrs = {
+            "units": str(value.attrs.get("units", "1")),
+            "long_name": f"signed errors of {value.attrs.get('long_name', name)} "
+            "that bins share, by factor",
+        }
+        new[common_name(name)] = own
+    out = ds.drop_vars([common_name(name) for name in errors], errors="ignore")
+    if names and names != known:
+        if known:
+            out = out.reindex({SOURCE: names}, fill_value=0.0)
+        new[SOURCE] = xr.Variable(SOURCE, names)
+    return out.assign(new)
 
 
 def _carries(data: Any) -> bool:
@@ -224,6 +231,8 @@ def _carried(
     if not isinstance(base, xr.Dataset):
         return rewrap(base)
     sources = dict.fromkeys(s for split in splits.values() for s in split.components)
+    if not sources:
+        return rewrap(base)
     names = [
         str(n)
         for n in base.data_vars
@@ -241,17 +250,19 @@ def _carried(
     for source, parts in own.components.items():
         for name, part in parts.items():
             found[name][source] = found[name].get(source, 0.0) + part
+    felt: dict[str, tuple[xr.Variable, dict[str, xr.Variable]]] = {}
     for name in names:
         std = own.bare[f"{name}_std"].variable
         # Smaller components are rounding; dask arrays are not computed to see it.
-        felt = {
+        parts = {
             source: part
             for source, part in found[name].items()
             if is_lazy(part)
             or bool((abs(part) > 1e-6 * std.transpose(*part.dims)).any())
         }
-        if felt:
-            out = with_common(out, name, std, felt)
+        if parts:
+            felt[name] = std, parts
+    out = with_common(out, felt)
     if SOURCE in out.coords:
         there = {*out[SOURCE].values.tolist()}
         order = [s for s in {**sources, **own.components} if s in there]

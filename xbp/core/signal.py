@@ -159,7 +159,7 @@ class Signal:
                 variables[str(companion)] = self.source[companion].variable
         ds = _together(variables, at, self, indexes, bounds or {})
         if std is not None and common:
-            ds = with_common(ds, name, ds[f"{name}_std"].variable, common)
+            ds = with_common(ds, {name: (ds.variables[f"{name}_std"], common)})
         ds.attrs = {**self.source.attrs, "history": labels["history"]}
         for key, label in DATASET_LABELS.items():
             ds.attrs.setdefault(key, label)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from xbp.core.status import Status
 from xbp.fitting.core import permitted
 from xbp.fitting.maximum import clearly_rise_and_fall, rise_and_fall
+from xbp.fitting.other_shapes import OTHERS, errors_of_shapes
 from xbp.fitting.over_bins import GAUSS
 from xbp.fitting.rows import Packed, scatter
 from xbp.fitting.shapes import SHAPES, Method, Points
 from xbp.fitting.top import around_top, explained, off_points, polynomial
 from xbp.models.parameters import powers_of
 
-__all__ = ["fit_shape", "numbers_of", "usable_bins"]
+__all__ = ["MISFIT", "fit_shape", "numbers_of", "off_by_shape", "usable_bins"]
 
 #: Columns of the answer of `fit_shape`, but for those of the shape in their middle;
 #: ``_off`` is how far the points themselves are from a curve that misses them.
@@ -28,7 +30,8 @@ _LAST = ("energy_off", "height_off", "width_off", "low", "high", "n_points")
 
 #: Noise that data without errors are taken to have at least, of their largest value.
 _EXACT = 1e-3
-_OFF = ("energy", "height", "width")
+#: What a shape that misses its points, or the right one, moves.
+MISFIT = ("energy", "height", "width")
 
 
 def numbers_of(method: Method) -> tuple[str, ...]:
@@ -39,7 +42,8 @@ def numbers_of(method: Method) -> tuple[str, ...]:
     >>> numbers_of("gaussian")[8:10]
     ('background', 'background_slope')
     """
-    return (*_FIRST, *SHAPES[method].further, *_LAST)
+    others = OTHERS if SHAPES[method].orders else ()
+    return (*_FIRST, *SHAPES[method].further, *others, *_LAST)
 
 
 def usable_bins(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> np.ndarray:
@@ -48,6 +52,38 @@ def usable_bins(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> np.ndar
     if std is not None:
         usable &= (std > 1e-150) & (std < 1e150)
     return np.asarray(usable)
+
+
+def off_by_shape(
+    numbers: np.ndarray, part: Any = 1.0, *, method: Method, pooled: bool
+) -> np.ndarray:
+    """Return how far the shape may have moved `MISFIT`.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray, shape (..., m, n)
+        Answer of `fit_shape`.
+    part : numpy.ndarray, shape (..., m), or 1
+        Which part of an independent spectrum each represents.
+    method : str
+        The shape that was fitted.
+    pooled : bool
+        Whether the right one is the same for all m spectra.
+
+    Returns
+    -------
+    numpy.ndarray, shape (..., m, 3, n)
+        Signed: the first from points that are far from the curve, then one for each of
+        its `orders`; 0 where there is no fit.
+    """
+    column = {name: i for i, name in enumerate(numbers_of(method))}
+    off = numbers[..., [column[f"{name}_off"] for name in MISFIT], None]
+    if not SHAPES[method].orders:
+        return np.asarray(np.nan_to_num(off))
+    others = numbers[..., [column[name] for name in OTHERS]]
+    units = numbers[..., [column[name] for name in ("energy", "height", "energy")]]
+    orders = units[..., None] * errors_of_shapes(others, part, pooled=pooled)
+    return np.asarray(np.nan_to_num(np.concatenate([off, orders], axis=-1)))
 
 
 @np.errstate(all="ignore")  # what overflows has a status
@@ -59,8 +95,6 @@ def fit_shape(
     method: Method,
     part: np.ndarray | float = 1.0,
     half: np.ndarray | float = 0.0,
-    *,
-    shared: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a peak to every spectrum.
 
@@ -82,9 +116,6 @@ def fit_shape(
         Which part of an independent bin each represents.
     half : numpy.ndarray, shape (k,), or 0
         Half the widths of the bins, over which the data are means.
-    shared : bool
-        Whether ``_off`` is an error that all spectra share. It is then 0 unless a curve
-        misses its points: what noise makes of it in each would add up.
 
     Returns
     -------
@@ -111,9 +142,8 @@ def fit_shape(
     number["relative_residual"] = rms / number["height"]
     ok = status == Status.OK.code
     noise, poor = _misfits(data, method, number, left, free, ok)
-    for name in _OFF:
-        off = np.nan_to_num(number[f"{name}_off"])
-        number[f"{name}_off"] = np.zeros_like(off) if shared else off
+    for name in MISFIT:
+        number[f"{name}_off"] = np.zeros(len(ok))
     rows = np.flatnonzero(ok & (poor | SHAPES[method].of_top))
     if rows.size:
         off = _off_the_points(data, method, number, noise, poor, rows)
@@ -309,8 +339,5 @@ def _off_the_points(
     counts["width"] = counts["width"] | (np.abs(off["width"]) > 3 * spread)
     found = {}
     for name, distance in off.items():
-        column = number[f"{name}_off"][rows, None]
-        moved = np.where(counts[name], np.nan_to_num(distance), 0.0)
-        whole = np.where(moved == 0, column, np.sign(moved) * np.hypot(moved, column))
-        found[name] = whole[:, 0]
+        found[name] = np.where(counts[name], np.nan_to_num(distance), 0.0)[:, 0]
     return found

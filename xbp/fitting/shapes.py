@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from xbp.core.status import POOR_CHI2, Status
-from xbp.fitting.core import Shape, Solutions, solve
+from xbp.fitting.core import Shape, solve
+from xbp.fitting.other_shapes import ORDERS, other_shapes
 from xbp.fitting.over_bins import mean_of_ends, places_in_bins
 from xbp.fitting.rows import Packed
 from xbp.fitting.top import polynomial, top_of_points
@@ -151,6 +152,9 @@ class PeakShape:
         ``background`` and ``background_slope`` of `further`.
     of_top : bool
         Whether it is fitted only to the top of the peak.
+    orders : tuple of str
+        Names of the further orders of its exponent, of which the fit gives the columns
+        `OTHERS`.
     widest : float
         How far a scan may extend the range of the fit, over the one found, in ln E.
     """
@@ -161,6 +165,7 @@ class PeakShape:
     further: Mapping[str, Column] = field(default_factory=dict)
     on_line: bool = False
     of_top: bool = False
+    orders: tuple[str, ...] = ()
     widest: float = np.inf
 
     @property
@@ -255,7 +260,7 @@ def _log_normal(points: Points) -> _Found:
     width_std = np.sqrt(np.einsum("mi,mij,mj->m", gradient, covariance, gradient))
     energy_std, height_std = energy * stds[:, 0], height * stds[:, 1]
     # ln y = … − (ln E/E_BP)²/2σ²: σ distinguishes a bend from a straight power law.
-    moved = _by_other_shapes(shape(fit.values, *places), y, weight, fit, chi2, known)
+    others = other_shapes(shape(fit.values, *places), y, weight, fit, chi2, known)
     lost = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
     sigmas = (np.abs(sigma), stds[:, 2])
     status = status_of(ends, (energy, energy_std), (height, height_std), sigmas, lost)
@@ -264,64 +269,8 @@ def _log_normal(points: Points) -> _Found:
     return {
         "energy": energy, "energy_std": energy_std, "height": height,
         "height_std": height_std, "width": width, "width_std": width_std,
-        "energy_off": energy * moved[0], "height_off": height * moved[1],
-        "width_off": energy * moved[2], "chi2_reduced": chi2,
+        "chi2_reduced": chi2, **others,
     }, status  # fmt: skip
-
-
-def _by_other_shapes(
-    curve: tuple[np.ndarray, np.ndarray],
-    y: np.ndarray,
-    weight: np.ndarray,
-    fit: Solutions,
-    chi2: np.ndarray,
-    known: bool,
-) -> np.ndarray:
-    r"""Return how far the shape may have moved energy, height and width.
-
-    .. math:: \ln y = b - u^2/2 - \lambda\sigma u^3/2 + \kappa u^4, \quad
-              u = \ln(x/x_0)/\sigma
-
-    is to first order in λ the curve with [(x/x₀)^λ − 1]/λ in place of ln(x/x₀): a
-    log-normal for λ = 0, a Gaussian for 1; κ = 1/8 is a Lorentzian in u. Noise as large
-    as what they change hides both, so that they are expected to be ±1.5 and ±1/4 before
-    the points are seen; afterwards they have a mean and a covariance.
-
-    Returns
-    -------
-    numpy.ndarray, shape (3, m)
-        Root mean squares, with the signs of the means: relative to energy and height,
-        and of the width relative to the energy.
-    """
-    value, slopes = curve
-    sigma = fit.values[:, 2]
-    u = sigma[:, None] * slopes[0] / np.where(value > 0, value, 1.0)
-    most = np.stack([0.75 * np.abs(sigma), np.full(len(y), 1 / 4)])
-    more = most[..., None] * np.stack([u**3, u**4]) * value * weight
-    jacobian = slopes * weight
-    shared = fit.covariance @ np.einsum("imk,jmk->mij", jacobian, more)
-    own = more - np.einsum("mij,imk->jmk", shared, jacobian)
-    scale = 1.0 if known else np.maximum(chi2, 1e-30)[:, None, None]
-    information = np.einsum("imk,jmk->mij", own, own) / scale
-    left = np.einsum("imk,mk->mi", own, (y - value) * weight)[..., None] / scale
-    fine = np.isfinite(information).all(axis=(1, 2)) & np.isfinite(left).all(
-        axis=(1, 2)
-    )
-    covariance = np.linalg.inv(
-        np.where(fine[:, None, None], information, 0) + np.eye(2)
-    )
-    mean = covariance @ np.where(fine[:, None, None], left, 0)
-    # Maximum and width of this curve less those of the log-normal that has its place:
-    # the width is that at u = ±√(2 ln 2) of the log-normal.
-    place, height, by_sigma = -np.moveaxis(shared, 0, -1)
-    at = np.sign(sigma) * FWHM_PER_SIGMA / 2
-    half = np.abs(sigma) * np.abs(at)
-    width = 2 * np.sinh(half) * place + 2 * np.cosh(half) * at * by_sigma
-    width += half * most * [2 * np.sinh(half) * at, 2 * np.cosh(half) * at**2]
-    moved = np.stack([place, height, width])
-    square = np.einsum("nim,mij,njm->nm", moved, covariance + mean @ mean.mT, moved)
-    sign = np.where(np.einsum("nim,mi->nm", moved, mean[..., 0]) < 0, -1.0, 1.0)
-    return np.where(fine & np.isfinite(square), sign * np.sqrt(square), 0.0)
 
 
 def _gaussian(points: Points) -> _Found:
@@ -427,7 +376,7 @@ def _parabola_curve(E: np.ndarray, fit: Mapping[str, Any]) -> np.ndarray:
 
 #: Every shape by its name.
 SHAPES: dict[Method, PeakShape] = {
-    "lognormal": PeakShape(_log_normal, _log_normal_curve, depth=0.5),
+    "lognormal": PeakShape(_log_normal, _log_normal_curve, depth=0.5, orders=ORDERS),
     # It is of the top alone: on a side that falls little half the way leads far from
     # it, and a wider range adds nothing.
     "quadratic": PeakShape(

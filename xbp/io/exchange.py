@@ -442,7 +442,8 @@ def from_scipp(
             total: Any = sum(part**2 for part in shared.values())
             left = (std**2 - total.transpose(*dims)).clip(0) ** 0.5
             whole = ds[f"{name}_std"]
-            ds = with_common(ds, name, left, shared).assign({f"{name}_std": whole})
+            ds = with_common(ds, {name: (left, shared)})
+            ds = ds.assign({f"{name}_std": whole})
             ds[common_name(name)].attrs |= attrs.get(common_name(name), {}) | {
                 "units": units
             }
