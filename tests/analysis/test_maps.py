@@ -55,7 +55,7 @@ def rms(pulls: xr.DataArray) -> float:
 @pytest.mark.parametrize("noise", [0.01, 0.03, 0.1])
 @pytest.mark.parametrize("name", SHAPES)
 def test_pulls_of_maps(name: str, noise: float) -> None:
-    """The mean energy of 12 Q was up to 5.2 of its errors off."""
+    """The mean energy of 12 Q was up to 5.1 of its errors off."""
     curve, energy, width = SHAPES[name]
     peaks = maps(curve, noise).bp.boson_peak()
     ok = peaks.status == "ok"
@@ -79,6 +79,9 @@ def test_pulls_of_maps(name: str, noise: float) -> None:
     flat = peaks.bp.dispersion()
     assert rms((flat.mean_energy - energy) / flat.mean_energy_std) < 1.2
     assert 0.1 < rms(flat.slope / flat.slope_std) < 1.15
+    # Ranges that are found move the energy of another shape: of Rayleigh's by so much
+    # that a test without what all have in common failed in 83 of 100 maps at 3 %.
+    assert float((flat.p_value < 0.05).mean()) < 0.1
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.1])
@@ -133,3 +136,17 @@ def test_spectra_of_the_same_modes_know_the_shape_as_one() -> None:
     for column in COLUMNS:
         std = f"{column}_std"
         np.testing.assert_allclose(many[std], one[std].values[0], rtol=1e-6)
+
+
+def test_energies_that_move_with_Q_are_seen_whatever_the_shape() -> None:
+    """The slope is that of the energies, since one shape misses all by as much."""
+    for curve, at in ((gaussian, 7.0), (lognormal, 5.5)):
+        tops = at + 0.1 * (Q[:, None] - Q.mean())
+        rng = np.random.default_rng(5)
+        B = curve(E, tops, 1, 2.5 if curve is gaussian else 0.6)
+        B = B + 0.02 * rng.standard_normal((50, *B.shape))
+        flat = maps(SHAPES["gaussian"][0], 0.02).isel(run=slice(50))
+        flat["B"] = flat.B.copy(data=B)
+        found = flat.bp.boson_peak().bp.dispersion()
+        assert rms((found.slope - 0.1) / found.slope_std) < 1.2
+        assert float((found.p_value < 0.01).mean()) > 0.9

@@ -12,7 +12,12 @@ import xarray as xr
 
 from xbp.analysis.phonons import Window
 from xbp.core import constants
-from xbp.core.common_errors import carries_common_errors
+from xbp.core.common_errors import (
+    SOURCE,
+    carries_common_errors,
+    errors_apart,
+    with_common,
+)
 from xbp.core.conditions import dimension_of
 from xbp.core.data import is_lazy, require_dims, require_over, unwrap
 from xbp.core.errors import QuantityError, RangeError
@@ -34,7 +39,6 @@ __all__ = ["dispersion", "ioffe_regel", "sound_velocity"]
     step=41,
     when=lambda table: "Q" in table.energy.dims,
 )
-@carries_common_errors()
 def dispersion(
     peak: xr.Dataset, Q_range: Any = None, *, significance: float = 0.01
 ) -> xr.Dataset:
@@ -43,7 +47,10 @@ def dispersion(
     .. math:: \bar E = \frac{\sum E_i/\sigma_i^2}{\sum 1/\sigma_i^2}, \qquad
               \chi^2_{red} = \frac{1}{n-1}\sum \frac{(E_i-\bar E)^2}{\sigma_i^2}
 
-    and the weighted straight line E(Q) = a + slope · Q.
+    and the weighted straight line E(Q) = a + slope · Q. σ is of each Q alone. What all
+    have in common, Δᵢⱼ of the factor j (``energy_std_common``), is a further parameter:
+    χ² is the smallest of :math:`\sum (E_i - a - \sum_j z_j\Delta_{ij})^2/\sigma_i^2 +
+    \sum z_j^2`.
 
     Parameters
     ----------
@@ -59,10 +66,10 @@ def dispersion(
     -------
     xarray.Dataset
         ``mean_energy``, ``slope`` (energy per unit of Q), each with ``_std`` from the
-        errors of the fits, taken as independent but for ``Q_independence``; what all Q
-        have in common (``Q_common``) is in the error of the mean alone, and where the
-        energies scatter by more than their errors, that of the slope is that of the
-        scatter;
+        errors of the fits, taken as independent but for ``Q_independence`` and
+        ``energy_std_common``; what all Q have in common (``Q_common``) is in the error
+        of the mean alone, and where the energies scatter by more than their errors,
+        that of the slope is that of the scatter;
         ``chi2_reduced`` of "constant" and ``p_value``, the chance of a larger one if
         the energy is constant; ``scatter``, the standard deviation of the energies;
         ``Q_min``, ``Q_max`` and ``n_points`` used, which `Q_range` may reach beyond.
@@ -101,14 +108,18 @@ def dispersion(
     )
     one = xr.ones_like(plain["Q"], dtype=float)
     fs = [find(energy, "Q") for find in (independence, contrast_independence)]
-    numbers = map_over(
+    own, shared = errors_apart(plain, "energy")
+    nothing = {"": xr.zeros_like(energy.variable)}
+    rows = list((shared or nothing).values())
+    numbers, moved = map_over(
         _line,
         energy.where(used),
-        plain["energy_std"],
+        own,
         plain["Q"].astype(float),
         *(one if f is None else xr.DataArray(f) for f in fs),
-        dims="Q",
-        gives=[["_number"]],
+        xr.Variable.concat(rows, SOURCE),  # type: ignore[no-untyped-call]
+        dims=("Q", SOURCE),
+        gives=[["_number"], ["_number", SOURCE]],
         sizes={"_number": 10},
         each=True,
         significance=significance,
@@ -141,7 +152,16 @@ def dispersion(
         arguments={"Q_range": Q_range},
         attrs=diagnosed({}, *_scattered(columns["p_value"][0], significance)),
     )
-    return answer
+    if not shared:
+        return answer
+    bare, rewrap = unwrap(answer)
+    errors = {}
+    for i, name in ((0, "mean_energy"), (2, "slope")):
+        each = moved.isel(_number=i, drop=True).variable
+        parts = {source: each.isel({SOURCE: j}) for j, source in enumerate(shared)}
+        errors[name] = bare.variables[f"{name}_std"], parts
+    table: xr.Dataset = rewrap(with_common(bare, errors))
+    return table
 
 
 def _scattered(p_value: xr.DataArray, significance: float) -> Iterator[Diagnostic]:
@@ -160,30 +180,52 @@ def _line(
     q: np.ndarray,
     held: np.ndarray,
     contrast: np.ndarray,
+    shared: np.ndarray,
     *,
     significance: float,
-) -> np.ndarray:
-    """Return the columns of the table; `held` and `contrast` are f of the bins."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns of the table, and what moves them in common.
+
+    `held` and `contrast` are f of the bins, and `shared` (n, factors) the errors that
+    they have in common.
+    """
     ok = np.isfinite(energy) & np.isfinite(std) & (std > 0)
     n = int(ok.sum())
     # Bins with errors in common are independent where they are compared.
     independent = float(np.minimum(contrast, 1.0)[ok].sum())
+    moved = np.full((10, shared.shape[1]), np.nan)
     if n < 3 or independent <= 2:
-        return np.array([np.nan] * 9 + [n])
+        return np.array([np.nan] * 9 + [n]), moved
     e, s, x = energy[ok], std[ok], q[ok]
     w, of_mean = np.sqrt(contrast[ok]) / s, held[ok] / s**2
     mean = float(np.average(e, weights=w**2))
-    chi2 = float((w**2 * (e - mean) ** 2).sum())
+    shared, away = shared[ok], e - mean
+    chi2 = _misfit(away, np.ones((n, 1)), w, shared)
     p_value = scipy.special.gammaincc((independent - 1) / 2, chi2 / 2)
     line, covariance = np.polyfit(x, e, 1, w=w, cov="unscaled")
     slope_std = np.sqrt(covariance[0, 0])
     if p_value < significance:
-        left = (w**2 * (e - np.polyval(line, x)) ** 2).sum() / (independent - 2)
+        left = _misfit(away, np.vander(x, 2), w, shared) / (independent - 2)
         slope_std *= max(1.0, np.sqrt(left))
+    moved[0] = np.average(shared, axis=0, weights=w**2)
+    moved[2] = np.polyfit(x, shared, 1, w=w)[0]
     return np.array([
         mean, 1 / np.sqrt(of_mean.sum()), line[0], slope_std,
         chi2 / (independent - 1), p_value, e.std(ddof=1), x.min(), x.max(), n,
-    ])  # fmt: skip
+    ]), moved  # fmt: skip
+
+
+def _misfit(
+    y: np.ndarray, columns: np.ndarray, weight: np.ndarray, shared: np.ndarray
+) -> float:
+    """Return χ² of the best sum of columns (n, p) and of errors in common (n, f)."""
+    n, p, f = len(y), columns.shape[1], shared.shape[1]
+    rows = np.zeros((n + f, p + f))
+    rows[:n] = weight[:, None] * np.hstack([columns, shared])
+    rows[n:, p:] = np.eye(f)
+    given = np.concatenate([weight * y, np.zeros(f)])
+    best = np.linalg.lstsq(rows, given)[0]
+    return float(((given - rows @ best) ** 2).sum())
 
 
 @operation(takes="phonon_dispersion", gives="sound_velocity", step=52)

@@ -26,6 +26,7 @@ __all__ = [
     "SOURCE",
     "carries_common_errors",
     "common_name",
+    "errors_apart",
     "fingerprint",
     "with_common",
 ]
@@ -155,6 +156,15 @@ def _carries(data: Any) -> bool:
     return isinstance(data, xr.Dataset) and any(
         str(name).endswith(COMMON) for name in data.variables
     )
+
+
+def errors_apart(
+    ds: xr.Dataset, name: str
+) -> tuple[xr.Variable, dict[str, xr.Variable]]:
+    """Return the independent error of a variable, and its components by factor."""
+    split = _Split(ds)
+    parts = {s: own[name] for s, own in split.components.items() if name in own}
+    return split.bare.variables[f"{name}_std"], parts
 
 
 class _Split:
