@@ -199,13 +199,13 @@ def _line(
     e, s, x = energy[ok], std[ok], q[ok]
     w, of_mean = np.sqrt(contrast[ok]) / s, held[ok] / s**2
     mean = float(np.average(e, weights=w**2))
-    shared, away = shared[ok], e - mean
-    chi2 = _misfit(away, np.ones((n, 1)), w, shared)
+    shared = shared[ok]
+    chi2 = _misfit_of_constant(e - mean, w, shared)
     p_value = scipy.special.gammaincc((independent - 1) / 2, chi2 / 2)
     line, covariance = np.polyfit(x, e, 1, w=w, cov="unscaled")
     slope_std = np.sqrt(covariance[0, 0])
     if p_value < significance:
-        left = _misfit(away, np.vander(x, 2), w, shared) / (independent - 2)
+        left = (w**2 * (e - np.polyval(line, x)) ** 2).sum() / (independent - 2)
         slope_std *= max(1.0, np.sqrt(left))
     moved[0] = np.average(shared, axis=0, weights=w**2)
     moved[2] = np.polyfit(x, shared, 1, w=w)[0]
@@ -215,15 +215,13 @@ def _line(
     ]), moved  # fmt: skip
 
 
-def _misfit(
-    y: np.ndarray, columns: np.ndarray, weight: np.ndarray, shared: np.ndarray
-) -> float:
-    """Return χ² of the best sum of columns (n, p) and of errors in common (n, f)."""
-    n, p, f = len(y), columns.shape[1], shared.shape[1]
-    rows = np.zeros((n + f, p + f))
-    rows[:n] = weight[:, None] * np.hstack([columns, shared])
-    rows[n:, p:] = np.eye(f)
-    given = np.concatenate([weight * y, np.zeros(f)])
+def _misfit_of_constant(y: np.ndarray, weight: np.ndarray, shared: np.ndarray) -> float:
+    """Return χ² of the best sum of a constant and of errors in common (n, factors)."""
+    n, factors = shared.shape
+    rows = np.zeros((n + factors, 1 + factors))
+    rows[:n] = weight[:, None] * np.column_stack([np.ones(n), shared])
+    rows[n:, 1:] = np.eye(factors)
+    given = np.concatenate([weight * y, np.zeros(factors)])
     best = np.linalg.lstsq(rows, given)[0]
     return float(((given - rows @ best) ** 2).sum())
 
