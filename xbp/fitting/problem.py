@@ -227,7 +227,9 @@ class Problem:
             found = self._varied(p, start[some], usable[some]) * weight[some]
             return np.asarray(found)
 
-        def least(held: np.ndarray, some: np.ndarray, p: np.ndarray) -> np.ndarray:
+        def least(
+            held: np.ndarray, some: np.ndarray, p: np.ndarray
+        ) -> tuple[np.ndarray, np.ndarray]:
             own = self._held_in_turn if self.stepped else self._held
             return own(held, rows[some], p, errors[some], known)
 
@@ -249,8 +251,8 @@ class Problem:
         p: np.ndarray,
         errors: np.ndarray,
         known: bool,
-    ) -> np.ndarray:
-        """Return the least χ² of fits with one parameter each held at its start.
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the least χ² of fits with one parameter each held, and where it is.
 
         Parameters
         ----------
@@ -279,10 +281,11 @@ class Problem:
             return value, slopes * free.T[:, :, None]
 
         begin = np.where(free, self._inside(p), p)
-        return solve(
+        found = solve(
             own, self.y[rows], self.weight[rows], begin, free, *others,
             known=known, low=low, high=high,
-        ).chi2  # fmt: skip
+        )  # fmt: skip
+        return found.chi2, found.values
 
     def _held_in_turn(
         self,
@@ -291,9 +294,9 @@ class Problem:
         p: np.ndarray,
         errors: np.ndarray,
         known: bool,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Do the same for curves with a step."""
-        chi2 = np.full(held.size, np.inf)
+        chi2, where = np.full(held.size, np.inf), p.copy()
         for i in np.unique(held):
             some, others = np.flatnonzero(held == i), [*self.at]
             del others[i]
@@ -303,8 +306,11 @@ class Problem:
             data = (one[rows[some]] for one in (self.usable, self.y, self.weight))
             x, half = self.x, self.half
             again = Problem(self.curve, self.chosen, x, half, start, others, *data)
-            chi2[some] = again.solve(known)[0].chi2
-        return chi2
+            found = again.solve(known)[0]
+            chi2[some] = found.chi2
+            free = np.delete(np.arange(p.shape[1]), i)
+            where[np.ix_(some, free)] = found.values
+        return chi2, where
 
     def judge(
         self, found: Solutions, stds: np.ndarray, residual: np.ndarray

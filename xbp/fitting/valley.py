@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,15 @@ import numpy as np
 
 __all__ = ["stretched"]
 
+#: Indices (j,) of parameters and of fits, and starts (j, n) → the least χ² (j,) of each
+#: fit with its parameter held, and where it is (j, n).
+Least = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
 #: Part of the way to a limit that a test goes, and of the way of a test that shows the
 #: tangent.
 _WITHIN, _TANGENT = 0.999, 1e-2
+#: Parts of the way to a limit from which the others count, and that end it.
+_MIDDLE, _NEARLY = 0.5, 0.8
 #: Squared part of the data that is above the rounding of a model.
 _ROUNDING = 1e-12
 #: Fits tested together: more leave the cache of the processor.
@@ -20,7 +27,7 @@ _CHUNK = 100
 
 def stretched(
     curve: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    least: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    least: Least,
     values: np.ndarray,
     covariance: np.ndarray,
     scale: np.ndarray,
@@ -47,14 +54,16 @@ def stretched(
     error. The test is needed only where the curve has left its tangent by k −
     `straight` standard deviations of the data.
 
+    Where a limit is excluded by less than `straight`, the errors contain the values of
+    all parameters on the way to it.
+
     Parameters
     ----------
     curve : callable
         Parameters (j, n) of the fits with the indices (j,) → curves over their errors
         (j, k).
     least : callable
-        Indices (j,) of parameters and of fits, and starts (j, n) → the least χ² (j,) of
-        each fit with its parameter held.
+        As `Least`.
     values, covariance : numpy.ndarray, shape (m, n) and (m, n, n)
         Of m fits.
     scale : numpy.ndarray, shape (m,)
@@ -93,12 +102,12 @@ def stretched(
     >>> one = np.ones((2, 1))
     >>> s = np.array([[0.1], [0.4]])
     >>> square = lambda p, rows: p**2 / s[rows]
-    >>> held = lambda i, rows, p: ((p**2 - 1) / s[rows])[:, 0] ** 2
+    >>> held = lambda i, rows, p: (((p**2 - 1) / s[rows])[:, 0] ** 2, p)
     >>> covariance, bent = stretched(
     ...     square, held, one, (s / 2)[:, None] ** 2, one[:, 0], 0 * one[:, 0],
     ...     s[:, 0] ** -2, np.array([0.0]), np.array([np.inf]))
     >>> np.sqrt(covariance[:, 0, 0]).round(3).tolist(), bent.tolist()
-    ([0.05, 0.333], [-1, -1])
+    ([0.05, 0.356], [-1, -1])
     """
     (m, n), levels = values.shape, (far, straight, some)
     bent, found = np.full(m, -1), covariance.copy()
@@ -114,7 +123,7 @@ def stretched(
 
 def _stretched(
     curve: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    least: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    least: Least,
     rows: np.ndarray,
     values: np.ndarray,
     covariance: np.ndarray,
@@ -149,22 +158,83 @@ def _stretched(
     step[np.arange(len(tests)), held] = forward
     further = _way(values[row_of], step, low, high, far)
     start = values[row_of] + (further / forward)[:, None] * covariance[row_of, held]
-    rise = (
-        np.maximum(least(held, rows[row_of], start) - chi2[row_of], 0.0) / scale[row_of]
-    )
+    end, _ = least(held, rows[row_of], start)
+    rise = np.maximum(end - chi2[row_of], 0.0) / scale[row_of]
     factor = np.where(np.isfinite(rise), further / np.sqrt(rise), 1.0)
     # No error is longer than the way to a limit.
     stopped = further < far
     factor = np.where(stopped, np.minimum(factor, further), factor)
     factor = np.where(factor * straight > far, factor, 1.0)
-    longer, bent = np.ones((m, n)), np.full(m, -1)
+    longer, lost = np.ones((m, n)), np.zeros((m, n), dtype=bool)
     np.maximum.at(longer, (row, axis), factor[same.ravel()])
     none = ~stopped & (rise < some**2)
-    bent[row_of[none]] = held[none]
+    lost[row_of[none], held[none]] = True
     axes *= longer[:, None, :]
     found, moved = covariance.copy(), np.flatnonzero((longer > 1).any(axis=1))
     found[moved] = (axes @ axes.transpose(0, 2, 1) * unit)[moved]
-    return found, bent
+    fits = (rows, values, covariance, std, scale, chi2)
+    others = np.ones((m, n))
+    off = np.unique(row)
+    others[off], lost[off] = _to_limits(
+        least, *(one[off] for one in fits), low, high, levels, lost[off]
+    )
+    short = others * std / np.sqrt(np.einsum("mii->mi", found))
+    short = np.where(others > 1, np.maximum(short, 1.0), 1.0)
+    found *= short[:, :, None] * short[:, None, :]
+    return found, np.where(lost.any(axis=1), lost.argmax(axis=1), -1)
+
+
+def _to_limits(
+    least: Least,
+    rows: np.ndarray,
+    values: np.ndarray,
+    covariance: np.ndarray,
+    std: np.ndarray,
+    scale: np.ndarray,
+    chi2: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    levels: tuple[float, float, float],
+    lost: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many times longer errors are (m, n), and which parameters have none.
+
+    Each parameter goes to its limits as far as χ² allows. Where the others are then is
+    excluded by the same rise. One that grows without end has no error: the height of a
+    line, where the bins do not show its width. `lost`, shape (m, n), had none before.
+    """
+    (m, n), (far, straight, some) = values.shape, levels
+    times, lost = np.ones((m, n)), lost.copy()
+    for k, (end, way) in itertools.product(range(n), ((low, -1), (high, 1))):
+        if not np.isfinite(end[k]):
+            continue
+        room = np.abs(values[:, k] - end[k])
+        p, ahead = values.copy(), way * covariance[:, k] / std[:, k, None] ** 2
+        todo, at = np.arange(m), np.zeros(m)
+        # By half of the way that is left, since valleys are bent.
+        while todo.size:
+            most = np.maximum(far * std[todo, k], at[todo])
+            step = np.minimum((room - at)[todo] / 2, most)
+            at[todo] += step
+            begin = p[todo] + step[:, None] * ahead[todo]
+            begin[:, k] = values[todo, k] + way * at[todo]
+            held = np.full(todo.size, k)
+            now, there = least(held, rows[todo], begin)
+            before = np.abs(p[todo] - values[todo])
+            ahead[todo], p[todo] = (there - p[todo]) / step[:, None], there
+            rise = (now - chi2[todo]) / scale[todo]
+            inside, part = rise < straight**2, at[todo] / room[todo]
+            last = part > _NEARLY
+            near = inside & (part > _MIDDLE)
+            i, away = todo[near], np.abs(p[todo] - values[todo])[near]
+            own = away / std[i] / np.sqrt(np.maximum(rise[near], 1e-12))[:, None]
+            limit = np.where(p[i] > values[i], high - values[i], values[i] - low)
+            limit = np.abs(limit) / std[i]
+            endless = (away > 1.5 * before[near]) & (limit > far * own)
+            lost[i] |= last[near, None] & endless & (own * some > far)
+            times[i] = np.maximum(times[i], np.minimum(own, limit))
+            todo = todo[inside & ~last]
+    return times, lost
 
 
 def _off(
