@@ -172,12 +172,10 @@ def _stretched(
     axes *= longer[:, None, :]
     found, moved = covariance.copy(), np.flatnonzero((longer > 1).any(axis=1))
     found[moved] = (axes @ axes.transpose(0, 2, 1) * unit)[moved]
-    fits = (rows, values, covariance, std, scale, chi2)
-    others = np.ones((m, n))
-    off = np.unique(row)
-    others[off], lost[off] = _to_limits(
-        least, *(one[off] for one in fits), low, high, levels, lost[off]
-    )
+    others, off = np.ones((m, n)), np.unique(row)
+    own = (rows[off], values[off], covariance[off], scale[off], chi2[off])
+    others[off], endless = _to_limits(least, *own, low, high, levels)
+    lost[off] |= endless
     short = others * std / np.sqrt(np.einsum("mii->mi", found))
     short = np.where(others > 1, np.maximum(short, 1.0), 1.0)
     found *= short[:, :, None] * short[:, None, :]
@@ -189,22 +187,21 @@ def _to_limits(
     rows: np.ndarray,
     values: np.ndarray,
     covariance: np.ndarray,
-    std: np.ndarray,
     scale: np.ndarray,
     chi2: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
     levels: tuple[float, float, float],
-    lost: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how many times longer errors are (m, n), and which parameters have none.
 
     Each parameter goes to its limits as far as χ² allows. Where the others are then is
     excluded by the same rise. One that grows without end has no error: the height of a
-    line, where the bins do not show its width. `lost`, shape (m, n), had none before.
+    line, where the bins do not show its width.
     """
     (m, n), (far, straight, some) = values.shape, levels
-    times, lost = np.ones((m, n)), lost.copy()
+    times, lost = np.ones((m, n)), np.zeros((m, n), dtype=bool)
+    std = np.sqrt(np.einsum("mii->mi", covariance))
     for k, (end, way) in itertools.product(range(n), ((low, -1), (high, 1))):
         if not np.isfinite(end[k]):
             continue
