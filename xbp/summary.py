@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.common_errors import SOURCE, common_name
+from xbp.core.common_errors import SOURCE, common_errors
 from xbp.core.data import is_lazy, unwrap
 from xbp.core.numbers import with_error
 from xbp.core.operation import RESULTS, kinds_of, next_steps, steps_after
@@ -215,9 +215,9 @@ def _value(table: xr.Dataset, name: str, at: dict[Hashable, int] | None = None) 
 
 def _of_factors(one: xr.Dataset, name: str) -> str:
     """Name the part of an error that is of factors, such as the scale of a can."""
-    if common_name(name) not in one:
+    common = common_errors(one, name)
+    if common is None:
         return ""
-    common = one[common_name(name)]
     size, std = float(np.sqrt((common**2).sum())), float(one[f"{name}_std"])
     # One that changes no digit of the error is not named.
     if not size > 0 or f"{std:.2g}" == f"{max(std**2 - size**2, 0.0) ** 0.5:.2g}":

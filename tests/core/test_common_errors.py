@@ -460,3 +460,30 @@ def test_names_of_factors_are_those_of_their_values() -> None:
     assert fingerprint("can", np.array(["a", "b"])) != fingerprint(
         "can", np.array(["a"])
     )
+
+
+def test_components_and_errors_in_other_units_than_their_values() -> None:
+    """Any of the three may be in units of its own: each is read in its own."""
+    S = xbp.new_dataset(
+        "dynamic_structure_factor",
+        np.full((2, 3), 2.0),
+        std=np.full((2, 3), 0.5),
+        units="1/meV",
+        coords={"Q": ([1.0, 2.0], "1/angstrom"), "E": ([1.0, 2.0, 3.0], "meV")},
+        statistics="quantum",
+        temperature=300,
+    )
+    S = S.bp.scale(1, factor_std=0.2)
+    right = S.bp.cut_E((0.5, 3.5))
+    assert float(right.S_std_common[0, 0]) == pytest.approx(0.4)
+    for name in ("S", "S_std", "S_std_common"):
+        other = S.assign({name: S[name] / 1e3})
+        other[name].attrs = S[name].attrs | {"units": "1/ueV"}
+        cut = other.bp.cut_E((0.5, 3.5))
+        factor = 1e3 if name == "S" else 1.0  # errors follow their values
+        np.testing.assert_allclose(cut.S * factor, right.S)
+        np.testing.assert_allclose(cut.S_std * factor, right.S_std)
+        np.testing.assert_allclose(cut.S_std_common * factor, right.S_std_common)
+    S.S_std_common.attrs["units"] = "angstrom"
+    with pytest.raises(xbp.errors.UnitsError, match="S_std_common"):
+        S.bp.cut_E((0.5, 3.5))

@@ -21,10 +21,12 @@ from xbp.core.data import is_lazy, unwrap
 from xbp.core.errors import XbpError
 from xbp.core.operation import CARRIER, COMMON
 from xbp.core.status import Status
+from xbp.core.units import convert_factor
 
 __all__ = [
     "SOURCE",
     "carries_common_errors",
+    "common_errors",
     "common_name",
     "errors_apart",
     "fingerprint",
@@ -158,6 +160,26 @@ def _carries(data: Any) -> bool:
     )
 
 
+def common_errors(ds: xr.Dataset, name: str) -> xr.DataArray | None:
+    """Return the components of a variable, in its units; None if it has none.
+
+    Raises
+    ------
+    UnitsError
+        If those of the file do not convert to them.
+    """
+    key = common_name(name)
+    return ds[key] * _factor(ds, key, name) if key in ds else None
+
+
+def _factor(ds: xr.Dataset, key: str, name: str) -> float:
+    """Return what turns a variable into the units of another, if both have some."""
+    own, target = (ds.variables[one].attrs.get("units") for one in (key, name))
+    if None in (own, target) or own == target:
+        return 1.0
+    return convert_factor(str(own), str(target), name=f"'{key}'")
+
+
 def errors_apart(
     ds: xr.Dataset, name: str
 ) -> tuple[xr.Variable, dict[str, xr.Variable]]:
@@ -174,18 +196,20 @@ class _Split:
         commons = [str(n) for n in data.data_vars if str(n).endswith(COMMON)]
         self.bare = data.drop_vars([*commons, SOURCE], errors="ignore")
         self.components: dict[str, dict[str, xr.Variable]] = {}
-        for common in (data[key] for key in commons):
-            name = str(common.name).removesuffix(COMMON)
-            if not {name, f"{name}_std"} <= {*data.variables} or (
-                SOURCE not in common.dims
-            ):
+        for key in commons:
+            name = key.removesuffix(COMMON)
+            there = {name, f"{name}_std"} <= {*data.variables}
+            if not there or SOURCE not in data[key].dims:
                 continue
-            std = data[f"{name}_std"].variable
+            common = data[key] * _factor(data, key, name)
+            std = data.variables[f"{name}_std"] * _factor(data, f"{name}_std", name)
             left: Any = std**2 - (common.variable**2).sum(SOURCE)
             # What is left of two variances that are equal is rounding.
             left = left.where(left > 1e-12 * std**2, left * 0.0) ** 0.5
             left = left.transpose(*std.dims)
-            self.bare[f"{name}_std"] = xr.Variable(std.dims, left.data, std.attrs)
+            units = {k: v for k, v in data[name].attrs.items() if k == "units"}
+            attrs = data[f"{name}_std"].attrs | units
+            self.bare[f"{name}_std"] = xr.Variable(std.dims, left.data, attrs)
             sources = common[SOURCE].values.tolist() if SOURCE in common.coords else []
             for i, source in enumerate(sources):
                 part = common.variable.isel({SOURCE: i})

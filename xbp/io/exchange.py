@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xbp.core.common_errors import SOURCE, common_name, with_common
+from xbp.core.common_errors import SOURCE, common_errors, common_name, with_common
 from xbp.core.conditions import STATISTICS
 from xbp.core.data import unwrap
 from xbp.core.errors import QuantityError, UnitsError, kind_of, require
@@ -232,14 +232,14 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
         units = {"units": value[dim].attrs["units"]}
         for key, points in limits.items():
             out[key] = _to_variable(scipp, xr.Variable(dim, points, units), dim)
-    common = ds.get(common_name(name))
+    common = common_errors(ds, name)
     sources = [] if common is None else common[SOURCE].values.tolist()
     if common is not None and signal.std is not None:
         # As parts of σ, which scipp scales and converts with the values.
         part = (common / signal.std.where(signal.std > 0)).fillna(0.0)
         for i, one in enumerate(part.transpose(SOURCE, *value.dims).values):
             shared = xr.Variable(value.dims, one, {"units": "1"})
-            key = f"{common.name}_{i}"
+            key = f"{common_name(name)}_{i}"
             out[key] = _to_variable(scipp, shared, key)
     labels: dict[str, Any] = {
         "name": name,

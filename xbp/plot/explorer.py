@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.common_errors import SOURCE, common_name
+from xbp.core.common_errors import SOURCE, common_errors
 from xbp.core.data import require_over, unwrap
 from xbp.core.errors import RangeError, require
 from xbp.core.grid import bin_limits, interval
@@ -281,9 +281,11 @@ def _cells(
     if std is None:
         none = np.full(value.size, np.nan)
         return columns | dict.fromkeys(("own", "alone_Q", "alone_E"), none)
-    common = common_name(value.name)
-    if isinstance(data, xr.Dataset) and common in data:
-        shared = data[common].transpose(SOURCE, "E", "Q").values
+    common = (
+        common_errors(data, str(value.name)) if isinstance(data, xr.Dataset) else None
+    )
+    if common is not None:
+        shared = common.transpose(SOURCE, "E", "Q").values
         for i, part in enumerate(shared):
             columns[f"common_{i}"] = part.ravel() / ten
         left = std.transpose("E", "Q").values ** 2 - (shared**2).sum(0)
