@@ -203,6 +203,9 @@ def test_negative_std_is_refused(glass: xr.Dataset) -> None:
     wrong = glass.assign(S_std=-glass.S_std)
     with pytest.raises(QuantityError, match="negative"):
         wrong.bp.scale(2)
+    lazy = wrong.chunk(Q=5).bp.scale(2)
+    with pytest.raises(QuantityError, match="'S_std' is negative in"):
+        lazy.compute()
 
 
 def test_std_made_by_arithmetic_is_still_a_std(glass: xr.Dataset) -> None:

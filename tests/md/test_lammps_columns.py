@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xbp.errors import FileFormatError
+from xbp.errors import FileFormatError, QuantityError
 from xbp.md import open_trajectory
 
 from .test_open import CELL, METAL, ORIGIN, SCALED, VELOCITY, dump, written
@@ -89,6 +89,22 @@ def test_unwrapped_columns_beside_others_in_a_tilted_cell_need_images(
         FileFormatError, match=r"some of .* are unwrapped, in a tilted cell"
     ):
         open_trajectory(path, **CUZR)
+
+
+@pytest.mark.parametrize("units", ["metal", "real"])
+def test_a_step_in_femtoseconds_is_not_taken_for_picoseconds(
+    tmp_path: Path, units: str
+) -> None:
+    """LAMMPS counts fs in real units; a bare number here is in ps, as everywhere."""
+    path = written(tmp_path, dump(SCALED[:4], VELOCITY[:4], "id type xs ys zs"))
+    options = {**CUZR, "units": units}
+    for step in (1, 0.5, "5 ps"):
+        with pytest.raises(QuantityError, match="too long for atoms") as caught:
+            open_trajectory(path, **{**options, "timestep": step})
+        assert " fs'" in caught.value.fix
+    right = open_trajectory(path, **{**options, "timestep": 0.002})
+    same = open_trajectory(path, **{**options, "timestep": "2 fs"})
+    np.testing.assert_allclose(right.time.values, same.time.values)
 
 
 def test_columns_that_change_between_frames(tmp_path: Path) -> None:

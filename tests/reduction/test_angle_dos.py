@@ -16,7 +16,7 @@ import xbp
 from xbp.errors import CoordinateError, QuantityError, RangeError, XbpError
 from xbp.models.factors import thermal_factor
 from xbp.reduction.kinematics import momentum_transfer, wave_numbers
-from xbp.reduction.momenta import _at_common_Q, _Spectra, _within
+from xbp.reduction.momenta import Spectra, _at_common_Q, _within
 
 OPTIONS = {"E_range": (0.5, 20.5), "composition": "V"}
 #: Fixed energies, and the first and last bin of E that neutrons reach.
@@ -362,7 +362,7 @@ def test_the_momenta_of_a_range_are_within_both_of_its_limits() -> None:
 def test_spectra_at_the_same_momenta_are_interpolated() -> None:
     """S = Q at every detector and energy is Q on a grid of Q too."""
     E, angles = np.arange(-6.0, 7.0), np.array([10.0, 25.0, 30.0, 70.0, 120.0])
-    spectra = _Spectra(E, np.full((5, 1), 20.0), angles[:, None], "direct")
+    spectra = Spectra(E, np.full((5, 1), 20.0), angles[:, None], "direct")
     value = xr.DataArray(
         spectra.momenta(1), {"detector": np.arange(5), "E": E}, ("detector", "E")
     )
@@ -381,7 +381,7 @@ def test_means_over_detectors_are_those_of_what_reaches_them() -> None:
     E, n = np.arange(-6.0, 15.0), 8
     angles = np.linspace(20, 120, n)[:, None]
     fixed = np.where(np.arange(n) % 2, 20.0, 10.0)[:, None]
-    spectra = _Spectra(E, fixed, angles, "direct")
+    spectra = Spectra(E, fixed, angles, "direct")
     coords = {"detector": np.arange(n), "E": E}
     value = xr.DataArray(spectra.momenta(1), coords, ("detector", "E"))
     std = xr.full_like(value, 0.2)

@@ -147,6 +147,26 @@ def test_einstein_over_t_cubed_is_largest_where_it_must() -> None:
     )
 
 
+def test_one_temperature_with_its_unit() -> None:
+    E = np.linspace(0.25, 40, 160)
+    g = E**2 * np.exp(-((E / 12) ** 2))
+    ds = xbp.new_dataset(
+        "g(E)",
+        g / np.trapezoid(g, E),
+        units="1/meV",
+        coords={"E": (E, "meV")},
+    )
+    of = ds.bp.heat_capacity([80.0])
+    for given in ("80 K", 80, xr.DataArray(80.0, attrs={"units": "K"})):
+        xr.testing.assert_allclose(ds.bp.heat_capacity(given).C, of.C)
+    xr.testing.assert_allclose(
+        ds.bp.multiphonon_sqe("20 1/nm", T=80, mass=50).S.isel(Q=0, drop=True),
+        ds.bp.multiphonon_sqe([2.0], T=80, mass=50).S.isel(Q=0, drop=True),
+    )
+    with pytest.raises(UnitsError, match="does not convert to 'K'"):
+        ds.bp.heat_capacity("80 meV")
+
+
 def test_from_a_density_of_states() -> None:
     E = np.linspace(0, 40, 1601)
     mixed = 0.7 * debye_dos(E, 250.0) + 0.4 * gaussian_dos(E, 72.0, 15.0)

@@ -644,7 +644,9 @@ def test_the_f_sum_leaves_out_what_recoils_beyond_the_energies(classical: bool) 
     highest = float(out.S.attrs["normalization_Q"].split()[2])
     assert 5 < highest < 11
     # All Q together are wrong by far, and the spread says so.
-    everything = gas.bp.normalize_to_sum_rule("f-sum", mass="20.18 u", most_missing=1)
+    everything = gas.bp.normalize_to_sum_rule(
+        "f-sum", mass="20.18 u", most_missing=1, end=1
+    )
     assert float((everything.S / gas.S).mean()) > 1.3 * true
     assert everything.S.attrs["normalization_spread"] > 0.2
     assert [one.code for one in everything.bp.diagnostics()] == ["sum_rule_spread"]
@@ -673,5 +675,7 @@ def test_an_f_sum_that_goes_on_beyond_the_energies_is_refused(turned: Any) -> No
     short = {"composition": "V", "E_range": ("0 meV", "20 meV")}
     with pytest.raises(RangeError, match="f-sum does not end"):
         whole.bp.normalize_to_sum_rule("f-sum", **short)
+    with pytest.raises(RangeError, match="f-sum does not end"):
+        whole.bp.normalize_to_sum_rule("f-sum", most_missing=1, **short)
     forced = whole.bp.normalize_to_sum_rule("f-sum", end=1, **short)
     assert float((forced.S / whole.S).mean()) > 60

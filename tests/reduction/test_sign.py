@@ -38,6 +38,63 @@ def test_a_reversed_axis_is_refused(model: xr.Dataset, name: str) -> None:
     xr.testing.assert_allclose(operation(back), operation(model))
 
 
+@pytest.mark.parametrize("name", ["to_bqe", "fold", "to_convention", "f-sum"])
+@pytest.mark.parametrize("chunks", [{"E": 20}, {"Q": 3}, {}])
+def test_lazy_data_are_checked_when_they_are_computed(
+    model: xr.Dataset, name: str, chunks: dict[str, int]
+) -> None:
+    operation = OPERATIONS[name]
+    right = operation(model.chunk(chunks)).compute()
+    xr.testing.assert_allclose(right, operation(model))
+    with pytest.raises(CoordinateError, match="sign of E seems reversed"):
+        operation(turned(model).chunk(chunks)).compute()
+    operation(turned(model).chunk(chunks), reversed_below=None).compute()
+
+
+def test_lazy_data_are_not_computed_for_the_check(model: xr.Dataset) -> None:
+    wrong = turned(model).chunk(Q=3).bp.to_bqe()
+    assert wrong.B.chunks
+    light = xbp.new_dataset(
+        "raman_intensity",
+        model.S.isel(Q=0).values,
+        units="1",
+        coords={"E": (model.E.values, "meV")},
+        temperature=model.temperature,
+    )
+    xr.testing.assert_allclose(
+        light.chunk(E=20).bp.to_reduced_raman().compute(), light.bp.to_reduced_raman()
+    )
+    with pytest.raises(CoordinateError, match="sign of E seems reversed"):
+        turned(light).chunk(E=20).bp.to_reduced_raman().compute()
+
+
+def test_lazy_detectors_are_checked_too(model: xr.Dataset) -> None:
+    angles = np.linspace(20, 110, 60)
+    E = model.E.values[abs(model.E.values) < 15]
+    Q = np.sqrt(np.maximum(40 - E - 2 * np.sqrt(20 * (20 - E)) * np.cos(np.radians(angles))[:, None], 0) / 2.0721)  # fmt: skip
+    S = model.S.interp(Q=(("detector", "E"), Q), E=("E", E))
+    spectra = xbp.new_dataset(
+        "detector_spectra",
+        S.transpose("detector", "E").values,
+        units="1/meV",
+        coords={"detector": (np.arange(60), "1"), "E": (E, "meV")},
+        temperature=model.temperature,
+        statistics="quantum",
+    )
+    spectra = spectra.assign_coords(
+        two_theta=("detector", angles, {"units": "degree"}),
+        incident_energy=((), 20.0, {"units": "meV"}),
+    )
+    spectra.S.attrs |= {"ki_over_kf": "applied", "geometry": "direct"}
+    given = {"Q": "0.2 1/angstrom", "angle_width": "1.6 degree"}
+    lazy = spectra.chunk(detector=20).bp.angle_to_Q(**given)
+    xr.testing.assert_allclose(lazy.compute(), spectra.bp.angle_to_Q(**given))
+    with pytest.raises(CoordinateError, match="sign of E"):
+        turned(spectra).bp.angle_to_Q(**given)
+    with pytest.raises(CoordinateError, match="sign of E"):
+        turned(spectra).chunk(detector=20).bp.angle_to_Q(**given).compute()
+
+
 def test_units_and_grids_do_not_matter(model: xr.Dataset) -> None:
     for unit in ("THz", "1/cm"):
         with pytest.raises(CoordinateError, match="reversed"):

@@ -340,7 +340,7 @@ def given_axis(
     (array([ 2., 10.]), 'K')
     """
     numbers, units, default = given, None, default or _BARE[dim]
-    if not isinstance(given, list | tuple | dict | str):
+    if not isinstance(given, list | tuple | dict):
         numbers, units = split_quantity(given, dim)
     # Units of single numbers in a list would be lost.
     own_units = isinstance(given, list | tuple) and any(

@@ -29,6 +29,7 @@ __all__ = [
     "Data",
     "columns",
     "is_lazy",
+    "once_checked",
     "refuse_where",
     "renamed",
     "require_columns",
@@ -325,6 +326,49 @@ def refuse_where(
     """
     if not is_lazy(wrong) and bool(wrong.any()):
         raise error(message(), fix=fix)
+
+
+def once_checked(
+    values: xr.DataArray, check: Callable[..., object], *args: Any
+) -> xr.DataArray:
+    """Return values of dask that are computed only if a check of the data passes.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        Of dask.
+    check : callable
+        Called once with `args` in memory, when any of the values is computed. It raises
+        an error.
+    *args
+        Dask arrays in them are computed.
+
+    Examples
+    --------
+    >>> def positive(x):
+    ...     if not (x > 0).all():
+    ...         raise ValueError("not positive")
+    >>> S = xr.DataArray([1.0, -2.0], dims="E").chunk(E=1)
+    >>> once_checked(S, positive, S)[0].compute()
+    Traceback (most recent call last):
+        ...
+    ValueError: not positive
+    """
+    import dask
+    import dask.array
+
+    delayed: Any = dask.delayed  # type: ignore[attr-defined]
+    map_blocks: Any = dask.array.map_blocks
+    passed = delayed(check)(*args)
+    meta = values.data._meta
+    data = map_blocks(
+        _unchanged, values.data, passed=passed, dtype=values.dtype, meta=meta
+    )
+    return values.copy(data=data)
+
+
+def _unchanged(block: np.ndarray, passed: object = None) -> np.ndarray:
+    return block
 
 
 def require_inside(

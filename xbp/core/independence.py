@@ -24,6 +24,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.data import is_lazy, weighted_sum
+from xbp.core.errors import QuantityError
 
 __all__ = [
     "carried_independence",
@@ -36,6 +37,7 @@ __all__ = [
     "merged_bins",
     "mixed_independence",
     "one_count_std",
+    "require_not_negative",
     "std_along",
     "width_of_merged",
     "with_one_count",
@@ -372,10 +374,10 @@ def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | Non
     )
     if is_lazy(std) or is_lazy(value):
         filled: xr.DataArray = xr.apply_ufunc(
-            one_count_std,
+            _not_negative_one_count_std,
             value,
             std,
-            kwargs={"axis": along},
+            kwargs={"axis": along, "name": str(std.name)},
             dask="parallelized",
             output_dtypes=[_of_numbers(std.dtype)],
         )
@@ -385,6 +387,30 @@ def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | Non
     if not (std.values > 0).any():
         return None
     return std.copy(data=one_count_std(value.values, std.values, axis=along))
+
+
+def _not_negative_one_count_std(
+    value: np.ndarray, std: np.ndarray, axis: int, name: str
+) -> np.ndarray:
+    require_not_negative(std, name)
+    return one_count_std(value, std, axis)
+
+
+def require_not_negative(std: np.ndarray, name: str) -> None:
+    """Refuse negative standard deviations.
+
+    Examples
+    --------
+    >>> require_not_negative(np.array([1.0, -1.0]), "S_std")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: 'S_std' is negative in 1 of 2 bins
+    """
+    # Without a negative one or NaN, the lowest is found without memory for a mask.
+    if std.size and not std.min() >= 0 and (negative := std < 0).any():
+        raise QuantityError(
+            f"'{name}' is negative in {int(negative.sum())} of {std.size} bins"
+        )
 
 
 def one_count_std(value: np.ndarray, std: np.ndarray, axis: int = -1) -> np.ndarray:

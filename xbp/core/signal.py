@@ -19,7 +19,7 @@ from xbp.core.covariance import SHARED, without_shared
 from xbp.core.data import is_lazy, require_columns, unwrap
 from xbp.core.errors import QuantityError, kind_of, with_article
 from xbp.core.history import extend_history
-from xbp.core.independence import with_one_count
+from xbp.core.independence import require_not_negative, with_one_count
 from xbp.core.operation import RESULTS, call_of, step_to
 from xbp.core.schema import (
     DATASET_LABELS,
@@ -327,13 +327,8 @@ def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
         )
     units = require_units(std, f"'{name}'", value.attrs["units"])
     factor = convert_factor(units, value.attrs["units"], name=f"'{name}'")
-    # Values of dask arrays are not computed for a check.
-    # Without a negative one or NaN, the lowest is found without memory for a mask.
-    lazy = is_lazy(std) or not std.size
-    if not lazy and not std.values.min() >= 0 and (std.values < 0).any():
-        raise QuantityError(
-            f"'{name}' is negative in {int((std.values < 0).sum())} of {std.size} bins"
-        )
+    if not is_lazy(std):  # those of dask are checked in `with_one_count`
+        require_not_negative(std.values, name)
     if std.dims != value.dims:
         std = std.transpose(*value.dims)
     if std.dtype in _ODD_FLOATS:

@@ -33,6 +33,10 @@ __all__ = [
 #: What `elements` calls a site of a force field without an atom, as M of TIP4P water.
 SITE: Final = "virtual"
 
+#: The longest MD step of atoms, ps: an integration needs ten or more in a period, and
+#: those of heavy atoms are below 1 ps (lead: 0.5 ps).
+LONGEST_STEP: Final = 0.1
+
 
 @dataclass(frozen=True)
 class Given:
@@ -217,8 +221,16 @@ class Given:
         if self.timestep is None:
             return None
         number, units = split_quantity(self.timestep, "timestep", "fs")
-        if style is None or style.name != "lj" or units is not None:
-            return require_positive(self.timestep, "timestep", "ps")
+        name = None if style is None else style.name
+        if style is None or name != "lj" or units is not None:
+            step = require_positive(self.timestep, "timestep", "ps")
+            if step > LONGEST_STEP and name not in ("lj", "micro", "nano"):
+                raise QuantityError(
+                    f"timestep={shown(self.timestep)} is {step:.4g} ps (bare: ps), "
+                    "too long for atoms",
+                    fix=f"timestep='{number:g} fs'",
+                )
+            return step
         return require_positive(number, "timestep") * style.time
 
     def times(

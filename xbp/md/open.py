@@ -172,8 +172,8 @@ def open_trajectory(
     masses : mapping of symbol to scalar with units, optional
         Masses (bare: u), where they are not those of the elements.
     timestep : scalar with units, optional
-        Of the MD (bare: ps; in ``lj`` units: τ): a dump numbers steps, unless it was
-        written with ``dump_modify time yes``.
+        Of the MD (bare: ps; in ``lj`` units: τ; otherwise at most 0.1 ps): a dump
+        numbers steps, unless it was written with ``dump_modify time yes``.
     time_between_frames : scalar with units, optional
         For files that tell no time (bare: ps).
     lj : "argon" or `LennardJones`, optional

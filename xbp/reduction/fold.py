@@ -37,7 +37,7 @@ from xbp.reduction.comparable import off_scale
 from xbp.reduction.detailed_balance import with_both_signs
 from xbp.reduction.elastic import elastic_reach
 from xbp.reduction.sample import sample_attribute, sample_labels
-from xbp.reduction.sign import REVERSED_BELOW, require_sign
+from xbp.reduction.sign import REVERSED_BELOW, with_right_sign
 
 __all__ = ["fold", "integrate_E", "mirrored", "one_sided", "require_elastic"]
 
@@ -128,7 +128,8 @@ def fold(
     x, carried = _in_kT(value, T)
     known = value.assign_coords(carried)
     if "temperature" in known.coords:
-        require_sign(value, std, resolve(known, "temperature"), reversed_below)
+        kelvin = resolve(known, "temperature")
+        value, _ = with_right_sign(value, std, kelvin, reversed_below)
     # exp(−x/2) S is even. Beyond x = 600 nothing of energy gain is left to fold.
     half = np.exp(np.clip(-x / 2, -300.0, 300.0))
     kept = value["E"].values >= 0

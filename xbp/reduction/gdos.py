@@ -36,7 +36,7 @@ from xbp.reduction.conventions import (
     with_factors,
 )
 from xbp.reduction.dos_area import real_modes
-from xbp.reduction.sign import REVERSED_BELOW, require_sign
+from xbp.reduction.sign import REVERSED_BELOW, with_right_sign
 
 __all__ = ["leave_temperature", "to_bqe", "to_convention", "to_gdos", "to_sqe"]
 
@@ -440,7 +440,10 @@ def _reform(
         if by_n == [False, True] and E.values[0] < 0:
             kelvin = xr.DataArray(coords["temperature"])
             if source is None:
-                doubts += require_sign(value, signal.std, kelvin, reversed_below)
+                value, found = with_right_sign(
+                    value, signal.std, kelvin, reversed_below
+                )
+                doubts += found
             kT = constants.BOLTZMANN_MEV * kelvin.values / per_unit(value, "E")
             limit = -GAIN_INFORMS * kT
             if value.attrs["statistics"] == "quantum" and E.values[0] < np.max(limit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
@@ -10,23 +11,24 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy, stated
-from xbp.core.data import is_lazy, require_dims
+from xbp.core.data import is_lazy, once_checked, require_dims
 from xbp.core.errors import CoordinateError
 from xbp.core.grid import bin_limits, select_range
 from xbp.core.guards import not_used, require_number
-from xbp.core.schema import labels, per_unit
+from xbp.core.schema import Quantity, labels, per_unit
 from xbp.core.signal import Signal
 from xbp.reduction.kinematics import detector_degrees, momentum_transfer, wave_numbers
-from xbp.reduction.sign import require_sign
+from xbp.reduction.sign import require_sign, with_right_sign
 
 __all__ = [
     "UNREACHABLE",
     "KiOverKf",
     "Limits",
+    "Spectra",
     "flux_ratio",
     "flux_state",
-    "require_axis",
     "with_momenta",
+    "with_right_axis",
 ]
 
 KiOverKf = Literal["applied", "not applied"]
@@ -95,13 +97,14 @@ def with_momenta(
         signal, Q = _at_angles(signal, kelvin, limits, **(instrument or {}))
         return signal, along, Q, _within(Q, Q_range).astype(float)
     not_used("S(Q,E) has its Q", **(instrument or {}))
-    require_sign(
+    value, _ = with_right_sign(
         signal.value,
         signal.std,
         kelvin,
         limits.reversed_below,
         significance=limits.significance,
     )
+    signal = replace(signal, value=value)
     to_angstrom = per_unit(signal.value, "Q")
     lower, upper = bin_limits(signal.source, "Q")
     inside = select_range(signal.source, "Q", Q_range, name="Q_range")
@@ -129,11 +132,11 @@ def _at_angles(
     geometry, fixed = resolve_fixed_energy(
         value, incident_energy=incident_energy, final_energy=final_energy
     )
-    spectra = _Spectra.of(signal, geometry, fixed)
+    spectra = Spectra.of(signal, geometry, fixed)
     Q = np.nan_to_num(spectra.momenta(1))
     if not Q.any():
         raise CoordinateError("no detector has both an angle and an energy")
-    require_axis(signal, geometry, fixed, applied, kelvin, limits)
+    signal = with_right_axis(signal, spectra, applied, kelvin, limits)
     if applied == "applied":
         return signal, Q
     ratio = xr.Variable(("detector", "E"), spectra.flux(1))
@@ -142,7 +145,7 @@ def _at_angles(
     return replace(signal, value=value, std=std), Q
 
 
-class _Spectra(NamedTuple):
+class Spectra(NamedTuple):
     """Energies in meV, and where detectors are: (n_detector, 1), in meV and degrees."""
 
     E: np.ndarray
@@ -151,7 +154,8 @@ class _Spectra(NamedTuple):
     geometry: str
 
     @classmethod
-    def of(cls, signal: Signal, geometry: str, fixed: xr.DataArray) -> _Spectra:
+    def of(cls, signal: Signal, geometry: str, fixed: xr.DataArray) -> Spectra:
+        """Return those of a signal, whose detectors have angles."""
         value = signal.value
         energies = np.broadcast_to(fixed.values, value.sizes["detector"])
         angles = detector_degrees(value, "two_theta")
@@ -168,26 +172,49 @@ class _Spectra(NamedTuple):
         return flux_ratio(sign * self.E, self.fixed, self.geometry)
 
 
-def require_axis(
+def with_right_axis(
     signal: Signal,
-    geometry: str,
-    fixed: xr.DataArray,
+    spectra: Spectra,
     applied: str,
     kelvin: xr.DataArray | None,
     limits: Limits,
-) -> None:
-    """Refuse spectra whose axis of E is reversed, or does not fit the fixed energy.
-
-    By counts where no neutron can be, and by detailed balance at the same Q, for which
-    both signs are tried. Dask arrays are not computed, or checked.
+) -> Signal:
+    """Return spectra after a check of their axis of E, of dask when they are computed.
 
     Raises
     ------
     CoordinateError
+        If the sign of E is reversed, or does not fit the fixed energy: by counts where
+        no neutron can be, and by detailed balance at the same Q, for which both signs
+        are tried.
     """
-    if is_lazy(signal.value):
-        return
-    spectra = _Spectra.of(signal, geometry, fixed)
+    parts = signal.value, signal.std
+    further: tuple[Any, ...] = (signal.quantity, spectra, applied, kelvin, limits)
+    if not is_lazy(signal.value):
+        _require_axis(*parts, *further)
+        return signal
+    plain = (None if part is None else part.reset_coords(drop=True) for part in parts)
+    check = functools.partial(_lazy_axis, further=further)
+    return replace(signal, value=once_checked(signal.value, check, *plain))
+
+
+def _lazy_axis(
+    value: xr.DataArray, std: xr.DataArray | None, further: tuple[Any, ...]
+) -> None:
+    _require_axis(value, std, *further)
+
+
+def _require_axis(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    quantity: Quantity,
+    spectra: Spectra,
+    applied: str,
+    kelvin: xr.DataArray | None,
+    limits: Limits,
+) -> None:
+    """Refuse spectra in memory, see `with_right_axis`."""
+    signal = Signal(value, std, quantity, value, lambda answer: answer)
     _require_reachable(signal, spectra, limits)
     E = spectra.E
     if limits.reversed_below is None or kelvin is None or not E[0] < 0 < E[-1]:
@@ -204,7 +231,7 @@ def require_axis(
 
 @np.errstate(all="ignore")  # where no neutron can be
 def _at_common_Q(
-    signal: Signal, spectra: _Spectra, applied: str, sign: int, most: int = 64
+    signal: Signal, spectra: Spectra, applied: str, sign: int, most: int = 64
 ) -> tuple[xr.DataArray, xr.DataArray | None]:
     """Return S(Q,E) and its error for one sign of E, interpolated between detectors.
 
@@ -257,7 +284,7 @@ def _at_common_Q(
     return answers[0], answers[1] if std is not None else None
 
 
-def _require_reachable(signal: Signal, spectra: _Spectra, limits: Limits) -> None:
+def _require_reachable(signal: Signal, spectra: Spectra, limits: Limits) -> None:
     """Refuse spectra with counts where no neutron can be.
 
     They are counts if their sum is `significance` standard deviations above 0, and more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -35,7 +36,7 @@ from xbp.reduction.sample import (
     resolve_mass,
     sample_mass,
 )
-from xbp.reduction.sign import REVERSED_BELOW, require_sign
+from xbp.reduction.sign import REVERSED_BELOW, with_right_sign
 
 __all__ = ["Rule", "normalize_to_sum_rule", "normalize_to_vanadium"]
 
@@ -234,7 +235,7 @@ def normalize_to_sum_rule(
     most_missing : float, optional
         Largest fraction of the f-sum of an ideal gas of mass M
         (``models.factors.beyond_range``) that may lie beyond E_range at a Q; Q with
-        more are left out; 1 admits all, whatever `end`.
+        more are left out; 1 admits all.
     end : float, optional
         The f-sum is not complete if E (1 − e^(−x)) S, summed over Q, is above this
         fraction of its maximum at the end of E_range: in the mean over the last 5 % of
@@ -315,7 +316,8 @@ def normalize_to_sum_rule(
         right = constants.HBAR2_OVER_2U / atomic * q_in**2
         if not classical:
             kelvin = resolve(value, "temperature", T=T)
-            require_sign(value, signal.std, kelvin, reversed_below)
+            value, _ = with_right_sign(value, signal.std, kelvin, reversed_below)
+            signal = dataclasses.replace(signal, value=value)
     if sq is not None:
         other = read(sq, "static_structure_factor")
         right = structure_factor_at(signal, other)
@@ -330,7 +332,7 @@ def normalize_to_sum_rule(
     weight = weight.where(right.notnull(), 0.0)
     if atomic is not None:
         weight = with_recoil_inside(signal, weight, atomic, T, E_range, most_missing)
-        if by_energy is not None and most_missing < 1:
+        if by_energy is not None:
             require_fallen_sum(signal, by_energy, weight, E_range, end)
     total = (weight * left).sum("Q")
     if not (weight.sum("Q") > 0).all() or not (total > 0).all():

@@ -29,9 +29,10 @@ from xbp.reduction.momenta import (
     UNREACHABLE,
     KiOverKf,
     Limits,
+    Spectra,
     flux_ratio,
     flux_state,
-    require_axis,
+    with_right_axis,
 )
 from xbp.reduction.new_bins import bins_text, is_width, new_edges
 from xbp.reduction.sign import REVERSED_BELOW, SIGNIFICANCE
@@ -154,7 +155,9 @@ def angle_to_Q(
     require_dims(value, ("detector", "E"), "angle_to_Q", error=CoordinateError)
     kelvin = resolve(value, "temperature") if "temperature" in value.coords else None
     limits = Limits.of(reversed_below, unreachable, significance)
-    require_axis(signal, geometry, fixed, applied, kelvin, limits)
+    spectra = Spectra.of(signal, geometry, fixed)
+    signal = with_right_axis(signal, spectra, applied, kelvin, limits)
+    value = signal.value
     lower, upper = bin_limits(signal.source, "E")
     e_edges = np.append(lower, upper[-1]) * per_unit(value, "E")
     gaps = np.abs(lower[1:] - upper[:-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ from xbp.core.schema import labels, per_unit, require_units
 from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit
 from xbp.models.factors import Coupling, Side, raman_factor, raman_shift
-from xbp.reduction.sign import REVERSED_BELOW, require_sign
+from xbp.reduction.sign import REVERSED_BELOW, with_right_sign
 
 __all__ = ["to_raman_shift", "to_reduced_raman"]
 
@@ -232,13 +233,9 @@ def to_reduced_raman(
     limit = 0.0
     if laser_line is not None:
         limit = magnitude(laser_line, units, name="laser_line", energy=True)
-    value, std, bounds = _one_side(signal, side, limit)
-    level = None
-    if baseline is not None:
-        value, level = _without_baseline(value, std, baseline)
     temperature = resolve(signal.value, "temperature", T=T)
     to_mev = per_unit(signal.value, "E")
-    require_sign(
+    checked, _ = with_right_sign(
         signal.value,
         signal.std,
         temperature,
@@ -247,6 +244,11 @@ def to_reduced_raman(
         end=limit * to_mev,
         means="E is positive on the Stokes side",
     )
+    signal = dataclasses.replace(signal, value=checked)
+    value, std, bounds = _one_side(signal, side, limit)
+    level = None
+    if baseline is not None:
+        value, level = _without_baseline(value, std, baseline)
     E = xr.DataArray(value["E"].values * to_mev, dims="E")
     temperatures, energies = xr.broadcast(temperature, E)
     by_side = raman_factor(energies.values, temperatures.values, side)

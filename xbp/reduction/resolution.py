@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Literal
 
 import numpy as np
@@ -37,7 +38,7 @@ from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 from xbp.reduction.arithmetic import convert
 from xbp.reduction.comparable import require_comparable
-from xbp.reduction.sign import REVERSED_BELOW, require_sign
+from xbp.reduction.sign import REVERSED_BELOW, with_right_sign
 from xbp.reduction.temperature import at_temperature
 
 __all__ = ["convolve", "like", "to_quantum"]
@@ -271,7 +272,8 @@ def to_quantum(data: Data, T: Any = None) -> Data:
     signal = read(data, "dynamic_structure_factor")
     statistics_of(signal.value, "classical", "leave it as it is")
     value, kelvin = signal.value, resolve(signal.value, "temperature", T=T)
-    require_sign(value, signal.std, kelvin, REVERSED_BELOW)
+    value, _ = with_right_sign(value, signal.std, kelvin, REVERSED_BELOW)
+    signal = dataclasses.replace(signal, value=value)
     lower, upper = bin_limits(signal.source, "E")
     E = value["E"].variable
     # The bin about E = 0 is its own image.

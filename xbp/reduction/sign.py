@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import scipy
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.data import is_lazy
+from xbp.core.data import is_lazy, once_checked
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.guards import require_number
 from xbp.core.schema import per_unit
@@ -17,7 +18,13 @@ from xbp.core.status import Diagnostic
 from xbp.models.factors import GAIN_INFORMS
 from xbp.reduction.elastic import elastic_line_bins, elastic_reach
 
-__all__ = ["REVERSED_BELOW", "SIGNIFICANCE", "asymmetry", "require_sign"]
+__all__ = [
+    "REVERSED_BELOW",
+    "SIGNIFICANCE",
+    "asymmetry",
+    "require_sign",
+    "with_right_sign",
+]
 
 #: Default of ``reversed_below=``: the right sign gives 1, a reversed one −1, and a flat
 #: background moves both towards 0.
@@ -171,6 +178,38 @@ def _end_of_line(E: np.ndarray, profile: np.ndarray) -> float:
     return reach if sides.max() < 0.2 * profile[found[0]] else 0.0
 
 
+def with_right_sign(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    kelvin: xr.DataArray,
+    reversed_below: float | None,
+    *,
+    most: int = 64,
+    **options: Any,
+) -> tuple[xr.DataArray, list[Diagnostic]]:
+    """Return S(Q,E) whose sign of E is checked, and doubts, see `require_sign`.
+
+    Dask arrays are checked, in at most 64 spectra along Q, when they are computed.
+    """
+    if not is_lazy(value):
+        return value, require_sign(value, std, kelvin, reversed_below, **options)
+    if reversed_below is None or not _shows_sign(value, kelvin):
+        return value, []
+    some = {"Q": slice(None, None, -(-value.sizes.get("Q", 1) // most))}
+    parts = (
+        None if part is None else part.isel(some, missing_dims="ignore")
+        for part in (value.reset_coords(drop=True), std)
+    )
+    check = functools.partial(require_sign, reversed_below=reversed_below, **options)
+    return once_checked(value, check, *parts, kelvin.reset_coords(drop=True)), []
+
+
+def _shows_sign(value: xr.DataArray, kelvin: xr.DataArray) -> bool:
+    """Whether both signs of E are there, and the temperature of every spectrum."""
+    E = value["E"].values if "E" in value.dims else np.zeros(1)
+    return bool(E[0] < 0 < E[-1]) and {*kelvin.dims} <= {*value.dims}
+
+
 @np.errstate(all="ignore")
 def require_sign(
     value: xr.DataArray,
@@ -193,7 +232,7 @@ def require_sign(
     Parameters
     ----------
     value, std : xarray.DataArray
-        S(Q,E) or a spectrum over E. Dask arrays are not computed, or checked.
+        S(Q,E) or a spectrum over E. Dask arrays are not checked: `with_right_sign`.
     kelvin : xarray.DataArray
         Temperatures in K.
     reversed_below : float, optional
@@ -220,10 +259,7 @@ def require_sign(
     ------
     CoordinateError, QuantityError
     """
-    if reversed_below is None or is_lazy(value) or "E" not in value.dims:
-        return []
-    E = value["E"].values
-    if not (E[0] < 0 < E[-1]) or not {*kelvin.dims} <= {*value.dims}:
+    if reversed_below is None or is_lazy(value) or not _shows_sign(value, kelvin):
         return []
     reversed_below = require_number(reversed_below, "reversed_below")
     sides = asymmetry(value, std, kelvin, lowest_x=lowest_x, end=end)
@@ -262,6 +298,7 @@ def require_sign(
         # All energies are below `lowest_x` at this temperature. It is too high where
         # the sides differ as they would there.
         low = asymmetry(value, std, kelvin, lowest_x=0.0, end=end)
+        E = value["E"].values
         x = min(E[-1], -E[0]) / (constants.BOLTZMANN_MEV * float(kelvin.values.item()))
         least = np.tanh(lowest_x / 2) / np.tanh(x / 2)
         seen = low.factor > least + significance * low.error
