@@ -19,6 +19,7 @@ from xbp.core.errors import (
     RangeError,
     XbpError,
     kind_of,
+    require,
     shown,
 )
 from xbp.core.guards import limits_text
@@ -354,14 +355,11 @@ def once_checked(
         ...
     ValueError: not positive
     """
-    import dask
-    import dask.array
-
-    delayed: Any = dask.delayed  # type: ignore[attr-defined]
-    map_blocks: Any = dask.array.map_blocks
-    passed = delayed(check)(*args)
+    why = "compute values of dask"
+    dask, array = (require(name, why, "md") for name in ("dask", "dask.array"))
+    passed = dask.delayed(check)(*args)
     meta = values.data._meta
-    data = map_blocks(
+    data = array.map_blocks(
         _unchanged, values.data, passed=passed, dtype=values.dtype, meta=meta
     )
     return values.copy(data=data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Literal
 
 import numpy as np
@@ -273,7 +272,6 @@ def to_quantum(data: Data, T: Any = None) -> Data:
     statistics_of(signal.value, "classical", "leave it as it is")
     value, kelvin = signal.value, resolve(signal.value, "temperature", T=T)
     value, _ = with_right_sign(value, signal.std, kelvin, REVERSED_BELOW)
-    signal = dataclasses.replace(signal, value=value)
     lower, upper = bin_limits(signal.source, "E")
     E = value["E"].variable
     # The bin about E = 0 is its own image.
@@ -295,9 +293,9 @@ def to_quantum(data: Data, T: Any = None) -> Data:
         both_sides = part.isel(E=order).assign_coords(E=both)
         return xr.DataArray(both_sides * factor)
 
-    out, std = signal.both(with_gain)
+    std = None if signal.std is None else with_gain(signal.std)
     answer: Data = signal.answer(
-        out.assign_coords(temperature=kelvin),
+        with_gain(value).assign_coords(temperature=kelvin),
         std,
         operation="to_quantum",
         arguments={"T": T},
