@@ -47,7 +47,12 @@ PULLS = {
     # The table of the first of its fits that is ok.
     "scan_heat_capacity": "analysis/test_pulls.py::test_fit_heat_capacity",
     "sound_velocity": "analysis/test_pulls.py::test_sound_velocity_and_debye_energy",
+    # Not of data: a study, and thermodynamics of a quench.
+    "compare": "analysis/test_scale_pulls.py::test_mean_and_discrepancy_of_a_study",
+    "glass_transition": "analysis/test_scale_pulls.py::test_glass_transition",
     # Numbers beside data, not tables.
+    "normalize_to_vanadium": "analysis/test_scale_pulls.py::test_normalization_by_vanadium",
+    "subtract_elastic": "analysis/test_scale_pulls.py::test_subtraction_of_the_elastic_line",
     "msd": "md/test_pulls.py::test_errors_are_those_of_independent_trajectories",
     "normalize_to_sum_rule": "core/test_common_errors.py::test_errors_of_the_chain_are_as_large_as_draws_scatter",
     "subtract_Q_independent": "reduction/test_q_dependence.py::test_pulls",
@@ -81,6 +86,10 @@ def assert_pulls(pulls: xr.DataArray | np.ndarray, name: str, *, least: float) -
 STEPS = {"debye_gaussian_dos", "debye_phonons_dos"}
 
 
+#: The error of T grows with T, so that pulls are skew: it is the wider side.
+SKEW = {("lognormal_scattering", "T")}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_fit_of_every_model(name: str) -> None:
@@ -101,7 +110,34 @@ def test_fit_of_every_model(name: str) -> None:
     assert (found.status == "ok").all()
     for parameter in model.example.keys() - fixed.keys():
         away = found[parameter] - model.example[parameter]
-        assert_pulls(away / found[f"{parameter}_std"], parameter, least=0.85)
+        pulls = away / found[f"{parameter}_std"]
+        if (name, parameter) in SKEW:
+            assert np.sqrt(np.mean(pulls**2)) < 0.9
+        else:
+            assert_pulls(pulls, parameter, least=0.85)
+
+
+@pytest.mark.slow
+def test_a_temperature_that_a_height_nearly_replaces() -> None:
+    """T goes as the inverse of the height, in which χ² is a parabola; in T it is not.
+
+    At 0.3 % of noise the pulls of T had a mean of −0.28 and a mean square of 1.6.
+    """
+    model = MODELS["lognormal_scattering"]
+    x = np.linspace(0.5, 30, 40)
+    exact = np.asarray(model.function(x, **model.example))
+    std = np.full((N, x.size), 0.003 * exact.max())
+    data = xbp.new_dataset(
+        model.quantity, exact + std * np.random.default_rng(5).standard_normal(std.shape),
+        units=model.y_units or "1", statistics="unknown", std=std,
+        coords={"run": RUN, "E": (x, "meV")},
+    )  # fmt: skip
+    found = data.bp.fit(model)
+    found = found.isel(run=found.status.values == "ok")
+    assert found.sizes["run"] > 0.9 * N
+    for parameter, true in model.example.items():
+        pulls = (found[parameter] - true) / found[f"{parameter}_std"]
+        assert np.sqrt(np.mean(pulls**2)) < 1, parameter
 
 
 def draws(

@@ -305,9 +305,15 @@ def test_pulls_of_r_of_unrelated_and_related_curves(
     s = xbp.new_dataset("static_structure_factor", curve, units="1", coords=coords)
     r = b.bp.scale_to_sq(s)
     pulls = (r.pearson_r - related) / r.pearson_r_std
-    # r of few points is skew about a large one.
-    assert abs(float(pulls.mean())) < 0.35
+    # r is skew about a large one, and its error smaller where r came out larger: the
+    # mean is not 0, but not more than of a normal distribution are off to either side.
+    assert abs(float(pulls.mean())) < 0.3
     assert 0.85 < float(pulls.std()) < 1.15
+    known = pulls.dropna("run")
+    for side in (-1, 1):
+        assert (
+            float((side * known > 1).mean()) < 0.159 + 3 * (0.159 * 0.841 / 600) ** 0.5
+        )
 
 
 def test_one_noisy_bin_is_not_the_highest_r(sq: xr.Dataset) -> None:

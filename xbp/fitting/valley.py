@@ -149,10 +149,12 @@ def _stretched(
     row, side, axis = np.nonzero(_off(curve, rows, values, moves, way) >= least_off)
     if not row.size:
         return covariance, np.full(m, -1)
-    # Axes along which the same parameter moves most have the same test.
-    tests = np.stack([row, side, j[row, axis]], axis=1)
-    tests, same = np.unique(tests, axis=0, return_inverse=True)
-    row_of, held = tests[:, 0], tests[:, 2]
+    # Every parameter is tested: of two that move together the valley may be straight in
+    # one, such as a height, and bent in the other, its inverse.
+    off, at = np.unique(row, return_inverse=True)
+    tests = np.argwhere(np.ones((off.size, 2, n)))
+    same = np.ravel_multi_index((at, side, j[row, axis]), (off.size, 2, n))
+    row_of, held = off[tests[:, 0]], tests[:, 2]
     step = np.zeros((len(tests), n))
     forward = (1 - 2 * tests[:, 1]) * std[row_of, held]
     step[np.arange(len(tests)), held] = forward
@@ -166,16 +168,17 @@ def _stretched(
     factor = np.where(stopped, np.minimum(factor, further), factor)
     factor = np.where(factor * straight > far, factor, 1.0)
     longer, lost = np.ones((m, n)), np.zeros((m, n), dtype=bool)
-    np.maximum.at(longer, (row, axis), factor[same.ravel()])
-    none = ~stopped & (rise < some**2)
+    np.maximum.at(longer, (row, axis), factor[same])
+    none = ~stopped & (rise < some**2) & np.isin(np.arange(len(tests)), same)
     lost[row_of[none], held[none]] = True
     axes *= longer[:, None, :]
     found, moved = covariance.copy(), np.flatnonzero((longer > 1).any(axis=1))
     found[moved] = (axes @ axes.transpose(0, 2, 1) * unit)[moved]
-    others, off = np.ones((m, n)), np.unique(row)
+    others = np.ones((m, n))
     own = (rows[off], values[off], covariance[off], scale[off], chi2[off])
     others[off], endless = _to_limits(least, *own, low, high, levels)
     lost[off] |= endless
+    np.maximum.at(others, (row_of, held), factor)
     short = others * std / np.sqrt(np.einsum("mii->mi", found))
     short = np.where(others > 1, np.maximum(short, 1.0), 1.0)
     found *= short[:, :, None] * short[:, None, :]

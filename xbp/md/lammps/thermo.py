@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,9 +184,11 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
         place = np.clip(np.searchsorted(edges, temperature) - 1, 0, _BINS - 1)
         count = np.bincount(place, minlength=_BINS)
         full = count > 0
-        x = np.bincount(place, temperature, _BINS)[full] / count[full]
-        y = np.bincount(place, quench[name].values, _BINS)[full] / count[full]
-        found, status = _kink(x, y)
+
+        def means(each: np.ndarray) -> np.ndarray:
+            return np.asarray(np.bincount(place, each, _BINS)[full] / count[full])
+
+        found, status = _kink(temperature, quench[name].values, means)
     slope = f"{quench[name].attrs['units']}/K"
     text, of = "glass transition temperature", f"slope of the {name.replace('_', ' ')}"
     labels = {
@@ -212,13 +214,20 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     return ds.assign_coords(scalars)
 
 
-def _kink(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Status]:
-    def lines(T: Any, Tg: float, level: float, glass: float, liquid: float) -> Any:
-        return level + glass * np.minimum(T - Tg, 0) + liquid * np.maximum(T - Tg, 0)
+def _kink(
+    T: np.ndarray, value: np.ndarray, means: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, Status]:
+    """Fit the means of two lines to the means over bins: one bin has the kink."""
 
+    def lines(T: Any, Tg: float, level: float, glass: float, liquid: float) -> Any:
+        below, above = np.minimum(T - Tg, 0), np.maximum(T - Tg, 0)
+        return level + means(glass * below + liquid * above)
+
+    x, y = means(T), means(value)
     # In units of their own spread: the least squares of numbers far from 1 stop early.
     scale, size = float(np.ptp(x)), float(np.ptp(y)) or 1.0
     u, v = (x - x.min()) / scale, (y - y.mean()) / size
+    each = (T - x.min()) / scale
     best = None
     for start in (0.25, 0.5, 0.75):  # the valley of a kink has more than one floor
         model = lmfit.Model(lines, independent_vars=["T"])
@@ -227,7 +236,7 @@ def _kink(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Status]:
             Tg=start, level=float(np.interp(start, u, v)), glass=guess, liquid=guess
         )
         parameters["Tg"].set(min=0.03, max=0.97)
-        fit = model.fit(v, parameters, T=u)
+        fit = model.fit(v, parameters, T=each)
         if best is None or fit.chisqr < best.chisqr:
             best = fit
     assert best is not None
