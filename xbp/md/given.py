@@ -33,8 +33,8 @@ __all__ = [
 #: What `elements` calls a site of a force field without an atom, as M of TIP4P water.
 SITE: Final = "virtual"
 
-#: The longest MD step of atoms, ps: an integration needs ten or more in a period, and
-#: those of heavy atoms are below 1 ps (lead: 0.5 ps).
+#: A bare MD step above this, ps, may be meant in fs: an integration needs ten or more
+#: in a period, and those of heavy atoms are below 1 ps (lead: 0.5 ps).
 LONGEST_STEP: Final = 0.1
 
 
@@ -224,11 +224,12 @@ class Given:
         name = None if style is None else style.name
         if style is None or name != "lj" or units is not None:
             step = require_positive(self.timestep, "timestep", "ps")
-            if step > LONGEST_STEP and name not in ("lj", "micro", "nano"):
+            long = step > LONGEST_STEP and name not in ("lj", "micro", "nano")
+            if long and units is None:
                 raise QuantityError(
-                    f"timestep={shown(self.timestep)} is {step:.4g} ps (bare: ps), "
+                    f"timestep={shown(self.timestep)} without units would be in ps, "
                     "too long for atoms",
-                    fix=f"timestep='{number:g} fs'",
+                    fix=f"timestep='{step:g} fs' or '{step:g} ps'",
                 )
             return step
         return require_positive(number, "timestep") * style.time

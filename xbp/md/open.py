@@ -172,7 +172,7 @@ def open_trajectory(
     masses : mapping of symbol to scalar with units, optional
         Masses (bare: u), where they are not those of the elements.
     timestep : scalar with units, optional
-        Of the MD (bare: ps; in ``lj`` units: τ; otherwise at most 0.1 ps): a dump
+        Of the MD (bare: ps; in ``lj`` units: τ; above 0.1 with its units): a dump
         numbers steps, unless it was written with ``dump_modify time yes``.
     time_between_frames : scalar with units, optional
         For files that tell no time (bare: ps).
