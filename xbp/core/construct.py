@@ -193,16 +193,13 @@ def measured_dataset(
             **(attrs or {}),
         },
     )
-    ds[name].attrs = {
-        "units": written,
-        "quantity": quantity,
-        "long_name": row.label,
-    }
+    labels = ds.variables[name].attrs
+    labels |= {"units": written, "quantity": quantity, "long_name": row.label}
     if statistics is not None:
         known: str = choose(statistics, (*STATISTICS, "unknown"), "statistics")
-        ds[name].attrs |= {} if known == "unknown" else {"statistics": known}
+        labels |= {} if known == "unknown" else {"statistics": known}
     if dimension is not None:
-        ds[name].attrs["dimension"] = choose(dimension, (2, 3), "dimension")
+        labels["dimension"] = choose(dimension, (2, 3), "dimension")
     if std is not None:
         label_std(ds, name)
     for dim in edges or {}:

@@ -197,13 +197,13 @@ def find_quantity(given: object, name: str = "quantity") -> Quantity:
     row = known.get(given if isinstance(given, str) else "") or known.get(text)
     if row is not None:
         return row
-    near = nearest(given, known)
     said = ", ".join(f"'{row.label}'" for row in _ROWS)
-    if near:
+    if near := nearest(given, known):
         said = f"'{known[near[0]].name}', which is {known[near[0]].label}"
     raise QuantityError(f"{name}={shown(given)} is unknown", fix=f"{name}={said}")
 
 
+@functools.lru_cache(maxsize=256)
 def _bare(symbol: str) -> str:
     """Write a symbol without what differs between authors."""
     text = re.sub(r"[\s_]", "", symbol).casefold()

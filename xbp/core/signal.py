@@ -487,8 +487,9 @@ def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
 
 def label_std(ds: xr.Dataset, name: str) -> None:
     """Give ``<name>_std`` its attributes and name it in ``ancillary_variables``."""
-    ds[f"{name}_std"].attrs = {
-        "units": ds[name].attrs["units"],
-        "long_name": f"standard deviation of {ds[name].attrs.get('long_name', name)}",
+    attrs = ds.variables[name].attrs
+    ds.variables[f"{name}_std"].attrs = {
+        "units": attrs["units"],
+        "long_name": f"standard deviation of {attrs.get('long_name', name)}",
     }
-    ds[name].attrs["ancillary_variables"] = f"{name}_std"
+    attrs["ancillary_variables"] = f"{name}_std"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
-from contextlib import nullcontext
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,65 +137,72 @@ def open_dataset(
     where = to_path(path, exists=True)
     if engine is not None:
         return _by_engine(where, engine, options, T)
-    fix = "check its permissions"
-    with translated(f"{where} cannot be read", OSError, fix=fix):
-        format_, reasons, found = _recognised(where)
-    table = "table" in reasons.get("columns", "")
-    labelled = table and (format_ is None or "quantity" not in format_.options)
-    its_own = options and set(options) <= set(columns.FORMAT.options)
-    if labelled and ("quantity" in options or (its_own and format_ is None)):
-        format_ = columns.FORMAT
-    if format_ is not None:
-        return _open(format_, where, options, T)
+    with ExitStack() as opened:
+        fix = "check its permissions"
+        with translated(f"{where} cannot be read", OSError, fix=fix):
+            format_, part, reasons, found = _recognised(where, opened)
+        table = "table" in reasons.get("columns", "")
+        labelled = table and (format_ is None or "quantity" not in format_.options)
+        its_own = options and set(options) <= set(columns.FORMAT.options)
+        if labelled and ("quantity" in options or (its_own and format_ is None)):
+            format_ = columns.FORMAT
+        if format_ is not None:
+            return _open(format_, where, options, T, part)
     raise refusal(where, found, reasons, is_table=table)
 
 
-def _recognised(
-    where: Path,
-) -> tuple[Format | None, dict[str, str], tuple[str, str, str] | None]:
-    """Return the format of a file, opened once, and why others declined it.
+#: Of a file: its format; by what that is recognised, if the file is still open; why
+#: other formats declined it; what it is, if it is HDF5 of no known format.
+_Recognised = tuple[Format | None, Any, dict[str, str], tuple[str, str, str] | None]
 
-    Of an HDF5 file of no known format, also what it is.
-    """
+
+def _recognised(where: Path, opened: ExitStack) -> _Recognised:
+    """Return the format of a file, which stays `opened` if it is HDF5."""
     with where.open("rb") as stream:
         start = stream.read(8)
     if start[:3] == b"CDF":
         reason = netcdf.decline(where)
         if reason:
-            return None, {"netCDF": reason}, None
+            return None, None, {"netCDF": reason}, None
         with netcdf.open_classic(where) as ds:
             classic = (f for f in FORMATS if f.content == "classic" and f.find(ds))
-            return next(classic, _NETCDF), {}, None
-    found = described = None
-    reasons: dict[str, str] = {}
-    is_hdf5 = start == HDF5_SIGNATURE
+            return next(classic, _NETCDF), None, {}, None
+    if start == HDF5_SIGNATURE:
+        return _recognised_hdf5(where, opened)
+    found, reasons = None, dict[str, str]()
+    of_kind: dict[str, Any] = {"text": head(where), "binary": start_of(where)}
+    if foreign_signature(start):
+        del of_kind["binary"]  # some of which have none of their own
+    for format_ in FORMATS:
+        if format_.content in of_kind:
+            reason = format_.declined(of_kind[format_.content])
+            if reason:
+                reasons[format_.name] = reason
+            found = found or (None if reason else format_)
+    return found, None, reasons, None
+
+
+def _recognised_hdf5(where: Path, opened: ExitStack) -> _Recognised:
+    known = [format_ for format_ in FORMATS if format_.content == "hdf5"]
+    reasons, described = dict[str, str](), None
     try:
-        with open_hdf5(where) if is_hdf5 else nullcontext(head(where)) as content:
-            of_kind = (
-                {"hdf5": content}
-                if is_hdf5
-                else {"text": content, "binary": start_of(where)}
-            )
-            if foreign_signature(start):
-                del of_kind["binary"]  # some of which have none of their own
-            for format_ in FORMATS:
-                if format_.content in of_kind:
-                    reason = format_.declined(of_kind[format_.content])
-                    if reason:
-                        reasons[format_.name] = reason
-                    found = found or (None if reason else format_)
-                    if found and is_hdf5:
-                        break  # reasons matter for a table of numbers alone
-            if is_hdf5 and found is None:
-                described = hdf5_refusal(content, FORMATS, reasons)
+        file = opened.enter_context(open_hdf5(where))
+        for format_ in known:
+            if part := format_.find(file):
+                if format_ is not _NETCDF:
+                    return format_, part, {}, None
+                opened.close()  # another library opens it
+                return format_, None, {}, None
+        reasons |= {format_.name: format_.declined(file) or "" for format_ in known}
+        described = hdf5_refusal(file, FORMATS, reasons)
     except HDF5_ERRORS as error:
-        if not is_hdf5:
-            raise
         reasons["HDF5"] = str(error)
-    return found, reasons, described
+    return None, None, reasons, described
 
 
-def _open(format_: Format, where: Path, options: dict[str, Any], T: Any) -> xr.Dataset:
+def _open(
+    format_: Format, where: Path, options: dict[str, Any], T: Any, part: Any = None
+) -> xr.Dataset:
     """Open a file by its reader, which knows only some options."""
     known = {} if format_ is _NETCDF else dict.fromkeys(format_.options)
     if unknown := [f"{name}=" for name in options if name not in known]:
@@ -206,9 +214,13 @@ def _open(format_: Format, where: Path, options: dict[str, Any], T: Any) -> xr.D
                 f"{near}=" for one in unknown for near in nearest(one[:-1], known)
             ),
         )
+    if part is None:
+        read = partial(format_.open, where)
+    else:  # of a file that is open
+        read = partial(format_.of_part, where, part)
     if "T" in known:  # the reader decides if the file contradicts itself
-        return format_.open(where, T=T, **options)
-    return at_temperature(format_.open(where, **options), T)
+        return read(T=T, **options)
+    return at_temperature(read(**options), T)
 
 
 def _by_engine(where: Path, engine: Any, options: dict[str, Any], T: Any) -> xr.Dataset:

@@ -17,7 +17,7 @@ from xbp.core.units import convert_factor
 from xbp.io.reader import density_per_mev
 from xbp.io.text import check
 
-__all__ = ["Column", "Function", "correlation", "has_functions"]
+__all__ = ["Column", "Function", "correlation", "has_functions", "is_function"]
 
 Function = Literal[
     "dynamic_structure_factor",
@@ -25,12 +25,15 @@ Function = Literal[
     "vibrational_dos",
     "mean_square_displacement",
 ]
-#: Names of the variables of each function, before that of the part.
-_NAMES: Final[dict[str, str]] = {
-    "dynamic_structure_factor": r"(?:s\(q,f\)|sqw)",
-    "vibrational_dos": r"v?dos",
-    "intermediate_scattering_function": r"(?:f\(q,t\)|fqt)",
-    "mean_square_displacement": r"msd",
+#: Names of the variables of each function, with that of the part.
+_NAMES: Final = {
+    function: re.compile(rf"(?i){name}[_/-](\S+)")
+    for function, name in (
+        ("dynamic_structure_factor", r"(?:s\(q,f\)|sqw)"),
+        ("vibrational_dos", r"v?dos"),
+        ("intermediate_scattering_function", r"(?:f\(q,t\)|fqt)"),
+        ("mean_square_displacement", r"msd"),
+    )
 }
 #: Names of axes, with their dimensions.
 _AXES: Final[dict[str, str]] = {
@@ -75,10 +78,21 @@ def _parts(columns: Mapping[str, Column]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for function, pattern in _NAMES.items():
         for name in columns:
-            match = re.fullmatch(rf"(?i){pattern}[_/-](\S+)", name)
+            match = pattern.fullmatch(name)
             if match is not None and columns[name].axes:
                 found.setdefault(function, {})[match[1]] = name
     return found
+
+
+def is_function(name: str) -> bool:
+    """Return whether a variable is called like a function that xbp knows.
+
+    Examples
+    --------
+    >>> is_function("s(q,f)_total"), is_function("time")
+    (True, False)
+    """
+    return any(pattern.fullmatch(name) for pattern in _NAMES.values())
 
 
 def has_functions(columns: Mapping[str, Column]) -> bool:

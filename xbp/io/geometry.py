@@ -366,10 +366,11 @@ def angle_dataset(
         attrs=attrs,
         further={**coords, **(further or {}), **own},
     )
+    labels = ds.variables["S"].attrs
     if ki_over_kf is not None:
-        ds.S.attrs["ki_over_kf"] = KI_OVER_KF[ki_over_kf]
+        labels["ki_over_kf"] = KI_OVER_KF[ki_over_kf]
     if geometry is not None:
-        ds.S.attrs["geometry"] = geometry
+        labels["geometry"] = geometry
     return ds
 
 

@@ -1,11 +1,12 @@
-"""Safe reading of HDF5 that may be damaged, also before netCDF opens it."""
+"""Safe reading of HDF5 that may be damaged."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import lazy_loader
 import numpy as np
@@ -22,18 +23,19 @@ else:
 __all__ = [
     "HDF5_ERRORS",
     "HDF5_SIGNATURE",
+    "MAX_COMPRESSION",
     "attribute",
     "chosen",
     "contents",
     "flag",
     "group",
+    "groups",
     "labels_of",
+    "names_in",
     "number",
     "numbers",
     "open_hdf5",
-    "require_netcdf",
     "require_own",
-    "require_stored",
     "text",
     "texts_of",
     "units_of",
@@ -52,7 +54,7 @@ HDF5_ERRORS = (
     OverflowError,
 )
 #: The best ratio that deflate can reach.
-_MAX_COMPRESSION = 1032
+MAX_COMPRESSION: Final = 1032
 
 #: Attributes by which some programs change the numbers, and their neutral values.
 _SCALES = {"scale_factor": 1, "scaling_factor": 1, "add_offset": 0}
@@ -89,10 +91,62 @@ def contents(path: str | os.PathLike[str], most: int = 6) -> str:
     return "it is damaged"
 
 
+def names_in(parent: h5py.Group) -> list[str]:
+    """Return the names of what a group contains."""
+    names: list[bytes] = []
+    parent.id.links.iterate(names.append)
+    return [name.decode("utf-8", "surrogateescape") for name in names]
+
+
+def groups(parent: h5py.Group) -> dict[str, h5py.Group]:
+    """Return the groups of a group, by their names."""
+    found = {name: group(parent, name) for name in names_in(parent)}
+    return {name: node for name, node in found.items() if node is not None}
+
+
 def group(parent: Any, name: str) -> h5py.Group | None:
     """Return a group of a group; None if it is missing."""
-    node = parent.get(name) if isinstance(parent, h5py.Group) else None
-    return node if isinstance(node, h5py.Group) else None
+    found = _opened(parent, name)
+    return h5py.Group(found) if isinstance(found, h5py.h5g.GroupID) else None
+
+
+def _opened(parent: Any, name: str) -> Any:
+    """Return an object of a group as HDF5 has it; None if it is missing.
+
+    Of the tens that are looked up in a file few become objects of h5py, each of which
+    takes longer than what is read of it.
+    """
+    if not isinstance(parent, h5py.Group):
+        return None
+    try:
+        return h5py.h5o.open(parent.id, name.encode("utf-8", "surrogateescape"))
+    except KeyError:
+        return None
+
+
+def _dataset(parent: Any, name: str) -> h5py.h5d.DatasetID | None:
+    found = _opened(parent, name)
+    return found if isinstance(found, h5py.h5d.DatasetID) else None
+
+
+def _size(node: h5py.h5d.DatasetID) -> int:
+    return 0 if node.shape is None else math.prod(node.shape)
+
+
+def _has_numbers(node: h5py.h5d.DatasetID) -> bool:
+    kind = node.dtype
+    plain = kind.kind in "fiu" and h5py.check_enum_dtype(kind) is None
+    return plain and node.shape is not None
+
+
+def _values(found: h5py.h5d.DatasetID | h5py.h5a.AttrID) -> np.ndarray:
+    """Read all of a dataset or of an attribute."""
+    values = np.zeros(found.shape, found.dtype)
+    if isinstance(found, h5py.h5a.AttrID):
+        found.read(values)
+    else:
+        found.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    return values
 
 
 def chosen(found: Mapping[str, h5py.Group], name: str | None) -> h5py.Group:
@@ -109,34 +163,37 @@ def chosen(found: Mapping[str, h5py.Group], name: str | None) -> h5py.Group:
     return found[choose(name, found, "name", reason=reason)]
 
 
-def attribute(node: h5py.HLObject, name: str) -> Any:
+def attribute(node: h5py.HLObject, name: str, *, of: str = ".") -> Any:
     """Read a small text or integer attribute; None if it is missing.
+
+    Of a group, or `of` an object in it.
 
     Raises
     ------
     ValueError
         If it is anything else: long lists and damaged texts crash libraries.
     """
-    if name not in node.attrs:
+    names = name.encode(), of.encode()
+    if not h5py.h5a.exists(node.id, names[0], obj_name=names[1]):
         return None
-    found = node.attrs.get_id(name)
+    found = h5py.h5a.open(node.id, names[0], obj_name=names[1])
     kind = found.get_type()
     is_text = isinstance(kind, h5py.h5t.TypeStringID)
     whole = found.get_storage_size() == kind.get_size() or (
         is_text and kind.is_variable_str()
     )
-    letters = len(found.shape) == 1 and kind.get_size() == 1 and found.shape[0] <= 256
+    listed = len(found.shape or ()) == 1 and found.shape[0] <= 256
+    letters = listed and kind.get_size() == 1
     short = found.shape == () and kind.get_size() <= 256 and whole
-    check(
-        (short and (is_text or isinstance(kind, h5py.h5t.TypeIntegerID)))
-        or (is_text and letters),
-        f"attribute '{name}' of {node.name} is neither a short text nor an integer",
-    )
-    if letters:  # as the first version of histogram wrote a text
-        return b"".join(np.asarray(node.attrs[name]).tolist()).decode(
-            "utf-8", "replace"
+    plain = short and (is_text or isinstance(kind, h5py.h5t.TypeIntegerID))
+    if not plain and not (is_text and letters):
+        where = node.name if of == "." else f"{node.name}/{of}"
+        raise ValueError(
+            f"attribute '{name}' of {where} is neither a short text nor an integer"
         )
-    value = node.attrs[name]
+    value: Any = _values(found)[()]
+    if letters:  # as the first version of histogram wrote a text
+        value = b"".join(value.tolist())
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
@@ -159,34 +216,32 @@ def numbers(
         If it is missing, contains other things than (whole) numbers, has another shape,
         or is declared larger than what the file stores.
     """
-    node: Any = parent.get(name) if isinstance(parent, h5py.Group) else None
-    check(
-        isinstance(node, h5py.Dataset)
-        and node.dtype.kind in "fiu"
-        and not h5py.check_enum_dtype(node.dtype),
-        f"'{name}' is missing or does not contain numbers",
-    )
-    require_own(node)
+    node = _dataset(parent, name)
+    if node is None or not _has_numbers(node):
+        raise ValueError(f"'{name}' is missing or does not contain numbers")
+    _require_own(node)
     _require_unscaled(node)
+    found = node.shape
     check(
-        shape in (None, node.shape) and ndim in (None, node.ndim),
-        f"'{name}' has the shape {node.shape}, not {shape or f'{ndim} dimensions'}",
+        shape in (None, found) and ndim in (None, len(found)),
+        f"'{name}' has the shape {found}, not {shape or f'{ndim} dimensions'}",
     )
-    stored = node.id.get_storage_size()
-    claimed = node.size * node.dtype.itemsize
-    check(stored or not node.size, f"'{name}' was declared and never written")
+    size, stored = _size(node), node.get_storage_size()
+    claimed = size * node.dtype.itemsize
+    check(stored or not size, f"'{name}' was declared and never written")
     # 10^5 detectors of 2000 energies fit; large arrays of measured numbers are not
     # compressed by more than 50.
-    ratio = _MAX_COMPRESSION if claimed <= 2**26 else 50
+    ratio = MAX_COMPRESSION if claimed <= 2**26 else 50
     check(
-        0 < node.size <= 2**28 and claimed <= ratio * stored,
-        f"'{name}' claims the shape {node.shape}, of which {stored} bytes are stored",
+        0 < size <= 2**28 and claimed <= ratio * stored,
+        f"'{name}' claims the shape {found}, of which {stored} bytes are stored",
     )
-    stored = of_hdf5(node, range(len(node))) if claimed > 2**22 and node.ndim else None
-    if stored is not None:
-        values = stored.whole(look)
+    large = claimed > 2**22 and found
+    rows = of_hdf5(h5py.Dataset(node), range(found[0])) if large else None
+    if rows is not None:
+        values = rows.whole(look)
     else:
-        values = np.asarray(node[()], dtype=float)
+        values = np.asarray(_values(node), dtype=float)
         flat = values.reshape(-1)
         for at in range(0, flat.size, PART):
             look(at, flat[at : at + PART])
@@ -197,18 +252,17 @@ def numbers(
     return values.astype(np.int64)
 
 
-def _require_unscaled(node: h5py.Dataset) -> None:
+def _require_unscaled(node: h5py.h5d.DatasetID) -> None:
     """Refuse attributes by which some programs change numbers when they read them."""
     for name, neutral in _SCALES.items():
-        if name not in node.attrs:
+        if not h5py.h5a.exists(node, name.encode()):
             continue
-        found = node.attrs.get_id(name)
+        found = h5py.h5a.open(node, name.encode())
         kinds = (h5py.h5t.TypeFloatID, h5py.h5t.TypeIntegerID)
         known = found.shape in ((), (1,)) and isinstance(found.get_type(), kinds)
-        value = node.attrs[name] if known else np.nan
         check(
-            np.all(value == neutral),
-            f"'{node.name}' has {name}, which is not applied",
+            known and np.all(_values(found) == neutral),
+            f"'{_name(node)}' has {name}, which is not applied",
         )
 
 
@@ -219,10 +273,18 @@ def require_own(node: h5py.Dataset) -> None:
     ------
     ValueError
     """
-    check(
-        not (node.is_virtual or node.external),
-        f"'{node.name}' is stored in other files",
-    )
+    _require_own(node.id)
+
+
+def _require_own(node: h5py.h5d.DatasetID) -> None:
+    plan = node.get_create_plist()
+    virtual = plan.get_layout() == h5py.h5d.VIRTUAL
+    if virtual or plan.get_external_count():
+        raise ValueError(f"'{_name(node)}' is stored in other files")
+
+
+def _name(node: h5py.h5d.DatasetID) -> str:
+    return (h5py.h5i.get_name(node) or b"").decode("utf-8", "replace")
 
 
 def number(parent: h5py.Group, name: str) -> float | None:
@@ -251,9 +313,9 @@ def flag(parent: h5py.Group, name: str) -> bool | None:
     ValueError
         If it is anything else.
     """
-    node = parent.get(name) if isinstance(parent, h5py.Group) else None
-    if isinstance(node, h5py.Dataset) and node.dtype.kind == "b" and node.size == 1:
-        return bool(np.asarray(node[()]).reshape(()))
+    node = _dataset(parent, name)
+    if node is not None and node.dtype.kind == "b" and _size(node) == 1:
+        return bool(_values(node).reshape(()))
     value = number(parent, name)
     check(value in (None, 0.0, 1.0), f"'{name}' is {value}, not 0 or 1")
     return None if value is None else bool(value)
@@ -267,16 +329,16 @@ def text(parent: h5py.Group | None, name: str) -> str | None:
     ValueError
         If it claims to be absurdly long.
     """
-    node = parent.get(name) if isinstance(parent, h5py.Group) else None
-    if not isinstance(node, h5py.Dataset) or node.size != 1:
+    node = _dataset(parent, name)
+    if node is None or _size(node) != 1:
         return None
-    kind = node.id.get_type()
+    kind = node.get_type()
     if not isinstance(kind, h5py.h5t.TypeStringID):
         return None
     check(
         kind.get_size() <= 2**24, f"'{name}' claims a text of {kind.get_size()} bytes"
     )
-    value = np.asarray(node[()]).reshape(-1)[0]
+    value = _values(node).reshape(-1)[0]
     value = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return value.strip("\x00 \n")
 
@@ -303,153 +365,5 @@ def labels_of(node: Any) -> np.ndarray:
 
 def units_of(parent: h5py.Group, name: str, canonical: str) -> str:
     """Return the units of a dataset, written Kelvin or DEGREES too."""
-    units = str(attribute(parent[name], "units") or "").strip() or canonical
+    units = str(attribute(parent, "units", of=name) or "").strip() or canonical
     return units.lower() if len(units) > 4 and units.isalpha() else units
-
-
-def require_netcdf(file: h5py.File) -> None:
-    """Check groups, dimensions and types of a file before the netCDF library opens it.
-
-    Some valid HDF5 crashes that library.
-
-    Raises
-    ------
-    ValueError
-        If groups contain one another; links lead elsewhere; the scale of a dimension is
-        missing, not a scale, or has another length; numbers have sizes that netCDF does
-        not support; or a variable claims more than the file stores.
-    """
-    datasets = list(_datasets(file))
-    numbered = [(_dimension_id(node), node) for node in datasets]
-    scales = {number: node for number, node in numbered if number is not None}
-    unique = len(scales) == sum(number is not None for number, _ in numbered)
-    check(unique, "two of its dimensions have the same id")
-    for node in datasets:
-        _require_size(node)
-        _require_dimensions(file, node)
-        for axis, number in enumerate(_dimension_ids(node)):
-            problem = f"dimension {axis} of '{node.name}' is not in the file"
-            check(number in scales, problem)
-            _require_length(node, axis, scales[number])
-
-
-def require_stored(file: h5py.File) -> None:
-    """Check that no dataset claims more than is stored, before another library reads.
-
-    Raises
-    ------
-    ValueError
-        If one does, or is in other files.
-    """
-
-    def look(name: str, node: h5py.HLObject) -> None:
-        if not isinstance(node, h5py.Dataset) or node.shape is None:
-            return
-        require_own(node)
-        claimed, stored = node.size * node.dtype.itemsize, node.id.get_storage_size()
-        check(
-            claimed <= max(2**20, _MAX_COMPRESSION * stored),
-            f"'{name}' claims {claimed / 1e9:.3g} GB, of which {stored} bytes are "
-            "stored",
-        )
-
-    file.visititems(look)
-
-
-def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
-    """Yield every dataset once."""
-    seen, waiting = set(), [file["/"]]
-    while waiting:
-        parent = waiting.pop()
-        here = h5py.h5o.get_info(parent.id).addr
-        check(here not in seen, f"its group {parent.name} occurs in several places")
-        seen.add(here)
-        for name in parent:
-            is_own = isinstance(parent.get(name, getlink=True), h5py.HardLink)
-            check(is_own, f"'{name}' in {parent.name} is a link, unknown to netCDF")
-            item = parent[name]
-            if isinstance(item, h5py.Group):
-                waiting.append(item)
-            elif isinstance(item, h5py.Dataset):
-                at = h5py.h5o.get_info(item.id).addr
-                if at not in seen:  # a dataset may have several names
-                    seen.add(at)
-                    yield item
-
-
-def _require_size(node: h5py.Dataset) -> None:
-    kind = node.id.get_type()
-    size = kind.get_size()
-    known = {h5py.h5t.TypeFloatID: (4, 8), h5py.h5t.TypeIntegerID: (1, 2, 4, 8)}
-    fits = size in known.get(type(kind), (size,))
-    check(fits, f"'{node.name}' has numbers of {size} bytes, unknown to netCDF")
-    require_own(node)
-    # A dimension without a coordinate has no stored values, and is never read.
-    if node.shape is None or (_text_of(node, "NAME") or "").startswith(
-        "This is a netCDF dimension but not a netCDF variable"
-    ):
-        return
-    claimed, stored = node.size * size, node.id.get_storage_size()
-    check(
-        claimed <= max(2**26, _MAX_COMPRESSION * stored),
-        f"'{node.name}' declares {claimed / 1e9:.3g} GB, of which {stored} bytes are "
-        "stored",
-    )
-
-
-def _text_of(node: h5py.HLObject, name: str) -> str | None:
-    value = attribute(node, name)
-    return value if isinstance(value, str) else None
-
-
-def _require_dimensions(file: h5py.File, node: h5py.Dataset) -> None:
-    """Check that every dimension of a dataset refers to a scale of its length."""
-    if "DIMENSION_LIST" not in node.attrs:
-        return
-    found = node.attrs.get_id("DIMENSION_LIST")
-    kind = found.get_type()
-    references = isinstance(kind, h5py.h5t.TypeVlenID) and isinstance(
-        kind.get_super(), h5py.h5t.TypeReferenceID
-    )
-    fits = references and found.shape == (node.ndim,)
-    check(fits, f"'{node.name}' does not have a scale for each dimension")
-    lists = np.asarray(node.attrs["DIMENSION_LIST"], dtype=object)
-    for axis, scale in ((axis, scale) for axis, s in enumerate(lists) for scale in s):
-        target: Any = None
-        with contextlib.suppress(KeyError, ValueError, RuntimeError, OSError):
-            target = file[scale] if scale else None
-        check(
-            isinstance(target, h5py.Dataset)
-            and target.name  # it is linked
-            and _text_of(target, "CLASS") == "DIMENSION_SCALE"
-            and target.shape,
-            f"dimension {axis} of '{node.name}' has no scale: it was replaced or lost",
-        )
-        _require_length(node, axis, target)
-
-
-def _require_length(node: h5py.Dataset, axis: int, scale: h5py.Dataset) -> None:
-    lengths = node.maxshape[axis], scale.maxshape[0] if scale.maxshape else 0
-    check(
-        None in lengths or node.shape[axis] == scale.shape[0],
-        f"dimension {axis} of '{node.name}' and its scale differ in length",
-    )
-
-
-def _dimension_id(node: h5py.Dataset) -> int | None:
-    value = attribute(node, "_Netcdf4Dimid")
-    if value is None or _text_of(node, "CLASS") != "DIMENSION_SCALE":
-        return None
-    is_number = isinstance(value, int | np.integer)
-    check(is_number, f"the id of the dimension '{node.name}' is not a number")
-    return int(value)
-
-
-def _dimension_ids(node: h5py.Dataset) -> list[int]:
-    if "_Netcdf4Coordinates" not in node.attrs:
-        return []
-    found = node.attrs.get_id("_Netcdf4Coordinates")
-    whole = isinstance(found.get_type(), h5py.h5t.TypeIntegerID)
-    fits = whole and found.shape == (node.ndim,)
-    check(fits, f"the dimension ids of '{node.name}' are not {node.ndim} numbers")
-    return [int(number) for number in node.attrs["_Netcdf4Coordinates"]]

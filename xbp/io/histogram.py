@@ -15,7 +15,7 @@ from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.schema import COORDINATES
 from xbp.core.units import convert_factor, parse_unit
 from xbp.io.guide import Guide, example
-from xbp.io.hdf5 import attribute, chosen, group, numbers
+from xbp.io.hdf5 import attribute, chosen, group, groups, numbers
 from xbp.io.masks import measured
 from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check, translated
@@ -34,13 +34,12 @@ _AXES: Final = {"Q": "Q", "energy": "E", "E": "E"}
 def _histograms(file: h5py.File) -> dict[str, h5py.Group]:
     """Return the groups of histograms: the file itself or one level below."""
     found = {}
-    for candidate in (file, *file.values()):
+    for name, candidate in {"/": file, **groups(file)}.items():
         grid = group(candidate, "grid")
-        axes = [_AXES.get(name) for name in grid if group(grid, name)] if grid else []
-        if "E" in axes and isinstance(
-            candidate.get(_at(candidate, "data")), h5py.Dataset
-        ):
-            found[str(candidate.name).strip("/") or "/"] = candidate
+        energy = any(grid and group(grid, axis) for axis in _AXES if axis != "Q")
+        data = candidate.get(_at(candidate, "data")) if energy else None
+        if isinstance(data, h5py.Dataset):
+            found[name] = candidate
     return found
 
 

@@ -24,7 +24,7 @@ from xbp.io.geometry import (
     with_fixed_energy,
 )
 from xbp.io.guide import Guide, example
-from xbp.io.hdf5 import group, numbers, text
+from xbp.io.hdf5 import group, groups, numbers, text
 from xbp.io.masks import measured
 from xbp.io.reader import Format, density_per_mev
 from xbp.io.text import check
@@ -51,9 +51,9 @@ _WAVELENGTH: Final = re.compile(r"(?i)wavelength\b.*|\(entry\) wavelength")
 
 
 def _find(file: h5py.File) -> h5py.Group | None:
-    for entry in file.values():
+    for entry in groups(file).values():
         data = group(entry, "data1") or group(entry, "data")
-        if data is not None and {"DATA", "X"} <= set(data):
+        if data is not None and "DATA" in data and "X" in data:
             return data
     return None
 

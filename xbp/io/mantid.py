@@ -27,7 +27,7 @@ from xbp.io.geometry import (
     with_fixed_energy,
 )
 from xbp.io.guide import Guide, example
-from xbp.io.hdf5 import attribute, chosen, group, numbers, text, units_of
+from xbp.io.hdf5 import attribute, chosen, group, names_in, numbers, text, units_of
 from xbp.io.mantid_run import Run
 from xbp.io.masks import measured
 from xbp.io.reader import Format, density_per_mev
@@ -56,7 +56,7 @@ def _workspaces(file: h5py.File) -> dict[str, h5py.Group]:
     """Return the workspaces with spectra, by their names if these differ."""
     places = {
         int(place[1]): name
-        for name in file
+        for name in names_in(file)
         if (place := re.fullmatch(r"mantid_workspace_(\d+)", name))
         and "values" in (group(group(file, name), "workspace") or ())
     }

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 import xarray as xr
 
-from xbp.io.correlations import Column, Function, correlation, has_functions
+from xbp.io.correlations import (
+    Column,
+    Function,
+    correlation,
+    has_functions,
+    is_function,
+)
 from xbp.io.guide import Guide, example
 from xbp.io.hdf5 import attribute, numbers, text
 from xbp.io.reader import Format
@@ -43,6 +49,10 @@ def _columns(file: h5py.File) -> dict[str, Column]:
 
 
 def _find(file: h5py.File) -> dict[str, Column] | None:
+    names: list[bytes] = []
+    file.id.links.visit(names.append)
+    if not any(is_function(name.decode("utf-8", "replace")) for name in names):
+        return None
     columns = _columns(file)
     return columns if has_functions(columns) else None
 

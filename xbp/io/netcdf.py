@@ -25,9 +25,10 @@ from xbp.io.hdf5 import (
     HDF5_ERRORS,
     HDF5_SIGNATURE,
     attribute,
+    names_in,
     open_hdf5,
-    require_netcdf,
 )
+from xbp.io.hdf5_checks import require_netcdf
 from xbp.io.publish import new_file, to_path
 from xbp.io.text import check, translated
 
@@ -294,7 +295,8 @@ def decline(path: Path) -> str | None:
 
 def declined(file: h5py.File) -> str | None:
     """Return why an HDF5 file is not netCDF, or None if it is."""
-    marked = "_NCProperties" in file.attrs or "xbp_schema" in file.attrs
+    attrs = file["/"].attrs
+    marked = "_NCProperties" in attrs or "xbp_schema" in attrs
     if not marked and not _has_scales(file):
         return "it is HDF5 without netCDF dimensions"
     try:
@@ -355,7 +357,7 @@ def open_classic(path: Path) -> Iterator[xr.Dataset]:
 def _has_scales(file: h5py.File) -> bool:
     return any(
         isinstance(item, h5py.Dataset) and attribute(item, "CLASS") == "DIMENSION_SCALE"
-        for item in map(file.get, file)
+        for item in map(file.get, names_in(file))
     )
 
 

@@ -34,6 +34,8 @@ from xbp.io.hdf5 import (
     chosen,
     flag,
     group,
+    groups,
+    names_in,
     number,
     numbers,
     text,
@@ -64,19 +66,17 @@ def _entries(file: h5py.File) -> dict[str, h5py.Group]:
     needed = {"data", "error", "energy", "polar"}
     return {
         name: entry
-        for name, entry in file.items()
-        if group(entry, "NXSPE_info") and needed <= set(group(entry, "data") or ())
+        for name, entry in groups(file).items()
+        if group(entry, "NXSPE_info")
+        and (data := group(entry, "data"))
+        and needed <= {*names_in(data)}
     }
-
-
-def _find(file: h5py.File) -> h5py.Group | None:
-    return next(iter(_entries(file).values()), None)
 
 
 FORMAT = Format(
     "NXSPE",
     "hdf5",
-    _find,
+    _entries,
     "it has no entry with 'NXSPE_info' and 'data/polar'",
     guesses=False,
     finite=True,
@@ -95,7 +95,7 @@ FORMAT = Format(
 @FORMAT.reader
 def open_nxspe(
     path: Path,
-    entry: h5py.Group,
+    entries: dict[str, h5py.Group],
     *,
     T: Any = None,
     geometry: str | None = None,
@@ -181,23 +181,24 @@ def open_nxspe(
     """
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
     asked.kind()
-    entry = chosen(_entries(entry.file), name)
+    entry = chosen(entries, name)
     data, info = entry["data"], entry["NXSPE_info"]
+    there = names_in(data)
     known = Extremes(), Extremes()
     values = numbers(data, "data", ndim=2, look=known[0].look)
     std = numbers(data, "error", shape=values.shape, look=known[1].look)
     n_detector, n_energy = values.shape
-    axis = attribute(data["energy"], "units") or "meV"
+    axis = attribute(data, "units", of="energy") or "meV"
     to_mev = convert_factor(axis, "meV", name="'energy'", energy=True)
     energy = numbers(data, "energy", ndim=1) * to_mev
     ascending = np.isfinite(energy).all() and (np.diff(energy) > 0).all()
     fits = energy.size in (n_energy, n_energy + 1)
     check(fits and ascending, f"'energy' is not ascending, or not of {n_energy} bins")
-    units = attribute(data["data"], "units") or f"1/({axis})"
-    own = parse_unit(attribute(data["error"], "units") or units, name="'error'")
+    units = attribute(data, "units", of="data") or f"1/({axis})"
+    own = parse_unit(attribute(data, "units", of="error") or units, name="'error'")
     same = own in (parse_unit(units), parse_unit("1"))
     check(same, f"its errors are in {own}, its spectra in {units}")
-    label = attribute(data["error"], "long_name") or ""
+    label = attribute(data, "long_name", of="error") or ""
     squares = re.search(r"(?i)varian|squared?\b|\^ ?2|²", label)
     check(squares is None, f"its errors are called {label!r}, not standard deviations")
     of_file = values
@@ -236,7 +237,7 @@ def open_nxspe(
         angles={
             name: _per_detector(_converted(data, column, angle), column, *may_lack)
             for column, name in _COLUMNS.items()
-            if column in data
+            if column in there
         },
         E=energy,
         temperature=T,
@@ -267,7 +268,7 @@ def _factor(parent: h5py.Group, name: str, canonical: str) -> float:
 def _angle_units(path: Path, entry: h5py.Group, given: str | None) -> str:
     """Return the units of angles without an attribute."""
     data = entry["data"]
-    if "units" in data["polar"].attrs:
+    if attribute(data, "units", of="polar") is not None:
         not_used(f"{path} has units of angles", angle_units=given)
         return units_of(data, "polar", "degree")
     largest = np.fmax.reduce(numbers(data, "polar", ndim=1), initial=0)
@@ -302,7 +303,7 @@ def _fixed_energy(info: h5py.Group, *may_lack: np.ndarray) -> float | np.ndarray
     """Return the fixed energy in meV, one or one for each spectrum, if it is known."""
     if "fixed_energy" not in info:
         return None
-    units = attribute(info["fixed_energy"], "units") or "meV"
+    units = attribute(info, "units", of="fixed_energy") or "meV"
     factor = convert_factor(units, "meV", name="'fixed_energy'", energy=True)
     given = numbers(info, "fixed_energy").reshape(-1) * factor
     if given.size > 1:

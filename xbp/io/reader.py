@@ -159,6 +159,8 @@ class Format:
         Name for ``engine=``, if it is not that of the module.
     open : callable
         The reader, which takes a path; set by `reader`.
+    of_part : callable
+        The same of a file that is open: it takes the path, and what `find` returned.
     made : list of Format
         All formats.
     """
@@ -178,6 +180,7 @@ class Format:
     parts: tuple[str, ...] = ()
     other_engine: str = ""
     open: Callable[..., xr.Dataset] = field(init=False)
+    of_part: Callable[..., xr.Dataset] = field(init=False, repr=False, compare=False)
     made: ClassVar[list[Format]] = []
 
     def __post_init__(self) -> None:
@@ -224,11 +227,18 @@ class Format:
                 whole = self.content in ("text", "binary")
                 found = self.find(content) if self.strict or not whole else content
                 if self.strict and not found:
-                    reason = self._lack(content)
+                    reason = self._lack(content) or ""
                     fix = "xbp.open_dataset(path) finds the format by the content"
-                    raise FileFormatError(what, reason=reason or "", fix=fix)
+                    raise FileFormatError(what, reason=reason, fix=fix)
+                return of_part(where, content if whole else found, *args, **options)
+
+        def of_part(
+            where: Path, part: Any, /, *args: P.args, **options: P.kwargs
+        ) -> xr.Dataset:
+            check_arguments(function, options)
+            what = f"{where} cannot be read as {self.name}"
+            with translated(what, *DAMAGE, fix=MAYBE_DAMAGED):
                 with _located(where):
-                    part = content if whole else found
                     ds = function(where, part, *args, **options)
                 for name, variable in ds.data_vars.items():
                     known = self.finite or not _is_infinite(variable)
@@ -237,9 +247,9 @@ class Format:
 
         signature = inspect.signature(function)
         first, _, *others = signature.parameters.values()
-        shown_to_users = signature.replace(parameters=[first, *others])
-        read.__signature__ = shown_to_users  # type: ignore[attr-defined]
-        self.open = read
+        of_users = signature.replace(parameters=[first, *others])
+        read.__signature__ = of_users  # type: ignore[attr-defined]
+        self.open, self.of_part = read, of_part
         return read
 
     @property
@@ -247,7 +257,7 @@ class Format:
         """Name for ``engine=``."""
         return self.other_engine or self.open.__module__.rpartition(".")[2]
 
-    @property
+    @functools.cached_property
     def options(self) -> list[str]:
         """Names of the keyword arguments of the reader."""
         return list(inspect.signature(self.open).parameters)[1:]

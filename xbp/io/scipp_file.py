@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.core.errors import require
 from xbp.io.exchange import from_scipp
 from xbp.io.guide import Guide, example
-from xbp.io.hdf5 import require_stored
+from xbp.io.hdf5_checks import require_stored
 from xbp.io.reader import Format
 from xbp.io.text import check, translated
 

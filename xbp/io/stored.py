@@ -70,7 +70,7 @@ class Stored:
 
     def some(self, rows: Sequence[int]) -> Stored:
         """Return where some rows are."""
-        return replace(self, begins=self.begins[np.array(rows, dtype=np.int64)])
+        return replace(self, begins=self.begins[_numbers(rows)])
 
     def memory(
         self, few: int, into: np.ndarray | None = None
@@ -281,6 +281,13 @@ def read_parts(
             )
 
 
+def _numbers(rows: Sequence[int]) -> np.ndarray:
+    """Return the numbers of rows as an array, of a range without a loop over it."""
+    if isinstance(rows, range):
+        return np.arange(rows.start, rows.stop, rows.step, dtype=np.int64)
+    return np.array(rows, dtype=np.int64)
+
+
 def of_hdf5(node: h5py.Dataset, rows: Sequence[int]) -> Stored | None:
     """Return where rows along the first axis are; None if HDF5 has to unpack them.
 
@@ -299,8 +306,8 @@ def of_hdf5(node: h5py.Dataset, rows: Sequence[int]) -> Stored | None:
         return None
     if node.dtype.kind not in "fiu" or not kind.equal(h5py.h5t.py_create(node.dtype)):
         return None
-    shape = node.shape[1:]
-    size, numbers = math.prod(shape) * node.dtype.itemsize, np.array(rows, np.int64)
+    shape, numbers = node.shape[1:], _numbers(rows)
+    size = math.prod(shape) * node.dtype.itemsize
     begins = np.empty(0)
     if plan.get_layout() == h5py.h5d.CONTIGUOUS:
         begin = node.id.get_offset()
@@ -340,7 +347,7 @@ def of_classic(path: Path, names: list[str], rows: range) -> dict[str, Stored]:
         If the header is damaged.
     """
     variables = classic_header(path).variables
-    numbers, found = np.array(rows, dtype=np.int64), dict[str, Stored]()
+    numbers, found = _numbers(rows), dict[str, Stored]()
     for name in names:
         own = variables[name]
         shape, step = own.shape, own.step
