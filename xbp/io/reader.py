@@ -157,10 +157,8 @@ class Format:
         unrecognised file suggests this format.
     other_engine : str
         Name for ``engine=``, if it is not that of the module.
-    open : callable
-        The reader, which takes a path; set by `reader`.
-    of_part : callable
-        The same of a file that is open: it takes the path, and what `find` returned.
+    open, of_part : callable
+        The reader, of a path; and of a path with what `find` returned in its open file.
     made : list of Format
         All formats.
     """
@@ -240,9 +238,8 @@ class Format:
             with translated(what, *DAMAGE, fix=MAYBE_DAMAGED):
                 with _located(where):
                     ds = function(where, part, *args, **options)
-                for name, variable in ds.data_vars.items():
-                    known = self.finite or not _is_infinite(variable)
-                    check(known, f"'{name}' is infinite in places")
+                for name, variable in () if self.finite else ds.data_vars.items():
+                    check(not _is_infinite(variable), f"'{name}' is infinite in places")
                 return ds
 
         signature = inspect.signature(function)
