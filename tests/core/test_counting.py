@@ -80,6 +80,20 @@ def test_operations_write_the_error_that_they_took(lazily: bool) -> None:
     np.testing.assert_array_equal(data.B_std, [1, 0, 0.5, 1.5])
 
 
+@pytest.mark.parametrize("chunks", [{"E": 10}, {"E": 20, "draw": 3}, {"E": 1}])
+def test_chunks_without_counts_have_the_error_of_one(chunks: dict[str, int]) -> None:
+    counts = np.random.default_rng(2).poisson(30 * np.exp(-np.arange(40) / 4), (6, 40))
+    counts[:, 20:] = 0
+    whole = counted(counts)
+    lazy = whole.chunk(chunks)
+    for one in (lambda ds: ds.bp.scale(2), lambda ds: ds.bp.cut_E((15, 40))):
+        out = one(lazy)
+        assert out.B_std.chunks
+        both = [ds[["B", "B_std"]].compute() for ds in (out, one(whole))]
+        xr.testing.assert_allclose(*both)
+    assert (lazy.bp.scale(2).compute().B_std > 0).all()
+
+
 def test_errors_of_zero_throughout_are_none() -> None:
     E = np.linspace(1, 20, 60)
     B = xbp.models.evaluate("lognormal", E, energy="5.5 meV", height=2, sigma=0.6).B

@@ -367,21 +367,26 @@ def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | Non
     -------
     xarray.DataArray or None
         None if σ is 0 throughout: the data have no errors. Dask arrays are processed
-        chunk by chunk, and a chunk of zeros is left unchanged.
+        chunk by chunk, of whole spectra, and a chunk of zeros is left unchanged.
     """
     along = (
         std.get_axis_num("E" if "E" in std.dims else std.dims[-1]) if std.ndim else 0
     )
     if is_lazy(std) or is_lazy(value):
+        own = std.chunksizes
+        parts = [value, std]
+        if std.ndim and len(own.get(std.dims[along], ())) > 1:
+            # Spectra in parts have no neighbours in the part without counts.
+            whole = dict.fromkeys(std.dims, "auto") | {std.dims[along]: -1}
+            parts = [part.chunk(whole) for part in parts]
         filled: xr.DataArray = xr.apply_ufunc(
             _not_negative_one_count_std,
-            value,
-            std,
+            *parts,
             kwargs={"axis": along, "name": str(std.name)},
             dask="parallelized",
             output_dtypes=[_of_numbers(std.dtype)],
         )
-        return filled.assign_attrs(std.attrs)
+        return filled.chunk(own).assign_attrs(std.attrs)
     if not (std.values == 0).any():
         return std
     if not (std.values > 0).any():
