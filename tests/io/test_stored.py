@@ -164,6 +164,28 @@ def test_numbers_are_looked_at_as_they_are_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.concatenate([*parts.values()]), values)
 
 
+@pytest.mark.parametrize("kind", ["<f8", ">f4"])
+def test_threads_read_their_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    values = np.arange(40 * PART + 7.0).astype(kind)
+    path = tmp_path / "a"
+    path.write_bytes(b"head" + values.tobytes())
+    stored = Stored(
+        path, values.dtype, (), 4 + values.itemsize * np.arange(len(values))
+    )
+    parts: dict[int, np.ndarray] = {}
+    whole = stored.whole(lambda at, part: parts.update({at: part.copy()}))
+    np.testing.assert_array_equal(whole, values)
+    assert sorted(parts) == list(range(0, len(values), PART))
+    for at, part in parts.items():
+        np.testing.assert_array_equal(part, values[at : at + PART])
+    os.truncate(path, path.stat().st_size - 1)
+    with pytest.raises(ValueError, match="1 bytes too early"):
+        stored.whole()
+
+
 def test_a_few_of_many_chunks(tmp_path: Path) -> None:
     """Those are looked for one by one, also where others were never written."""
     path = tmp_path / "a.h5"
