@@ -13,7 +13,14 @@ import scipy.io
 
 from xbp.io.classic import classic_header
 from xbp.io.masks import Extremes, survey
-from xbp.io.stored import PART, Stored, of_classic, of_hdf5, read_parts
+from xbp.io.stored import (
+    PART,
+    Stored,
+    of_classic,
+    of_hdf5,
+    read_parts,
+    read_together,
+)
 
 VALUES = np.arange(7 * 5 * 3).reshape(7, 5, 3) / 4
 RANGES = (range(7), range(2, 6), range(6, -1, -2), range(1, 7, 3), range(3, 4))
@@ -90,6 +97,8 @@ def test_classic_records(tmp_path: Path) -> None:
             assert found is not None
             for name, stored in found.items():
                 np.testing.assert_array_equal(read(stored), made[name][2][list(rows)])
+            for name, values in read_together(path, found).items():
+                np.testing.assert_array_equal(values, made[name][2][list(rows)])
         fixed = of_classic(path, ["fixed"], range(1, 4))["fixed"]
         np.testing.assert_array_equal(read(fixed), VALUES[0, 1:4, 0])
         head = classic_header(path)

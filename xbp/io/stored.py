@@ -9,7 +9,7 @@ import itertools
 import math
 import operator
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 else:
     h5py = lazy_loader.load("h5py")
 
-__all__ = ["PART", "Look", "Some", "Stored", "of_classic", "of_hdf5", "read_parts"]
+__all__ = [
+    "PART",
+    "Look",
+    "Some",
+    "Stored",
+    "of_classic",
+    "of_hdf5",
+    "read_parts",
+    "read_together",
+]
 
 #: Numbers that are read at a time: they stay in the cache of a processor.
 PART: Final = 2**16
@@ -289,6 +298,25 @@ def read_parts(
                     for one, own in zip(arrays, found, strict=True)
                 ],
             )
+
+
+def read_together(path: Path, arrays: Mapping[str, Stored]) -> dict[str, np.ndarray]:
+    """Return whole arrays of a file, in the types of the file, their bytes in order.
+
+    What is side by side in each record of a file is read in one go.
+    """
+    found = {
+        name: np.empty((one.begins.size, *one.shape), one.dtype)
+        for name, one in arrays.items()
+    }
+    pieces = [
+        piece
+        for name, one in arrays.items()
+        for piece in one.pieces(slice(0, one.begins.size), found[name])
+    ]
+    with path.open("rb", buffering=0) as stream:
+        _read_pieces(stream, pieces)
+    return {name: one.in_order(found[name]) for name, one in arrays.items()}
 
 
 def _numbers(rows: Sequence[int]) -> np.ndarray:

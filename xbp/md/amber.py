@@ -16,7 +16,7 @@ from xbp.core.errors import QuantityError, require
 from xbp.io import netcdf
 from xbp.io.classic import classic_header
 from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, attribute, open_hdf5
-from xbp.io.stored import of_classic, read_parts
+from xbp.io.stored import Stored, of_classic, read_parts, read_together
 from xbp.md.found import Found
 from xbp.md.frames import Frames, Rows, Vectors, part_of, pieces, scaled
 from xbp.md.given import Given, at_once, declared_style
@@ -199,16 +199,15 @@ class _Header:
             }
 
     def _classic(self, names: list[str], numbers: range) -> dict[str, np.ndarray]:
-        head, found = classic_header(self.path), dict[str, np.ndarray]()
-        with self.path.open("rb", buffering=0) as stream:
-            for name in names:
-                own = head.variables[name]
-                rows = numbers
-                if name not in self.over_frames:
-                    rows = range(head.dimensions[own.dims[0]] if own.dims else 1)
-                values = of_classic(self.path, [name], rows)[name].read(stream)
-                found[name] = values if own.dims else values[0]
-        return found
+        head, stored = classic_header(self.path), dict[str, Stored]()
+        for name in names:
+            own = head.variables[name]
+            rows = numbers
+            if name not in self.over_frames:
+                rows = range(head.dimensions[own.dims[0]] if own.dims else 1)
+            stored |= of_classic(self.path, [name], rows)
+        found = read_together(self.path, stored)
+        return {n: a if head.variables[n].dims else a[0] for n, a in found.items()}
 
 
 def _header(path: Path) -> _Header:
