@@ -22,9 +22,15 @@ from xbp.core.signal import read, result_table
 from xbp.core.status import FIT_LABELS, Status, diagnosed
 from xbp.core.units import convert_factor
 from xbp.fitting.core import solve_function
+from xbp.fitting.over_bins import halves_of_bins
+from xbp.fitting.shapes import SIGNIFICANT
 from xbp.md.window import make_taper
 from xbp.models.dimension import transverse_branches
-from xbp.models.lineshapes import FWHM_PER_SIGMA, damped_oscillator_current
+from xbp.models.lineshapes import (
+    FWHM_PER_SIGMA,
+    damped_oscillator_current,
+    damped_oscillator_integral,
+)
 
 __all__ = ["Window", "phonon_dispersion"]
 
@@ -225,7 +231,8 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
         std = None
         if window is None and signal.std is not None:
             std = signal.std.transpose("Q", "E").values[:, inside]
-        numbers, status = _fit(E, value, std, window, parts)
+        half = np.zeros(E.size) if window else halves_of_bins(data, "E")[inside]
+        numbers, status = _fit(E, half, value, std, window, parts)
         if window is not None and "n_wavevectors" in data.coords:
             # Waves of Q and −Q are one.
             n_waves = polarizations[name] * data["n_wavevectors"].values / 2
@@ -267,6 +274,7 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
 @np.errstate(all="ignore")
 def _fit(
     E: np.ndarray,
+    half: np.ndarray,
     C: np.ndarray,
     std: np.ndarray | None,
     window: Window | None,
@@ -274,6 +282,7 @@ def _fit(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit spectra (m, k): `_NUMBERS` (m, 4), NaN unless ok, and the statuses (m,).
 
+    They are means over the bins E ± half, which is 0 of points.
     `parts` is the fraction of an independent bin that each bin represents.
     """
     seen = np.isfinite(C)
@@ -309,7 +318,12 @@ def _fit(
     curve = damped_oscillator_current if window is None else window.oscillator_current
 
     def function(p: np.ndarray) -> np.ndarray:
-        return np.asarray(curve(E, *p.T[:, :, None]))
+        own = p.T[:, :, None]
+        if not np.any(half):
+            return np.asarray(curve(E, *own))
+        ends = (damped_oscillator_integral(E + way * half, *own) for way in (1, -1))
+        upper, lower = ends
+        return np.asarray((upper - lower) / (2 * half))
 
     found = solve_function(
         function, y[rows], seen[rows] * 1.0, start[rows], known=False, low=low
@@ -318,6 +332,11 @@ def _fit(
     if std is not None:
         known = np.where(seen, std, 0.0) / unit / np.sqrt(parts)
         stds = np.fmax(stds, found.propagated(function, seen[rows], known[rows]))
+    # A line without a width that is seen may lie anywhere within its bin.
+    unseen = found.values[:, 2] < SIGNIFICANT * stds[:, 2]
+    bin_of = np.abs(E - found.values[:, 1, None]).argmin(axis=1)
+    within = np.where(unseen, half[bin_of] / np.sqrt(3), 0.0)
+    stds[:, 1] = np.fmax(stds[:, 1], within)
     failed = ~found.converged | found.vague.any(axis=1) | found.at_bound.any(axis=1)
     energy = found.values[:, 1]
     # In the first or the last bin no line can be seen.
