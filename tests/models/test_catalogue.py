@@ -117,7 +117,7 @@ def test_bad_input() -> None:
 LOGNORMAL = {"energy": 5.0, "height": 1.0, "sigma": 0.5}
 NO_AXES = {
     "masked": np.ma.masked_greater(E, 10.0), "dates": np.array(["2020-01-01", "2020-01-02"], "M8[D]"),
-    "text": "5 meV", "texts": ["1", "2"], "complex": [1j, 2], "ragged": [[1], [2, 3]], "dict": {"a": 1}, "set": {1, 2},
+    "texts": ["1", "2"], "complex": [1j, 2], "ragged": [[1], [2, 3]], "dict": {"a": 1}, "set": {1, 2},
     "objects": np.array([None, 1], object), "none": None, "bool": [True, False], "empty": [], "nan": [1, np.nan],
     "descending": [2, 1], "quantities": [xbp.core.units.registry().Quantity(i, "meV") for i in (1, 2)],
 }  # fmt: skip
