@@ -12,6 +12,7 @@ import pytest
 import scipy.io
 
 from xbp.io.classic import classic_header
+from xbp.io.hdf5 import numbers_of_each
 from xbp.io.masks import Extremes, survey
 from xbp.io.stored import (
     PART,
@@ -173,26 +174,24 @@ def test_numbers_are_looked_at_as_they_are_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.concatenate([*parts.values()]), values)
 
 
-@pytest.mark.parametrize("kind", ["<f8", ">f4"])
-def test_threads_read_their_parts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
-    values = np.arange(40 * PART + 7.0).astype(kind)
-    path = tmp_path / "a"
-    path.write_bytes(b"head" + values.tobytes())
-    stored = Stored(
-        path, values.dtype, (), 4 + values.itemsize * np.arange(len(values))
-    )
-    parts: dict[int, np.ndarray] = {}
-    whole = stored.whole(lambda at, part: parts.update({at: part.copy()}))
-    np.testing.assert_array_equal(whole, values)
-    assert sorted(parts) == list(range(0, len(values), PART))
-    for at, part in parts.items():
-        np.testing.assert_array_equal(part, values[at : at + PART])
-    os.truncate(path, path.stat().st_size - 1)
-    with pytest.raises(ValueError, match="1 bytes too early"):
-        stored.whole()
+def test_arrays_that_are_read_at_the_same_time(tmp_path: Path) -> None:
+    path, values = tmp_path / "a.h5", np.arange(2.0**20 + 4).reshape(4, -1)
+    with h5py.File(path, "w") as file:
+        file["a"], file["b"], file["c"] = values, -values.astype(">f4"), values[:2]
+    parts = {name: dict[int, np.ndarray]() for name in "ab"}
+    looks = {
+        name: lambda at, part, own=own: own.update({at: part.copy()})
+        for name, own in parts.items()
+    }
+    with h5py.File(path) as file:
+        a, b = numbers_of_each(file, looks, ndim=2)
+        with pytest.raises(ValueError, match="'c' has the shape"):
+            numbers_of_each(file, looks | {"c": looks["a"]}, ndim=2)
+    np.testing.assert_array_equal(a, values)
+    np.testing.assert_array_equal(b, -values)
+    for name, own in (("a", a), ("b", b)):
+        seen = [parts[name][at] for at in range(0, a.size, PART)]
+        np.testing.assert_array_equal(np.concatenate(seen), own.reshape(-1))
 
 
 def test_a_few_of_many_chunks(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import lazy_loader
 import numpy as np
 
 from xbp.core.guards import choose
+from xbp.core.threads import in_threads
 from xbp.io.stored import PART, Look, of_hdf5
 from xbp.io.text import check
 
@@ -34,6 +35,7 @@ __all__ = [
     "names_in",
     "number",
     "numbers",
+    "numbers_of_each",
     "open_hdf5",
     "require_own",
     "text",
@@ -53,6 +55,8 @@ HDF5_ERRORS = (
     MemoryError,
     OverflowError,
 )
+#: Numbers that take longer to read than a thread to begin.
+_WORTH_A_THREAD: Final = 2**20
 #: The best ratio that deflate can reach.
 MAX_COMPRESSION: Final = 1032
 
@@ -216,6 +220,46 @@ def numbers(
         If it is missing, contains other things than (whole) numbers, has another shape,
         or is declared larger than what the file stores.
     """
+    values = _read(_require_numbers(parent, name, shape, ndim), look)
+    if not whole:
+        return values
+    integers = (np.abs(values) < 2**53) & (np.trunc(values) == values)
+    check(integers.all(), f"'{name}' contains numbers that are not whole")
+    return values.astype(np.int64)
+
+
+def numbers_of_each(
+    parent: h5py.Group, looks: Mapping[str, Look], *, ndim: int
+) -> list[np.ndarray]:
+    """Read datasets of the same shape as `numbers` does, large ones at the same time.
+
+    Parameters
+    ----------
+    parent : h5py.Group
+    looks : mapping of str to callable
+        Names, and what looks at the numbers of each, as for `numbers`.
+    ndim : int
+
+    Raises
+    ------
+    ValueError
+        As for `numbers`.
+    """
+    shape: tuple[int, ...] | None = None
+    pieces: list[tuple[h5py.h5d.DatasetID, Look]] = []
+    for name, look in looks.items():
+        node = _require_numbers(parent, name, shape, ndim)
+        shape = node.shape
+        pieces.append((node, look))
+    if _size(pieces[0][0]) < _WORTH_A_THREAD:
+        return [_read(*piece) for piece in pieces]
+    return in_threads(lambda piece: _read(*piece), pieces)
+
+
+def _require_numbers(
+    parent: Any, name: str, shape: tuple[int, ...] | None, ndim: int | None
+) -> h5py.h5d.DatasetID:
+    """Return a dataset if its numbers can be read, for `numbers`."""
     node = _dataset(parent, name)
     if node is None or not _has_numbers(node):
         raise ValueError(f"'{name}' is missing or does not contain numbers")
@@ -236,20 +280,19 @@ def numbers(
         0 < size <= 2**28 and claimed <= ratio * stored,
         f"'{name}' claims the shape {found}, of which {stored} bytes are stored",
     )
-    large = claimed > 2**22 and found
-    rows = of_hdf5(h5py.Dataset(node), range(found[0])) if large else None
+    return node
+
+
+def _read(node: h5py.h5d.DatasetID, look: Look) -> np.ndarray:
+    large = node.shape and _size(node) * node.dtype.itemsize > 2**22
+    rows = of_hdf5(h5py.Dataset(node), range(node.shape[0])) if large else None
     if rows is not None:
-        values = rows.whole(look)
-    else:
-        values = np.asarray(_values(node), dtype=float)
-        flat = values.reshape(-1)
-        for at in range(0, flat.size, PART):
-            look(at, flat[at : at + PART])
-    if not whole:
-        return values
-    integers = (np.abs(values) < 2**53) & (np.trunc(values) == values)
-    check(integers.all(), f"'{name}' contains numbers that are not whole")
-    return values.astype(np.int64)
+        return rows.whole(look)
+    values = np.asarray(_values(node), dtype=float)
+    flat = values.reshape(-1)
+    for at in range(0, flat.size, PART):
+        look(at, flat[at : at + PART])
+    return values
 
 
 def _require_unscaled(node: h5py.h5d.DatasetID) -> None:

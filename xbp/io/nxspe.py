@@ -38,6 +38,7 @@ from xbp.io.hdf5 import (
     names_in,
     number,
     numbers,
+    numbers_of_each,
     text,
     units_of,
 )
@@ -185,9 +186,9 @@ def open_nxspe(
     data, info = entry["data"], entry["NXSPE_info"]
     there = names_in(data)
     known = Extremes(), Extremes()
-    values = numbers(data, "data", ndim=2, look=known[0].look)
-    std = numbers(data, "error", shape=values.shape, look=known[1].look)
-    n_detector, n_energy = values.shape
+    looks = {"data": known[0].look, "error": known[1].look}
+    of_file, errors = numbers_of_each(data, looks, ndim=2)
+    n_detector, n_energy = of_file.shape
     axis = attribute(data, "units", of="energy") or "meV"
     to_mev = convert_factor(axis, "meV", name="'energy'", energy=True)
     energy = numbers(data, "energy", ndim=1) * to_mev
@@ -201,8 +202,7 @@ def open_nxspe(
     label = attribute(data, "long_name", of="error") or ""
     squares = re.search(r"(?i)varian|squared?\b|\^ ?2|²", label)
     check(squares is None, f"its errors are called {label!r}, not standard deviations")
-    of_file = values
-    values, std, units = density_per_mev(values, std, axis=to_mev, units=units)
+    values, std, units = density_per_mev(of_file, errors, axis=to_mev, units=units)
     assert std is not None
     # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN
     # for both.

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 import lazy_loader
 import numpy as np
 
-from xbp.core.threads import in_threads
 from xbp.io.classic import classic_header
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ __all__ = [
 #: Numbers that are read at a time: they stay in the cache of a processor.
 PART: Final = 2**16
 _BYTES: Final = 8 * PART
-#: Parts that take longer to read than a thread to begin.
-_WORTH_A_THREAD: Final = 16
 #: Pieces that a system reads in one go.
 _MOST: Final = 512
 #: Where bytes are in a file, and memory for them.
@@ -159,7 +156,7 @@ class Stored:
         Parameters
         ----------
         look : callable, optional
-            Called with `PART` numbers at a time, in several threads.
+            Called with `PART` numbers after the other.
 
         Raises
         ------
@@ -169,36 +166,29 @@ class Stored:
         out = np.empty((self.begins.size, *self.shape))
         flat = out.reshape(-1)
         straight = self.dtype == out.dtype
-        if self._breaks:
-            # What is converted stays in the cache of the processor.
-            few = max(1, _BYTES // max(1, self.row))
-            with self.path.open("rb", buffering=0) as stream:
+        with self.path.open("rb", buffering=0) as stream:
+            if self._breaks:
+                # What is converted stays in the cache of the processor.
+                few = max(1, _BYTES // max(1, self.row))
                 for first in range(0, len(out), few):
                     rows = slice(first, min(first + few, len(out)))
                     if straight:
                         _read_pieces(stream, self.pieces(rows, out[rows]))
                     else:
                         out[rows] = self.read(stream, rows)
-            for at in range(0, flat.size, PART):
-                look(at, flat[at : at + PART])
-            return out
-
-        def fill(parts: range) -> None:
+                for at in range(0, flat.size, PART):
+                    look(at, flat[at : at + PART])
+                return out
             buffer: Any = None if straight else np.empty(PART, self.dtype)
-            with self.path.open("rb", buffering=0) as stream:
-                stream.seek(int(self.begins[0]) + parts.start * self.dtype.itemsize)
-                for at in parts:
-                    part = flat[at : at + PART]
-                    read = part if straight else buffer[: part.size]
-                    own: Any = read.view(np.uint8)
-                    _read_into(stream, memoryview(own))
-                    if not straight:
-                        part[...] = read
-                    look(at, part)
-
-        parts = range(0, flat.size, PART)
-        most = max(_WORTH_A_THREAD, -(-len(parts) // (os.cpu_count() or 1)))
-        in_threads(fill, [parts[n : n + most] for n in range(0, len(parts), most)])
+            stream.seek(int(self.begins[0]))
+            for at in range(0, flat.size, PART):
+                part = flat[at : at + PART]
+                read = part if straight else buffer[: part.size]
+                own: Any = read.view(np.uint8)
+                _read_into(stream, memoryview(own))
+                if not straight:
+                    part[...] = read
+                look(at, part)
         return out
 
 
