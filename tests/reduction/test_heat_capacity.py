@@ -599,3 +599,25 @@ def test_at_0_K_the_heat_capacity_is_0() -> None:
     np.testing.assert_allclose(found.C_std[1:], above.C_std)
     with pytest.raises(TemperatureError, match="-1 to 5 K"):
         g.bp.heat_capacity([-1, 5], area=1)
+
+
+@pytest.mark.parametrize("width", [0.25, 1.0, 2.0])
+def test_means_over_bins_are_not_points(width: float) -> None:
+    """Of a Debye g(E) the first bin has a mean a third above its centre."""
+    T, theta = np.array([2.0, 5.0, 50.0]), 24.0
+    edges = np.arange(0, theta + width / 2, width)
+    g = xbp.new_dataset(
+        "vibrational_dos",
+        np.diff(edges**3) / theta**3 / width,
+        units="1/meV",
+        coords={"E": ((edges[1:] + edges[:-1]) / 2, "meV")},
+        edges={"E": edges},
+    )
+    C = g.bp.heat_capacity(T).C
+    right = debye_heat_capacity(T, theta / 0.08617333262)
+    np.testing.assert_allclose(C, right, rtol=6e-3)
+    np.testing.assert_allclose(C[0], right[0], rtol=1e-3)
+    kelvin = g.bp.harmonic_thermodynamics(T, mass="50 u", area=1)
+    np.testing.assert_allclose(kelvin.theta_C, theta / 0.08617333262, rtol=4e-3)
+    np.testing.assert_allclose(kelvin.theta_u2, theta / 0.08617333262, rtol=4e-3)
+    np.testing.assert_allclose(kelvin.theta_g, theta / 0.08617333262, rtol=4e-3)

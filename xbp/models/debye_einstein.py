@@ -298,11 +298,12 @@ def dos_weights(
     T: np.ndarray,
     dimension: int = 3,
     kernel: Callable[[np.ndarray], np.ndarray] = mode_heat_capacity,
+    half: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """Return the matrix W with ∫ g k(E/k_BT) dE = W g for g(E) on a grid.
 
-    g/E^(d−1) is taken as linear between the points and as constant below the first one
-    (Debye's law), so that a Debye density of states is integrated exactly on any grid.
+    g/E^(d−1) is taken as linear between the points, and as constant below the first one
+    (Debye's law) and in the last half bin: a Debye one is exact on any grid.
 
     Parameters
     ----------
@@ -314,13 +315,15 @@ def dos_weights(
         d: 3, or 2 of a plane of atoms.
     kernel : callable
         k: by default the heat capacity of a mode, so that C(T)/dR = W g.
+    half : numpy.ndarray, shape (n,), or 0
+        Half the widths of bins in meV, over which g is a mean.
 
     Returns
     -------
     numpy.ndarray, shape (m, n)
         In meV.
     """
-    below, above = dos_halves(E, T, dimension, kernel)
+    below, above = dos_halves(E, T, dimension, kernel, half)
     return np.asarray(below + above)
 
 
@@ -329,6 +332,7 @@ def dos_halves(
     T: np.ndarray,
     dimension: int,
     kernel: Callable[[np.ndarray], np.ndarray],
+    half: np.ndarray | float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what g at each energy adds to ∫ g k dE below it, and above it.
 
@@ -336,7 +340,8 @@ def dos_halves(
     """
     nodes, weights = legendre_rule(4)
     # Below the first point in eight steps: C at low temperature comes from there alone.
-    edges = np.concatenate([np.linspace(0, E[0], 9)[:-1], E])
+    end = E[-1:] + np.broadcast_to(half, E.shape)[-1:]
+    edges = np.concatenate([np.linspace(0, E[0], 9)[:-1], E, end])
     steps = np.diff(edges)
     at = (edges[:-1, None] + steps[:, None] * (nodes + 1) / 2).ravel()
     area = (steps[:, None] * weights / 2).ravel()
@@ -344,14 +349,16 @@ def dos_halves(
     right = np.where(first, 0, np.clip(np.searchsorted(E, at), 0, E.size - 1))
     left = np.maximum(right - 1, 0)
     gap = np.where(right > left, E[right] - E[left], 1.0)
-    t = np.where(first, 1.0, (at - E[left]) / gap)
+    t = np.where(first, 1.0, np.minimum((at - E[left]) / gap, 1.0))
     with np.errstate(divide="ignore"):
         kT = constants.BOLTZMANN_MEV * np.asarray(T, dtype=float)
         each = kernel(at / kT[:, None]) * (area * at ** (dimension - 1))
     below, above = np.zeros((2, each.shape[0], E.size))
     np.add.at(above.T, left, (each * (1 - t)).T)
     np.add.at(below.T, right, (each * t).T)
-    return below / E ** (dimension - 1), above / E ** (dimension - 1)
+    # The mean of E^(d−1) over a bin.
+    debye = E ** (dimension - 1) + (dimension - 1) * (dimension - 2) * half**2 / 6
+    return below / debye, above / debye
 
 
 def fit_starts(

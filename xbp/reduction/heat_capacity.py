@@ -29,6 +29,7 @@ from xbp.core.operation import operation
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import read
 from xbp.core.units import format_unit, has_offset, parse_unit, to_kelvin
+from xbp.fitting.over_bins import halves_of_bins
 from xbp.models.debye_einstein import dos_weights, mode_heat_capacity
 from xbp.models.dimension import mode_count
 from xbp.reduction.dos_area import (
@@ -71,7 +72,8 @@ def heat_capacity(
         ``vibrational_dos`` g(E), measured, simulated or fitted, over E and any further
         dimensions. Energies E < 0, imaginary modes, are left out and listed by
         `diagnostics`. g/E² is taken as linear between the points and as constant below
-        the first positive energy (Debye's law); g is 0 beyond the last one.
+        the first positive energy (Debye's law); g is 0 beyond the last one. With bounds
+        of E, g is its means over the bins.
     temperature : array, or DataArray with units
         Temperatures; bare ones are in K. At 0 K, C is 0.
     area : float, optional
@@ -140,7 +142,8 @@ def heat_capacity(
     # No mode is excited at T = 0.
     excited = kelvin > 0
     warm = np.where(excited, kelvin, 1.0)
-    weights = dos_weights(E, np.append(warm, np.inf), dimension_of(value))
+    half = halves_of_bins(signal.source, "E")[used] * to_mev
+    weights = dos_weights(E, np.append(warm, np.inf), dimension_of(value), half=half)
     weights[:-1] *= excited[:, np.newaxis]
     classical = mode_count(scipy.constants.R, dimension_of(value))
     modes: Modes | None = None

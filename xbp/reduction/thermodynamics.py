@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -27,6 +28,7 @@ from xbp.core.operation import operation
 from xbp.core.schema import labels, per_unit, quantity_name
 from xbp.core.signal import Signal, map_over, read, result_table, table_signal
 from xbp.core.units import convert_factor
+from xbp.fitting.over_bins import halves_of_bins
 from xbp.models.debye_einstein import (
     dos_halves,
     dos_weights,
@@ -135,13 +137,15 @@ def harmonic_thermodynamics(
     at_most_one(area=area, n_atoms=n_atoms)
     used, d = known_bins(value, below), dimension_of(value)
     E = value["E"].values[used].astype(float) * per_unit(value, "E")
-    norm = xr.DataArray(dos_weights(E, np.array([np.inf]), d)[0], dims="E")
+    half = halves_of_bins(signal.source, "E")[used] * per_unit(value, "E")
+    weights_of = functools.partial(dos_weights, E, dimension=d, half=half)
+    norm = xr.DataArray(weights_of(np.array([np.inf]))[0], dims="E")
     g, sigma = _of_unit_area(signal, used, norm, area, n_atoms, area_tolerance)
     kT = xr.DataArray(constants.BOLTZMANN_MEV * T, dims="temperature")
     per_mole = float(mode_count(scipy.constants.R, d))
 
     def integral(kernel: Any, factor: Any = 1.0) -> tuple[Any, Any]:
-        weights = xr.DataArray(dos_weights(E, T, d, kernel), dims=("temperature", "E"))
+        weights = xr.DataArray(weights_of(T, kernel=kernel), dims=("temperature", "E"))
         return _integrated(g, sigma, weights, norm, factor)
 
     C, C_std = integral(mode_heat_capacity, per_mole)
@@ -161,7 +165,12 @@ def harmonic_thermodynamics(
         theta = _solved(heat_capacity_temperature, C, C_std, kelvin)
         add("theta_C", theta, "K", "Debye temperature of the heat capacity")
     orders = [n for n in _MOMENTS if n + d > 0]
-    add("theta_g", _of_moments(g, sigma, E, d, norm, orders), "K", "Debye temperature")
+    add(
+        "theta_g",
+        _of_moments(g, sigma, weights_of, d, norm, orders),
+        "K",
+        "Debye temperature",
+    )
     if atomic is not None and d == 3:
         size = constants.HBAR2_OVER_2U / atomic / kT
         u2, u2_std = integral(mode_displacement, size)
@@ -170,8 +179,8 @@ def harmonic_thermodynamics(
         theta = _solved(displacement_temperature, u2, u2_std, kelvin, mass=atomic)
         add("theta_u2", theta, "K", "Debye temperature of u2")
         first, second = (
-            xr.DataArray(half, dims=("temperature", "E"))
-            for half in dos_halves(E, T, d, mode_displacement)
+            xr.DataArray(one, dims=("temperature", "E"))
+            for one in dos_halves(E, T, d, mode_displacement, half)
         )
         running = _running(g, sigma, (first, second), size)
         add("u2_below", running, "angstrom**2", "u2 from energies up to E")
@@ -259,7 +268,7 @@ def _with_error(function: Callable[[Any], Any], value: Any, std: Any) -> _Known:
 
 
 def _of_moments(
-    g: Any, sigma: Any, E: np.ndarray, d: int, norm: Any, orders: list[int]
+    g: Any, sigma: Any, weights_of: Any, d: int, norm: Any, orders: list[int]
 ) -> tuple[Any, Any]:
     """Return the Debye temperatures of moments of g, over ``moment``."""
     one = np.array([1 / constants.BOLTZMANN_MEV])  # k_BT is 1 meV
@@ -269,7 +278,7 @@ def _of_moments(
         def power(x: np.ndarray, n: int = n) -> np.ndarray:
             return np.asarray(x ** float(n))
 
-        weights = dos_weights(E, one, d, power)[0]
+        weights = weights_of(one, kernel=power)[0]
         mean, std = _integrated(g, sigma, xr.DataArray(weights, dims="E"), norm, 1.0)
 
         def debye(mean: Any, n: int = n) -> Any:
