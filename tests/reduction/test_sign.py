@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,34 @@ def test_lazy_data_are_checked_when_they_are_computed(
     with pytest.raises(CoordinateError, match="sign of E seems reversed"):
         operation(turned(model).chunk(chunks)).compute()
     operation(turned(model).chunk(chunks), reversed_below=None).compute()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "most"), [({"run": 1}, 1), ({"run": 1, "Q": 2}, 64), ({"run": 2}, 1)]
+)
+def test_a_block_is_checked_without_the_others(
+    model: xr.Dataset, chunks: dict[str, int], most: int
+) -> None:
+    """Data that do not fit into memory would be lost otherwise."""
+    dask_array = pytest.importorskip("dask.array")
+    read: list[tuple[int, ...]] = []
+
+    def look(block: np.ndarray, block_info: Any = None) -> np.ndarray:
+        if block_info:
+            read.append(block_info[0]["chunk-location"])
+        return block
+
+    six = xr.concat([model.isel(Q=slice(8))] * 6, "run").chunk(chunks)
+    one = six.S.copy(data=dask_array.map_blocks(look, six.S.data, dtype=float))
+    ds = six[["S"]].assign(S=one).bp.to_bqe()
+    ds.B.isel(run=5, Q=slice(2)).compute(scheduler="sync")
+    assert {place[0] for place in read} == {one.data.numblocks[0] - 1}
+    assert len(read) == len(set(read)) <= most
+    bad = xr.concat([model, turned(model).assign_coords(E=model.E)], "run")
+    wrong = bad[["S"]].chunk(run=1).bp.to_bqe()
+    wrong.isel(run=0).compute()
+    with pytest.raises(CoordinateError, match="sign of E seems reversed"):
+        wrong.isel(run=1).compute()
 
 
 def test_lazy_data_are_not_computed_for_the_check(model: xr.Dataset) -> None:

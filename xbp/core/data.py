@@ -330,7 +330,10 @@ def refuse_where(
 
 
 def once_checked(
-    values: xr.DataArray, check: Callable[..., object], *args: Any
+    values: xr.DataArray,
+    check: Callable[..., object],
+    *parts: xr.DataArray | None,
+    along: Collection[str],
 ) -> xr.DataArray:
     """Return values of dask that are computed only if a check of the data passes.
 
@@ -339,10 +342,12 @@ def once_checked(
     values : xarray.DataArray
         Of dask.
     check : callable
-        Called once with `args` in memory, when any of the values is computed. It raises
-        an error.
-    *args
-        Dask arrays in them are computed.
+        It raises an error. Called with `parts` in memory, once for each block of the
+        values, so that no more of the data are needed at a time.
+    *parts
+        Of dask too.
+    along : collection of str
+        Dimensions along which the check needs all of the parts.
 
     Examples
     --------
@@ -350,22 +355,65 @@ def once_checked(
     ...     if not (x > 0).all():
     ...         raise ValueError("not positive")
     >>> S = xr.DataArray([1.0, -2.0], dims="E").chunk(E=1)
-    >>> once_checked(S, positive, S)[0].compute()
+    >>> once_checked(S, positive, S, along="E")[0].compute()
     Traceback (most recent call last):
         ...
     ValueError: not positive
+    >>> float(once_checked(S, positive, S, along=())[0].compute())
+    1.0
     """
-    why = "compute values of dask"
-    dask, array = (require(name, why, "md") for name in ("dask", "dask.array"))
-    passed = dask.delayed(check)(*args)
-    meta = values.data._meta
-    data = array.map_blocks(
-        _unchanged, values.data, passed=passed, dtype=values.dtype, meta=meta
+    array = require("dask.array", "compute values of dask", "md")
+    apart = [d for d in values.dims if d not in along]
+    blocks = {d: values.chunksizes.get(d, -1) for d in apart}
+    arguments: list[Any] = []
+    labels: list[dict[str, Any] | None] = []
+    for part in parts:
+        if part is None:
+            arguments += [None, None]
+            labels.append(None)
+            continue
+        whole = part.chunk({d: blocks.get(d, -1) for d in part.dims})
+        arguments += [whole.data, whole.dims]
+        own = {d: part[d].variable for d in part.dims if d in {*along} & {*part.coords}}
+        labels.append({"dims": part.dims, "coords": own, "attrs": part.attrs})
+    passed = array.blockwise(
+        _passed,
+        apart,
+        *arguments,
+        check=check,
+        labels=labels,
+        ndim=len(apart),
+        concatenate=True,
+        adjust_chunks=dict.fromkeys(apart, 1),
+        dtype=bool,
+        meta=np.ones((0,) * len(apart), dtype=bool),
+    )
+    data = array.blockwise(
+        _unchanged,
+        values.dims,
+        values.data,
+        values.dims,
+        passed,
+        apart,
+        align_arrays=False,
+        dtype=values.dtype,
+        meta=values.data._meta,
     )
     return values.copy(data=data)
 
 
-def _unchanged(block: np.ndarray, passed: object = None) -> np.ndarray:
+def _passed(
+    *parts: np.ndarray | None,
+    check: Callable[..., object],
+    labels: list[dict[str, Any] | None],
+    ndim: int,
+) -> np.ndarray:
+    pairs = zip(parts, labels, strict=True)
+    check(*(None if own is None else xr.DataArray(part, **own) for part, own in pairs))
+    return np.ones((1,) * ndim, dtype=bool)
+
+
+def _unchanged(block: np.ndarray, passed: np.ndarray) -> np.ndarray:
     return block
 
 

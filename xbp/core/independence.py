@@ -411,8 +411,7 @@ def require_not_negative(std: np.ndarray, name: str) -> None:
         ...
     xbp.core.errors.QuantityError: 'S_std' is negative in 1 of 2 bins
     """
-    # Without a negative one or NaN, the lowest is found without memory for a mask.
-    if std.size and not std.min() >= 0 and (negative := std < 0).any():
+    if (negative := std < 0).any():
         raise QuantityError(
             f"'{name}' is negative in {int(negative.sum())} of {std.size} bins"
         )

@@ -327,7 +327,9 @@ def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
         )
     units = require_units(std, f"'{name}'", value.attrs["units"])
     factor = convert_factor(units, value.attrs["units"], name=f"'{name}'")
-    if not is_lazy(std):  # those of dask are checked in `with_one_count`
+    # Those of dask are checked in `with_one_count`. Without a negative one or NaN, the
+    # lowest is found without memory for a mask.
+    if not is_lazy(std) and std.size and not std.values.min() >= 0:
         require_not_negative(std.values, name)
     if std.dims != value.dims:
         std = std.transpose(*value.dims)

@@ -13,6 +13,7 @@ import numpy as np
 
 from xbp.core.guards import choose
 from xbp.core.threads import in_threads
+from xbp.io.hdf5_stream import checked_file
 from xbp.io.stored import PART, Look, of_hdf5
 from xbp.io.text import check
 
@@ -73,7 +74,7 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     ValueError
         If it links to other files: these are unchecked, and a pipe would block.
     """
-    with h5py.File(path, "r") as file:
+    with checked_file(path) as file:
         outside: list[str] = []
 
         def look(name: bytes, info: Any) -> None:

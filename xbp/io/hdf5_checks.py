@@ -33,6 +33,8 @@ def require_netcdf(file: h5py.File) -> None:
         not support; or a variable claims more than the file stores.
     """
     datasets = list(_datasets(file))
+    file.visititems(lambda _, node: _read_texts(node))
+    _read_texts(file)
     numbered = [(_dimension_id(node), node) for node in datasets]
     scales = {number: node for number, node in numbered if number is not None}
     unique = len(scales) == sum(number is not None for number, _ in numbered)
@@ -88,6 +90,22 @@ def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
                 if at not in seen:  # a dataset may have several names
                     seen.add(at)
                     yield item
+
+
+def _read_texts(node: h5py.HLObject) -> None:
+    """Read all texts and lists of an object, which raises where they are damaged."""
+    for name in node.attrs:
+        if _is_listed(node.attrs.get_id(name).get_type()):
+            node.attrs[name]
+    if isinstance(node, h5py.Dataset) and _is_listed(node.id.get_type()):
+        _require_size(node)
+        node[()]
+
+
+def _is_listed(kind: h5py.h5t.TypeID) -> bool:
+    """Whether values are texts or lists of any length, which are stored apart."""
+    is_text = isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
+    return is_text or isinstance(kind, h5py.h5t.TypeVlenID)
 
 
 def _require_size(node: h5py.Dataset) -> None:

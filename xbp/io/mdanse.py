@@ -16,7 +16,7 @@ from xbp.io.correlations import (
     is_function,
 )
 from xbp.io.guide import Guide, example
-from xbp.io.hdf5 import attribute, numbers, text
+from xbp.io.hdf5 import attribute, numbers, open_hdf5, text
 from xbp.io.reader import Format
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def open_mdanse(
     (array([0.    , 6.5821]), array([0.    , 3.0385]))
     """
     attrs = {"source": f"MDANSE file {path.name}"}
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         inputs = file.get("metadata/inputs")
         for name in ("weights", "instrument_resolution"):
             if value := text(inputs, name):

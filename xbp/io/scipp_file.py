@@ -5,20 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import lazy_loader
 import xarray as xr
 
 from xbp.core.errors import require
 from xbp.io.exchange import from_scipp
 from xbp.io.guide import Guide, example
+from xbp.io.hdf5 import open_hdf5
 from xbp.io.hdf5_checks import require_stored
 from xbp.io.reader import Format
 from xbp.io.text import check, translated
 
 if TYPE_CHECKING:
     import h5py
-else:
-    h5py = lazy_loader.load("h5py")
 
 __all__ = ["FORMAT", "ScippFileBackend", "open_scipp_file"]
 
@@ -96,10 +94,10 @@ def open_scipp_file(
     True
     """
     scipp = require("scipp", "read its files", "scipp")
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         require_stored(file)
-    with translated(f"{path} cannot be read by scipp", Exception):
-        data = scipp.io.load_hdf5(path)
+        with translated(f"{path} cannot be read by scipp", Exception):
+            data = scipp.io.load_hdf5(file)
     check(
         isinstance(data, scipp.DataArray | scipp.Dataset),
         f"it has the type {kind}, not DataArray",

@@ -330,7 +330,8 @@ def of_hdf5(node: h5py.Dataset, rows: Sequence[int]) -> Stored | None:
     plan, file = node.id.get_create_plist(), node.file
     kind = node.id.get_type()
     plain = node.ndim and node.size and not plan.get_nfilters()
-    if not plain or (file.driver, file.userblock_size) != ("sec2", 0):
+    in_one = file.driver in ("sec2", "fileobj") and not file.userblock_size
+    if not plain or not in_one:
         return None
     if node.dtype.kind not in "fiu" or not kind.equal(h5py.h5t.py_create(node.dtype)):
         return None

@@ -272,7 +272,8 @@ class Given:
 
         Examples
         --------
-        >>> Given(Path("a"), timestep=0.5).times(3, marks=np.array([1, 2, 4])).tolist()
+        >>> steps = np.array([1, 2, 4])
+        >>> Given(Path("a"), timestep="0.5 ps").times(3, marks=steps).tolist()
         [0.5, 1.0, 2.0]
         """
         path, step, between = self.path, self.step(style), self.between

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
@@ -188,29 +188,30 @@ def with_right_axis(
         no neutron can be, and by detailed balance at the same Q, for which both signs
         are tried.
     """
-    parts = signal.value, signal.std
-    further: tuple[Any, ...] = (signal.quantity, spectra, applied, kelvin, limits)
+    check: Callable[..., None] = functools.partial(
+        _require_axis,
+        quantity=signal.quantity,
+        spectra=spectra,
+        applied=applied,
+        limits=limits,
+    )
+    parts = signal.value, signal.std, kelvin
     if not is_lazy(signal.value):
-        _require_axis(*parts, *further)
+        check(*parts)
         return signal
-    plain = (None if part is None else part.reset_coords(drop=True) for part in parts)
-    check = functools.partial(_lazy_axis, further=further)
-    return replace(signal, value=once_checked(signal.value, check, *plain))
-
-
-def _lazy_axis(
-    value: xr.DataArray, std: xr.DataArray | None, further: tuple[Any, ...]
-) -> None:
-    _require_axis(value, std, *further)
+    plain = (p if p is None else p.reset_coords(drop=True) for p in parts)
+    value = once_checked(signal.value, check, *plain, along=("detector", "E"))
+    return replace(signal, value=value)
 
 
 def _require_axis(
     value: xr.DataArray,
     std: xr.DataArray | None,
+    kelvin: xr.DataArray | None,
+    *,
     quantity: Quantity,
     spectra: Spectra,
     applied: str,
-    kelvin: xr.DataArray | None,
     limits: Limits,
 ) -> None:
     """Refuse spectra in memory, see `with_right_axis`."""

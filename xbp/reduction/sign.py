@@ -189,19 +189,24 @@ def with_right_sign(
 ) -> tuple[xr.DataArray, list[Diagnostic]]:
     """Return S(Q,E) whose sign of E is checked, and doubts, see `require_sign`.
 
-    Dask arrays are checked, in at most 64 spectra along Q, when they are computed.
+    Dask arrays are checked when they are computed: each block in at most 64 spectra
+    along Q; the middle ones of several blocks along Q, which stay few in memory.
     """
     if not is_lazy(value):
         return value, require_sign(value, std, kelvin, reversed_below, **options)
     if reversed_below is None or not _shows_sign(value, kelvin):
         return value, []
-    some = {"Q": slice(None, None, -(-value.sizes.get("Q", 1) // most))}
+    n = value.sizes.get("Q", 1)
+    first = max(n - most, 0) // 2
+    in_parts = len(value.chunksizes.get("Q", ())) > 1
+    some = slice(first, first + most) if in_parts else slice(None, None, -(-n // most))
     parts = (
-        None if part is None else part.isel(some, missing_dims="ignore")
+        part if part is None else part.isel(Q=some, missing_dims="ignore")
         for part in (value.reset_coords(drop=True), std)
     )
     check = functools.partial(require_sign, reversed_below=reversed_below, **options)
-    return once_checked(value, check, *parts, kelvin.reset_coords(drop=True)), []
+    kelvin = kelvin.reset_coords(drop=True)
+    return once_checked(value, check, *parts, kelvin, along=("Q", "E")), []
 
 
 def _shows_sign(value: xr.DataArray, kelvin: xr.DataArray) -> bool:
