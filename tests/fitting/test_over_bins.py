@@ -42,20 +42,46 @@ def binned(
     return spectrum
 
 
+def exact(x: np.ndarray, half: float, place: float, sigma: float) -> np.ndarray:
+    low, high = ((x + way * half - place) / sigma / np.sqrt(2) for way in (-1, 1))
+    return sigma * np.sqrt(np.pi / 2) * (erf(high) - erf(low)) / (2 * half)
+
+
 @pytest.mark.parametrize("half", [0.1, 0.5, 1.0])
-def test_a_gaussian_over_bins_is_a_difference_of_error_functions(half: float) -> None:
-    x, sigma = np.linspace(-3, 3, 13), 0.85
-    shape = mean_over_bins(gaussian_on_line, np.full(x.size, half))(x)
-    value, slopes = shape(np.array([[0.2, 2.0, sigma]]))
-    low, high = ((x + way * half - 0.2) / sigma / np.sqrt(2) for way in (-1, 1))
-    exact = 2.0 * sigma * np.sqrt(np.pi / 2) * (erf(high) - erf(low)) / (2 * half)
-    np.testing.assert_allclose(value[0], exact, rtol=0, atol=2e-5)
-    np.testing.assert_allclose(slopes[1, 0], exact / 2.0, rtol=0, atol=1e-5)
+def test_gauss_rule_over_bins(half: float) -> None:
+    x = np.linspace(-3, 3, 13)
+    shape = mean_over_bins(gaussian_on_line)(x, np.full(x.size, half))
+    value, slopes = shape(np.array([[0.2, 2.0, 0.85]]))
+    means = exact(x, half, 0.2, 0.85)
+    np.testing.assert_allclose(value[0], 2 * means, rtol=0, atol=2e-5)
+    np.testing.assert_allclose(slopes[1, 0], means, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.1, 0.85, 30.0, 1e6])
+def test_a_gaussian_over_bins_is_a_difference_of_error_functions(sigma: float) -> None:
+    """Of lines that are far narrower than a bin, and far wider; points among bins."""
+    x, half = np.linspace(-3, 3, 13), np.full(13, 0.5)
+    half[4] = 0.0
+    p = np.array([0.2, 2.0, sigma, 0.3, -0.1])
+    value, slopes = gaussian_on_line(x, half)(p[None])
+    means = np.where(half, exact(x, 0.5, 0.2, sigma), 0.0)
+    means[4] = np.exp(-(((x[4] - 0.2) / sigma) ** 2) / 2)
+    np.testing.assert_allclose(value[0], 2 * means + 0.3 - 0.1 * x, atol=1e-8)
+    for i, step in enumerate([1e-5 * sigma, 1e-5, 1e-5 * sigma, 1e-5, 1e-5]):
+        ends = [gaussian_on_line(x, half)((p + s * np.eye(5)[i])[None])[0]
+                for s in (-step, step)]  # fmt: skip
+        difference = (ends[1] - ends[0]) / (2 * step)
+        np.testing.assert_allclose(
+            slopes[i], difference, rtol=1e-5, atol=1e-10 + 2e-6 * abs(slopes[i]).max()
+        )
 
 
 def test_points_have_the_shape_itself() -> None:
-    x = np.linspace(-3, 3, 13)
-    assert mean_over_bins(gaussian_on_line, np.zeros(x.size)) is gaussian_on_line
+    x, p = np.linspace(-3, 3, 13), np.array([[0.2, 2.0, 0.85]])
+    own = gaussian_on_line(x)(p)
+    for shape in (gaussian_on_line, mean_over_bins(gaussian_on_line)):
+        for part, same in zip(shape(x, np.zeros(x.size))(p), own, strict=True):
+            np.testing.assert_array_equal(part, same)
 
 
 def test_a_fit_has_the_parameters_of_bins_as_wide_as_the_line() -> None:

@@ -17,7 +17,7 @@ from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import Status, diagnosed
 from xbp.fitting.core import Shape
 from xbp.fitting.many import fit_everywhere
-from xbp.fitting.over_bins import halves_of_bins, mean_over_bins
+from xbp.fitting.over_bins import halves_of_bins
 from xbp.fitting.problem import Choices, Curve
 from xbp.fitting.shapes import gaussian_on_line
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, guess_gaussian
@@ -227,7 +227,7 @@ def _counting(
     S, std, part = (a.reshape(-1, E.size) for a in (S, std, part))
     part, mean, error, _ = merged_bins(part, S)
     E, S, std = mean(E), mean(S), error(std)
-    curve, slopes = mean_over_bins(_shape, width_of_merged(half, mean, error))(E)(p)
+    curve, slopes = _shape(E, width_of_merged(half, mean, error))(p)
     known, used = np.isfinite(std), std > 0
     jacobian = np.where(known, slopes, 0.0).transpose(1, 2, 0)
     fine = np.isfinite(jacobian).all(axis=(1, 2)) & (known.sum(axis=1) >= n)
@@ -247,9 +247,9 @@ def _line(
     return gaussian(E, energy, height, fwhm / FWHM_PER_SIGMA) + background
 
 
-def _shape(E: np.ndarray) -> Shape:
-    """Return the same with its derivatives."""
-    of_sigma, units = gaussian_on_line(E), np.array([1, 1, FWHM_PER_SIGMA, 1])
+def _shape(E: np.ndarray, half: np.ndarray) -> Shape:
+    """Return its means over the bins E ± half, with their derivatives."""
+    of_sigma, units = gaussian_on_line(E, half), np.array([1, 1, FWHM_PER_SIGMA, 1])
 
     def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         curve, slopes = of_sigma(p / units)

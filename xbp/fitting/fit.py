@@ -27,7 +27,7 @@ from xbp.core.units import (
 )
 from xbp.fitting.core import Shape
 from xbp.fitting.many import evaluate, fit_everywhere
-from xbp.fitting.over_bins import halves_of_bins
+from xbp.fitting.over_bins import halves_of_bins, mean_over_bins
 from xbp.fitting.problem import Choices, Curve
 from xbp.fitting.sampled import with_counting
 from xbp.fitting.shapes import gaussian_on_line
@@ -91,12 +91,14 @@ def _in_parts(
     return shape_of
 
 
-#: Derivatives of functions; the same model of another quantity is another function.
+#: Means over bins with derivatives; a model of another quantity is another function.
 _SHAPES = {
-    lognormal: _lognormal,
+    lognormal: mean_over_bins(_lognormal),
     gaussian: gaussian_on_line,
-    heterogeneous_elasticity_dos: _in_parts(heterogeneous_elasticity_slopes),
-    debye_einstein: _in_parts(debye_einstein_slopes),
+    heterogeneous_elasticity_dos: mean_over_bins(
+        _in_parts(heterogeneous_elasticity_slopes)
+    ),
+    debye_einstein: mean_over_bins(_in_parts(debye_einstein_slopes)),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ from xbp.fitting.core import (
     solve,
     solve_function,
 )
-from xbp.fitting.over_bins import averages, mean_over_bins
+from xbp.fitting.over_bins import averages
 from xbp.fitting.step import solve_with_step
 from xbp.fitting.valley import stretched
 from xbp.models.model import Guess
@@ -64,7 +65,7 @@ class Curve:
     names: Sequence[str]
     guess: Guess
     make: Callable[[], Callable[..., Any]]
-    shape: Callable[[np.ndarray], Shape] | None = None
+    shape: Callable[..., Shape] | None = None
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     edge: str | None = None
     vectorized: bool = False
@@ -90,7 +91,7 @@ class Problem:
     ) -> None:
         self.curve, self.chosen, self.x, self.at = curve, chosen, x, at
         self.half = half
-        self.shape = curve.shape and mean_over_bins(curve.shape, half)
+        self.shape = curve.shape and functools.partial(curve.shape, half=half)
         self.names = [curve.names[i] for i in at]
         self.usable, self.y, self.weight = usable, y, weight
         own = [chosen.bounds.get(p) or curve.limits.get(p) for p in self.names]

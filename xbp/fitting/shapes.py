@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from scipy import special
 
 from xbp.core.status import POOR_CHI2, Status
 from xbp.fitting.core import Shape, solve
@@ -30,6 +31,9 @@ __all__ = [
 
 #: The names of `SHAPES`.
 Method = Literal["lognormal", "quadratic", "gaussian"]
+
+#: Half a bin, in σ, below which means over it are the curve itself to 2e-9.
+_AS_POINT = 1e-4
 
 #: Standard deviations that distinguish a maximum from noise. A search over a whole
 #: spectrum needs more than a single number, hence twice this for its height.
@@ -61,21 +65,53 @@ def _log_normals(log_x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.exp(np.minimum(value, 300.0, out=value), out=value), u
 
 
-def gaussian_on_line(x: np.ndarray) -> Shape:
-    """Return h exp[−(x − x₀)²/2σ²] + c + s·x, of (x₀, h, σ), (x₀, h, σ, c) or all."""
+def gaussian_on_line(x: np.ndarray, half: np.ndarray | float = 0.0) -> Shape:
+    """Return h exp[−(x − x₀)²/2σ²] + c + s·x, of (x₀, h, σ), (x₀, h, σ, c) or all.
+
+    Its means over the bins x ± half, however narrow the line is.
+    """
 
     def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         place, height, sigma, *line = p.T[:, :, None]
-        u = (x - place) / sigma
-        one = np.exp(-u * u / 2)
-        by_place = height * one * u / sigma
+        one, by_place, by_sigma = _over(x - place, half, sigma)
         powers = [np.ones_like(one), np.broadcast_to(x, one.shape)][: len(line)]
         value = height * one
         for factor, power in zip(line, powers, strict=True):
             value = value + factor * power
-        return value, np.stack([by_place, one, by_place * u, *powers])
+        return value, np.stack([height * by_place, one, height * by_sigma, *powers])
 
     return shape
+
+
+def _over(
+    x: np.ndarray, half: np.ndarray | float, sigma: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return means of exp(−x²/2σ²) over x ± half, and of its slopes by −x and by σ.
+
+    As differences of error functions, and of the curve itself, at the ends of the bins;
+    where these are close together, the curve.
+    """
+    u = x / sigma
+    one = np.exp(-u * u / 2)
+    point = one, one * u / sigma, one * u * u / sigma
+    wide = np.abs(half / sigma) > _AS_POINT
+    if not wide.any():
+        return point
+    width = np.where(wide, half / sigma, 1.0)
+    (low, by_low), (high, by_high) = (
+        (end, np.exp(-end * end / 2)) for end in (u - width, u + width)
+    )
+    area = np.sqrt(np.pi / 2) * (special.erf(high / 2**0.5) - special.erf(low / 2**0.5))
+    bins = (
+        area,
+        (by_low - by_high) / sigma,
+        (area - high * by_high + low * by_low) / sigma,
+    )
+    one, by_place, by_sigma = (
+        np.where(wide, mean / (2 * width), own)
+        for mean, own in zip(bins, point, strict=True)
+    )
+    return one, by_place, by_sigma
 
 
 _Ends = tuple[np.ndarray, np.ndarray]
